@@ -1,0 +1,173 @@
+"""What every encoder offers, and what an index keeps of one.
+
+Two sides. `encode_documents` runs while a corpus is indexed and may need a neural network;
+`encode_queries` runs at search time. Some weights depend on the whole collection (the average
+document length of BM25, the IDF table of an inference-free query side), which is known only after
+the last document: encoders therefore *count* while they encode (`CollectionStatistics`) and
+*finish* afterwards (`finish_documents`, `with_statistics`). That keeps indexing to one pass over
+the text, and lets an IDF table be refreshed without encoding anything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import SparseBatch
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatistics:
+    """Counts over the texts of a collection; adding two gives the counts of both.
+
+    Attributes
+    ----------
+    n_docs : int
+        Documents counted.
+    total_length : int
+        Tokens of all documents together.
+    document_frequency : (n_terms,) int64
+        Documents whose *text* holds the term. Shorter than the vocabulary when the last terms
+        never occurred.
+    """
+
+    n_docs: int = 0
+    total_length: int = 0
+    document_frequency: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __add__(self, other: CollectionStatistics) -> CollectionStatistics:
+        longer, shorter = sorted(
+            (self.document_frequency, other.document_frequency), key=len, reverse=True
+        )
+        total = longer.copy()
+        total[: len(shorter)] += shorter
+        return CollectionStatistics(
+            self.n_docs + other.n_docs, self.total_length + other.total_length, total
+        )
+
+    @property
+    def average_length(self) -> float:
+        """Mean document length in tokens; 0 for an empty collection."""
+        return self.total_length / self.n_docs if self.n_docs else 0.0
+
+
+class EncodedDocuments(NamedTuple):
+    """Vectors of a batch of documents, and what was counted in their texts."""
+
+    vectors: SparseBatch
+    statistics: CollectionStatistics
+
+
+@dataclass(frozen=True)
+class EncoderAssets:
+    """What an index stores of its encoder, enough to encode queries again.
+
+    Attributes
+    ----------
+    config : mapping
+        JSON values: ``kind`` names the class that restores it; the rest is that class's own.
+    arrays : mapping
+        Named arrays: an IDF table, a vocabulary as bytes and offsets, a tokenizer file as uint8.
+    """
+
+    config: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@runtime_checkable
+class QueryEncoder(Protocol):
+    """Turns queries into sparse vectors."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What decides whether a query of this encoder fits an index."""
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Encode queries.
+
+        Parameters
+        ----------
+        texts : sequence of str, (n,)
+            May be empty strings: their vectors have no entries.
+
+        Returns
+        -------
+        SparseBatch
+            `n` rows, float32.
+        """
+
+    def term(self, term_id: int) -> str:
+        """Return the term behind an id, for people to read."""
+
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a term, or None when the vocabulary has no such term."""
+
+
+@runtime_checkable
+class Encoder(QueryEncoder, Protocol):
+    """Turns documents and queries into sparse vectors over one vocabulary."""
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary so far: every term id is smaller."""
+
+    def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
+        """Encode documents and count what their texts hold.
+
+        The vectors may still lack what depends on the whole collection: pass them through
+        `finish_documents` once all are counted.
+        """
+
+    def finish_documents(
+        self, vectors: SparseBatch, statistics: CollectionStatistics
+    ) -> SparseBatch:
+        """Apply what depends on the whole collection. The identity for most encoders."""
+
+    def with_statistics(self, statistics: CollectionStatistics) -> Encoder:
+        """Return this encoder with a query side that uses the statistics of a collection."""
+
+    def assets(self) -> EncoderAssets:
+        """Return what an index has to store to encode queries later."""
+
+    def state(self) -> bytes | None:
+        """Return what grew while encoding (a vocabulary), or None when nothing does.
+
+        A long job saves it with every shard, so that it can resume.
+        """
+
+    def load_state(self, state: bytes) -> None:
+        """Take up the state that an interrupted job saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Identity of an encoder: equal fingerprints mean comparable vectors.
+
+    Attributes
+    ----------
+    document : mapping
+        Everything that shapes document vectors: kind, model digest, tokenizer digest, pooling,
+        activation, maximum length, pruning, analyser, parameters.
+    query : mapping
+        What shapes query vectors on top of it: query encoder, IDF source, stop words.
+    """
+
+    document: Mapping[str, Any]
+    query: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the document side, 64 hexadecimal digits.
+
+        Only the document side: a refreshed IDF table or another query encoder over the same
+        vocabulary still fits the index, other document vectors do not.
+        """
+        import hashlib
+        import json
+
+        canonical = json.dumps(dict(self.document), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    LsrError
+    ├── UsageError (ValueError)                 the request cannot be carried out as asked
+    │   └── MissingDependencyError (ImportError) an optional extra is not installed
+    ├── DataError (ValueError)                  the user's data is not what it should be
+    │   ├── CorpusError                         a corpus, query or qrels file, with its line
+    │   └── VectorError                         a sparse vector or a file of vectors
+    ├── ModelError (ValueError)                 a model folder cannot be loaded
+    │   └── PickleWeightsError                  only pickled weights are there
+    ├── EncoderMismatchError (ValueError)       a query or document from another encoder
+    ├── IndexStateError (RuntimeError)          the index cannot do this now
+    │   ├── IndexNotFoundError (FileNotFoundError)
+    │   ├── IndexExistsError (FileExistsError)
+    │   ├── IndexLockedError                    another writer holds the lock
+    │   └── StorageFullError (OSError)          no room left; the old state is untouched
+    └── IndexFormatError (ValueError)           the files of an index are not readable
+        ├── FormatVersionError                  written by another version of the format
+        └── CorruptIndexError                   damaged: names the file and the offset
+
+Every message says what is wrong, where, what was expected and what to do. Each class also inherits
+a builtin, so that code which knows nothing of this package can still catch it. A class is for
+callers who want to act on the difference; the text is for people.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LsrError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UsageError(LsrError, ValueError):
+    """The request cannot be carried out as asked: an option, an argument or a combination."""
+
+
+class MissingDependencyError(UsageError, ImportError):
+    """An optional part is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra [{extra}], which is not installed; "
+            f"run: pip install 'lsr-engine[{extra}]'"
+        )
+
+
+class DataError(LsrError, ValueError):
+    """The user's data is not what it should be."""
+
+
+class CorpusError(DataError):
+    """A corpus, query or qrels file is malformed.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, what was expected, what to do.
+    path : Path or str, optional
+        The file.
+    line : int, optional
+        The line in it, counted from 1.
+    """
+
+    def __init__(
+        self, message: str, path: Path | str | None = None, line: int | None = None
+    ) -> None:
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
+        self.path = path
+        self.line = line
+
+
+class VectorError(DataError):
+    """A sparse vector, or a file of them, breaks a rule of `SparseBatch`."""
+
+
+class ModelError(LsrError, ValueError):
+    """A model folder or hub id cannot be loaded as an encoder."""
+
+
+class PickleWeightsError(ModelError):
+    """A model has pickled weights only, which are not loaded: a pickle can run code."""
+
+
+class EncoderMismatchError(LsrError, ValueError):
+    """A query or a document comes from another encoder than the index was made with."""
+
+
+class IndexStateError(LsrError, RuntimeError):
+    """The index cannot do this in its present state."""
+
+
+class IndexNotFoundError(IndexStateError, FileNotFoundError):
+    """There is no index at this path."""
+
+
+class IndexExistsError(IndexStateError, FileExistsError):
+    """Something is at the path already and would be overwritten."""
+
+
+class IndexLockedError(IndexStateError):
+    """Another writer holds the lock of this index."""
+
+
+class StorageFullError(IndexStateError, OSError):
+    """No room is left on the device. What was committed before is untouched."""
+
+
+class IndexFormatError(LsrError, ValueError):
+    """The files of an index cannot be read."""
+
+
+class FormatVersionError(IndexFormatError):
+    """The files were written by another version of the format."""
+
+
+class CorruptIndexError(IndexFormatError):
+    """A file of an index is damaged.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what was expected.
+    path : Path or str
+        The damaged file.
+    offset : int, optional
+        Where in the file, in bytes.
+    """
+
+    def __init__(self, message: str, path: Path | str, offset: int | None = None) -> None:
+        where = f"{path}" if offset is None else f"{path} at byte {offset}"
+        super().__init__(f"{where}: {message}")
+        self.path = path
+        self.offset = offset

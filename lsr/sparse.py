@@ -1,0 +1,218 @@
+"""`SparseBatch`: a batch of sparse vectors in compressed sparse row form.
+
+The one currency of the engine: encoders make it, the index eats it, files hold it. A batch is
+validated once, where it enters (`SparseBatch.from_arrays`, the readers of `lsr.vectors`), and
+trusted afterwards. Within a row, term ids are strictly increasing and weights finite and positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lsr.errors import VectorError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+MAX_WEIGHT = 1e4
+"""Largest weight accepted. Learned weights stay below 10; far larger ones are a mistake, and one of
+them would make the single quantisation scale of an index useless for all the others."""
+
+MAX_TERM_ID = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SparseBatch:
+    """A batch of `n_rows` sparse vectors.
+
+    Attributes
+    ----------
+    indptr : (n_rows + 1,) int64
+        Row `i` owns the entries ``indptr[i]:indptr[i + 1]``.
+    term_ids : (nnz,) uint32
+        Strictly increasing within a row.
+    weights : (nnz,) float32
+        Finite and greater than zero.
+    """
+
+    indptr: NDArray[np.int64]
+    term_ids: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def from_arrays(cls, indptr: ArrayLike, term_ids: ArrayLike, weights: ArrayLike) -> SparseBatch:
+        """Validate arrays from outside and make a batch of them.
+
+        Rows may be unsorted and may hold explicit zeros: they are sorted, zeros are dropped.
+
+        Raises
+        ------
+        VectorError
+            On bad offsets, a duplicate term in a row, a negative, NaN, infinite or too large
+            weight, or a term id outside of 32 bits. The message names the row and the entry.
+        """
+        raw_ids = np.asarray(term_ids)
+        raw_weights = np.asarray(weights)
+        offsets = _checked_offsets(np.asarray(indptr), raw_ids, raw_weights)
+        if raw_ids.size and raw_ids.dtype.kind not in "iu":
+            raise VectorError(f"term ids must be integers, got {raw_ids.dtype}")
+        _refuse(
+            offsets, raw_ids, (raw_ids < 0) | (raw_ids > MAX_TERM_ID), "a term id from 0 to 2^32-1"
+        )
+        ids = raw_ids.astype(np.uint32)
+        with np.errstate(over="ignore"):
+            values = raw_weights.astype(np.float32)
+        bad = ~np.isfinite(values) | (values < 0) | (values > MAX_WEIGHT)
+        _refuse(offsets, raw_weights, bad, f"a finite weight from 0 to {MAX_WEIGHT:g}")
+        batch = cls(offsets, ids, values)._without(values == 0)._sorted()
+        batch._refuse_duplicates()
+        return batch
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[int, float]]) -> SparseBatch:
+        """Make a batch of ``{term_id: weight}`` mappings; validates like `from_arrays`."""
+        materialised = [list(row.items()) for row in rows]
+        indptr = np.cumsum([0, *(len(row) for row in materialised)], dtype=np.int64)
+        entries = [entry for row in materialised for entry in row]
+        ids = np.array([entry[0] for entry in entries], dtype=np.int64)
+        weights = np.array([entry[1] for entry in entries], dtype=np.float64)
+        return cls.from_arrays(indptr, ids, weights)
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> SparseBatch:
+        """Make a batch of any SciPy sparse matrix or array; validates like `from_arrays`."""
+        csr = matrix.tocsr(copy=True)
+        csr.sum_duplicates()
+        return cls.from_arrays(csr.indptr, csr.indices, csr.data)
+
+    @classmethod
+    def empty(cls, n_rows: int = 0) -> SparseBatch:
+        """Make a batch of `n_rows` vectors without a single entry."""
+        return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32))
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[SparseBatch]) -> SparseBatch:
+        """Stack batches on top of each other."""
+        if not batches:
+            return cls.empty()
+        lengths = np.concatenate([np.diff(batch.indptr) for batch in batches])
+        return cls(
+            _offsets(lengths),
+            np.concatenate([batch.term_ids for batch in batches]),
+            np.concatenate([batch.weights for batch in batches]),
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Number of vectors."""
+        return len(self.indptr) - 1
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries of all vectors together."""
+        return int(self.indptr[-1] - self.indptr[0])
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def row(self, i: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Return the term ids and weights of vector `i`, as views."""
+        start, end = self.indptr[i], self.indptr[i + 1]
+        return self.term_ids[start:end], self.weights[start:end]
+
+    def rows(self, start: int, end: int) -> SparseBatch:
+        """Return vectors `start` to `end` (exclusive); arrays are views where they can be."""
+        low, high = self.indptr[start], self.indptr[end]
+        return SparseBatch(
+            self.indptr[start : end + 1] - low, self.term_ids[low:high], self.weights[low:high]
+        )
+
+    def select(self, order: NDArray[np.integer[Any]]) -> SparseBatch:
+        """Return the vectors at positions `order`, in that order (copies)."""
+        lengths = np.diff(self.indptr)[order]
+        indptr = _offsets(lengths)
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[order] - indptr[:-1], lengths)
+        return SparseBatch(indptr, self.term_ids[entries], self.weights[entries])
+
+    def top(self, n: int) -> SparseBatch:
+        """Keep the `n` largest weights of each vector; of equal weights the smaller term ids."""
+        rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
+        order = np.lexsort((self.term_ids, -self.weights, rows))
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order)) - np.repeat(self.indptr[:-1], np.diff(self.indptr))
+        return self._without(rank >= n)
+
+    def to_scipy(self, n_terms: int | None = None) -> csr_array:
+        """Return a SciPy CSR array of shape ``(n_rows, n_terms)``, sharing memory.
+
+        `n_terms` defaults to the largest term id plus one.
+        """
+        from scipy.sparse import csr_array
+
+        if n_terms is None:
+            n_terms = int(self.term_ids.max()) + 1 if len(self.term_ids) else 0
+        return csr_array(
+            (self.weights, self.term_ids.astype(np.int64), self.indptr),
+            shape=(self.n_rows, n_terms),
+        )
+
+    def _without(self, drop: NDArray[np.bool_]) -> SparseBatch:
+        if not drop.any():
+            return self
+        kept_before = np.concatenate([[0], np.cumsum(~drop)]).astype(np.int64)
+        return SparseBatch(kept_before[self.indptr], self.term_ids[~drop], self.weights[~drop])
+
+    def _sorted(self) -> SparseBatch:
+        rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
+        steps_down = (np.diff(self.term_ids.astype(np.int64)) < 0) & (np.diff(rows) == 0)
+        if not steps_down.any():
+            return self
+        order = np.lexsort((self.term_ids, rows))
+        return SparseBatch(self.indptr, self.term_ids[order], self.weights[order])
+
+    def _refuse_duplicates(self) -> None:
+        rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
+        same = (np.diff(self.term_ids.astype(np.int64)) == 0) & (np.diff(rows) == 0)
+        if same.any():
+            at = int(np.argmax(same))
+            raise VectorError(
+                f"row {rows[at]}: term id {self.term_ids[at]} appears twice; "
+                "a vector holds each term once"
+            )
+
+
+def _offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _checked_offsets(
+    indptr: NDArray[Any], term_ids: NDArray[Any], weights: NDArray[Any]
+) -> NDArray[np.int64]:
+    if indptr.ndim != 1 or term_ids.ndim != 1 or weights.ndim != 1:
+        raise VectorError("indptr, term ids and weights must be one-dimensional")
+    if len(term_ids) != len(weights):
+        raise VectorError(f"{len(term_ids)} term ids for {len(weights)} weights; expected as many")
+    if indptr.dtype.kind not in "iu" or len(indptr) == 0:
+        raise VectorError("indptr must be integers, one more than there are rows")
+    offsets = indptr.astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != len(term_ids) or (np.diff(offsets) < 0).any():
+        raise VectorError(
+            f"indptr must start at 0, never fall and end at {len(term_ids)}, the number of entries"
+        )
+    return offsets
+
+
+def _refuse(
+    offsets: NDArray[np.int64], values: NDArray[Any], bad: NDArray[np.bool_], expected: str
+) -> None:
+    if bad.any():
+        at = int(np.argmax(bad))
+        row = int(np.searchsorted(offsets, at, side="right")) - 1
+        raise VectorError(
+            f"row {row}, entry {at - offsets[row]}: expected {expected}, got {values[at]}"
+        )
