@@ -1,0 +1,102 @@
+"""The documents name only what exists: paths, make targets, modules, commands and their options."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from service.cli import app
+from tests.shared import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+FOLDERS = ("lsr/", "index/", "service/", "training/", "eval/", "tests/", "docs/", ".ci/")
+NOT_IN_THE_TREE = ("../shared", "eval/results/")
+
+
+def code_spans(text: str) -> list[str]:
+    """Return inline code and the lines of fenced blocks."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    without = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [
+        *re.findall(r"`([^`\n]+)`", without),
+        *(line for block in fenced for line in block.replace("\\\n", " ").splitlines()),
+    ]
+
+
+def paths_named(text: str) -> set[str]:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+    spans = [span.strip().rstrip(".,;:") for span in code_spans(text)]
+    inline = [s for s in spans if s.startswith(FOLDERS) and re.fullmatch(r"[\w./*{},-]+", s)]
+    return {p for p in (*links, *inline) if not p.startswith(NOT_IN_THE_TREE)}
+
+
+def commands_named(text: str, program: str) -> list[list[str]]:
+    found = []
+    for span in code_spans(text):
+        line = re.sub(r"^\s*(\$ |\.venv/bin/)+", "", span.split(" # ")[0]).strip()
+        if line == program or line.startswith(program + " "):
+            try:
+                found.append(shlex.split(re.split(r"\s[|>&]", line)[0]))
+            except ValueError:
+                pytest.fail(f"not a command line: {span}")
+    return found
+
+
+def expand(path: str) -> list[str]:
+    """Expand one level of ``{a,b}``, as a shell would."""
+    match = re.search(r"\{([^}]*)\}", path)
+    if match is None:
+        return [path]
+    return [path[: match.start()] + part + path[match.end() :] for part in match[1].split(",")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+class TestDocument:
+    def test_paths_exist(self, document: Path) -> None:
+        for named in paths_named(document.read_text(encoding="utf-8")):
+            for path in expand(named):
+                there = any(any(base.glob(path)) for base in {ROOT, document.parent})
+                assert there, f"{document.name} names {path}, which does not exist"
+
+    def test_make_targets_exist(self, document: Path) -> None:
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+        for words in commands_named(document.read_text(encoding="utf-8"), "make"):
+            named = [w for w in words[1:] if "=" not in w and not w.startswith("-")]
+            assert set(named) <= targets, f"{document.name}: {shlex.join(words)}"
+
+    def test_modules_exist(self, document: Path) -> None:
+        for words in commands_named(document.read_text(encoding="utf-8"), "python"):
+            if words[1:2] == ["-m"]:
+                assert importlib.util.find_spec(words[2]), f"{document.name}: {shlex.join(words)}"
+
+    def test_commands_and_options_exist(self, document: Path) -> None:
+        root = typer.main.get_command(app)
+        assert isinstance(root, click.Group)
+        for words in commands_named(document.read_text(encoding="utf-8"), "lsr"):
+            verbs = words[1].split("|") if len(words) > 1 else []
+            for verb in verbs:
+                if verb.startswith(("-", "…")):
+                    continue
+                command = root.commands.get(verb)
+                assert command, f"{document.name}: no such command: {shlex.join(words)}"
+                known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+                used = {w.split("=")[0] for w in words[2:] if re.match(r"--?[a-z]", w)}
+                missing = used - known - {"--help"}
+                assert not missing, f"{document.name}: {shlex.join(words)}: no option {missing}"
+
+
+def test_every_command_is_documented_and_has_help() -> None:
+    root = typer.main.get_command(app)
+    assert isinstance(root, click.Group)
+    reference = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    for name, command in root.commands.items():
+        assert command.help, f"lsr {name} has no help text"
+        assert f"lsr {name}" in reference, f"docs/cli.md does not mention lsr {name}"
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                assert parameter.help, f"lsr {name} {parameter.opts[0]} has no help text"
