@@ -1,10 +1,12 @@
-"""The records that travel through the engine: documents and queries."""
+"""The records that travel through the engine: documents, batches of them, and queries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from lsr.sparse import SparseBatch
 
 Metadata = Mapping[str, Any]
 """Field name to a JSON value."""
@@ -41,3 +43,36 @@ class Query(NamedTuple):
 
     id: str
     text: str
+
+
+class DocumentBatch(NamedTuple):
+    """Documents with their vectors, in order: row `i` of every field belongs to document `i`.
+
+    Attributes
+    ----------
+    ids : list of str, (n,)
+    vectors : SparseBatch
+        `n` rows.
+    texts, titles : list of str, (n,)
+        Empty strings where a source has none.
+    metadata : list of mapping, (n,)
+        JSON values.
+    """
+
+    ids: list[str]
+    vectors: SparseBatch
+    texts: list[str]
+    titles: list[str]
+    metadata: list[Metadata]
+
+    @property
+    def n_docs(self) -> int:
+        """Number of documents."""
+        return len(self.ids)
+
+    def documents(self) -> list[Document]:
+        """Return the documents without their vectors."""
+        return [
+            Document(*fields)
+            for fields in zip(self.ids, self.texts, self.titles, self.metadata, strict=True)
+        ]
