@@ -1,0 +1,159 @@
+"""`Corpus`: what every source of documents offers, and the checks that all of them pass.
+
+A reader for a format only yields rows: documents, or what is wrong with a line. The rest happens
+here once: limits, duplicate ids, stopping at the first bad line or skipping it, and the error for a
+corpus without a single document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from lsr.corpus.duplicates import SeenIds
+from lsr.corpus.limits import DEFAULT_LIMITS, Limits, document_problem
+from lsr.errors import CorpusError, UsageError
+from lsr.records import Document
+
+OnError = Literal["fail", "skip"]
+MAX_KEPT_ERRORS = 1000
+"""So many errors of skipped lines are kept; the others are only counted."""
+
+
+class Row(NamedTuple):
+    """What a reader found at one place: a document, or the sentence that says what is wrong."""
+
+    path: Path | str
+    line: int | None
+    item: Document | str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """How strictly to read.
+
+    Attributes
+    ----------
+    on_error : {"fail", "skip"}
+        Stop at the first bad line, or leave it out and go on.
+    max_errors : int or None
+        With "skip", stop when more lines than this are bad.
+    limits : Limits
+        Sizes up to which documents are accepted.
+    """
+
+    on_error: OnError = "fail"
+    max_errors: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("fail", "skip"):
+            raise UsageError(f'on_error {self.on_error!r}: expected "fail" or "skip"')
+        if self.max_errors is not None and self.max_errors < 0:
+            raise UsageError(f"max_errors {self.max_errors}: expected 0 or more")
+
+
+class Corpus(ABC):
+    """A collection of documents that can be read from the start any number of times.
+
+    Attributes
+    ----------
+    name : str
+        For people: the file or folder name, the id of the collection.
+    skipped : list of CorpusError
+        Lines left out by the current or last pass, the first 1,000 of them.
+    n_skipped : int
+        How many lines that pass has left out so far.
+    """
+
+    kind: str
+
+    def __init__(self, name: str, rules: ReadRules) -> None:
+        self.name = name
+        self.rules = rules
+        self.skipped: list[CorpusError] = []
+        self.n_skipped = 0
+
+    def __iter__(self) -> Iterator[Document]:
+        """Read the documents one by one.
+
+        Raises
+        ------
+        CorpusError
+            At the first bad line, or when too many were skipped; names the file and the line. Also
+            when nothing could be read at all, and at the end when there was no document.
+        """
+        self.skipped, self.n_skipped = [], 0
+        seen = SeenIds()
+        for position, row in enumerate(self._rows(), 1):
+            problem = row.item if isinstance(row.item, str) else self._problem(row, seen, position)
+            if problem is not None:
+                self._handle(CorpusError(problem, row.path, row.line))
+            elif isinstance(row.item, Document):
+                yield row.item
+        if len(seen) == 0:
+            raise self._empty()
+
+    def fingerprint(self) -> str:
+        """Return 64 hexadecimal digits that change when the source or the way to read it does.
+
+        Files count with their size and modification time, not with their content: reading a large
+        corpus only to recognise it would cost as much as indexing a part of it.
+        """
+        parts = [self.kind, self.rules.on_error, *self._identity()]
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+    def count_hint(self) -> int | None:
+        """Return about how many documents there are, for progress; None when nobody knows."""
+        return None
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Row]:
+        """Yield what is there, in a stable order; raise CorpusError when reading cannot go on."""
+
+    @abstractmethod
+    def _identity(self) -> list[Any]:
+        """Return JSON values that differ when the source differs."""
+
+    def _problem(self, row: Row, seen: SeenIds, position: int) -> str | None:
+        assert isinstance(row.item, Document)
+        problem = document_problem(row.item, self.rules.limits)
+        if problem is not None:
+            return problem
+        first = seen.first_line(row.item.id, row.line or position)
+        if first is None:
+            return None
+        return f"the id {row.item.id!r} is taken by line {first} already; expected it only once"
+
+    def _handle(self, error: CorpusError) -> None:
+        if self.rules.on_error == "fail":
+            raise error
+        self.n_skipped += 1
+        if len(self.skipped) < MAX_KEPT_ERRORS:
+            self.skipped.append(error)
+        if self.rules.max_errors is not None and self.n_skipped > self.rules.max_errors:
+            raise CorpusError(
+                f"{error}; that is bad line number {self.n_skipped}, and at most "
+                f"{self.rules.max_errors} are skipped (--max-errors)"
+            ) from error
+
+    def _empty(self) -> CorpusError:
+        if self.skipped:
+            return CorpusError(
+                f"no document could be read; all {self.n_skipped} lines were skipped, "
+                f"the first because of: {self.skipped[0]}",
+                self.name,
+            )
+        return CorpusError("holds no document", self.name)
+
+
+def file_identity(path: Path, name: str | None = None) -> list[Any]:
+    """Return the name, size in bytes and modification time in ns of a file."""
+    status = path.stat()
+    return [name or path.name, status.st_size, status.st_mtime_ns]

@@ -1,0 +1,77 @@
+"""JSON lines, one object a line; a BEIR folder is a folder with a file ``corpus.jsonl``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
+from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
+from lsr.corpus.lines import Line, decode, encoding_problem, estimate_lines, read_lines
+from lsr.records import Document
+
+_NOT_A_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
+
+
+class JsonlCorpus(Corpus):
+    """Documents of a JSON lines file, plain or gzip.
+
+    Strict: NaN, infinities, lone surrogates and anything after the object are refused. An escaped
+    NUL character (``\\u0000``) inside a text is kept, a raw one refused. Of a field that stands
+    twice in one object, the last counts.
+    """
+
+    kind = "jsonl"
+
+    def __init__(self, path: Path, names: FieldNames, rules: ReadRules) -> None:
+        super().__init__(path.name, rules)
+        self.path = path
+        self.names = names
+
+    def count_hint(self) -> int | None:
+        """Return an estimate from the first MiB of the file."""
+        return estimate_lines(self.path)
+
+    def _rows(self) -> Iterator[Row]:
+        for line in read_lines(self.path):
+            yield Row(self.path, line.number, self._item(line))
+
+    def _item(self, line: Line) -> Document | str:
+        if line.problem is not None:
+            return line.problem
+        try:
+            record = orjson.loads(line.data)
+        except orjson.JSONDecodeError as error:
+            return _json_problem(line.data, error)
+        if not isinstance(record, dict):
+            return 'expected a JSON object such as {"id": "1", "text": "…"}'
+        try:
+            return document_from_fields(record, self.names)
+        except FieldError as error:
+            return str(error)
+
+    def _identity(self) -> list[Any]:
+        names = self.names
+        return [file_identity(self.path), names.id, names.text, names.title]
+
+
+def beir_file(folder: Path, stem: str = "corpus") -> Path | None:
+    """Return ``corpus.jsonl`` or ``corpus.jsonl.gz`` of a folder, or None."""
+    candidates = (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        decode(data)
+    except UnicodeDecodeError as unicode_error:
+        return encoding_problem(unicode_error)
+    if "surrogate" in error.msg:
+        return f"a string holds a lone surrogate (column {error.colno}); expected valid Unicode"
+    if _NOT_A_NUMBER.search(data):
+        return f"NaN and Infinity are no JSON (column {error.colno}); expected finite numbers"
+    return f"no valid JSON: {error.msg} (column {error.colno})"

@@ -1,0 +1,116 @@
+"""What a document may be: rules for ids, sizes and metadata, the same for every source.
+
+The checks return what is wrong as a sentence, or None: the caller knows where the document stands
+and which error to raise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lsr.records import Document
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes up to which documents are accepted, in bytes of UTF-8.
+
+    Attributes
+    ----------
+    id_bytes : int
+    text_bytes : int
+        Title and text together.
+    metadata_bytes : int
+        Metadata as compact JSON.
+    metadata_depth : int
+        Nesting of lists and objects in metadata.
+    """
+
+    id_bytes: int = 512
+    text_bytes: int = 2**20
+    metadata_bytes: int = 64 * 2**10
+    metadata_depth: int = 32
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """Return what is wrong with a document, or None.
+
+    An empty text is fine. Ids are 1 to 512 bytes of UTF-8 without control characters; no string
+    may hold a lone surrogate; metadata are JSON values, numbers finite.
+    """
+    problem = id_problem(document.id, limits)
+    if problem:
+        return problem
+    size = 0
+    for what, text in (("text", document.text), ("title", document.title)):
+        length = _utf8_length(text)
+        if length < 0:
+            return f"the {what} holds a lone surrogate; expected valid Unicode"
+        size += length
+    if size > limits.text_bytes:
+        return (
+            f"title and text take {size:,} bytes; at most {limits.text_bytes:,} are accepted, "
+            "split the document into passages"
+        )
+    return metadata_problem(document.metadata, limits) if document.metadata else None
+
+
+def id_problem(docno: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """Return what is wrong with an external id, or None."""
+    length = _utf8_length(docno)
+    if length < 0:
+        return "the id holds a lone surrogate; expected valid Unicode"
+    if not 1 <= length <= limits.id_bytes:
+        return f"the id takes {length:,} bytes; expected 1 to {limits.id_bytes}"
+    if _CONTROL.search(docno):
+        return f"the id {docno!r} holds a control character"
+    return None
+
+
+def metadata_problem(metadata: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """Return what is wrong with metadata, or None."""
+    import orjson
+
+    problem = _value_problem(dict(metadata), limits.metadata_depth)
+    if problem:
+        return f"metadata: {problem}"
+    try:
+        size = len(orjson.dumps(dict(metadata)))
+    except TypeError as error:  # integers beyond 64 bits, lone surrogates
+        return f"metadata: not representable as JSON ({error})"
+    if size > limits.metadata_bytes:
+        return f"metadata take {size:,} bytes as JSON; at most {limits.metadata_bytes:,} accepted"
+    return None
+
+
+def _value_problem(value: object, depth: int) -> str | None:
+    if value is None or isinstance(value, str | bool | int):
+        return None
+    if isinstance(value, float):
+        return None if value - value == 0 else f"{value} is not a JSON number"
+    if not isinstance(value, dict | list):
+        return f"{type(value).__name__} is not a JSON value"
+    if depth == 0:
+        return "nested too deeply"
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            return "field names must be strings"
+        value = list(value.values())
+    return next(filter(None, (_value_problem(item, depth - 1) for item in value)), None)
+
+
+def _utf8_length(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return -1

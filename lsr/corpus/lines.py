@@ -1,0 +1,152 @@
+"""Lines of text files: the defined behaviour for everything odd that a file can hold.
+
+A line ends at a line feed; a carriage return before it belongs to the ending (CRLF), any other is
+text. The last line need not end. A UTF-8 byte order mark at the start is dropped; UTF-16 and
+UTF-32 are refused. A NUL byte, bytes that are no UTF-8 and a line above the cap are problems *of
+that line*: the caller may go on with the next. A line above the cap is passed over without ever
+being in memory as a whole. gzip is recognised by its first bytes, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from lsr.errors import CorpusError
+
+MAX_LINE_BYTES = 8 * 2**20
+_MARK_AND_ENDING = 5
+_SAMPLE_BYTES = 2**20
+_OTHER_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+class Line(NamedTuple):
+    """One line of a file, without its ending: its bytes, or the problem with them."""
+
+    number: int
+    data: bytes
+    problem: str | None = None
+
+
+def read_lines(
+    path: Path, max_bytes: int = MAX_LINE_BYTES, *, blank: bool = False
+) -> Iterator[Line]:
+    """Yield the lines of a file; numbers count from 1 and include blank lines.
+
+    Parameters
+    ----------
+    path : Path
+    max_bytes : int
+        Cap on the bytes of a line, its ending not counted.
+    blank : bool
+        Whether to yield lines of white space as well.
+
+    Raises
+    ------
+    CorpusError
+        When the file cannot be read at all: missing, no permission, another encoding, damaged gzip.
+    """
+    number = 0
+    try:
+        with open_binary(path) as file:
+            while data := file.readline(max_bytes + _MARK_AND_ENDING):
+                number += 1
+                if number == 1:
+                    data = _without_mark(data, path)
+                line = _ended(data)
+                if len(line) > max_bytes:
+                    _pass_over_rest(file, data)
+                    yield Line(number, b"", f"longer than {max_bytes:,} bytes, the most a line may")
+                elif b"\0" in line:
+                    yield Line(number, b"", "holds a NUL byte: the file is binary or damaged")
+                elif blank or (line and not line.isspace()):
+                    yield Line(number, line)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CorpusError(
+            f"compressed data is damaged or cut off after line {number} ({error}); "
+            "fetch or make the file again",
+            path,
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def decode(data: bytes) -> str:
+    """Decode strict UTF-8; a UnicodeDecodeError is for the caller to locate."""
+    return data.decode("utf-8")
+
+
+def encoding_problem(error: UnicodeDecodeError) -> str:
+    """Say what is wrong with bytes that are no UTF-8."""
+    return (
+        f"not valid UTF-8 (byte 0x{error.object[error.start]:02x} at byte {error.start + 1}); "
+        "convert the file to UTF-8"
+    )
+
+
+def unreadable(path: Path, error: OSError) -> CorpusError:
+    """Make the error for a file that the system does not let us read."""
+    return CorpusError(f"cannot be read ({error.strerror or error})", path)
+
+
+def estimate_lines(path: Path) -> int | None:
+    """Estimate the number of non-blank lines from the first MiB; exact for files below that."""
+    try:
+        with path.open("rb", buffering=0) as raw, _unpacked(cast(BinaryIO, raw)) as file:
+            sample = file.read(_SAMPLE_BYTES)
+            whole = not file.read(1)
+            read = raw.tell() if file is not raw else len(sample)
+        size = path.stat().st_size
+    except (OSError, EOFError, zlib.error):
+        return None
+    n_lines = sum(1 for line in sample.split(b"\n") if line.strip())
+    return n_lines if whole else max(1, round(n_lines * size / max(read, 1)))
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, unpacking gzip."""
+    with path.open("rb") as raw, _unpacked(raw) as file:
+        yield file
+
+
+@contextmanager
+def _unpacked(raw: BinaryIO) -> Iterator[BinaryIO]:
+    magic = raw.read(2)
+    raw.seek(0, os.SEEK_SET)
+    if magic == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=raw, mode="rb") as file:
+            yield cast(BinaryIO, file)
+    else:
+        yield raw
+
+
+def _without_mark(data: bytes, path: Path) -> bytes:
+    for mark, name in _OTHER_ENCODINGS:
+        if data.startswith(mark):
+            raise CorpusError(
+                f"encoded in {name}; expected UTF-8, convert it: iconv -f {name} -t UTF-8", path
+            )
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _ended(data: bytes) -> bytes:
+    if data.endswith(b"\r\n"):
+        return data[:-2]
+    return data.removesuffix(b"\n")
+
+
+def _pass_over_rest(file: BinaryIO, data: bytes) -> None:
+    while data and not data.endswith(b"\n"):
+        data = file.readline(2**20)

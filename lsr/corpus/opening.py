@@ -1,0 +1,153 @@
+"""`open_corpus`: find out what a source is and give back its reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from lsr.corpus.base import Corpus, OnError, ReadRules
+from lsr.corpus.delimited import DelimitedCorpus
+from lsr.corpus.fields import DOCUMENT_FIELDS, FieldNames
+from lsr.corpus.jsonl import JsonlCorpus, beir_file
+from lsr.corpus.limits import DEFAULT_LIMITS, Limits
+from lsr.corpus.passages import DEFAULT_PASSAGE_WORDS
+from lsr.errors import CorpusError, UsageError
+
+Format = Literal["beir", "jsonl", "tsv", "csv", "parquet", "folder", "ir-datasets", "python-docs"]
+FORMATS: tuple[Format, ...] = (
+    "beir",
+    "jsonl",
+    "tsv",
+    "csv",
+    "parquet",
+    "folder",
+    "ir-datasets",
+    "python-docs",
+)
+IR_DATASETS_PREFIX = "ir-datasets:"
+_BY_SUFFIX: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+
+
+def open_corpus(
+    source: str | Path,
+    *,
+    format: Format | None = None,
+    on_error: OnError = "fail",
+    max_errors: int | None = None,
+    id_field: str | None = None,
+    text_field: str | None = None,
+    title_field: str | None = None,
+    passage_words: int | None = DEFAULT_PASSAGE_WORDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Corpus:
+    """Open a collection of documents; reads nothing yet but what tells its format.
+
+    Parameters
+    ----------
+    source : str or Path
+        A BEIR folder, a JSON lines, TSV, CSV or Parquet file (the text formats also as gzip), a
+        folder of text, Markdown, reStructuredText and HTML files or one such file,
+        ``ir-datasets:ID``, or ``python-docs`` (a folder of that name is ``./python-docs``).
+    format : str, optional
+        One of `FORMATS`, where name and suffix do not tell.
+    on_error : {"fail", "skip"}
+        Stop at the first bad line, or leave bad lines out (`Corpus.skipped`).
+    max_errors : int, optional
+        With "skip": stop when more lines than this are bad.
+    id_field, text_field, title_field : str, optional
+        Names to use in place of the usual ones; for a TSV or CSV file without a header, numbers of
+        columns from 1.
+    passage_words : int or None
+        Folders and ``python-docs``: words of a passage; None keeps sections whole.
+    limits : Limits
+        Sizes up to which documents are accepted.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    CorpusError
+        When there is nothing at `source`, or nothing that can be a corpus.
+    UsageError
+        On options that make no sense.
+    """
+    if passage_words is not None and passage_words < 1:
+        raise UsageError(f"passage_words {passage_words}: expected 1 or more")
+    rules = ReadRules(on_error, max_errors, limits)
+    names = DOCUMENT_FIELDS.chosen(id_field, text_field, title_field)
+    text = str(source)
+    kind = format if format is not None else detect_format(text)
+    if kind == "python-docs":
+        from lsr.corpus.python_docs import PythonDocsCorpus
+
+        return PythonDocsCorpus(rules, passage_words)
+    return _open_path(Path(text), kind, names, rules)
+
+
+def detect_format(source: str) -> Format:
+    """Tell the format of a source from its name, its suffix or what lies in the folder.
+
+    Raises
+    ------
+    CorpusError
+        When there is nothing, or nothing known.
+    """
+    if source == "python-docs":
+        return "python-docs"
+    if source.startswith(IR_DATASETS_PREFIX):
+        return "ir-datasets"
+    path = Path(source)
+    if path.is_dir():
+        return "beir" if beir_file(path) else "folder"
+    require_file(path)
+    kind = _BY_SUFFIX.get(suffix_of(path))
+    if kind is None:
+        raise CorpusError(
+            f"what kind of file this is cannot be told from its name; expected one of "
+            f"{', '.join(_BY_SUFFIX)} (also .gz), or name the format (--format)",
+            path,
+        )
+    return kind
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix in lower case, that below a final ``.gz``."""
+    name = path.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+def require_file(path: Path) -> None:
+    """Refuse a path without a file, and an empty file."""
+    if not path.exists():
+        raise CorpusError(
+            "no such file or folder; expected a corpus: a BEIR folder, a .jsonl, .tsv, .csv or "
+            f".parquet file, a folder of documents, {IR_DATASETS_PREFIX}ID or python-docs",
+            path,
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise CorpusError("the file is empty; expected documents", path)
+
+
+def _open_path(path: Path, kind: Format, names: FieldNames, rules: ReadRules) -> Corpus:
+    if kind == "beir":
+        file = beir_file(path)
+        if file is None:
+            raise CorpusError("no corpus.jsonl in this folder; expected a BEIR folder", path)
+        corpus = _open_path(file, "jsonl", names, rules)
+        corpus.name = path.resolve().name
+        return corpus
+    require_file(path)
+    if kind == "jsonl":
+        return JsonlCorpus(path, names, rules)
+    if kind in ("tsv", "csv"):
+        return DelimitedCorpus(path, kind, names, rules)
+    raise UsageError(f"format {kind!r}: expected one of {', '.join(FORMATS)}")

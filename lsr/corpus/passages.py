@@ -1,0 +1,114 @@
+"""Long texts into passages: cut between paragraphs, else between sentences, else between words.
+
+A passage never crosses a heading. Paragraphs are packed as long as they fit; a last piece of less
+than a quarter of the size joins the one before it, so passages hold at most five quarters of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import regex
+
+DEFAULT_PASSAGE_WORDS = 200
+
+# Scripts written without spaces count by character, all others by runs of letters and digits.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w'’])+")
+_SENTENCE_END = regex.compile(
+    r"(?:(?<=[.!?…][\"'’”)\]]?)\s+(?=[\p{Lu}\p{N}\"'“‘(\[])|(?<=[。！？।]))"
+)
+
+
+class Section(NamedTuple):
+    """Paragraphs under one heading.
+
+    Attributes
+    ----------
+    trail : tuple of str
+        The headings above, outermost first; empty before the first heading.
+    paragraphs : list of str
+    """
+
+    trail: tuple[str, ...]
+    paragraphs: list[str]
+
+
+class Passage(NamedTuple):
+    """A piece of a text and the headings it stands under."""
+
+    trail: tuple[str, ...]
+    text: str
+
+
+def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterator[Passage]:
+    """Yield the passages of a text; sections without text give none.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+    max_words : int or None
+        Size to aim at; None keeps every section whole.
+    """
+    for section in sections:
+        paragraphs = [text for text in map(str.strip, section.paragraphs) if text]
+        if max_words is None:
+            pieces = ["\n\n".join(paragraphs)] if paragraphs else []
+        else:
+            pieces = pack(paragraphs, max_words)
+        for piece in pieces:
+            yield Passage(section.trail, piece)
+
+
+def pack(paragraphs: Sequence[str], max_words: int) -> list[str]:
+    """Join paragraphs to pieces of at most `max_words` words, splitting those that are longer."""
+    pieces = [
+        (part, separator)
+        for paragraph in paragraphs
+        for part, separator in _parts(paragraph, max_words)
+    ]
+    packed: list[str] = []
+    sizes: list[int] = []
+    for text, separator in pieces:
+        size = count_words(text)
+        if packed and sizes[-1] + size <= max_words:
+            packed[-1] += separator + text
+            sizes[-1] += size
+        else:
+            packed.append(text)
+            sizes.append(size)
+            last_separator = separator
+    if len(packed) > 1 and 4 * sizes[-1] < max_words:
+        packed[-2:] = [packed[-2] + last_separator + packed[-1]]
+    return packed
+
+
+def count_words(text: str) -> int:
+    """Count words; in scripts without spaces, characters."""
+    return len(_WORD.findall(text))
+
+
+def _parts(paragraph: str, max_words: int) -> Iterator[tuple[str, str]]:
+    """Yield pieces that fit, each with what separates it from the piece before."""
+    if count_words(paragraph) <= max_words:
+        yield paragraph, "\n\n"
+        return
+    separator = "\n\n"
+    start = 0
+    ends = [match.span() for match in _SENTENCE_END.finditer(paragraph)]
+    for end, after in [*ends, (len(paragraph), len(paragraph))]:
+        for piece in _words_apart(paragraph[start:end], max_words):
+            yield piece, separator
+            separator = " "
+        start = after
+
+
+def _words_apart(sentence: str, max_words: int) -> Iterator[str]:
+    starts = [match.start() for match in _WORD.finditer(sentence)][::max_words]
+    bounds = [0, *starts[1:], len(sentence)]
+    for start, end in pairwise(bounds):
+        piece = sentence[start:end].strip()
+        if piece:
+            yield piece

@@ -1,0 +1,192 @@
+"""``python-docs``: the documentation that every Python installation carries.
+
+Docstrings of the standard library, read from its source files with `ast`: nothing of it is
+imported, so nothing runs. Only a few modules written in C, whose docstrings exist nowhere else, are
+imported, all of them free of side effects. Then the topics of the interactive help. The order is
+the same on every pass; what there is depends on the version of the interpreter.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+import sysconfig
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lsr.corpus.base import Corpus, ReadRules, Row
+from lsr.corpus.passages import Section, split_sections
+from lsr.corpus.restructured import restructured_sections
+from lsr.records import Document
+
+_LEFT_OUT = {"antigravity", "encodings", "ensurepip", "idlelib", "lib2to3", "test", "this"}
+_LEFT_OUT |= {"pydoc_data", "turtledemo", "msilib"}
+# Module in C → the name under which its contents are documented.
+_IN_C = {
+    "builtins": "",
+    "_collections": "collections",
+    "_functools": "functools",
+    "_io": "io",
+    "_operator": "operator",
+    "_random": "random",
+    "_socket": "socket",
+    "_sqlite3": "sqlite3",
+    "_struct": "struct",
+    "_thread": "threading",
+    "array": "array",
+    "atexit": "atexit",
+    "binascii": "binascii",
+    "cmath": "cmath",
+    "gc": "gc",
+    "itertools": "itertools",
+    "math": "math",
+    "posix": "os",
+    "select": "select",
+    "sys": "sys",
+    "time": "time",
+    "unicodedata": "unicodedata",
+    "zlib": "zlib",
+}
+_MIN_WORDS = 4
+
+
+class _Entry(NamedTuple):
+    name: str
+    kind: str
+    module: str
+    text: str
+
+
+class PythonDocsCorpus(Corpus):
+    """Documentation of the running interpreter: one document for each passage of it."""
+
+    kind = "python-docs"
+
+    def __init__(self, rules: ReadRules, passage_words: int | None) -> None:
+        super().__init__("python-docs", rules)
+        self.passage_words = passage_words
+
+    def _rows(self) -> Iterator[Row]:
+        taken: set[str] = set()
+        for entry in _entries():
+            # Platform variants define a name several times; the first definition speaks for all.
+            if entry.name in taken or len(entry.text.split()) < _MIN_WORDS:
+                continue
+            taken.add(entry.name)
+            sections = [Section((entry.name,), entry.text.split("\n\n"))]
+            yield from self._documents(entry, sections)
+        for entry in _topics():
+            yield from self._documents(entry, restructured_sections(entry.text))
+
+    def _documents(self, entry: _Entry, sections: list[Section]) -> Iterator[Row]:
+        passages = list(split_sections(sections, self.passage_words))
+        for number, passage in enumerate(passages, 1):
+            docno = entry.name if len(passages) == 1 else f"{entry.name}#{number}"
+            title = passage.trail[-1] if passage.trail else entry.name
+            metadata = {"kind": entry.kind, "module": entry.module}
+            yield Row(self.name, None, Document(docno, passage.text, title, metadata))
+
+    def _identity(self) -> list[Any]:
+        return [sys.version, sys.platform, self.passage_words]
+
+
+def _entries() -> Iterator[_Entry]:
+    root = Path(sysconfig.get_path("stdlib"))
+    for module, path in _sources(root):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue  # a damaged installation: the rest of it is still worth reading
+        yield from _module_entries(module, tree)
+    for name, documented_as in _IN_C.items():
+        try:
+            module_object = importlib.import_module(name)
+        except ImportError:
+            continue  # not built on this platform
+        yield from _c_entries(module_object, documented_as)
+
+
+def _sources(root: Path) -> Iterator[tuple[str, Path]]:
+    for name in sorted(sys.stdlib_module_names):
+        if name.startswith("_") or name in _LEFT_OUT:
+            continue
+        if (root / f"{name}.py").is_file():
+            yield name, root / f"{name}.py"
+        for path in sorted((root / name).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            if parts[-1] == "__init__":
+                parts = parts[:-1]
+            if not any(part.startswith("_") or part in ("test", "tests") for part in parts):
+                yield ".".join(parts), path
+
+
+def _module_entries(module: str, tree: ast.Module) -> Iterator[_Entry]:
+    text = ast.get_docstring(tree)
+    if text:
+        yield _Entry(module, "module", module, text)
+    yield from _definitions(module, module, tree)
+
+
+def _definitions(module: str, prefix: str, parent: ast.AST) -> Iterator[_Entry]:
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.If | ast.Try | ast.ExceptHandler):
+            yield from _definitions(module, prefix, node)
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if node.name.startswith("_"):
+            continue
+        name = f"{prefix}.{node.name}"
+        text = ast.get_docstring(node)
+        if isinstance(node, ast.ClassDef):
+            if text:
+                yield _Entry(name, "class", module, text)
+            yield from _definitions(module, name, node)
+        elif text:
+            signature = f"{node.name}({ast.unparse(node.args)})"
+            kind = "function" if prefix == module else "method"
+            yield _Entry(name, kind, module, f"{signature}\n\n{text}")
+
+
+def _c_entries(module: types.ModuleType, documented_as: str) -> Iterator[_Entry]:
+    prefix = f"{documented_as}." if documented_as else ""
+    owner = documented_as or "builtins"
+    if module.__name__ == owner and module.__doc__:
+        yield _Entry(owner, "module", owner, inspect.cleandoc(module.__doc__))
+    for name, value in sorted(vars(module).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, types.BuiltinFunctionType):
+            yield from _c_entry(f"{prefix}{name}", "function", owner, value)
+        elif isinstance(value, type) and value.__module__ not in sys.stdlib_module_names - {
+            owner,
+            module.__name__,
+        }:
+            yield from _c_entry(f"{prefix}{name}", "class", owner, value)
+            for method, definition in sorted(vars(value).items()):
+                if not method.startswith("_"):
+                    yield from _c_entry(f"{prefix}{name}.{method}", "method", owner, definition)
+
+
+def _c_entry(name: str, kind: str, module: str, value: Any) -> Iterator[_Entry]:
+    text = value.__doc__
+    if not isinstance(text, str):
+        return
+    signature = getattr(value, "__text_signature__", None)
+    if signature:
+        shown = signature.replace("$self, ", "").replace("$self", "").replace("$module, ", "")
+        text = f"{name.rpartition('.')[2]}{shown.replace('$module', '')}\n\n{text}"
+    yield _Entry(name, kind, module, inspect.cleandoc(text))
+
+
+def _topics() -> Iterator[_Entry]:
+    from pydoc_data import topics
+
+    for name, text in sorted(topics.topics.items()):
+        yield _Entry(f"topics/{name}", "topic", "", text)

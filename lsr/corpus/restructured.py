@@ -1,0 +1,93 @@
+"""Sections of reStructuredText, enough of it to search: headings, paragraphs, directive bodies.
+
+No rendering: markup that carries no words (targets, comments, directive names and options, roles)
+goes, everything else stays as it is written. Heading levels follow the order in which adornments
+appear, as in Docutils.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lsr.corpus.passages import Section
+
+_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*$")
+_DIRECTIVE = re.compile(r"\s*\.\. [\w.:+-]+::(?:\s+(.*))?$")
+_OPTION = re.compile(r"\s*:[\w-]+:(\s|$)")
+_EXPLICIT = re.compile(r"\s*\.\.(\s|$)")
+_ROLE_WITH_TARGET = re.compile(r"(?::[\w:+.-]+:)?`([^`<]+?)\s*<[^`>]+>`_{0,2}")
+_ROLE = re.compile(r":[\w:+.-]+:`[~!]?([^`]+)`")
+_LITERAL = re.compile(r"``(.+?)``")
+_STRONG = re.compile(r"(?<![\w*])\*\*?([^\s*](?:[^*]*[^\s*])?)\*\*?(?![\w*])")
+
+
+def restructured_sections(text: str) -> list[Section]:
+    """Cut reStructuredText into sections."""
+    lines = text.splitlines()
+    levels: list[tuple[str, bool]] = []
+    trail: list[str] = []
+    sections = [Section((), [])]
+    block: list[str] = []
+    at = 0
+    while at < len(lines):
+        heading = _heading(lines, at)
+        if heading is None:
+            block.append(lines[at])
+            at += 1
+            continue
+        title, style, taken = heading
+        sections[-1].paragraphs.extend(_paragraphs(block))
+        block = []
+        if style not in levels:
+            levels.append(style)
+        trail = [*trail[: levels.index(style)], _inline(title)]
+        sections.append(Section(tuple(trail), []))
+        at += taken
+    sections[-1].paragraphs.extend(_paragraphs(block))
+    return sections
+
+
+def _heading(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:
+    """Return title, (adornment, overlined) and lines taken when a heading starts here."""
+    if at + 2 < len(lines) and _ADORNMENT.match(lines[at]):
+        title = lines[at + 1].strip()
+        if title and lines[at + 2].rstrip() == lines[at].rstrip() and not _ADORNMENT.match(title):
+            return title, (lines[at][0], True), 3
+    if at + 1 < len(lines) and _ADORNMENT.match(lines[at + 1]):
+        title = lines[at].rstrip()
+        starts_block = at == 0 or not lines[at - 1].strip()
+        wide_enough = len(lines[at + 1].rstrip()) >= len(title)
+        if title and not title[0].isspace() and starts_block and wide_enough:
+            return title, (lines[at + 1][0], False), 2
+    return None
+
+
+def _paragraphs(lines: list[str]) -> list[str]:
+    paragraphs: list[list[str]] = [[]]
+    in_directive = False
+    comment_indent: int | None = None
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if comment_indent is not None and line.strip():
+            if indent > comment_indent:
+                continue
+            comment_indent = None
+        if not line.strip() or _ADORNMENT.match(line):
+            in_directive = False
+            paragraphs.append([])
+        elif directive := _DIRECTIVE.match(line):
+            in_directive = True
+            paragraphs.append([directive[1]] if directive[1] else [])
+        elif in_directive and _OPTION.match(line):
+            continue
+        elif _EXPLICIT.match(line):
+            comment_indent = indent
+        else:
+            paragraphs[-1].append(line.rstrip())
+    return [_inline("\n".join(block)) for block in paragraphs if block]
+
+
+def _inline(text: str) -> str:
+    for pattern in (_ROLE_WITH_TARGET, _ROLE, _LITERAL, _STRONG):
+        text = pattern.sub(r"\1", text)
+    return text
