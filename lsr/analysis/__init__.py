@@ -1,0 +1,10 @@
+"""Text analysis: from text to the terms of a lexical index.
+
+`segmentation` cuts text into normalised words, `stopwords` holds the words that carry no topic,
+`Analyzer` turns words into terms, `TermCounter` counts terms of many texts fast.
+"""
+
+from lsr.analysis.analyzer import Analyzer, languages
+from lsr.analysis.counting import TermCounter
+
+__all__ = ["Analyzer", "TermCounter", "languages"]

@@ -1,0 +1,157 @@
+"""`Analyzer`: text to terms, with everything that shapes them written down."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Iterable, Mapping
+from threading import Lock
+from typing import Any, Literal
+
+import regex
+import Stemmer
+
+from lsr.analysis.segmentation import (
+    fold_accents,
+    is_abbreviation,
+    normalise,
+    segments,
+    words,
+)
+from lsr.analysis.stopwords import stopwords_for
+from lsr.errors import UsageError
+
+Accents = Literal["fold", "keep"]
+
+ANALYSIS_VERSION = 1
+"""Raised when the same parameters start to give other terms; part of the fingerprint."""
+
+_CACHED_SEGMENTS = 1 << 17
+_ELISIONS = {
+    # The article or pronoun written together with the next word; the stemmers of Italian and Irish
+    # remove theirs themselves.
+    "french": regex.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)'(?=\p{L})"),
+    "catalan": regex.compile(r"^[dlmnst]'(?=\p{L})"),
+}
+
+
+def languages() -> list[str]:
+    """Return the languages with a Snowball stemmer, and ``none`` for no stemming at all."""
+    return [*sorted(Stemmer.algorithms()), "none"]
+
+
+class Analyzer:
+    """Turns text into terms: words, case-folded, without stop words, stemmed.
+
+    Parameters
+    ----------
+    language : str
+        One of `languages`. ``none`` neither stems nor drops words: for a language without a
+        stemmer, or for several languages in one collection.
+    stopwords : iterable of str, optional
+        Words to drop. None takes the list of the language (English has one, the others have none).
+    accents : {"fold", "keep"}, optional
+        Whether ``café`` equals ``cafe``. None folds for English and keeps for all others, whose
+        stemmers need the accents.
+
+    Raises
+    ------
+    UsageError
+        On an unknown language or policy.
+
+    Notes
+    -----
+    Safe to use from several threads. Results are kept per segment in a bounded cache.
+    """
+
+    def __init__(
+        self,
+        language: str = "english",
+        *,
+        stopwords: Iterable[str] | None = None,
+        accents: Accents | None = None,
+    ) -> None:
+        if language not in languages():
+            raise UsageError(f"language {language!r}: expected one of {', '.join(languages())}")
+        if accents is None:
+            accents = "fold" if language in ("english", "porter") else "keep"
+        if accents not in ("fold", "keep"):
+            raise UsageError(f"accents {accents!r}: expected fold or keep")
+        self.language = language
+        self.accents: Accents = accents
+        given = stopwords_for(language) if stopwords is None else stopwords
+        self.stopwords = frozenset(self._normalise(word) for word in given)
+        self._stemmer = None if language == "none" else Stemmer.Stemmer(language, 0)
+        self._elision = _ELISIONS.get(language)
+        self._lock = Lock()
+        self._cache: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Analyzer:
+        """Make the analyser that `parameters` describes."""
+        return cls(
+            parameters["language"],
+            stopwords=parameters["stopwords"],
+            accents=parameters["accents"],
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """JSON values from which `from_parameters` makes the same analyser."""
+        return {
+            "language": self.language,
+            "stopwords": sorted(self.stopwords),
+            "accents": self.accents,
+        }
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Identity of the terms: `parameters`, with the list of stop words as a digest."""
+        listed = "\n".join(sorted(self.stopwords))
+        return {
+            "version": ANALYSIS_VERSION,
+            "language": self.language,
+            "stopwords": hashlib.sha256(listed.encode()).hexdigest() if listed else "",
+            "accents": self.accents,
+        }
+
+    def terms(self, text: str) -> list[str]:
+        """Return the terms of a text, in order and with repeats."""
+        return [term for chunk in text.split() for term in self.chunk_terms(chunk)]
+
+    def chunk_terms(self, chunk: str) -> tuple[str, ...]:
+        """Return the terms of a piece of text without white space."""
+        core = chunk.strip(string.punctuation)
+        if core.isascii() and core.isalpha():  # most chunks; segmentation can only agree
+            return self._segment_terms(self._normalise(core))
+        found: list[str] = []
+        for segment in segments(self._normalise(chunk)):
+            found += self._segment_terms(segment)
+        return tuple(found)
+
+    def _normalise(self, text: str) -> str:
+        normal = normalise(text, dotless_i=self.language == "turkish")
+        return fold_accents(normal) if self.accents == "fold" else normal
+
+    def _segment_terms(self, segment: str) -> tuple[str, ...]:
+        known = self._cache.get(segment)
+        if known is None:
+            known = tuple(self._analyse(segment))
+            if len(self._cache) >= _CACHED_SEGMENTS:
+                self._cache.clear()
+            self._cache[segment] = known
+        return known
+
+    def _analyse(self, segment: str) -> Iterable[str]:
+        if is_abbreviation(segment):
+            yield from words(segment)  # "u.s." is no pronoun, and has no ending to remove
+            return
+        for word in words(segment):
+            bare = self._elision.sub("", word) if self._elision else word
+            if bare in self.stopwords:
+                continue
+            if self._stemmer is not None:
+                with self._lock:  # a stemmer works in a buffer of its own
+                    bare = self._stemmer.stemWord(bare)
+            if bare:
+                yield bare
