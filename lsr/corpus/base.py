@@ -73,6 +73,7 @@ class Corpus(ABC):
     """
 
     kind: str
+    unit = "document"
 
     def __init__(self, name: str, rules: ReadRules) -> None:
         self.name = name
@@ -146,11 +147,11 @@ class Corpus(ABC):
     def _empty(self) -> CorpusError:
         if self.skipped:
             return CorpusError(
-                f"no document could be read; all {self.n_skipped} lines were skipped, "
+                f"no {self.unit} could be read; all {self.n_skipped} lines were skipped, "
                 f"the first because of: {self.skipped[0]}",
                 self.name,
             )
-        return CorpusError("holds no document", self.name)
+        return CorpusError(f"holds no {self.unit}", self.name)
 
 
 def file_identity(path: Path, name: str | None = None) -> list[Any]:

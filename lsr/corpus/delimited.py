@@ -98,7 +98,7 @@ def find_layout(cells: list[str], names: FieldNames) -> Layout:
         names.find(columns)
     except FieldError:
         custom = len(names.id) == 1 or len(names.text) == 1
-        if custom or len(cells) not in _POSITIONAL:
+        if custom or len(cells) not in _POSITIONAL or (len(cells) == 3 and not names.title):
             raise
         return Layout(_POSITIONAL[len(cells)], known, False)
     if len(set(columns)) < len(columns):

@@ -25,6 +25,8 @@ class Limits:
     id_bytes : int
     text_bytes : int
         Title and text together.
+    text_chars : int or None
+        Characters of the text alone; queries are counted so.
     metadata_bytes : int
         Metadata as compact JSON.
     metadata_depth : int
@@ -33,6 +35,7 @@ class Limits:
 
     id_bytes: int = 512
     text_bytes: int = 2**20
+    text_chars: int | None = None
     metadata_bytes: int = 64 * 2**10
     metadata_depth: int = 32
 
@@ -59,6 +62,11 @@ def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str
         return (
             f"title and text take {size:,} bytes; at most {limits.text_bytes:,} are accepted, "
             "split the document into passages"
+        )
+    if limits.text_chars is not None and len(document.text) > limits.text_chars:
+        return (
+            f"the text has {len(document.text):,} characters; "
+            f"at most {limits.text_chars:,} are accepted"
         )
     return metadata_problem(document.metadata, limits) if document.metadata else None
 

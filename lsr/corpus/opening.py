@@ -32,6 +32,7 @@ _BY_SUFFIX: dict[str, Format] = {
     ".tsv": "tsv",
     ".csv": "csv",
     ".parquet": "parquet",
+    **dict.fromkeys((".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm"), "folder"),
 }
 
 
@@ -90,7 +91,17 @@ def open_corpus(
         from lsr.corpus.python_docs import PythonDocsCorpus
 
         return PythonDocsCorpus(rules, passage_words)
-    return _open_path(Path(text), kind, names, rules)
+    if kind == "ir-datasets":
+        from lsr.corpus.ir_collection import IrDatasetsCorpus
+
+        return IrDatasetsCorpus(text.removeprefix(IR_DATASETS_PREFIX), names, rules)
+    path = Path(text)
+    require_file(path)
+    if kind == "folder":
+        from lsr.corpus.folder import FolderCorpus
+
+        return FolderCorpus(path, rules, passage_words)
+    return _open_file(path, kind, names, rules)
 
 
 def detect_format(source: str) -> Format:
@@ -137,17 +148,23 @@ def require_file(path: Path) -> None:
         raise CorpusError("the file is empty; expected documents", path)
 
 
-def _open_path(path: Path, kind: Format, names: FieldNames, rules: ReadRules) -> Corpus:
+def _open_file(path: Path, kind: Format, names: FieldNames, rules: ReadRules) -> Corpus:
     if kind == "beir":
         file = beir_file(path)
         if file is None:
             raise CorpusError("no corpus.jsonl in this folder; expected a BEIR folder", path)
-        corpus = _open_path(file, "jsonl", names, rules)
+        require_file(file)
+        corpus = JsonlCorpus(file, names, rules)
         corpus.name = path.resolve().name
         return corpus
-    require_file(path)
+    if path.is_dir():
+        raise CorpusError(f"is a folder; expected a {kind} file", path)
     if kind == "jsonl":
         return JsonlCorpus(path, names, rules)
     if kind in ("tsv", "csv"):
         return DelimitedCorpus(path, kind, names, rules)
+    if kind == "parquet":
+        from lsr.corpus.parquet import ParquetCorpus
+
+        return ParquetCorpus(path, names, rules)
     raise UsageError(f"format {kind!r}: expected one of {', '.join(FORMATS)}")

@@ -1,0 +1,150 @@
+"""A folder of text, Markdown, reStructuredText and HTML files, cut into passages."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
+from lsr.corpus.lines import decode, encoding_problem, unreadable
+from lsr.corpus.passages import Passage, Section, split_sections
+from lsr.errors import CorpusError
+from lsr.records import Document
+
+MAX_FILE_BYTES = 64 * 2**20
+"""A larger file is refused: it is read as a whole, and is hardly a document."""
+
+
+def plain_sections(text: str) -> tuple[str, list[Section]]:
+    """Cut plain text into the paragraphs between its blank lines."""
+    return "", [Section((), re.split(r"\n[ \t\r]*\n", text))]
+
+
+def _restructured(text: str) -> tuple[str, list[Section]]:
+    from lsr.corpus.restructured import restructured_sections
+
+    return "", restructured_sections(text)
+
+
+def _markdown(text: str) -> tuple[str, list[Section]]:
+    from lsr.corpus.hypertext import markdown_sections
+
+    return markdown_sections(text)
+
+
+def _html(text: str) -> tuple[str, list[Section]]:
+    from lsr.corpus.hypertext import html_sections
+
+    return html_sections(text)
+
+
+PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
+    ".txt": plain_sections,
+    ".text": plain_sections,
+    ".md": _markdown,
+    ".markdown": _markdown,
+    ".rst": _restructured,
+    ".html": _html,
+    ".htm": _html,
+}
+
+
+class FolderCorpus(Corpus):
+    """Passages of the documents in a folder and the folders below, or of one such file.
+
+    The id is ``relative/path.md#3``, counted from 1 in each file; the title is the heading above
+    the passage, else the title of the file, else its name; metadata are ``path`` and ``heading``
+    (all headings above). Files come in the order of their paths. Names that begin with a dot and
+    files of other kinds are passed over, links to folders are not followed. A file without text
+    gives one empty document.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: Path, rules: ReadRules, passage_words: int | None) -> None:
+        super().__init__(path.resolve().name, rules)
+        self.path = path
+        self.passage_words = passage_words
+        if next(self._files(), None) is None:
+            raise CorpusError(
+                f"no document in this folder: expected {', '.join(PARSERS)} files "
+                f"or a corpus.jsonl, found {self._other_kinds()}",
+                path,
+            )
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        if self.path.is_file():
+            yield self.path.name, self.path
+            return
+        found = (
+            (path.relative_to(self.path).as_posix(), path)
+            for path in _walk(self.path)
+            if path.suffix.lower() in PARSERS
+        )
+        yield from sorted(found)
+
+    def _other_kinds(self) -> str:
+        kinds = Counter(path.suffix.lower() or path.name for path in _walk(self.path))
+        return ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(8)) or "nothing"
+
+    def _rows(self) -> Iterator[Row]:
+        for name, path in self._files():
+            try:
+                text = _read_text(path)
+            except CorpusError as error:
+                yield Row(path, None, str(error))
+                continue
+            for document in self._documents(name, path, text):
+                yield Row(path, None, document)
+
+    def _documents(self, name: str, path: Path, text: str) -> Iterator[Document]:
+        file_title, sections = PARSERS[path.suffix.lower()](text)
+        passages = list(split_sections(sections, self.passage_words))
+        if not passages:
+            trail = next((section.trail for section in sections if section.trail), ())
+            passages = [Passage(trail, "")]
+        for number, passage in enumerate(passages, 1):
+            title = passage.trail[-1] if passage.trail else file_title or path.stem
+            metadata = {"path": name}
+            if passage.trail:
+                metadata["heading"] = " > ".join(passage.trail)
+            yield Document(f"{name}#{number}", passage.text, title, metadata)
+
+    def _identity(self) -> list[Any]:
+        files = [file_identity(path, _printable(name)) for name, path in self._files()]
+        return [self.passage_words, files]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _read_text(path: Path) -> str:
+    """Read a whole file; a CorpusError without a place says what is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CorpusError(f"larger than {MAX_FILE_BYTES:,} bytes, the most a document file may")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(str(unreadable(path, error)).removeprefix(f"{path}: ")) from error
+    if b"\0" in data:
+        raise CorpusError("holds a NUL byte: the file is binary or not UTF-8")
+    try:
+        text = decode(data.removeprefix(codecs.BOM_UTF8))
+    except UnicodeDecodeError as error:
+        raise CorpusError(encoding_problem(error)) from error
+    return text.replace("\r\n", "\n")
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

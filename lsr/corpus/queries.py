@@ -1,0 +1,88 @@
+"""Queries (topics) from files and collections: the readers of documents, with other names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsr.corpus.base import Corpus, OnError, ReadRules
+from lsr.corpus.delimited import DelimitedCorpus
+from lsr.corpus.fields import QUERY_FIELDS
+from lsr.corpus.jsonl import JsonlCorpus, beir_file
+from lsr.corpus.limits import Limits
+from lsr.corpus.opening import IR_DATASETS_PREFIX, require_file, suffix_of
+from lsr.errors import CorpusError
+from lsr.records import Query
+
+MAX_QUERY_CHARS = 8192
+
+
+class Queries:
+    """Queries of a source, which can be read from the start any number of times.
+
+    Attributes
+    ----------
+    name : str
+        For people: the file or folder name, the id of the collection.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        corpus.unit = "query"
+        self._corpus = corpus
+        self.name = corpus.name
+
+    @property
+    def skipped(self) -> list[CorpusError]:
+        """Lines left out by the current or last pass."""
+        return self._corpus.skipped
+
+    def __iter__(self) -> Iterator[Query]:
+        """Read the queries; raises like `lsr.corpus.Corpus`."""
+        for document in self._corpus:
+            yield Query(document.id, document.text)
+
+
+def open_queries(
+    source: str | Path,
+    *,
+    on_error: OnError = "fail",
+    max_errors: int | None = None,
+    max_chars: int = MAX_QUERY_CHARS,
+) -> Queries:
+    """Open a source of queries.
+
+    Parameters
+    ----------
+    source : str or Path
+        A BEIR folder or a ``queries.jsonl`` (``_id``, ``text``); a TSV or CSV file, ``qid`` and
+        text in this order or named by a header; all also as gzip; or ``ir-datasets:ID``. A file
+        of another suffix is read as TSV, the way topics are usually passed around.
+    on_error, max_errors
+        As for `lsr.corpus.open_corpus`.
+    max_chars : int
+        Longest query accepted. Empty queries are kept: they have no results.
+
+    Raises
+    ------
+    CorpusError
+        When there are no queries at `source`.
+    """
+    rules = ReadRules(on_error, max_errors, Limits(text_bytes=4 * max_chars, text_chars=max_chars))
+    text = str(source)
+    if text.startswith(IR_DATASETS_PREFIX):
+        from lsr.corpus.ir_collection import IrDatasetsQueries
+
+        return Queries(IrDatasetsQueries(text.removeprefix(IR_DATASETS_PREFIX), rules))
+    path = Path(text)
+    require_file(path)
+    if path.is_dir():
+        file = beir_file(path, "queries")
+        if file is None:
+            raise CorpusError("no queries.jsonl in this folder; expected a BEIR folder", path)
+        path = file
+        require_file(path)
+    suffix = suffix_of(path)
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return Queries(JsonlCorpus(path, QUERY_FIELDS, rules))
+    kind = "csv" if suffix == ".csv" else "tsv"
+    return Queries(DelimitedCorpus(path, kind, QUERY_FIELDS, rules))

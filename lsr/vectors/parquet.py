@@ -1,0 +1,245 @@
+"""Sparse vectors with their documents in Parquet.
+
+Columns: ``id`` string, ``indices`` list<uint32>, ``values`` list<float32>, ``title`` string,
+``text`` string, ``metadata`` string (a JSON object). The last three may be absent when reading.
+What is written depends on the documents alone, not on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lsr.corpus.duplicates import SeenIds
+from lsr.corpus.fields import NO_METADATA
+from lsr.errors import VectorError
+from lsr.records import Document, DocumentBatch, Metadata
+from lsr.sparse import SparseBatch
+from lsr.vectors.placed import check_document, placed_batch
+from lsr.vectors.writing import Rechunked, atomic_path
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("indices", pa.list_(pa.uint32()), nullable=False),
+        pa.field("values", pa.list_(pa.float32()), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),
+    ]
+)
+_ROW_GROUP_ROWS = 4096
+
+
+class ParquetVectors:
+    """A Parquet file of vectors; each iteration reads it from the start, batch by batch.
+
+    Attributes
+    ----------
+    path : Path
+    n_docs : int
+    """
+
+    def __init__(self, path: Path, batch_docs: int) -> None:
+        self.path = path
+        self._batch_docs = batch_docs
+        with self._open() as file:
+            self.n_docs: int = file.metadata.num_rows
+            self._columns = _checked_columns(path, file.schema_arrow)
+
+    def __len__(self) -> int:
+        return self.n_docs
+
+    def __iter__(self) -> Iterator[DocumentBatch]:
+        """Read batches of documents, validated.
+
+        Raises
+        ------
+        VectorError
+            Names the file and the row, counted from 1.
+        """
+        seen, before = SeenIds(), 0
+        with self._open() as file:
+            try:
+                for rows in file.iter_batches(self._batch_docs, columns=self._columns):
+                    yield self._batch(rows, seen, before)
+                    before += rows.num_rows
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                raise VectorError(
+                    f"{self.path}: damaged after row {before} ({_first_line(error)}); "
+                    "fetch or make the file again"
+                ) from error
+
+    def _open(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise VectorError(
+                f"{self.path}: no readable Parquet file ({_first_line(error)})"
+            ) from error
+
+    def _batch(self, rows: pa.RecordBatch, seen: SeenIds, before: int) -> DocumentBatch:
+        def place(row: int) -> str:
+            return f"{self.path}: row {before + row + 1}"
+
+        id_lengths, term_ids = _lists(rows, "indices", place)
+        weight_lengths, weights = _lists(rows, "values", place)
+        differing = np.flatnonzero(id_lengths != weight_lengths)
+        if len(differing):
+            row = int(differing[0])
+            raise VectorError(
+                f"{place(row)}: {id_lengths[row]} indices for {weight_lengths[row]} values; "
+                "expected as many"
+            )
+        vectors = placed_batch(id_lengths, term_ids, weights, place)
+        metadata = [
+            _metadata(text, row, place) for row, text in enumerate(_strings(rows, "metadata"))
+        ]
+        ids = rows.column("id").to_pylist()
+        titles, texts = _strings(rows, "title"), _strings(rows, "text")
+        for row, fields in enumerate(zip(ids, texts, titles, metadata, strict=True)):
+            if fields[0] is None:
+                raise VectorError(f"{place(row)}: the id is null; expected a string")
+            check_document(Document(*fields), row, place, seen, before + row + 1)
+        return DocumentBatch(ids, vectors, texts, titles, metadata)
+
+
+def read_parquet(path: str | Path, *, batch_docs: int = 1024) -> ParquetVectors:
+    """Open a Parquet file of sparse vectors.
+
+    Parameters
+    ----------
+    path : str or Path
+    batch_docs : int
+        Documents of a batch.
+
+    Returns
+    -------
+    ParquetVectors
+        Yields `DocumentBatch`, any number of times.
+
+    Raises
+    ------
+    VectorError
+        When the file is missing, no Parquet, or has not the columns; while reading, at the first
+        bad row, naming it.
+    """
+    return ParquetVectors(Path(path), batch_docs)
+
+
+def write_parquet(path: str | Path, batches: Iterable[DocumentBatch]) -> int:
+    """Write documents with their vectors, atomically: on any error nothing is left behind.
+
+    Returns
+    -------
+    int
+        Documents written.
+
+    Raises
+    ------
+    StorageFullError
+        When no room is left.
+    """
+    n_docs = 0
+    with atomic_path(Path(path)) as temporary:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            for batch in Rechunked(batches, _ROW_GROUP_ROWS):
+                writer.write_table(to_table(batch), row_group_size=_ROW_GROUP_ROWS)
+                n_docs += batch.n_docs
+    return n_docs
+
+
+def to_table(batch: DocumentBatch) -> pa.Table:
+    """Return a batch as an Arrow table of `SCHEMA`."""
+    vectors = batch.vectors
+    offsets = pa.array(vectors.indptr.astype(np.int32))
+    columns = [
+        pa.array(batch.ids, pa.string()),
+        pa.ListArray.from_arrays(offsets, pa.array(vectors.term_ids)),
+        pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
+        pa.array(batch.titles, pa.string()),
+        pa.array(batch.texts, pa.string()),
+        pa.array([orjson.dumps(dict(item)).decode() for item in batch.metadata], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _checked_columns(path: Path, schema: pa.Schema) -> list[str]:
+    present = schema.names
+    for name, kind, fits in (
+        ("id", "string", _is_string),
+        (
+            "indices",
+            "list of integers",
+            lambda t: _is_list(t) and pa.types.is_integer(t.value_type),
+        ),
+        ("values", "list of floats", lambda t: _is_list(t) and pa.types.is_floating(t.value_type)),
+    ):
+        if name not in present:
+            raise VectorError(
+                f"{path}: no column {name!r}; expected id, indices and values, "
+                f"found {', '.join(present) or 'none'}"
+            )
+        if not fits(schema.field(name).type):
+            raise VectorError(
+                f"{path}: column {name!r} is {schema.field(name).type}; expected a {kind}"
+            )
+    optional = [name for name in ("title", "text", "metadata") if name in present]
+    for name in optional:
+        if not _is_string(schema.field(name).type):
+            raise VectorError(
+                f"{path}: column {name!r} is {schema.field(name).type}; expected a string"
+            )
+    return ["id", "indices", "values", *optional]
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _lists(rows: pa.RecordBatch, name: str, place: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the lengths of the lists of a column, and their values one after the other."""
+    column = rows.column(name)
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise VectorError(f"{place(row)}: {name} is null; expected a list")
+    lengths = column.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    flat = column.flatten()
+    if flat.null_count:
+        entry = int(np.argmax(flat.is_null().to_numpy(zero_copy_only=False)))
+        row = int(np.searchsorted(np.cumsum(lengths), entry, side="right"))
+        raise VectorError(f"{place(row)}: {name} holds a null; expected numbers")
+    return lengths, flat.to_numpy(zero_copy_only=False)
+
+
+def _strings(rows: pa.RecordBatch, name: str) -> list[str]:
+    if name not in rows.schema.names:
+        return [""] * rows.num_rows
+    return [text or "" for text in rows.column(name).to_pylist()]
+
+
+def _metadata(text: str, row: int, place: Any) -> Metadata:
+    if text in ("", "{}"):
+        return NO_METADATA
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise VectorError(f"{place(row)}: metadata are no valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise VectorError(f"{place(row)}: metadata must be a JSON object")
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
