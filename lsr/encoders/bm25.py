@@ -57,6 +57,11 @@ class BM25Encoder:
         On `k1` or `b` out of range.
     """
 
+    _vocabulary: Vocabulary
+    _counter: TermCounter
+    _state: bytearray
+    _n_in_state: int
+
     def __init__(
         self,
         analyzer: Analyzer | None = None,

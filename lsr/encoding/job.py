@@ -1,0 +1,204 @@
+"""`encode_corpus`: the resumable job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from lsr.corpus import Corpus
+from lsr.encoders.base import CollectionStatistics, Encoder
+from lsr.encoding.collection import EncodedCollection
+from lsr.encoding.plan import (
+    BATCH_CHARS,
+    BATCH_DOCS,
+    is_job,
+    load_progress,
+    make_plan,
+    save_progress,
+)
+from lsr.encoding.shards import (
+    ShardRecord,
+    read_record,
+    record_path,
+    start_path,
+    vectors_path,
+    write_record,
+    write_vectors,
+)
+from lsr.encoding.storage import locked, remove_leftovers
+from lsr.errors import CorpusError, UsageError
+from lsr.records import Document, DocumentBatch
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the stage, the documents done, and how many there are where that is known."""
+
+
+def encode_corpus(
+    corpus: Corpus,
+    encoder: Encoder,
+    folder: Path | str,
+    *,
+    shard_docs: int = 4096,
+    progress: Progress | None = None,
+) -> EncodedCollection:
+    """Encode a corpus into a folder, or continue doing so.
+
+    An interrupted call (an exception, Ctrl-C, kill -9, a power cut) loses the shard it was working
+    on. The same call again continues there; the result is the same, byte for byte. A finished job
+    is opened without reading the corpus.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Read once, as a stream.
+    encoder : Encoder
+        One whose vocabulary grows must be in the state that it had at the first call, or new; it
+        grows during the job.
+    folder : path
+        Made when it is not there. Nothing else should be in it.
+    shard_docs : int
+        Documents per shard, the unit of resuming.
+    progress : callable, optional
+        ``progress("encode", done, total)``, at least once per batch.
+
+    Returns
+    -------
+    EncodedCollection
+
+    Raises
+    ------
+    UsageError
+        The folder holds the job of another corpus, encoder or shard size; says which.
+    CorpusError
+        The corpus is malformed, or changed while it was read.
+    StorageFullError
+        No room is left; run again when there is.
+    IndexLockedError
+        Another process works in this folder.
+    """
+    if shard_docs < 1:
+        raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
+    job = _Job(corpus, encoder, Path(folder), shard_docs, progress)
+    with locked(job.folder):
+        remove_leftovers(job.folder)
+        return job.run()
+
+
+class _Job:
+    def __init__(
+        self,
+        corpus: Corpus,
+        encoder: Encoder,
+        folder: Path,
+        shard_docs: int,
+        progress: Progress | None,
+    ) -> None:
+        self.corpus = corpus
+        self.encoder = encoder
+        self.folder = folder
+        self.shard_docs = shard_docs
+        self.progress = progress
+        self.plan = make_plan(corpus, encoder, shard_docs)
+        self.n_shards = 0
+        self.statistics = CollectionStatistics()
+        self.state: bytes | None = None
+
+    def run(self) -> EncodedCollection:
+        complete = self._resume() if is_job(self.folder) else self._start()
+        if not complete:
+            self._encode()
+        return EncodedCollection(self.folder, self.n_shards, self.statistics, self.encoder)
+
+    def _start(self) -> bool:
+        self.state = self.encoder.state()
+        write_record(
+            start_path(self.folder), ShardRecord(CollectionStatistics(), 0, self.state or b"")
+        )
+        save_progress(self.folder, self.plan, 0, complete=False)
+        return False
+
+    def _resume(self) -> bool:
+        """Take up counts and encoder state; return whether the job is complete."""
+        self.n_shards, complete = load_progress(self.folder, self.plan)
+        state = bytearray(read_record(start_path(self.folder)).state_added)
+        for number in range(self.n_shards):
+            path = record_path(self.folder, number)
+            record = read_record(path, vectors_path(self.folder, number))
+            self.statistics += record.statistics
+            del state[record.state_kept :]
+            state += record.state_added
+        if self.encoder.state() is not None:
+            self.state = bytes(state)
+            self.encoder.load_state(self.state)
+        return complete
+
+    def _encode(self) -> None:
+        total = self.corpus.count_hint()
+        self._report(0, total)
+        documents = iter(self.corpus)
+        skipped = sum(1 for _ in islice(documents, self.statistics.n_docs))
+        while skipped == self.statistics.n_docs:
+            first = next(documents, None)
+            if first is None:
+                break
+            self._encode_shard(chain([first], islice(documents, self.shard_docs - 1)), total)
+            skipped = self.statistics.n_docs
+        if self.corpus.fingerprint() != self.plan["corpus"]["fingerprint"] or (
+            skipped < self.statistics.n_docs
+        ):
+            raise CorpusError(
+                "changed while it was being encoded; remove the folder "
+                f"{self.folder} and start again",
+                self.corpus.name,
+            )
+        save_progress(self.folder, self.plan, self.n_shards, complete=True)
+
+    def _encode_shard(self, documents: Iterable[Document], total: int | None) -> None:
+        counted = CollectionStatistics()
+
+        def encoded() -> Iterator[DocumentBatch]:
+            nonlocal counted
+            for batch in _batches(documents):
+                vectors, statistics = self.encoder.encode_documents([d.contents for d in batch])
+                counted += statistics
+                yield DocumentBatch(
+                    [d.id for d in batch],
+                    vectors,
+                    [d.text for d in batch],
+                    [d.title for d in batch],
+                    [d.metadata for d in batch],
+                )
+                self._report(counted.n_docs, total)
+
+        vectors = vectors_path(self.folder, self.n_shards)
+        write_vectors(vectors, encoded())
+        record = ShardRecord(counted, *self._state_change(), n_bytes=vectors.stat().st_size)
+        write_record(record_path(self.folder, self.n_shards), record)
+        save_progress(self.folder, self.plan, self.n_shards + 1, complete=False)
+        self.n_shards += 1
+        self.statistics += counted
+
+    def _state_change(self) -> tuple[int, bytes]:
+        """Return how much of the encoder's last state still stands, and what follows it."""
+        before, self.state = self.state or b"", self.encoder.state()
+        after = self.state or b""
+        kept = len(before) if after.startswith(before) else 0
+        return kept, after[kept:]
+
+    def _report(self, in_shard: int, total: int | None) -> None:
+        if self.progress is not None:
+            self.progress("encode", self.statistics.n_docs + in_shard, total)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    n_chars = 0
+    for document in documents:
+        batch.append(document)
+        n_chars += len(document.text) + len(document.title)
+        if len(batch) == BATCH_DOCS or n_chars >= BATCH_CHARS:
+            yield batch
+            batch, n_chars = [], 0
+    if batch:
+        yield batch

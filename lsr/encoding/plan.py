@@ -1,0 +1,89 @@
+"""What a job encodes, and how far it is: ``job.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lsr.corpus import Corpus
+from lsr.encoders.base import Encoder
+from lsr.encoding.storage import write_atomically
+from lsr.errors import DataError, UsageError
+
+BATCH_DOCS = 512
+BATCH_CHARS = 1 << 22
+"""An encoder gets at most so many documents at once, and stops collecting them at so many
+characters. Part of the plan: a neural encoder pads within a batch, so other batches would give
+weights that differ in the last bit."""
+
+_FORMAT = 1
+
+
+def make_plan(corpus: Corpus, encoder: Encoder, shard_docs: int) -> dict[str, Any]:
+    """Return everything that the bytes of the shards depend on, as JSON values."""
+    plan = {
+        "format": _FORMAT,
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint()},
+        "encoder": dict(encoder.fingerprint.document),
+        "batch": {"docs": BATCH_DOCS, "chars": BATCH_CHARS},
+        "shard_docs": shard_docs,
+    }
+    return dict(orjson.loads(orjson.dumps(plan)))
+
+
+def is_job(folder: Path) -> bool:
+    """Tell whether a job was started in a folder."""
+    return _path(folder).exists()
+
+
+def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, complete: bool) -> None:
+    """Count the shards that are complete; `complete` when they are all."""
+    content = orjson.dumps(
+        {"n_shards": n_shards, "complete": complete, "plan": plan}, option=orjson.OPT_INDENT_2
+    )
+    write_atomically(_path(folder), lambda temporary: temporary.write_bytes(content))
+
+
+def load_progress(folder: Path, plan: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return how many shards are complete, and whether they are all.
+
+    Raises
+    ------
+    UsageError
+        When the job in the folder has another plan; says what differs.
+    DataError
+        When the file is damaged.
+    """
+    path = _path(folder)
+    try:
+        saved = orjson.loads(path.read_bytes())
+        n_shards, complete, saved_plan = saved["n_shards"], saved["complete"], dict(saved["plan"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: not the state of an encode job ({error}); remove {folder} to start over"
+        ) from error
+    differing = _differences(saved_plan, plan)
+    if differing:
+        raise UsageError(
+            f"{folder} holds a job that was started with something else ({'; '.join(differing)}); "
+            f"run it as it was started to continue, or remove {folder} to start over"
+        )
+    return int(n_shards), bool(complete)
+
+
+def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
+    found: list[str] = []
+    for key in sorted(saved.keys() | now.keys()):
+        old, new = saved.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{within}{key} ")
+        elif old != new:
+            found.append(f"{within}{key}: then {old!r}, now {new!r}")
+    return found
+
+
+def _path(folder: Path) -> Path:
+    return folder / "job.json"

@@ -1,0 +1,127 @@
+"""One shard on disk: its vectors, what it counted, and how it changed the encoder."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lsr.encoders.base import CollectionStatistics
+from lsr.encoding.storage import room_on_disk, sync_folder, write_atomically
+from lsr.errors import DataError
+from lsr.records import DocumentBatch
+from lsr.vectors import read_parquet, write_parquet
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What a shard adds to the job.
+
+    Attributes
+    ----------
+    statistics : CollectionStatistics
+        Counts over the documents of this shard.
+    state_kept : int
+        How many bytes of the encoder's previous state are still its beginning.
+    state_added : bytes
+        What follows them. A vocabulary only grows, so this stays small however large it gets.
+    n_bytes : int
+        Size of the file of vectors.
+    """
+
+    statistics: CollectionStatistics
+    state_kept: int = 0
+    state_added: bytes = b""
+    n_bytes: int = 0
+
+
+def vectors_path(folder: Path, number: int) -> Path:
+    """Return where the vectors of a shard are."""
+    return folder / f"shard-{number:05}.parquet"
+
+
+def record_path(folder: Path, number: int) -> Path:
+    """Return where the counts of a shard are."""
+    return folder / f"shard-{number:05}.npz"
+
+
+def start_path(folder: Path) -> Path:
+    """Return where the state is that the encoder had before the first shard."""
+    return folder / "start.npz"
+
+
+def write_vectors(path: Path, batches: Iterable[DocumentBatch]) -> None:
+    """Write batches as one file, all of it or nothing."""
+    with room_on_disk(path):
+        write_parquet(path, batches)
+        sync_folder(path.parent)
+
+
+def read_vectors(path: Path) -> Iterator[DocumentBatch]:
+    """Stream the batches of a shard."""
+    yield from read_parquet(path)
+
+
+def write_record(path: Path, record: ShardRecord) -> None:
+    """Write what a shard added, all of it or nothing."""
+    frequency = record.statistics.document_frequency
+    term_ids = np.flatnonzero(frequency)
+    counts = [
+        record.statistics.n_docs,
+        record.statistics.total_length,
+        record.state_kept,
+        record.n_bytes,
+    ]
+
+    content = io.BytesIO()
+    np.savez(
+        content,
+        counts=np.array(counts, np.int64),
+        term_ids=term_ids.astype(np.uint32),
+        document_frequency=frequency[term_ids],
+        state=np.frombuffer(record.state_added, np.uint8),
+    )
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+
+
+def read_record(path: Path, vectors: Path | None = None) -> ShardRecord:
+    """Read what a shard added, and check that its vectors are there.
+
+    Parameters
+    ----------
+    path : Path
+    vectors : Path, optional
+        The file that must have the size which the record states.
+
+    Raises
+    ------
+    DataError
+        When a file is missing, damaged or of another size than was written.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            n_docs, total_length, state_kept, n_bytes = (int(x) for x in arrays["counts"])
+            term_ids = arrays["term_ids"]
+            frequency = np.zeros(int(term_ids.max(initial=-1)) + 1, np.int64)
+            frequency[term_ids] = arrays["document_frequency"]
+            added = arrays["state"].tobytes()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
+    if vectors is not None:
+        found = vectors.stat().st_size if vectors.exists() else None
+        if found != n_bytes:
+            what = "is missing" if found is None else f"has {found} bytes, expected {n_bytes}"
+            raise _damaged(vectors, what)
+    statistics = CollectionStatistics(n_docs, total_length, frequency)
+    return ShardRecord(statistics, state_kept, added, n_bytes)
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path}: {what}, though the job counts this shard as complete; "
+        f"remove the folder {path.parent} to start over"
+    )
