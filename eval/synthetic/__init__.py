@@ -1,0 +1,21 @@
+"""Synthetic collections of any size that prune like the real one they are fitted to.
+
+Vectors drawn term by term reproduce document frequencies but not the co-occurrence that decides
+what a pruning engine can skip. New documents are therefore spliced from neighbouring real ones,
+group of related terms by group of related terms (`model`), in blocks made on demand
+(`collection`); how well pruning is reproduced is measured, not assumed (`pruning`).
+"""
+
+from eval.synthetic.collection import SyntheticCollection, SyntheticQueries
+from eval.synthetic.model import SpliceModel, fit
+from eval.synthetic.pruning import PruningProfile, compare_pruning, pruning_profile
+
+__all__ = [
+    "PruningProfile",
+    "SpliceModel",
+    "SyntheticCollection",
+    "SyntheticQueries",
+    "compare_pruning",
+    "fit",
+    "pruning_profile",
+]

@@ -1,0 +1,138 @@
+"""How much of a collection block-max pruning can skip: the yardstick of a synthetic collection.
+
+A block survives a query if the sum of its block maxima, weighted by the query, reaches the true
+score of the k-th best document. The share of surviving blocks depends on document frequencies,
+weights, co-occurrence and order at once, which is what makes it a good single test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+BLOCK_SIZES = (32, 64, 256)
+DEPTHS = (10, 100, 1000)
+RELATIVE_TOLERANCE = 0.10
+ABSOLUTE_TOLERANCE = 0.02
+"""A synthetic share passes within 10 % of the real one, or within 0.02 of it."""
+
+_QUERIES_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class PruningProfile:
+    """What pruning finds in one collection.
+
+    Attributes
+    ----------
+    n_docs : int
+    terms_per_doc : float
+        Mean number of non-zeros.
+    matches_per_doc : float
+        Share of (query, document) pairs with a positive score.
+    thresholds : dict of int to float
+        Mean k-th best score, by k.
+    surviving : dict of (int, int) to float
+        Mean share of surviving blocks, by (block size, k).
+    """
+
+    n_docs: int
+    terms_per_doc: float
+    matches_per_doc: float
+    thresholds: dict[int, float]
+    surviving: dict[tuple[int, int], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One share of surviving blocks, real against synthetic."""
+
+    block_size: int
+    k: int
+    real: float
+    synthetic: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether the synthetic share is within the stated tolerance of the real one."""
+        allowed = max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * self.real)
+        return abs(self.synthetic - self.real) <= allowed
+
+
+def pruning_profile(docs: csr_array[Any], queries: csr_array[Any]) -> PruningProfile:
+    """Measure the share of surviving blocks under the true thresholds.
+
+    Parameters
+    ----------
+    docs : (n_docs, n_terms) CSR array of float32
+        In the order to be measured.
+    queries : (n_queries, n_terms) CSR array of float32
+    """
+    by_term = docs.T.tocsr()
+    bounds = {size: block_maxima(docs, size).T.tocsr() for size in BLOCK_SIZES}
+    depths = [k for k in DEPTHS if k <= docs.shape[0]]
+    thresholds: dict[int, float] = dict.fromkeys(depths, 0.0)
+    surviving = {(size, k): 0.0 for size in BLOCK_SIZES for k in depths}
+    matches = 0
+    for first in range(0, queries.shape[0], _QUERIES_AT_ONCE):
+        some = queries[first : first + _QUERIES_AT_ONCE]
+        scores = (some @ by_term).toarray()
+        matches += int(np.count_nonzero(scores))
+        cuts = _kth_scores(scores, depths)
+        for k in depths:
+            thresholds[k] += float(cuts[k].sum())
+        for size in BLOCK_SIZES:
+            upper = (some @ bounds[size]).toarray()
+            for k in depths:
+                # Bound and score are summed in different orders, so a hair of slack.
+                kept = upper >= cuts[k][:, None] * (1 - 1e-6)
+                surviving[size, k] += float(kept.mean(axis=1).sum())
+    n_queries = queries.shape[0]
+    return PruningProfile(
+        n_docs=docs.shape[0],
+        terms_per_doc=docs.nnz / docs.shape[0],
+        matches_per_doc=matches / (n_queries * docs.shape[0]),
+        thresholds={k: total / n_queries for k, total in thresholds.items()},
+        surviving={key: total / n_queries for key, total in surviving.items()},
+    )
+
+
+def compare_pruning(real: PruningProfile, synthetic: PruningProfile) -> list[Comparison]:
+    """Set the shares of surviving blocks of two collections of the same size side by side."""
+    return [
+        Comparison(size, k, share, synthetic.surviving[size, k])
+        for (size, k), share in real.surviving.items()
+    ]
+
+
+def block_maxima(docs: csr_array[Any], block_size: int) -> csr_array[Any]:
+    """Return the largest weight of each term in each block of `block_size` consecutive rows.
+
+    Returns
+    -------
+    (ceil(n_docs / block_size), n_terms) CSR array of float32
+    """
+    from scipy.sparse import csr_array
+
+    n_docs, n_terms = docs.shape
+    blocks = np.repeat(np.arange(n_docs) // block_size, np.diff(docs.indptr))
+    keys = blocks.astype(np.int64) * n_terms + docs.indices
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    if len(starts) == 0:
+        return csr_array((-(-n_docs // block_size), n_terms), dtype=np.float32)
+    maxima = np.maximum.reduceat(docs.data[order], starts)
+    positions = (keys[starts] // n_terms, keys[starts] % n_terms)
+    return csr_array((maxima, positions), shape=(-(-n_docs // block_size), n_terms))
+
+
+def _kth_scores(scores: NDArray[np.float32], depths: list[int]) -> dict[int, NDArray[np.float32]]:
+    ordered = np.sort(scores, axis=1)
+    return {k: ordered[:, -k] for k in depths}
