@@ -1,0 +1,166 @@
+"""Measures: values worked out by hand, an oracle of its own, and the rules for what is missing."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.measures import DEFAULT_MEASURES, measure_run, parse_measures
+from eval.qrels import Qrels
+from eval.runs import Ranking, Run
+from lsr.errors import UsageError
+
+
+def run_of(**rankings: dict[str, float]) -> Run:
+    return Run(
+        "t", {q: Ranking.of(list(hits), list(hits.values())) for q, hits in rankings.items()}
+    )
+
+
+def test_values_worked_out_by_hand() -> None:
+    """Topic 1: ranks 2 and 4 hold grades 1 and 3; a third relevant document (grade 2) is missed."""
+    qrels = {"1": {"b": 1, "d": 3, "z": 2, "a": 0}}
+    measured = measure_run(
+        run_of(**{"1": {"a": 9, "b": 8, "c": 7, "d": 6}}), qrels, parse_measures(DEFAULT_MEASURES)
+    )
+    dcg = 1 / math.log2(3) + 3 / math.log2(5)
+    ideal = 3 + 2 / math.log2(3) + 1 / math.log2(4)
+    assert measured.overall == pytest.approx(
+        {
+            "nDCG@10": dcg / ideal,
+            "RR@10": 1 / 2,
+            "R@100": 2 / 3,
+            "R@1000": 2 / 3,
+            "AP": (1 / 2 + 2 / 4) / 3,
+        }
+    )
+
+
+def test_cutoffs() -> None:
+    hits = {f"d{n:02}": 50.0 - n for n in range(20)}
+    qrels = {"1": {"d10": 1, "d03": 1}, "2": {"d10": 1}}
+    measured = measure_run(
+        run_of(**{"1": hits, "2": hits}), qrels, parse_measures(["RR@10", "RR@11", "RR", "R@10"])
+    )
+    assert measured.per_topic["RR@10"].tolist() == [1 / 4, 0]
+    assert measured.per_topic["RR@11"].tolist() == [1 / 4, 1 / 11]
+    assert measured.per_topic["RR"].tolist() == [1 / 4, 1 / 11]
+    assert measured.per_topic["R@10"].tolist() == [1 / 2, 0]
+
+
+def test_topics_without_results_count_as_zero() -> None:
+    qrels = {"1": {"a": 1}, "2": {"a": 1}, "3": {"a": 1}, "4": {"a": 0}}
+    run = Run("t", {"1": Ranking.of(["a"], [1]), "3": Ranking.of([], [])})
+    measured = measure_run(run, qrels, parse_measures(DEFAULT_MEASURES))
+    assert list(measured.topics) == ["1", "2", "3", "4"]
+    for name in DEFAULT_MEASURES:
+        assert measured.per_topic[name].tolist() == [1, 0, 0, 0]
+        assert measured.overall[name] == 1 / 4
+
+
+def test_an_empty_run_is_zero_throughout() -> None:
+    measured = measure_run(Run("t", {}), {"1": {"a": 1}}, parse_measures(DEFAULT_MEASURES))
+    assert set(measured.overall.values()) == {0.0}
+
+
+def test_topics_without_judgments_are_ignored() -> None:
+    qrels = {"1": {"a": 1}}
+    with_extra = run_of(**{"1": {"b": 2, "a": 1}, "9": {"a": 1}})
+    measured = measure_run(with_extra, qrels, parse_measures(["nDCG@10", "NumQ", "NumRet"]))
+    assert measured.overall == pytest.approx({"nDCG@10": 1 / math.log2(3), "NumQ": 1, "NumRet": 2})
+
+
+def test_hits_equal_to_the_query() -> None:
+    qrels = {"q": {"d": 1}}
+    run = run_of(q={"q": 2, "d": 1})
+    measures = parse_measures(["RR@10"])
+    assert measure_run(run, qrels, measures).overall["RR@10"] == 1 / 2
+    assert measure_run(run, qrels, measures, drop_query_id=True).overall["RR@10"] == 1
+
+
+def test_every_back_end_breaks_ties_alike() -> None:
+    """RR comes from one back end, RR@10 and Judged@1 from others, with rules of their own."""
+    qrels = {"q": {"a": 1}}
+    run = run_of(q={"a": 1, "b": 1})
+    measured = measure_run(run, qrels, parse_measures(["RR", "RR@10", "Judged@1", "P@1"]))
+    assert measured.overall == {"RR": 0.5, "RR@10": 0.5, "Judged@1": 0.0, "P@1": 0.0}
+
+
+GRADES = st.integers(-1, 4)
+NAMES = st.sampled_from([f"d{n:02}" for n in range(30)])
+TOPICS = st.sampled_from(["1", "2", "3", "4"])
+
+
+@given(
+    st.dictionaries(TOPICS, st.dictionaries(NAMES, GRADES, min_size=1), min_size=1),
+    st.dictionaries(TOPICS, st.dictionaries(NAMES, st.integers(0, 4).map(float))),
+)
+def test_against_an_oracle(qrels: Qrels, hits: dict[str, dict[str, float]]) -> None:
+    measured = measure_run(run_of(**hits), qrels, parse_measures(["nDCG@10", "AP", "RR@10", "R@5"]))
+    for at, (topic, judged) in enumerate(qrels.items()):
+        found = hits.get(topic, {})
+        order = sorted(sorted(found, reverse=True), key=lambda docno: -found[docno])
+        grades = np.array([judged.get(docno, 0) for docno in order])
+        relevant = sum(grade > 0 for grade in judged.values())
+        precision = np.cumsum(grades > 0) / np.arange(1, len(grades) + 1)
+        expected = {
+            "nDCG@10": _dcg(grades) / (_dcg(np.sort(list(judged.values()))[::-1]) or 1),
+            "AP": precision[grades > 0].sum() / max(relevant, 1),
+            "RR@10": max([1 / (rank + 1) for rank in np.flatnonzero(grades[:10] > 0)], default=0),
+            "R@5": (grades[:5] > 0).sum() / max(relevant, 1),
+        }
+        for name, value in expected.items():
+            assert measured.per_topic[name][at] == pytest.approx(value), (name, topic)
+
+
+def _dcg(grades: np.ndarray) -> float:
+    gains = np.maximum(grades[:10], 0)
+    return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
+
+
+def test_names_of_measures() -> None:
+    names = ["nDCG@10, RR@10 P(rel=2)@5", "nDCG(dcg='exp-log2')@10", "AP(rel=2)", "MAP", "AP"]
+    parsed = [str(measure) for measure in parse_measures(names)]
+    assert parsed == [
+        "nDCG@10",
+        "RR@10",
+        "P(rel=2)@5",
+        "nDCG(dcg='exp-log2')@10",
+        "AP(rel=2)",
+        "AP",
+    ]
+
+
+def test_all_bad_names_are_reported_at_once() -> None:
+    bad = ["nope@10", "nDCG@0", "nDCG@x", "P", "AP(x=1)", "R@1.5", "nDCG(", "P(5)", "RR@3@4"]
+    with pytest.raises(UsageError) as caught:
+        parse_measures([*bad, "nDCG@10"])
+    for name in bad:
+        assert f"'{name}' (" in str(caught.value)
+    assert "'nDCG@10' (" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_name_at_all() -> None:
+    with pytest.raises(UsageError, match="at least one"):
+        parse_measures([" "])
+
+
+def test_every_measure_that_is_accepted_can_be_computed() -> None:
+    import ir_measures
+
+    accepted = 0
+    for name in ir_measures.measures.registry:
+        for text in (name, f"{name}@5"):
+            try:
+                measures = parse_measures([text])
+            except UsageError:
+                continue
+            measured = measure_run(
+                run_of(**{"a topic": {"a": 2, "b 1": 1}}), {"a topic": {"b 1": 1}}, measures
+            )
+            assert math.isfinite(measured.overall[str(measures[0])])
+            accepted += 1
+    assert accepted > 20
