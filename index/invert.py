@@ -1,0 +1,463 @@
+"""Streaming construction of a segment: spool the documents, then build range by range.
+
+The layout is range-major, so one range (at most 65,536 documents) is all that has to be in memory
+besides counts per term. Ranges are independent and are built by a few threads (the kernels release
+the GIL). With a scratch folder both the spooled input and the finished arrays live in files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.blocks import Geometry, plan_geometry, slot_documents
+from index.kernels.build import (
+    add_histograms,
+    count_dense,
+    count_terms,
+    invert_range,
+    kth_from_histograms,
+)
+from index.layout import DTYPES, KTH_DEPTHS, BuildOptions, SegmentArrays
+
+
+# Vocabularies up to this size are counted in arrays over all term ids.
+_DIRECT_TERMS = 1 << 24
+# Working bytes per posting of a range while it is built (input, local ids, lists, forward rows).
+_BYTES_PER_POSTING = 20
+
+
+class Spool:
+    """An append-only array in memory or in a file, read back by slices."""
+
+    def __init__(self, dtype: type[np.generic], path: Path | None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.size = 0
+        self._parts: list[NDArray[Any]] = []
+        self._file = None if path is None else open(path, "w+b")  # noqa: SIM115
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Add values at the end."""
+        values = np.ascontiguousarray(values, dtype=self.dtype)
+        self.size += values.size
+        if self._file is None:
+            self._parts.append(values.copy())
+        else:
+            self._file.write(values.data)
+
+    def read(self, begin: int, end: int) -> NDArray[Any]:
+        """Values ``begin`` to ``end``."""
+        if self._file is None:
+            if len(self._parts) > 1:
+                self._parts = [np.concatenate(self._parts)]
+            return self._parts[0][begin:end] if self._parts else np.zeros(0, self.dtype)
+        self._file.flush()
+        width = self.dtype.itemsize
+        data = bytearray((end - begin) * width)
+        view, at = memoryview(data), begin * width
+        while view:
+            got = os.preadv(self._file.fileno(), [view], at)
+            if got == 0:
+                raise OSError(f"spool file ended at byte {at}, expected {end * width}")
+            view, at = view[got:], at + got
+        return np.frombuffer(data, dtype=self.dtype)
+
+    def close(self) -> None:
+        """Release memory or the file."""
+        self._parts = []
+        if self._file is not None:
+            path = self._file.name
+            self._file.close()
+            os.unlink(path)
+            self._file = None
+
+
+class Sink:
+    """An output array of known size, in memory or in a file, written at given positions."""
+
+    def __init__(self, name: str, size: int, folder: Path | None) -> None:
+        self.dtype = np.dtype(DTYPES[name])
+        self.size = size
+        self._path = None if folder is None else folder / f"{name}.bin"
+        if self._path is None:
+            self._array: NDArray[Any] = np.empty(size, self.dtype)
+        else:
+            self._file = open(self._path, "w+b")  # noqa: SIM115
+            os.truncate(self._file.fileno(), size * self.dtype.itemsize)
+
+    def write(self, at: int, values: NDArray[Any]) -> None:
+        """Put ``values`` at position ``at``."""
+        if self._path is None:
+            self._array[at : at + values.size] = values
+            return
+        data = memoryview(np.ascontiguousarray(values, dtype=self.dtype)).cast("B")
+        position = at * self.dtype.itemsize
+        while data:
+            put = os.pwrite(self._file.fileno(), data, position)
+            data, position = data[put:], position + put
+
+    def finish(self) -> NDArray[Any]:
+        """The array; a read-only map of the file if there is one."""
+        if self._path is None:
+            return self._array
+        self._file.close()
+        if self.size == 0:
+            return np.zeros(0, self.dtype)
+        return np.memmap(self._path, dtype=self.dtype, mode="r", shape=(self.size,))
+
+
+class SegmentBuilder:
+    """Build a segment from chunks of quantised documents.
+
+    Parameters
+    ----------
+    n_terms : int
+        Size of the vocabulary.
+    options : BuildOptions
+    scratch : Path, optional
+        Existing folder for the spool and the finished arrays (``<name>.bin``); without it
+        everything stays in memory.
+    progress : callable, optional
+        Called with (documents done, documents in all) while ranges are built.
+    """
+
+    def __init__(
+        self,
+        n_terms: int,
+        options: BuildOptions | None = None,
+        scratch: Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        if not 1 <= n_terms <= 1 << 32:
+            raise ValueError(f"n_terms must be in 1..2**32, got {n_terms}")
+        self._n_terms = n_terms
+        self._options = options or BuildOptions()
+        self._scratch = scratch
+        self._progress = progress
+        self._lock = Lock()
+        plan_geometry(1, self._options.range_size, self._options.block_size)
+        spool = (lambda name: scratch / f"spool-{name}.tmp") if scratch else (lambda name: None)
+        self._terms = Spool(np.uint32, spool("terms"))
+        self._impacts = Spool(np.uint8, spool("impacts"))
+        self._lengths: list[NDArray[np.int64]] = []
+        self._counts = np.zeros(n_terms if n_terms <= _DIRECT_TERMS else 0, dtype=np.int64)
+        self._sparse_counts = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
+
+    def add(
+        self,
+        indptr: NDArray[np.int64],
+        term_ids: NDArray[np.uint32],
+        impacts: NDArray[np.uint8],
+    ) -> None:
+        """Add documents; they get the next ids.
+
+        Parameters
+        ----------
+        indptr : (n + 1,) int64
+        term_ids : (nnz,) uint32
+            Strictly ascending within a document.
+        impacts : (nnz,) uint8
+            1..255.
+
+        Raises
+        ------
+        ValueError
+            If the chunk is not as described.
+        """
+        indptr = np.asarray(indptr, dtype=np.int64)
+        term_ids = np.asarray(term_ids)
+        impacts = np.asarray(impacts)
+        _check_chunk(indptr, term_ids, impacts, self._n_terms)
+        term_ids = np.ascontiguousarray(term_ids, dtype=np.uint32)
+        if self._counts.size:
+            count_terms(term_ids, self._counts)
+        else:
+            self._sparse_counts = _merge_counts(self._sparse_counts, term_ids)
+        self._lengths.append(np.diff(indptr))
+        self._terms.append(term_ids)
+        self._impacts.append(impacts)
+
+    def finish(self) -> SegmentArrays:
+        """Build the arrays; the builder cannot be used afterwards."""
+        lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
+        indptr = np.cumsum(lengths, dtype=np.int64)
+        if self._counts.size:
+            terms = np.flatnonzero(self._counts).astype(np.uint32)
+            counts = self._counts[terms]
+        else:
+            terms, counts = self._sparse_counts
+        try:
+            return self._build(indptr, terms, counts)
+        finally:
+            self._terms.close()
+            self._impacts.close()
+
+    def _build(
+        self, indptr: NDArray[np.int64], terms: NDArray[np.uint32], counts: NDArray[np.int64]
+    ) -> SegmentArrays:
+        options = self._options
+        n_docs = indptr.size - 1
+        geometry = plan_geometry(n_docs, self._range_size(indptr), options.block_size)
+        dense_of_term = choose_dense(counts, n_docs, geometry, options.share)
+        order = self._order(indptr, terms, counts)
+        job = _Job(self, indptr, terms, dense_of_term, geometry, order)
+        rows = histogram_rows(counts, options.memory_bytes)
+        sizes = job.measure(options.threads)
+        return job.run(sizes, rows, options, self._scratch, self._progress)
+
+    def _range_size(self, indptr: NDArray[np.int64]) -> int:
+        """The largest range that fits the memory bound with all threads at work."""
+        options = self._options
+        size = options.range_size
+        share = options.memory_bytes // (2 * max(1, options.threads))
+        per_doc = (int(indptr[-1]) / max(1, indptr.size - 1)) * _BYTES_PER_POSTING
+        while size > 4096 and size >= 2 * options.block_size and size * per_doc > share:
+            size //= 2
+        return size
+
+    def _order(
+        self, indptr: NDArray[np.int64], terms: NDArray[np.uint32], counts: NDArray[np.int64]
+    ) -> NDArray[np.uint32] | None:
+        if self._options.reorder == "none":
+            return None
+        from index.reorder import reorder_documents
+
+        return reorder_documents(self._options, indptr, self._terms.read, terms, counts)
+
+
+class _Job:
+    """One build: what every range needs, and the range-by-range work."""
+
+    def __init__(
+        self,
+        source: SegmentBuilder,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.uint32],
+        dense_of_term: NDArray[np.int32],
+        geometry: Geometry,
+        order: NDArray[np.uint32] | None,
+    ) -> None:
+        self._source = source
+        self._indptr = indptr
+        self._terms = terms
+        self._dense_of_term = dense_of_term
+        self._geometry = geometry
+        self._order = order
+        self._lookup: NDArray[np.uint32] | None = None
+        if source._counts.size:
+            self._lookup = np.zeros(source._n_terms, dtype=np.uint32)
+            self._lookup[terms] = np.arange(terms.size, dtype=np.uint32)
+
+    def _local(self, term_ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        if self._lookup is not None:
+            return self._lookup[term_ids]
+        return np.searchsorted(self._terms, term_ids).astype(np.uint32)
+
+    def _documents(
+        self, number: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
+        """Documents of a range in layout order, as CSR over local term numbers."""
+        geometry = self._geometry
+        first = min(number * geometry.docs_per_range, geometry.n_docs)
+        last = min(first + geometry.docs_per_range, geometry.n_docs)
+        source = self._source
+        if self._order is None:
+            begin, end = int(self._indptr[first]), int(self._indptr[last])
+            indptr = self._indptr[first : last + 1] - begin
+            terms = source._terms.read(begin, end)
+            return indptr, self._local(terms), source._impacts.read(begin, end)
+        docs = self._order[first:last].astype(np.int64)
+        lengths = self._indptr[docs + 1] - self._indptr[docs]
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        terms = np.empty(int(indptr[-1]), np.uint32)
+        impacts = np.empty(int(indptr[-1]), np.uint8)
+        for at, doc in enumerate(docs):
+            begin, end = int(self._indptr[doc]), int(self._indptr[doc + 1])
+            terms[indptr[at] : indptr[at + 1]] = source._terms.read(begin, end)
+            impacts[indptr[at] : indptr[at + 1]] = source._impacts.read(begin, end)
+        return indptr, self._local(terms), impacts
+
+    def measure(self, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First posting and first forward entry of every range."""
+
+        def sizes(number: int) -> tuple[int, int]:
+            indptr, local, _ = self._documents(number)
+            return int(indptr[-1]), int(count_dense(indptr, local, self._dense_of_term))
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            pairs = list(pool.map(sizes, range(self._geometry.n_ranges)))
+        table = np.concatenate([np.zeros((1, 2), np.int64), np.array(pairs, dtype=np.int64)])
+        totals = np.cumsum(table, axis=0)
+        return np.ascontiguousarray(totals[:, 0]), np.ascontiguousarray(totals[:, 1])
+
+    def run(
+        self,
+        bases: tuple[NDArray[np.int64], NDArray[np.int64]],
+        rows: NDArray[np.int32],
+        options: BuildOptions,
+        folder: Path | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> SegmentArrays:
+        """Build every range and put the segment together."""
+        geometry, n_terms = self._geometry, self._terms.size
+        n_dense = int((self._dense_of_term >= 0).sum())
+        range_base, forward_base = bases
+        sizes = {
+            "offsets": geometry.n_ranges * (n_terms + 1),
+            "range_max": geometry.n_ranges * n_terms,
+            "slots": int(range_base[-1]),
+            "impacts": int(range_base[-1]),
+            "block_max": geometry.n_ranges * n_dense * geometry.n_blocks,
+            "forward_offsets": geometry.n_ranges * (geometry.range_size + 1),
+            "forward_terms": int(forward_base[-1]),
+            "forward_impacts": int(forward_base[-1]),
+        }
+        sinks = {name: Sink(name, size, folder) for name, size in sizes.items()}
+        histograms = np.zeros((int(rows.max(initial=-1)) + 1, 256), dtype=np.uint32)
+        lock, done = Lock(), 0
+
+        def one(number: int) -> None:
+            nonlocal done
+            parts = self._range(number, n_dense)
+            at = {
+                "slots": int(range_base[number]),
+                "impacts": int(range_base[number]),
+                "forward_terms": int(forward_base[number]),
+                "forward_impacts": int(forward_base[number]),
+            }
+            for name, part in parts.items():
+                sinks[name].write(at.get(name, number * part.size), part)
+            with lock:
+                add_histograms(parts["offsets"], parts["impacts"], rows, histograms)
+                done = min(geometry.n_docs, done + geometry.docs_per_range)
+                if progress is not None:
+                    progress(done, geometry.n_docs)
+
+        with ThreadPoolExecutor(max(1, options.threads)) as pool:
+            list(pool.map(one, range(geometry.n_ranges)))
+        kth = np.zeros(n_terms * len(KTH_DEPTHS), dtype=np.uint8)
+        kth_from_histograms(histograms, rows, np.array(KTH_DEPTHS, dtype=np.int64), kth)
+        arrays: dict[str, NDArray[Any]] = {name: sink.finish() for name, sink in sinks.items()}
+        arrays |= {
+            "terms": self._terms,
+            "dense_of_term": self._dense_of_term,
+            "kth_impacts": kth,
+            "range_base": range_base,
+            "forward_base": forward_base,
+            "slot_docs": slot_documents(geometry, self._order),
+        }
+        params = geometry._asdict() | {
+            "compact": options.compact,
+            "reordered": self._order is not None,
+        }
+        return SegmentArrays.from_arrays(arrays, params)
+
+    def _range(self, number: int, n_dense: int) -> dict[str, NDArray[Any]]:
+        geometry, n_terms = self._geometry, self._terms.size
+        indptr, local, impacts = self._documents(number)
+        if local.size >= 1 << 32:
+            raise ValueError(f"range {number} has {local.size} postings; use a smaller range_size")
+        n_forward = int(count_dense(indptr, local, self._dense_of_term))
+        parts: dict[str, NDArray[Any]] = {
+            "offsets": np.empty(n_terms + 1, np.uint32),
+            "slots": np.empty(local.size, np.uint16),
+            "impacts": np.empty(local.size, np.uint8),
+            "range_max": np.zeros(n_terms, np.uint8),
+            "block_max": np.zeros(n_dense * geometry.n_blocks, np.uint8),
+            "forward_offsets": np.empty(geometry.range_size + 1, np.uint32),
+            "forward_terms": np.empty(n_forward, np.uint16),
+            "forward_impacts": np.empty(n_forward, np.uint8),
+        }
+        invert_range(
+            indptr,
+            local,
+            impacts,
+            geometry.block_size,
+            geometry.n_blocks,
+            self._dense_of_term,
+            (parts["offsets"], parts["slots"], parts["impacts"]),
+            (parts["range_max"], parts["block_max"]),
+            (parts["forward_offsets"], parts["forward_terms"], parts["forward_impacts"]),
+        )
+        return parts
+
+
+def choose_dense(
+    counts: NDArray[np.int64], n_docs: int, geometry: Geometry, share: float
+) -> NDArray[np.int32]:
+    """Number the terms that get block bounds: those in at least ``share`` of the documents.
+
+    At most 65,535 rows, the most frequent terms first in line; a bounds row must also not outgrow
+    the postings it describes, so a term needs at least a posting per four blocks.
+
+    Returns
+    -------
+    (n_terms,) int32
+        Row, ascending with the term id, or -1.
+    """
+    floor = max(2.0, share * n_docs, geometry.n_ranges * geometry.n_blocks / 4)
+    chosen = counts >= floor
+    if int(chosen.sum()) > (1 << 16) - 1:
+        ranked = np.argsort(-counts, kind="stable")[: (1 << 16) - 1]
+        chosen = np.zeros(counts.size, dtype=np.bool_)
+        chosen[ranked] = True
+    rows = np.full(counts.size, -1, dtype=np.int32)
+    rows[chosen] = np.arange(int(chosen.sum()), dtype=np.int32)
+    return rows
+
+
+def histogram_rows(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
+    """Rows of impact histograms for the terms that can have a k-th impact, within memory."""
+    limit = max(1, memory_bytes // 8 // 1024)
+    wanted = np.flatnonzero(counts >= KTH_DEPTHS[0])
+    if wanted.size > limit:
+        wanted = np.sort(wanted[np.argsort(-counts[wanted], kind="stable")[:limit]])
+    rows = np.full(counts.size, -1, dtype=np.int32)
+    rows[wanted] = np.arange(wanted.size, dtype=np.int32)
+    return rows
+
+
+def _check_chunk(
+    indptr: NDArray[np.int64], term_ids: NDArray[Any], impacts: NDArray[Any], n_terms: int
+) -> None:
+    if indptr.ndim != 1 or indptr.size == 0 or int(indptr[0]) != 0:
+        raise ValueError("indptr must be one-dimensional and start with 0")
+    if bool((np.diff(indptr) < 0).any()) or int(indptr[-1]) != term_ids.size:
+        raise ValueError("indptr must ascend and end at the number of term ids")
+    if term_ids.shape != impacts.shape or term_ids.ndim != 1:
+        raise ValueError("term_ids and impacts must be one-dimensional and of one length")
+    if impacts.dtype != np.uint8:
+        raise ValueError(f"impacts must be uint8, got {impacts.dtype}")
+    if term_ids.size == 0:
+        return
+    if int(term_ids.min()) < 0 or int(term_ids.max()) >= n_terms:
+        raise ValueError(f"term ids must be in 0..{n_terms - 1}, found {int(term_ids.max())}")
+    if int(impacts.min()) == 0:
+        raise ValueError("impacts must be 1..255: drop zeros before indexing")
+    ascending = np.ones(term_ids.size, dtype=np.bool_)
+    ascending[1:] = term_ids[1:] > term_ids[:-1]
+    ascending[indptr[:-1][indptr[:-1] < term_ids.size]] = True
+    if not bool(ascending.all()):
+        raise ValueError("term ids must strictly ascend within each document")
+
+
+def _merge_counts(
+    counts: tuple[NDArray[np.uint32], NDArray[np.int64]], term_ids: NDArray[np.uint32]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Add the counts of a chunk to sorted (terms, counts), for vocabularies too large to index."""
+    fresh, added = np.unique(term_ids, return_counts=True)
+    merged = np.union1d(counts[0], fresh)
+    total = np.zeros(merged.size, dtype=np.int64)
+    total[np.searchsorted(merged, counts[0])] += counts[1]
+    total[np.searchsorted(merged, fresh)] += added
+    return merged, total
+
+
+__all__ = ["SegmentBuilder", "choose_dense"]

@@ -1,0 +1,101 @@
+"""The groups of arrays that kernels take, as named tuples (Numba passes them without a copy)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Accumulators = NDArray[np.uint16] | NDArray[np.uint32]
+
+# Positions in `SegmentView.sizes`.
+N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
+
+# Positions in the int64 options of a search.
+(
+    OPT_K,
+    OPT_ALPHA,  # bound scaling, 65,536 = exact
+    OPT_MAX_WORK,  # postings and completions (in postings) a query may cost; 0 = no cap
+    OPT_SPLIT,  # essential split and block bounds
+    OPT_BOUNDS,  # block-local bounds (else the range-wide ones)
+    OPT_KTH,  # stored k-th impacts as a first threshold
+    OPT_ESTIMATE,  # thresholds from partial scores
+    OPT_FINISH,  # scatter the rest when candidates are many
+    OPT_COMPLETION_COST,  # postings that one completion is worth
+    OPT_DOC_BASE,  # added to document numbers in keys
+    N_OPTIONS,
+) = range(11)
+
+# Columns of the counters of a query.
+(
+    STAT_POSTINGS,
+    STAT_BLOCKS,
+    STAT_COMPLETED,
+    STAT_RANGES,
+    STAT_FINISHED,
+    STAT_UNSEEN,  # largest upper bound of anything left out without proof
+    STAT_CUT,  # 1 if the work cap or the cancel flag ended the search early
+    N_STATS,
+) = range(8)
+
+
+class SegmentView(NamedTuple):
+    """Arrays of one segment, read-only; see `index.layout.SegmentArrays` for the meaning."""
+
+    sizes: NDArray[np.int64]
+    terms: NDArray[np.uint32]
+    dense_of_term: NDArray[np.int32]
+    kth_impacts: NDArray[np.uint8]
+    range_base: NDArray[np.int64]
+    offsets: NDArray[np.uint32]
+    range_max: NDArray[np.uint8]
+    slots: NDArray[np.uint16]
+    impacts: NDArray[np.uint8]
+    block_max: NDArray[np.uint8]
+    forward_base: NDArray[np.int64]
+    forward_offsets: NDArray[np.uint32]
+    forward_terms: NDArray[np.uint16]
+    forward_impacts: NDArray[np.uint8]
+    slot_docs: NDArray[np.uint32]
+
+
+class Workspace(NamedTuple):
+    """Scratch of one thread; sized for the largest segment and query it has seen."""
+
+    acc: Accumulators
+    bounds: Accumulators
+    flags: Accumulators
+    groups: Accumulators
+    blocks: NDArray[np.uint32]
+    found_slots: NDArray[np.uint32]
+    found_blocks: NDArray[np.uint32]
+    found_scores: NDArray[np.uint32]
+    table: NDArray[np.uint32]
+    histogram: NDArray[np.int64]
+    term_local: NDArray[np.int64]
+    term_weight: NDArray[np.uint32]
+    term_begin: NDArray[np.int64]
+    term_end: NDArray[np.int64]
+    term_peak: NDArray[np.int64]
+    order: NDArray[np.int64]
+    range_order: NDArray[np.int64]
+    range_peak: NDArray[np.int64]
+
+
+class QueryBatch(NamedTuple):
+    """Quantised queries, terms of each in descending order of weight."""
+
+    indptr: NDArray[np.int64]
+    terms: NDArray[np.uint32]
+    weights: NDArray[np.uint32]
+
+
+class ResultState(NamedTuple):
+    """What a search carries from segment to segment, one row per query."""
+
+    keys: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    thresholds: NDArray[np.int64]
+    kth_keys: NDArray[np.uint64]
+    stats: NDArray[np.int64]
