@@ -15,6 +15,7 @@
     │   ├── IndexNotFoundError (FileNotFoundError)
     │   ├── IndexExistsError (FileExistsError)
     │   ├── IndexLockedError                    another writer holds the lock
+    │   ├── CommitOutcomeError                  a commit may or may not have happened: open again
     │   └── StorageFullError (OSError)          no room left; the old state is untouched
     └── IndexFormatError (ValueError)           the files of an index are not readable
         ├── FormatVersionError                  written by another version of the format
@@ -104,6 +105,14 @@ class IndexExistsError(IndexStateError, FileExistsError):
 
 class IndexLockedError(IndexStateError):
     """Another writer holds the lock of this index."""
+
+
+class CommitOutcomeError(IndexStateError):
+    """The disk failed while a commit was made final: it may or may not have happened.
+
+    The writer refuses further work. Open the index again to see which; repeating an upsert or a
+    delete is harmless.
+    """
 
 
 class StorageFullError(IndexStateError, OSError):
