@@ -1,0 +1,309 @@
+"""SPLADE encoders: a masked language model whose logits, pooled over a text, are its vector.
+
+Formal, Piwowarski, Clinchant, "SPLADE: Sparse Lexical and Expansion Model for First Stage Ranking"
+(SIGIR 2021), §3; max pooling from "SPLADE v2" (2021), §3. Importing this module loads no torch.
+
+Texts are encoded in batches of similar length, so hardly a token is padding, and returned in the
+order they came. A text without any word (empty, white space) has an empty vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import (
+    CollectionStatistics,
+    EncodedDocuments,
+    Encoder,
+    EncoderAssets,
+    Fingerprint,
+)
+from lsr.encoders.model_files import (
+    check_architecture,
+    config_sha256,
+    find_model,
+    tokenizer_sha256,
+    weights_sha256,
+)
+from lsr.encoders.pooling import Activation, Pooling
+from lsr.encoders.pruning import check_pruning, prune
+from lsr.encoders.splade_layout import NeuralSide, read_layout
+from lsr.encoders.transformer_body import load_body, load_tokenizer
+from lsr.encoders.word_pieces import WordPieces
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
+
+KIND = "splade"
+BATCH_SIZE = {"cpu": 8, "cuda": 128}
+"""Texts of full length in a batch. On a CPU a small batch keeps the activations in the cache."""
+
+
+class NeuralVectors:
+    """Texts to vectors with one transformer.
+
+    Parameters
+    ----------
+    side : NeuralSide
+        What to load and how to pool.
+    max_length : int, optional
+        Pieces kept of a text, instead of the model's own limit.
+    batch_size : int, optional
+        Texts of full length in a batch; shorter texts are batched up to as many tokens.
+    device : str, optional
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        side: NeuralSide,
+        *,
+        max_length: int | None,
+        batch_size: int | None,
+        device: str | None,
+    ) -> None:
+        check_architecture(side.folder)
+        backend, limit = load_tokenizer(side.folder)
+        special_ids = WordPieces(backend, max_length=8).special_ids.tolist()
+        self._body, self._projection = load_body(
+            side, special_ids if side.drop_specials else [], device
+        )
+        self.side = side
+        self.pieces = WordPieces(
+            backend,
+            max_length=_length(max_length, side.max_length or limit, self._body.max_length),
+            prompt=side.prompt,
+            lowercase=side.lowercase,
+        )
+        size = batch_size or BATCH_SIZE.get(self._body.device.type, 32)
+        self._batch_tokens = size * self.pieces.max_length
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
+        return self._projection.n_terms
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that shapes these vectors, as JSON values; hashes the weights."""
+        return {
+            "model": weights_sha256(self.side.folder),
+            "architecture": config_sha256(self.side.folder),
+            "tokenizer": tokenizer_sha256(self.side.folder),
+            "pooling": self.side.pooling,
+            "activation": self.side.activation,
+            "special_tokens": "dropped" if self.side.drop_specials else "kept",
+            "lowercase": self.side.lowercase,
+            "max_length": self.pieces.max_length,
+            "prompt": self.side.prompt,
+        }
+
+    def encode(self, ids: Sequence[NDArray[np.int64]]) -> SparseBatch:
+        """Return the vectors of texts given as piece ids; texts without pieces get empty ones."""
+        import torch
+
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        order = order[: np.count_nonzero(lengths)]
+        parts = []
+        with torch.inference_mode():
+            for batch in _batches(lengths[order], self._batch_tokens):
+                rows = order[batch]
+                states = self._body.states([ids[row] for row in rows])
+                parts.append(self._projection.vectors(states, lengths[rows].tolist()))
+        position = np.empty(len(ids), np.int64)
+        position[order] = np.arange(len(order))
+        position[lengths == 0] = len(order)
+        return SparseBatch.concatenate([*parts, SparseBatch.empty(1)]).select(position)
+
+
+def _batches(lengths: NDArray[np.int64], tokens: int) -> list[slice]:
+    """Cut texts, longest first, into runs that fill at most `tokens` once padded."""
+    cuts, start = [], 0
+    while start < len(lengths):
+        end = min(start + max(1, tokens // int(lengths[start])), len(lengths))
+        cuts.append(slice(start, end))
+        start = end
+    return cuts
+
+
+def _length(asked: int | None, usual: int | None, longest: int) -> int:
+    if asked is None:
+        return min(usual or longest, longest)
+    if not 3 <= asked <= longest:
+        raise UsageError(f"max_length = {asked}: expected 3 to {longest}, what the model can take")
+    return asked
+
+
+class SpladeEncoder:
+    """Documents through a SPLADE model, queries through the same or a second one.
+
+    Parameters
+    ----------
+    documents, queries : NeuralVectors
+        May be the same object.
+    name : str
+        Where the model was loaded from, to load it again.
+    settings : mapping
+        Arguments of `load_splade` that shape vectors.
+    """
+
+    def __init__(
+        self,
+        documents: NeuralVectors,
+        queries: NeuralVectors,
+        *,
+        name: str,
+        settings: dict[str, Any],
+    ) -> None:
+        self._documents = documents
+        self._queries = queries
+        self._name = name
+        self._settings = settings
+        pruning = {"top_k": settings.get("top_k"), "mass": settings.get("mass")}
+        document = documents.identity()
+        query = document if queries is documents else queries.identity()
+        self._fingerprint = Fingerprint(
+            {"kind": KIND, **document, **pruning}, {"encoder": "model", **query}
+        )
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Model, tokenizer, pooling and limits; not where the model lies."""
+        return self._fingerprint
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the model's vocabulary."""
+        return self._documents.n_terms
+
+    @property
+    def pieces(self) -> WordPieces:
+        """The tokenizer of the document side."""
+        return self._documents.pieces
+
+    def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
+        """Encode documents and count the word pieces of their texts, as far as encoded."""
+        ids = self.pieces.encode(texts)
+        vectors = prune(
+            self._documents.encode(ids),
+            top_k=self._settings.get("top_k"),
+            mass=self._settings.get("mass"),
+        )
+        return EncodedDocuments(vectors, self.pieces.count(texts, ids))
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Encode queries with the neural network; pruning applies to documents only."""
+        return self._queries.encode(self._queries.pieces.encode(texts))
+
+    def finish_documents(
+        self, vectors: SparseBatch, statistics: CollectionStatistics
+    ) -> SparseBatch:
+        """Return the vectors: nothing depends on the collection."""
+        return vectors
+
+    def with_statistics(self, statistics: CollectionStatistics) -> SpladeEncoder:
+        """Return this encoder: its queries need no statistics."""
+        return self
+
+    def term(self, term_id: int) -> str:
+        """Return the word piece behind an id."""
+        return self.pieces.term(term_id)
+
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a word piece, or None."""
+        return self.pieces.term_id(term)
+
+    def assets(self) -> EncoderAssets:
+        """Return where the model lies and its digest; the weights stay where they are."""
+        return EncoderAssets(
+            {
+                "kind": KIND,
+                "name": self._name,
+                "settings": self._settings,
+                "digest": self.fingerprint.digest,
+            }
+        )
+
+    def state(self) -> bytes | None:
+        """Return None: nothing grows."""
+        return None
+
+    def load_state(self, state: bytes) -> None:
+        """Take up nothing."""
+
+
+def load_splade(
+    name: str | Path,
+    *,
+    query_encoder: Literal["model", "idf"] | None = None,
+    max_length: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    top_k: int | None = None,
+    mass: float | None = None,
+    pooling: Pooling | None = None,
+    activation: Activation | None = None,
+    special_tokens: Literal["keep", "drop"] | None = None,
+) -> Encoder:
+    """Load a SPLADE model.
+
+    Parameters
+    ----------
+    name : str or Path
+        A folder, or a hub id ``owner/model[@revision]``.
+    query_encoder : {"model", "idf"}, optional
+        Encode queries with the neural network, or as their word pieces times an IDF table. By
+        default what the model's folder says, else the neural network.
+    max_length : int, optional
+        Word pieces kept of a text, special tokens included. By default the model's own limit.
+    batch_size : int, optional
+        Texts of full length in a batch.
+    device : str, optional
+        A torch device; by default a GPU when there is one. A GPU computes in bfloat16.
+    top_k, mass : optional
+        Cut document vectors to their largest weights: at most `top_k`, or as many as make up the
+        share `mass` of their sum.
+    pooling, activation, special_tokens : optional
+        Override what the model's folder says: ``"max"`` or ``"sum"``; ``"relu"`` or
+        ``"log1p_relu"``; ``"keep"`` or ``"drop"`` the weights of special tokens.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be found or may not be loaded; `PickleWeightsError` when it has
+        pickled weights only.
+    MissingDependencyError
+        Without torch.
+    UsageError
+        On an option out of range.
+    """
+    check_pruning(top_k, mass)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch_size = {batch_size}: expected at least 1")
+    folder = find_model(name)
+    layout = read_layout(folder)
+    changes: dict[str, Any] = {"pooling": pooling, "activation": activation}
+    changes["drop_specials"] = None if special_tokens is None else special_tokens == "drop"
+    changes = {key: value for key, value in changes.items() if value is not None}
+    document = layout.document._replace(**changes)
+    options: dict[str, Any] = {"batch_size": batch_size, "device": device, "max_length": max_length}
+    documents = NeuralVectors(document, **options)
+    queries = documents
+    if isinstance(layout.query, NeuralSide):
+        query = layout.query._replace(**changes)
+        if query != document:
+            queries = NeuralVectors(query, **options)
+    settings = {
+        "max_length": max_length,
+        "top_k": top_k,
+        "mass": mass,
+        "pooling": pooling,
+        "activation": activation,
+        "special_tokens": special_tokens,
+    }
+    where = str(folder) if Path(name).expanduser().is_dir() else str(name)
+    return SpladeEncoder(documents, queries, name=where, settings=settings)

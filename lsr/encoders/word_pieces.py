@@ -1,0 +1,129 @@
+"""Texts to word pieces, through the tokenizers library alone.
+
+Used by every encoder over a model's vocabulary. Truncation and padding that a stored tokenizer
+brings along are switched off and set anew, so that the result depends on nothing but the arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, normalizers
+
+from lsr.encoders.base import CollectionStatistics
+from lsr.errors import ModelError
+
+
+class WordPieces:
+    """A tokenizer with a length limit.
+
+    Parameters
+    ----------
+    tokenizer_json : str
+        The tokenizer in the format of the tokenizers library.
+    max_length : int
+        Pieces kept of a text, special tokens included.
+    prompt : str
+        Put in front of every text.
+    lowercase : bool
+        Lower-case first.
+    """
+
+    def __init__(
+        self, tokenizer_json: str, *, max_length: int, prompt: str = "", lowercase: bool = False
+    ) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:  # the library raises nothing more precise
+            raise ModelError(f"the tokenizer cannot be read ({error})") from error
+        if lowercase:
+            own = self._tokenizer.normalizer
+            steps = [normalizers.Lowercase(), *([own] if own else [])]
+            self._tokenizer.normalizer = normalizers.Sequence(steps)
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self.max_length = max_length
+        self.prompt = prompt
+
+    @cached_property
+    def n_terms(self) -> int:
+        """Size of the vocabulary, added tokens included: every id is smaller."""
+        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
+    def to_json(self) -> str:
+        """Return the tokenizer in the format of the tokenizers library."""
+        return str(self._tokenizer.to_str())
+
+    @cached_property
+    def special_ids(self) -> NDArray[np.int64]:
+        """Ids of the special tokens, sorted; they are no words of any text."""
+        added = json.loads(self.to_json()).get("added_tokens", [])
+        return np.array(sorted(t["id"] for t in added if t.get("special")), dtype=np.int64)
+
+    def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Return the piece ids of each text, special tokens included, cut to `max_length`.
+
+        A text without a single piece of its own (empty, white space) gives an empty array.
+        """
+        prompted = [self.prompt + text for text in texts] if self.prompt else list(texts)
+        encodings = self._tokenizer.encode_batch_fast(prompted)
+        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        nothing = np.zeros(0, np.int64)
+        return [
+            row if text.strip() and len(self._own(row)) else nothing
+            for row, text in zip(ids, texts, strict=True)
+        ]
+
+    def count(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]]) -> CollectionStatistics:
+        """Count the pieces of texts: those that `encode` kept, without prompt and specials.
+
+        Parameters
+        ----------
+        texts : sequence of str, (n,)
+        ids : sequence of (length,) int64, (n,)
+            What `encode` returned for them.
+        """
+        own = [self._own(row) for row in (self._without_prompt(texts) if self.prompt else ids)]
+        frequency = np.zeros(self.n_terms, np.int64)
+        for row in own:
+            frequency[np.unique(row)] += 1
+        return CollectionStatistics(len(own), sum(map(len, own)), frequency)
+
+    def term(self, term_id: int) -> str:
+        """Return the piece behind an id."""
+        piece: str | None = self._tokenizer.id_to_token(term_id)
+        # Output layers are padded to round sizes: such rows have no piece.
+        return f"[{term_id}]" if piece is None else piece
+
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a piece, or None."""
+        found: int | None = self._tokenizer.token_to_id(term)
+        return found
+
+    def _own(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return ids[~self._is_special[ids]]
+
+    @cached_property
+    def _is_special(self) -> NDArray[np.bool_]:
+        mask = np.zeros(self.n_terms, np.bool_)
+        mask[self.special_ids] = True
+        return mask
+
+    def _without_prompt(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Encode with offsets and keep what starts behind the prompt."""
+        encodings = self._tokenizer.encode_batch([self.prompt + text for text in texts])
+        return [
+            np.array(
+                [
+                    piece
+                    for piece, (start, _) in zip(encoding.ids, encoding.offsets, strict=True)
+                    if start >= len(self.prompt)
+                ],
+                dtype=np.int64,
+            )
+            for encoding in encodings
+        ]
