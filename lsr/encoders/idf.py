@@ -1,11 +1,16 @@
-"""Inverse document frequency, the query side of BM25 and of inference-free encoders."""
+"""Tables of query weights: inverse document frequencies, or what a model brings along."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.base import CollectionStatistics
+from lsr.encoders.model_files import read_json
+from lsr.encoders.word_pieces import WordPieces
+from lsr.errors import ModelError
 
 
 def inverse_document_frequency(
@@ -29,3 +34,71 @@ def inverse_document_frequency(
     counted = statistics.document_frequency[:n_terms]
     held[: len(counted)] = counted
     return np.log1p((statistics.n_docs - held + 0.5) / (held + 0.5)).astype(np.float32)
+
+
+def read_table(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
+    """Read the query weights that a model brings along.
+
+    Parameters
+    ----------
+    path : Path
+        ``idf.json`` (piece to weight) or a safetensors file with the array ``weight``.
+    pieces : WordPieces
+        The tokenizer the table belongs to.
+
+    Returns
+    -------
+    (n_terms,) float32
+        0 for pieces the table leaves out.
+
+    Raises
+    ------
+    ModelError
+        When the file cannot be read, fits another vocabulary, or holds anything but finite numbers
+        from 0 up.
+    """
+    if path.suffix == ".json":
+        table = _table_of_json(path, pieces)
+    else:
+        table = _table_of_safetensors(path, pieces.n_terms)
+    bad = np.flatnonzero(~np.isfinite(table) | (table < 0))
+    if len(bad):
+        raise ModelError(
+            f"{path}: the weight of {pieces.term(int(bad[0]))!r} is {table[bad[0]]}; "
+            "expected a finite number from 0 up"
+        )
+    return table
+
+
+def _table_of_json(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
+    table = np.zeros(pieces.n_terms, np.float32)
+    entries = read_json(path)
+    found = 0
+    for piece, weight in entries.items():
+        term_id = pieces.term_id(piece)
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise ModelError(f"{path}: the weight of {piece!r} is {weight!r}; expected a number")
+        if term_id is not None:
+            table[term_id] = weight
+            found += 1
+    if 2 * found <= len(entries) or found == 0:
+        raise ModelError(
+            f"{path}: of {len(entries)} pieces the tokenizer knows {found}; "
+            "the table belongs to another vocabulary"
+        )
+    return table
+
+
+def _table_of_safetensors(path: Path, n_terms: int) -> NDArray[np.float32]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        table = load_file(path)["weight"].astype(np.float32).ravel()
+    except (OSError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read as a table of weights ({error})") from error
+    if len(table) < n_terms:
+        raise ModelError(
+            f"{path}: {len(table)} weights for {n_terms} pieces; expected one for each"
+        )
+    return np.asarray(table[:n_terms], np.float32)

@@ -105,7 +105,7 @@ def read_record(path: Path, vectors: Path | None = None) -> ShardRecord:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             n_docs, total_length, state_kept, n_bytes = (int(x) for x in arrays["counts"])
-            term_ids = arrays["term_ids"]
+            term_ids = arrays["term_ids"].astype(np.int64)
             frequency = np.zeros(int(term_ids.max(initial=-1)) + 1, np.int64)
             frequency[term_ids] = arrays["document_frequency"]
             added = arrays["state"].tobytes()
