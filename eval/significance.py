@@ -7,8 +7,8 @@ bootstrap says how large the difference may be. Everything random starts from a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,13 +87,13 @@ def compare(
     list of Comparison
         One for each system.
     """
-    tests: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
-        "permutation": lambda a, b: permutation_test(a, b, n_resamples=n_resamples, seed=seed),
-        "t-test": t_test,
-    }
-    if test not in tests:
-        raise UsageError(f"test {test!r}: expected one of {', '.join(tests)}")
-    p_values = [tests[test](system, baseline) for system in systems]
+    check_choices(test, correction)
+    p_values = [
+        t_test(system, baseline)
+        if test == "t-test"
+        else permutation_test(system, baseline, n_resamples=n_resamples, seed=seed)
+        for system in systems
+    ]
     corrected = correct(p_values, correction)
     comparisons = []
     for system, p_value, p_corrected in zip(systems, p_values, corrected, strict=True):
@@ -211,18 +211,27 @@ def correct(p_values: Sequence[float], correction: Correction = "holm") -> list[
     "bonferroni" multiplies each by their number; "holm" (1979) multiplies the smallest by their
     number, the next by one less and so on, never falling: as safe, and never less powerful.
     """
+    check_choices("permutation", correction)
     n = len(p_values)
     if correction == "none":
         return list(p_values)
     if correction == "bonferroni":
         return [min(1.0, n * p) for p in p_values]
-    if correction == "holm":
-        order = np.argsort(p_values, kind="stable")
-        scaled = np.asarray(p_values, dtype=np.float64)[order] * np.arange(n, 0, -1)
-        corrected = np.empty(n)
-        corrected[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
-        return corrected.tolist()
-    raise UsageError(f"correction {correction!r}: expected holm, bonferroni or none")
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, dtype=np.float64)[order] * np.arange(n, 0, -1)
+    corrected = np.empty(n)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
+    return corrected.tolist()
+
+
+def check_choices(test: Test, correction: Correction) -> None:
+    """Refuse the name of a test or a correction that there is not."""
+    for what, given, choices in (
+        ("test", test, get_args(Test)),
+        ("correction", correction, get_args(Correction)),
+    ):
+        if given not in choices:
+            raise UsageError(f"{what} {given!r}: expected one of {', '.join(choices)}")
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def test_what_cannot_be_compared() -> None:
         permutation_test([], [])
     with pytest.raises(UsageError, match="expected one of"):
         compare([1.0], [[1.0]], test="z-test")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="holm, bonferroni"):
+    with pytest.raises(UsageError, match="holm, bonferroni, none"):
         correct([0.5], "fdr")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="between 0 and 1"):
         bootstrap_interval([1.0], confidence=95)
