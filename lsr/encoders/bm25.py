@@ -26,6 +26,7 @@ from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
+KIND = "bm25"
 K1 = 1.2
 B = 0.75
 """Robertson's defaults, Lucene's too."""
@@ -116,12 +117,12 @@ class BM25Encoder:
     def fingerprint(self) -> Fingerprint:
         """Analyser and parameters; the vocabulary only numbers the terms."""
         document = {
-            "kind": "bm25",
+            "kind": KIND,
             "analyzer": self.analyzer.fingerprint,
             "k1": self.k1,
             "b": self.b,
         }
-        return Fingerprint(document, {"kind": "bm25", "idf": "ln(1 + (N - n + 0.5) / (n + 0.5))"})
+        return Fingerprint(document, {"kind": KIND, "idf": "ln(1 + (N - n + 0.5) / (n + 0.5))"})
 
     @property
     def n_terms(self) -> int:
@@ -195,7 +196,7 @@ class BM25Encoder:
         statistics = self.statistics or CollectionStatistics()
         text, offsets = self._vocabulary.to_arrays()
         config = {
-            "kind": "bm25",
+            "kind": KIND,
             "analyzer": self.analyzer.parameters,
             "k1": self.k1,
             "b": self.b,

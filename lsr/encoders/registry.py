@@ -1,38 +1,145 @@
 """Encoders by name, and the query side of an index by what the index stored.
 
-The one place that knows which kinds there are.
+The one place that knows which kinds there are. Neural modules are imported inside the functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 from lsr.analysis.analyzer import Accents
+from lsr.encoders import bm25, inference_free, precomputed
 from lsr.encoders.base import Encoder, EncoderAssets, QueryEncoder
-from lsr.encoders.bm25 import K1, B, BM25Encoder
-from lsr.errors import IndexFormatError
+from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.inference_free import InferenceFreeQueryEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
+from lsr.errors import EncoderMismatchError, IndexFormatError, UsageError
+
+NAMES = (bm25.KIND, precomputed.KIND)
+"""Encoders that are no model; anything else is a folder or a hub id."""
 
 
 def load_encoder(
-    name: str,
+    name: str | Path,
     *,
-    language: str = "english",
+    query_encoder: Literal["model", "idf"] | None = None,
+    language: str | None = None,
     stopwords: Iterable[str] | None = None,
     accents: Accents | None = None,
-    k1: float = K1,
-    b: float = B,
-    **neural: Any,
+    k1: float | None = None,
+    b: float | None = None,
+    vocabulary: str | Path | None = None,
+    max_length: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    top_k: int | None = None,
+    mass: float | None = None,
+    pooling: Literal["max", "sum"] | None = None,
+    activation: Literal["relu", "log1p_relu"] | None = None,
+    special_tokens: Literal["keep", "drop"] | None = None,
 ) -> Encoder:
-    """Return the encoder with a name."""
-    if name == "bm25":
-        return BM25Encoder.for_language(language, stopwords=stopwords, accents=accents, k1=k1, b=b)
-    raise NotImplementedError(name)
+    """Load an encoder. What is None keeps the default of the encoder.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``bm25``, ``precomputed``, the folder of a model, or a hub id ``owner/model[@revision]``.
+    query_encoder : {"model", "idf"}, optional
+        For a model: encode queries with its network, or as their word pieces times an IDF table
+        counted in the collection. By default what the model says; with a table of its own, that.
+    language, stopwords, accents, k1, b : optional
+        For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.bm25.BM25Encoder`.
+    vocabulary : path, optional
+        For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
+    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens : optional
+        For a model; see `lsr.encoders.splade.load_splade`.
+
+    Raises
+    ------
+    UsageError
+        An option is out of range or does not belong to this encoder.
+    ModelError
+        The model cannot be found or may not be loaded.
+    MissingDependencyError
+        A model is asked for and torch is not installed.
+    """
+    lexical: dict[str, Any] = {
+        "language": language, "stopwords": stopwords, "accents": accents, "k1": k1, "b": b,
+    }  # fmt: skip
+    neural: dict[str, Any] = {
+        "max_length": max_length, "batch_size": batch_size, "device": device, "top_k": top_k,
+        "mass": mass, "pooling": pooling, "activation": activation,
+        "special_tokens": special_tokens,
+    }  # fmt: skip
+    if name == bm25.KIND:
+        _refuse(name, {"vocabulary": vocabulary, **neural})
+        if query_encoder == "model":
+            raise UsageError("query_encoder model: bm25 has no network; leave the option out")
+        return BM25Encoder.for_language(**_given(lexical))
+    _refuse(name, lexical)
+    if name == precomputed.KIND:
+        _refuse(name, {"query_encoder": query_encoder, **neural})
+        terms = None if vocabulary is None else read_vocabulary(Path(vocabulary))
+        return PrecomputedEncoder(terms)
+    _refuse(name, {"vocabulary": vocabulary})
+    from lsr.encoders.splade import load_splade
+
+    return load_splade(name, query_encoder=query_encoder, **neural)
 
 
 def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
-    """Return the query encoder that an index stored."""
+    """Make the query encoder of an index again.
+
+    Loads neither torch nor transformers, except for an index whose queries need the network.
+
+    Raises
+    ------
+    IndexFormatError
+        The index stores another kind of encoder than this version knows, or not all of it.
+    EncoderMismatchError
+        The model has changed since the index was made.
+    ModelError
+        The model is not where it was.
+    """
     kind = assets.config.get("kind")
-    if kind == "bm25":
-        return BM25Encoder.from_assets(assets)
-    raise IndexFormatError(f"the index stores an encoder of an unknown kind {kind!r}")
+    try:
+        if kind == bm25.KIND:
+            return BM25Encoder.from_assets(assets)
+        if kind == inference_free.KIND:
+            return InferenceFreeQueryEncoder.from_assets(assets)
+        if kind == precomputed.KIND:
+            return PrecomputedEncoder.from_assets(assets)
+        if kind == "splade":
+            return _restore_model(assets.config)
+    except KeyError as error:
+        raise IndexFormatError(
+            f"the encoder stored in the index ({kind}) lacks {error}; index the corpus again"
+        ) from error
+    raise IndexFormatError(
+        f"the index stores an encoder of an unknown kind, {kind!r}; it was made by a newer "
+        "version of this package, or is damaged"
+    )
+
+
+def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
+    from lsr.encoders.splade import load_splade
+
+    encoder = load_splade(config["name"], query_encoder="model", **config["settings"])
+    if encoder.fingerprint.digest != config["digest"]:
+        raise EncoderMismatchError(
+            f"{config['name']}: the model has changed since the index was made with it; "
+            "bring the old one back, or index the corpus again"
+        )
+    return encoder
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _refuse(name: str | Path, options: Mapping[str, Any]) -> None:
+    foreign = sorted(_given(options))
+    if foreign:
+        raise UsageError(f"{', '.join(foreign)}: not an option of the encoder {name}; leave it out")

@@ -23,6 +23,7 @@ from lsr.encoders.base import (
     EncoderAssets,
     Fingerprint,
 )
+from lsr.encoders.inference_free import InferenceFreeEncoder
 from lsr.encoders.model_files import (
     check_architecture,
     config_sha256,
@@ -32,7 +33,7 @@ from lsr.encoders.model_files import (
 )
 from lsr.encoders.pooling import Activation, Pooling
 from lsr.encoders.pruning import check_pruning, prune
-from lsr.encoders.splade_layout import NeuralSide, read_layout
+from lsr.encoders.splade_layout import NeuralSide, StaticSide, read_layout
 from lsr.encoders.transformer_body import load_body, load_tokenizer
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import UsageError
@@ -282,6 +283,8 @@ def load_splade(
         On an option out of range.
     """
     check_pruning(top_k, mass)
+    if query_encoder not in (None, "model", "idf"):
+        raise UsageError(f"query_encoder = {query_encoder!r}: expected model or idf")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size = {batch_size}: expected at least 1")
     folder = find_model(name)
@@ -306,4 +309,10 @@ def load_splade(
         "special_tokens": special_tokens,
     }
     where = str(folder) if Path(name).expanduser().is_dir() else str(name)
-    return SpladeEncoder(documents, queries, name=where, settings=settings)
+    encoder = SpladeEncoder(documents, queries, name=where, settings=settings)
+    if query_encoder == "idf":
+        return InferenceFreeEncoder.over(encoder, encoder.pieces)
+    if query_encoder is None and isinstance(layout.query, StaticSide):
+        table, prompt = layout.query.table, layout.query.prompt
+        return InferenceFreeEncoder.over(encoder, encoder.pieces, table=table, prompt=prompt)
+    return encoder

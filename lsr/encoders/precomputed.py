@@ -1,0 +1,154 @@
+"""Vectors that were made elsewhere.
+
+There is nothing to encode with: documents come from a file of vectors (`lsr.vectors`), and so do
+queries, or they are given as weights by term. What is left of an encoder is its vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import CollectionStatistics, EncoderAssets, Fingerprint
+from lsr.errors import DataError, UsageError
+from lsr.records import DocumentBatch
+from lsr.sparse import MAX_TERM_ID, SparseBatch
+from lsr.vocabulary import Vocabulary
+
+KIND = "precomputed"
+
+
+class PrecomputedEncoder:
+    """The vocabulary of vectors from elsewhere, and query vectors looked up by their text.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary, optional
+        Without one, a term is called by its id in decimal digits.
+    queries : iterable of DocumentBatch, optional
+        Vectors of queries with their texts, such as `lsr.vectors.read_parquet` yields. They are
+        held in memory.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | None = None,
+        *,
+        queries: Iterable[DocumentBatch] = (),
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._queries = SparseBatch.empty()
+        self._row_of: dict[str, int] = {}
+        for batch in queries:
+            for row, text in enumerate(batch.texts, self._queries.n_rows):
+                self._row_of.setdefault(text, row)
+            self._queries = SparseBatch.concatenate([self._queries, batch.vectors])
+
+    @classmethod
+    def from_assets(cls, assets: EncoderAssets) -> PrecomputedEncoder:
+        """Restore the encoder that `assets` described, without query vectors."""
+        arrays = assets.arrays
+        if "vocabulary_text" not in arrays:
+            return cls()
+        text, offsets = arrays["vocabulary_text"], arrays["vocabulary_offsets"]
+        return cls(Vocabulary.from_arrays(text, offsets))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The vocabulary alone; what made the vectors is not known."""
+        terms = None if self._vocabulary is None else self._vocabulary.fingerprint
+        return Fingerprint({"kind": KIND, "vocabulary": terms}, {"kind": KIND})
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary; without one, all that 32 bits can name."""
+        return MAX_TERM_ID + 1 if self._vocabulary is None else len(self._vocabulary)
+
+    def encode_documents(self, texts: Sequence[str]) -> NoReturn:
+        """Refuse: index the file of vectors itself.
+
+        Raises
+        ------
+        UsageError
+        """
+        raise UsageError(
+            "precomputed: there is no model to encode documents with; give the file of their "
+            "vectors (id, indices, values) as the source, or name an encoder"
+        )
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Look up the vectors of queries.
+
+        Raises
+        ------
+        UsageError
+            When there is none for a text.
+        """
+        rows = np.array([self._row(text) for text in texts], np.int64)
+        return self._queries.select(rows)
+
+    def finish_documents(
+        self, vectors: SparseBatch, statistics: CollectionStatistics
+    ) -> SparseBatch:
+        """Return the vectors as they are."""
+        return vectors
+
+    def with_statistics(self, statistics: CollectionStatistics) -> PrecomputedEncoder:
+        """Return this encoder: it uses no statistics."""
+        return self
+
+    def assets(self) -> EncoderAssets:
+        """Return the vocabulary."""
+        arrays: dict[str, NDArray[Any]] = {}
+        if self._vocabulary is not None:
+            text, offsets = self._vocabulary.to_arrays()
+            arrays = {"vocabulary_text": text, "vocabulary_offsets": offsets}
+        return EncoderAssets({"kind": KIND}, arrays)
+
+    def state(self) -> bytes | None:
+        """Return None: nothing grows."""
+        return None
+
+    def load_state(self, state: bytes) -> None:
+        """Take up nothing."""
+
+    def term(self, term_id: int) -> str:
+        """Return the term behind an id, or the id in digits."""
+        return str(term_id) if self._vocabulary is None else self._vocabulary.term(term_id)
+
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a term, or None."""
+        if self._vocabulary is not None:
+            return self._vocabulary.term_id(term)
+        if term.isascii() and term.isdigit() and len(term) <= 10 and int(term) <= MAX_TERM_ID:
+            return int(term)
+        return None
+
+    def _row(self, text: str) -> int:
+        row = self._row_of.get(text)
+        if row is None:
+            raise UsageError(
+                f"precomputed: no vector for the query {text!r}; search by term weights, or name "
+                "the encoder that made the vectors"
+            )
+        return row
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read the terms of precomputed vectors: a ``tokenizer.json``, or a text with a term a line.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read or a term appears twice.
+    """
+    if path.suffix == ".json":
+        return Vocabulary.from_tokenizer(path)
+    try:
+        return Vocabulary(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a list of terms ({error})") from error
