@@ -171,11 +171,11 @@ def write_run(run: Run, path: Path | str) -> None:
         The file cannot be written to its end.
     """
     path = Path(path)
-    _refuse_white_space(run)
+    lines = run_lines(run)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(_lines(run))
+            file.writelines(lines)
         partial.replace(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
@@ -184,6 +184,18 @@ def write_run(run: Run, path: Path | str) -> None:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def run_lines(run: Run) -> Iterator[str]:
+    """Return the lines of a TREC run file, with their line ends.
+
+    Raises
+    ------
+    UsageError
+        At once, before any line: see `write_run`.
+    """
+    _refuse_white_space(run)
+    return _lines(run)
 
 
 def _lines(run: Run) -> Iterator[str]:

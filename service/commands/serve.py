@@ -1,0 +1,86 @@
+"""``lsr serve``: indexes over HTTP, with a search page."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from service import options
+from service.terminal import tell, write_json
+
+
+def serve(
+    indexes: Annotated[
+        list[str],
+        typer.Argument(metavar="INDEX...", help="Folders of indexes, as PATH or NAME=PATH."),
+    ],
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on (127.0.0.1).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="Port (8080); 0 for any.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Searches at a time (cores).")
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Serve other machines too, who then can read everything."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A host name to answer to beside localhost."),
+    ] = None,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log/--no-access-log", help="A line per request, without its text."),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Serve indexes over HTTP, with a search page at the root.
+
+    SIGTERM or Ctrl-C stops it in order. Settings not given here are read from LSR_SERVE_*.
+    """
+    from service.engine import Engine, named_paths
+    from service.settings import load_settings
+
+    settings = load_settings(
+        {
+            "indexes": named_paths(indexes),
+            "host": host,
+            "port": port,
+            "threads": threads,
+            "insecure": insecure,
+            "allowed_hosts": tuple(allow_host) if allow_host else None,
+            "access_log": access_log,
+        }
+    )
+    from service.http import server
+    from service.http.app import create_app
+
+    _log_to_stderr()
+    server.refuse_public(settings)
+    with server.bind(settings.host, settings.port) as listener:
+        engine = Engine.open(settings.indexes)
+        url = server.url_of(listener)
+
+        def announce() -> None:
+            if json:
+                served = {each.name: str(each.path) for each in engine}
+                write_json({"url": url, "indexes": served})
+                sys.stdout.flush()
+            names = ", ".join(each.name for each in engine)
+            tell(f"serving {names} at {url} (search page, API under /v1); Ctrl-C stops")
+
+        server.serve(create_app(settings, engine), settings, listener, announce)
+    tell("stopped")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

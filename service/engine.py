@@ -1,0 +1,175 @@
+"""`Engine`: the indexes a server holds, by name.
+
+Names come from the operator, never from a request: a request's name is looked up in this registry
+and never becomes part of a path. An index that turns out to be damaged is refused alone; the others
+go on serving.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsr.errors import IndexFormatError, LsrError, UsageError
+
+if TYPE_CHECKING:
+    from index.retriever import Retriever
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+_logger = logging.getLogger("lsr.engine")
+
+
+class UnknownIndexError(LsrError, LookupError):
+    """No index of this name is served."""
+
+
+class UnavailableIndexError(LsrError, RuntimeError):
+    """The index is known but cannot answer."""
+
+
+@dataclass(frozen=True)
+class ServedIndex:
+    """One index of a server.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    retriever : Retriever or None
+        None when the index is damaged.
+    problem : str
+        Why it cannot answer; empty when it can.
+    """
+
+    name: str
+    path: Path
+    retriever: Retriever | None
+    problem: str = ""
+
+
+class Engine:
+    """A registry of open indexes.
+
+    Parameters
+    ----------
+    indexes : mapping of name to ServedIndex
+    """
+
+    def __init__(self, indexes: Mapping[str, ServedIndex]) -> None:
+        self._indexes = dict(indexes)
+
+    @classmethod
+    def open(cls, paths: Mapping[str, Path]) -> Engine:
+        """Open every index.
+
+        Raises
+        ------
+        LsrError
+            A path holds no index, or not one of the indexes can be read. When only some are
+            damaged, the others are served.
+        """
+        from index.retriever import Retriever
+
+        opened: dict[str, ServedIndex] = {}
+        damaged: list[IndexFormatError] = []
+        with ExitStack() as undo:
+            for name, path in paths.items():
+                try:
+                    retriever = undo.enter_context(Retriever.open(path))
+                    opened[name] = ServedIndex(name, path, retriever)
+                except IndexFormatError as error:
+                    _logger.error("index %s is not served: %s", name, error)
+                    damaged.append(error)
+                    opened[name] = ServedIndex(name, path, None, "its files are damaged")
+            if damaged and len(damaged) == len(paths):
+                raise damaged[0]
+            undo.pop_all()
+        return cls(opened)
+
+    def __iter__(self) -> Iterator[ServedIndex]:
+        return iter(self._indexes.values())
+
+    def get(self, name: str) -> ServedIndex:
+        """Return an index, able to answer or not.
+
+        Raises
+        ------
+        UnknownIndexError
+            No index of this name is served.
+        """
+        if NAME.fullmatch(name) is None or name not in self._indexes:
+            raise UnknownIndexError("no index of this name is served; GET /v1/indexes lists them")
+        return self._indexes[name]
+
+    def retriever(self, name: str) -> Retriever:
+        """Return what searches an index.
+
+        Raises
+        ------
+        UnknownIndexError, UnavailableIndexError
+        """
+        served = self.get(name)
+        if served.retriever is None:
+            raise UnavailableIndexError(f"index {name} cannot answer: {served.problem}")
+        return served.retriever
+
+    def warm_up(self) -> None:
+        """Search every index once, so that compiled code and tables are in memory."""
+        for served in self:
+            if served.retriever is None:
+                continue
+            if served.retriever.encoder is not None:
+                served.retriever.search("warm up", k=10, explain=True)
+            term_ids, _ = served.retriever.index.vector(0)
+            if len(term_ids):
+                _search_one_term(served.retriever, int(term_ids[0]))
+
+    def close(self) -> None:
+        """Release the files of every index."""
+        for served in self:
+            if served.retriever is not None:
+                served.retriever.close()
+
+
+def _search_one_term(retriever: Retriever, term_id: int) -> None:
+    from lsr.sparse import SparseBatch
+
+    retriever.search(SparseBatch.from_rows([{term_id: 1.0}]), k=10, explain=True)
+
+
+def named_paths(arguments: list[str]) -> dict[str, Path]:
+    """Read ``PATH`` and ``NAME=PATH`` arguments into names and paths.
+
+    Without a name, the last part of the path makes one: ``My Notes.index`` is ``my-notes``.
+
+    Raises
+    ------
+    UsageError
+        A name is not allowed, or two indexes have the same one.
+    """
+    paths: dict[str, Path] = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator or "/" in name or Path(argument).exists():
+            name, path = _name_from(Path(argument)), argument
+        if NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"{name!r} cannot name an index: a name has up to 64 of a-z 0-9 _ - and does not "
+                "start with a sign; give one as NAME=PATH"
+            )
+        if name in paths:
+            raise UsageError(f"two indexes are named {name!r}; tell them apart with NAME=PATH")
+        paths[name] = Path(path)
+    return paths
+
+
+def _name_from(path: Path) -> str:
+    stem = path.resolve().name
+    stem = stem.removesuffix(".index").removesuffix(".lsr").lower()
+    return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:64]

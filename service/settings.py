@@ -1,0 +1,97 @@
+"""What an operator can set, with its defaults.
+
+Every setting is also an environment variable: ``LSR_SERVE_PORT=9000``, and
+``LSR_SERVE_LIMITS__K=5000`` for a limit. Options of ``lsr serve`` win over the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lsr.errors import UsageError
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Limits(BaseModel):
+    """What one request may ask for. Beyond a limit it is refused, never cut."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(default=1 << 20, gt=0)
+    json_depth: int = Field(default=32, gt=0, le=200)
+    k: int = Field(default=1_000, gt=0)
+    window: int = Field(default=10_000, gt=0, description="offset + k")
+    query_chars: int = Field(default=8_192, gt=0)
+    query_terms: int = Field(default=1_024, gt=0)
+    embed_inputs: int = Field(default=32, gt=0)
+    deadline_ms: int = Field(default=2_000, gt=0, description="from admission to answer")
+
+
+class Deadlines(BaseModel):
+    """How long a client may take, in seconds; slower ones lose their connection."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first_byte_s: float = Field(default=5.0, gt=0)
+    header_s: float = Field(default=10.0, gt=0)
+    body_s: float = Field(default=30.0, gt=0)
+    read_s: float = Field(
+        default=30.0, gt=0, description="to take up an answer that fills the buffers"
+    )
+
+
+class ServerSettings(BaseSettings):
+    """Settings of one HTTP server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LSR_SERVE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    indexes: dict[str, Path] = Field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    insecure: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    threads: int = Field(default_factory=available_cores, gt=0)
+    queue: int | None = Field(
+        default=None, ge=0, description="requests that may wait; 4 per thread"
+    )
+    connections: int = Field(default=1_024, gt=0)
+    access_log: bool = True
+    drain_delay_s: float = Field(default=1.0, ge=0)
+    shutdown_s: int = Field(default=10, gt=0)
+    limits: Limits = Limits()
+    deadlines: Deadlines = Deadlines()
+
+    @property
+    def queue_length(self) -> int:
+        """Requests that may wait for a thread."""
+        return 4 * self.threads if self.queue is None else self.queue
+
+
+def load_settings(options: Mapping[str, Any]) -> ServerSettings:
+    """Merge options with the environment; an option that is None is left to the environment.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range or of the wrong kind.
+    """
+    try:
+        return ServerSettings(**{k: v for k, v in options.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"setting {where}: {first['msg']}, got {first['input']!r}") from None

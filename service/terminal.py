@@ -1,0 +1,175 @@
+"""Standard output for results, standard error for everything else."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsr.errors import LsrError
+
+if TYPE_CHECKING:
+    from lsr.corpus import Corpus
+
+PLAIN_INTERVAL_S = 10.0
+"""Between two lines of progress where there is no terminal to redraw."""
+
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class InterruptedJobError(LsrError):
+    """The user stopped a job; the message says how it goes on."""
+
+
+def safe(text: str) -> str:
+    """Return text of a document fit for a terminal: without what moves the cursor or hides text."""
+    return _UNSAFE.sub(" ", text)
+
+
+def one_line(text: str) -> str:
+    """Return text on one line, fit for a terminal."""
+    return " ".join(safe(text).split())
+
+
+def write(text: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def write_json(value: Any) -> None:
+    """Write a value as JSON to standard output."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    sys.stdout.write(orjson.dumps(value, default=str, option=options).decode() + "\n")
+
+
+def tell(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def program() -> str:
+    """Return how this command line was called, so that a line to copy works in the same shell."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return f"{quoted(sys.executable)} -m lsr"
+    on_path = shutil.which(Path(called).name)
+    if on_path is not None and Path(on_path).resolve() == Path(called).resolve():
+        return Path(called).name
+    return quoted(called)
+
+
+def quoted(argument: str | Path) -> str:
+    """Return an argument as a shell takes it, relative to the current folder where it is below."""
+    path = Path(argument)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))
+
+
+def report_skipped(corpus: Corpus) -> None:
+    """Tell how many lines of a corpus were left out, and why the first of them."""
+    if corpus.n_skipped:
+        lines = "1 line" if corpus.n_skipped == 1 else f"{corpus.n_skipped:,} lines"
+        tell(f"skipped {lines}, the first because of: {one_line(str(corpus.skipped[0]))}")
+
+
+@contextmanager
+def resumable(what: str, *, resumes: bool = True) -> Iterator[None]:
+    """Turn Ctrl-C into a word on how the job goes on.
+
+    Parameters
+    ----------
+    what : str
+        The job, as in "indexing stopped".
+    resumes : bool
+        Whether the same command goes on from there.
+
+    Raises
+    ------
+    InterruptedJobError
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        how = "and it goes on from here" if resumes else "to start over"
+        raise InterruptedJobError(f"{what} stopped; run the same command again {how}") from None
+
+
+class ProgressLines:
+    """Progress as lines, for logs: when a stage starts and ends, and now and then between."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._started = self._last = 0.0
+        self._first_done = 0
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Take up what is done; write when it is time."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._started, self._last = stage, now, now
+            self._first_done = done
+            tell(f"{stage} …")
+        elif done == total or now - self._last >= PLAIN_INTERVAL_S:
+            self._last = now
+            tell(self._line(done, total, now - self._started))
+
+    def _line(self, done: int, total: int | None, seconds: float) -> str:
+        rate = (done - self._first_done) / seconds if seconds > 0 else 0.0
+        line = f"{self._stage}: {done:,}" + ("" if total is None else f" of {total:,}")
+        if rate > 0:
+            line += f", {rate:,.0f}/s"
+        if rate > 0 and total is not None and total > done:
+            line += f", {_duration((total - done) / rate)} left"
+        return line
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Yield a callable ``(stage, done, total)`` that shows progress on standard error."""
+    if not sys.stderr.isatty():
+        yield ProgressLines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=10.0) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(one_line(stage), total=total, completed=done, rate="")
+            task = bars.tasks[bars.task_ids.index(tasks[stage])]
+            speed = task.finished_speed or task.speed
+            rate = f"{speed:,.0f}/s" if speed else ""
+            bars.update(tasks[stage], completed=done, total=total, rate=rate)
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
