@@ -162,6 +162,8 @@ def _c_entries(module: types.ModuleType, documented_as: str) -> Iterator[_Entry]
     for name, value in sorted(vars(module).items()):
         if name.startswith("_"):
             continue
+        # Hooks of `sys` may have been replaced; their originals stand beside them.
+        value = vars(module).get(f"__{name}__", value)
         if isinstance(value, types.BuiltinFunctionType):
             yield from _c_entry(f"{prefix}{name}", "function", owner, value)
         elif isinstance(value, type) and value.__module__ not in sys.stdlib_module_names - {

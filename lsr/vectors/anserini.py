@@ -18,12 +18,12 @@ import numpy as np
 import orjson
 
 from lsr.corpus.duplicates import SeenIds
-from lsr.corpus.fields import DOCUMENT_FIELDS, FieldError, FieldNames, document_from_fields
+from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
 from lsr.corpus.lines import Line, read_lines
 from lsr.errors import CorpusError, DataError, VectorError
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
-from lsr.vectors.placed import check_document, placed_batch
+from lsr.vectors.placed import document_refusal, placed_batch
 from lsr.vectors.writing import atomic_path
 from lsr.vocabulary import Vocabulary
 
@@ -75,7 +75,9 @@ class AnseriniVectors:
             for line in _lines(path):
                 record = self._record(path, line)
                 n_docs += 1
-                check_document(record.document, 0, lambda _: _place(record), seen, n_docs)
+                refusal = document_refusal(record.document, seen, n_docs)
+                if refusal is not None:
+                    raise VectorError(f"{_place(record)}: {refusal}")
                 held.append(record)
                 held_bytes += len(line.data)
                 if len(held) == self._batch_docs or held_bytes > _BATCH_BYTES:

@@ -21,8 +21,7 @@ from lsr.corpus.duplicates import SeenIds
 from lsr.corpus.fields import NO_METADATA
 from lsr.errors import VectorError
 from lsr.records import Document, DocumentBatch, Metadata
-from lsr.sparse import SparseBatch
-from lsr.vectors.placed import check_document, placed_batch
+from lsr.vectors.placed import Place, document_refusal, placed_batch
 from lsr.vectors.writing import Rechunked, atomic_path
 
 SCHEMA = pa.schema(
@@ -102,12 +101,12 @@ class ParquetVectors:
         metadata = [
             _metadata(text, row, place) for row, text in enumerate(_strings(rows, "metadata"))
         ]
-        ids = rows.column("id").to_pylist()
+        ids = [_id(docno, row, place) for row, docno in enumerate(rows.column("id").to_pylist())]
         titles, texts = _strings(rows, "title"), _strings(rows, "text")
         for row, fields in enumerate(zip(ids, texts, titles, metadata, strict=True)):
-            if fields[0] is None:
-                raise VectorError(f"{place(row)}: the id is null; expected a string")
-            check_document(Document(*fields), row, place, seen, before + row + 1)
+            refusal = document_refusal(Document(*fields), seen, before + row + 1)
+            if refusal is not None:
+                raise VectorError(f"{place(row)}: {refusal}")
         return DocumentBatch(ids, vectors, texts, titles, metadata)
 
 
@@ -148,18 +147,20 @@ def write_parquet(path: str | Path, batches: Iterable[DocumentBatch]) -> int:
         When no room is left.
     """
     n_docs = 0
-    with atomic_path(Path(path)) as temporary:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            for batch in Rechunked(batches, _ROW_GROUP_ROWS):
-                writer.write_table(to_table(batch), row_group_size=_ROW_GROUP_ROWS)
-                n_docs += batch.n_docs
+    with (
+        atomic_path(Path(path)) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+    ):
+        for batch in Rechunked(batches, _ROW_GROUP_ROWS):
+            writer.write_table(to_table(batch), row_group_size=_ROW_GROUP_ROWS)
+            n_docs += batch.n_docs
     return n_docs
 
 
 def to_table(batch: DocumentBatch) -> pa.Table:
     """Return a batch as an Arrow table of `SCHEMA`."""
     vectors = batch.vectors
-    offsets = pa.array(vectors.indptr.astype(np.int32))
+    offsets: Any = pa.array(vectors.indptr.astype(np.int32))
     columns = [
         pa.array(batch.ids, pa.string()),
         pa.ListArray.from_arrays(offsets, pa.array(vectors.term_ids)),
@@ -208,9 +209,9 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _lists(rows: pa.RecordBatch, name: str, place: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _lists(rows: pa.RecordBatch, name: str, place: Place) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Return the lengths of the lists of a column, and their values one after the other."""
-    column = rows.column(name)
+    column: Any = rows.column(name)
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise VectorError(f"{place(row)}: {name} is null; expected a list")
@@ -223,13 +224,19 @@ def _lists(rows: pa.RecordBatch, name: str, place: Any) -> tuple[NDArray[np.int6
     return lengths, flat.to_numpy(zero_copy_only=False)
 
 
+def _id(docno: Any, row: int, place: Place) -> str:
+    if not isinstance(docno, str):
+        raise VectorError(f"{place(row)}: the id is null; expected a string")
+    return docno
+
+
 def _strings(rows: pa.RecordBatch, name: str) -> list[str]:
     if name not in rows.schema.names:
         return [""] * rows.num_rows
     return [text or "" for text in rows.column(name).to_pylist()]
 
 
-def _metadata(text: str, row: int, place: Any) -> Metadata:
+def _metadata(text: str, row: int, place: Place) -> Metadata:
     if text in ("", "{}"):
         return NO_METADATA
     try:

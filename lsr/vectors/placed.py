@@ -54,18 +54,12 @@ def placed_batch(
         raise
 
 
-def check_document(document: Document, row: int, place: Place, seen: SeenIds, line: int) -> None:
-    """Refuse a document that breaks a limit, or whose id was seen before.
-
-    Raises
-    ------
-    VectorError
-        Names the place of the row.
-    """
+def document_refusal(document: Document, seen: SeenIds, number: int) -> str | None:
+    """Return why a document is refused: it breaks a limit, or its id was seen before; or None."""
     problem = document_problem(document)
-    if problem is None:
-        first = seen.first_line(document.id, line)
-        if first is None:
-            return
-        problem = f"the id {document.id!r} is taken by row {first} already; expected it only once"
-    raise VectorError(f"{place(row)}: {problem}")
+    if problem is not None:
+        return problem
+    first = seen.first_line(document.id, number)
+    if first is None:
+        return None
+    return f"the id {document.id!r} is taken by document {first} already; expected it only once"

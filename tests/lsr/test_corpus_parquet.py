@@ -1,0 +1,112 @@
+"""Parquet corpora: columns, types, nulls, damage."""
+
+import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lsr.corpus import open_corpus
+from lsr.errors import CorpusError
+from lsr.records import Document
+
+
+def written(tmp_path, columns, **options):
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def message_of(path, **options):
+    with pytest.raises(CorpusError) as caught:
+        list(open_corpus(path, **options))
+    return str(caught.value)
+
+
+def test_columns_become_documents(tmp_path):
+    path = written(
+        tmp_path,
+        {
+            "docid": [7, 8],
+            "contents": ["a", ""],
+            "title": ["T", None],
+            "year": pa.array([1999, None], pa.int16()),
+            "score": [0.5, float("nan")],
+            "tags": [["x"], []],
+            "day": [datetime.date(2020, 1, 2), None],
+            "metadata": ['{"url": "u"}', "{}"],
+        },
+    )
+    corpus = open_corpus(path)
+    assert corpus.count_hint() == 2
+    assert list(corpus) == list(corpus)
+    assert list(corpus) == [
+        Document(
+            "7",
+            "a",
+            "T",
+            {"year": 1999, "score": 0.5, "tags": ["x"], "day": "2020-01-02", "url": "u"},
+        ),
+        Document("8", "", "", {"year": None, "score": None, "tags": [], "day": None}),
+    ]
+
+
+def test_rows_stream_across_row_groups(tmp_path):
+    ids = [str(number) for number in range(5000)]
+    path = written(tmp_path, {"id": ids, "text": ids}, row_group_size=700)
+    assert [document.id for document in open_corpus(path)] == ids
+
+
+def test_fields_that_are_missing_are_listed(tmp_path):
+    path = written(tmp_path, {"key": ["1"], "abstract": ["a"]})
+    assert "found key, abstract" in message_of(path)
+    assert list(open_corpus(path, id_field="key", text_field="abstract")) == [Document("1", "a")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"id": ["1", None], "text": ["a", "b"]}, 'field "id": expected a string, got null'),
+        ({"id": ["1", "2"], "text": ["a", None]}, 'field "text": expected a string, got null'),
+        ({"id": ["1", "1"], "text": ["a", "b"]}, "taken by line 1 already"),
+        (
+            {"id": ["1", "2"], "text": ["a", "b"], "x": [None, b"bytes"]},
+            'column "x": bytes has no JSON form',
+        ),
+        (
+            {"id": ["1", "2"], "text": ["a", "b"], "x": [0.0, float("inf")]},
+            "inf is not a JSON number",
+        ),
+    ],
+)
+def test_bad_rows_name_file_row_and_reason(tmp_path, columns, expected):
+    path = written(tmp_path, columns)
+    message = message_of(path)
+    assert message.startswith(f"{path}:2: ")
+    assert expected in message
+    assert [document.id for document in open_corpus(path, on_error="skip")] == ["1"]
+
+
+def test_strings_that_are_no_utf8_spoil_their_row_only(tmp_path):
+    texts = pa.array([b"good", b"caf\xe9", b"fine"])
+    spoiled = pa.StringArray.from_buffers(3, texts.buffers()[1], texts.buffers()[2])
+    path = written(tmp_path, {"id": ["1", "2", "3"], "text": spoiled})
+    assert message_of(path).startswith(f"{path}:2: a string is not valid UTF-8")
+    assert [document.id for document in open_corpus(path, on_error="skip")] == ["1", "3"]
+
+
+def test_damaged_files(tmp_path):
+    path = tmp_path / "corpus.parquet"
+    path.write_bytes(b"no parquet at all")
+    assert "no readable Parquet file" in message_of(path)
+    path = written(tmp_path, {"id": [str(i) for i in range(9000)], "text": ["text"] * 9000})
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[: len(data) // 2])
+    assert "no readable Parquet file" in message_of(path)
+    data[200:1200] = bytes(1000)
+    path.write_bytes(data)
+    assert "damaged after row 0" in message_of(path)
+    pq.write_table(
+        pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}), path
+    )
+    assert "holds no document" in message_of(path)
