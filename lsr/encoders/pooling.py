@@ -179,6 +179,10 @@ def projection_of(
 
     layer = model.get_output_embeddings()
     weight = layer.weight.detach().to(dtype).contiguous()
+    # A matrix mapped from a file starts where it happens to; the last bits of a product depend on
+    # that, and vectors must not change when a file is only written anew.
+    if weight.data_ptr() % 64:
+        weight = weight.clone()
     bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
     ids = torch.tensor(sorted(dropped), dtype=torch.int64, device=weight.device)
     return Projection(weight, bias.float().to(weight.device), pooling, activation, ids)

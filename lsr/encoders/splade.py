@@ -9,9 +9,9 @@ order they came. A text without any word (empty, white space) has an empty vecto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from lsr.encoders.model_files import (
 )
 from lsr.encoders.pooling import Activation, Pooling
 from lsr.encoders.pruning import check_pruning, prune
-from lsr.encoders.splade_layout import NeuralSide, StaticSide, read_layout
+from lsr.encoders.splade_layout import ModelLayout, NeuralSide, StaticSide, read_layout
 from lsr.encoders.transformer_body import load_body, load_tokenizer
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import UsageError
@@ -288,26 +288,13 @@ def load_splade(
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size = {batch_size}: expected at least 1")
     folder = find_model(name)
-    layout = read_layout(folder)
-    changes: dict[str, Any] = {"pooling": pooling, "activation": activation}
-    changes["drop_specials"] = None if special_tokens is None else special_tokens == "drop"
-    changes = {key: value for key, value in changes.items() if value is not None}
-    document = layout.document._replace(**changes)
+    overrides = {"pooling": pooling, "activation": activation, "special_tokens": special_tokens}
+    layout = _overridden(read_layout(folder), overrides)
     options: dict[str, Any] = {"batch_size": batch_size, "device": device, "max_length": max_length}
-    documents = NeuralVectors(document, **options)
-    queries = documents
-    if isinstance(layout.query, NeuralSide):
-        query = layout.query._replace(**changes)
-        if query != document:
-            queries = NeuralVectors(query, **options)
-    settings = {
-        "max_length": max_length,
-        "top_k": top_k,
-        "mass": mass,
-        "pooling": pooling,
-        "activation": activation,
-        "special_tokens": special_tokens,
-    }
+    documents = queries = NeuralVectors(layout.document, **options)
+    if isinstance(layout.query, NeuralSide) and layout.query != layout.document:
+        queries = documents if query_encoder == "idf" else NeuralVectors(layout.query, **options)
+    settings = {"max_length": max_length, "top_k": top_k, "mass": mass, **overrides}
     where = str(folder) if Path(name).expanduser().is_dir() else str(name)
     encoder = SpladeEncoder(documents, queries, name=where, settings=settings)
     if query_encoder == "idf":
@@ -316,3 +303,19 @@ def load_splade(
         table, prompt = layout.query.table, layout.query.prompt
         return InferenceFreeEncoder.over(encoder, encoder.pieces, table=table, prompt=prompt)
     return encoder
+
+
+def _overridden(layout: ModelLayout, overrides: Mapping[str, str | None]) -> ModelLayout:
+    allowed = {"pooling": get_args(Pooling), "activation": get_args(Activation)}
+    allowed["special_tokens"] = ("keep", "drop")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key, value in given.items():
+        if value not in allowed[key]:
+            raise UsageError(f"{key} = {value!r}: expected {' or '.join(allowed[key])}")
+    changes: dict[str, Any] = dict(given)
+    if "special_tokens" in changes:
+        changes["drop_specials"] = changes.pop("special_tokens") == "drop"
+    query = layout.query
+    if isinstance(query, NeuralSide):
+        query = query._replace(**changes)
+    return ModelLayout(layout.document._replace(**changes), query)
