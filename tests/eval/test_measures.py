@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.collections import open_collection
 from eval.measures import DEFAULT_MEASURES, measure_run, parse_measures
 from eval.qrels import Qrels
 from eval.runs import Ranking, Run
 from lsr.errors import UsageError
+from tests.eval import oracle
+from tests.shared import shared_path
 
 
 def run_of(**rankings: dict[str, float]) -> Run:
@@ -98,26 +101,25 @@ TOPICS = st.sampled_from(["1", "2", "3", "4"])
     st.dictionaries(TOPICS, st.dictionaries(NAMES, st.integers(0, 4).map(float))),
 )
 def test_against_an_oracle(qrels: Qrels, hits: dict[str, dict[str, float]]) -> None:
-    measured = measure_run(run_of(**hits), qrels, parse_measures(["nDCG@10", "AP", "RR@10", "R@5"]))
+    measured = measure_run(run_of(**hits), qrels, parse_measures(["nDCG@10 RR@10 R@10 AP"]))
     for at, (topic, judged) in enumerate(qrels.items()):
-        found = hits.get(topic, {})
-        order = sorted(sorted(found, reverse=True), key=lambda docno: -found[docno])
-        grades = np.array([judged.get(docno, 0) for docno in order])
-        relevant = sum(grade > 0 for grade in judged.values())
-        precision = np.cumsum(grades > 0) / np.arange(1, len(grades) + 1)
-        expected = {
-            "nDCG@10": _dcg(grades) / (_dcg(np.sort(list(judged.values()))[::-1]) or 1),
-            "AP": precision[grades > 0].sum() / max(relevant, 1),
-            "RR@10": max([1 / (rank + 1) for rank in np.flatnonzero(grades[:10] > 0)], default=0),
-            "R@5": (grades[:5] > 0).sum() / max(relevant, 1),
-        }
-        for name, value in expected.items():
-            assert measured.per_topic[name][at] == pytest.approx(value), (name, topic)
+        expected = oracle.measures(oracle.ordered(hits.get(topic, {})), judged, 10)
+        found = {name: values[at] for name, values in measured.per_topic.items()}
+        assert found == pytest.approx(expected), topic
 
 
-def _dcg(grades: np.ndarray) -> float:
-    gains = np.maximum(grades[:10], 0)
-    return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
+def test_real_judgments_against_an_oracle() -> None:
+    """Graded judgments of a real collection, and a run that finds every other one, tied."""
+    qrels = open_collection(shared_path("data/collections/cranfield")).qrels
+    hits = {
+        qid: {docno: float(int(docno) % 5) for docno in [*list(judged)[::2], "700", "701", "702"]}
+        for qid, judged in qrels.items()
+    }
+    measured = measure_run(run_of(**hits), qrels, parse_measures(["nDCG@10 RR@10 R@10 AP"]))
+    expected = [oracle.measures(oracle.ordered(hits[qid]), qrels[qid], 10) for qid in qrels]
+    for name, value in measured.overall.items():
+        assert value == pytest.approx(np.mean([e[name] for e in expected]))
+        assert 0.1 < value < 1
 
 
 def test_names_of_measures() -> None:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from eval.results import Report
 from eval.runs import Ranking, Run, read_run, write_run
 from eval.significance import compare
 from lsr.errors import CorpusError, UsageError
+from tests.shared import ROOT
 
 N_TOPICS = 30
 
@@ -169,3 +172,20 @@ def test_mistakes_are_found_before_the_work(collection: Path, tmp_path: Path) ->
         evaluate(collection, encoder="bm25", test="z")  # type: ignore[arg-type]
     with pytest.raises(CorpusError, match="No such file"):
         evaluate(collection, encoder="bm25", run=tmp_path / "missing")
+
+
+def test_measuring_a_run_loads_no_network_library(collection: Path, tmp_path: Path) -> None:
+    path = run_file(tmp_path / "a.trec", 1)
+    program = (
+        "import sys\n"
+        "from eval.experiment import evaluate\n"
+        "from eval.report import render_table, to_json\n"
+        f"report = evaluate({str(collection)!r}, run={str(path)!r})\n"
+        "render_table(report), to_json(report)\n"
+        "print(sorted({'torch', 'transformers', 'numba', 'fastapi'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
