@@ -53,9 +53,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageFullError(
-                f"{path}: no room left on the device; free some and run again"
+                f"{path}: no room left ({os.strerror(error.errno)}); free some and run again"
             ) from error
         raise
     finally:

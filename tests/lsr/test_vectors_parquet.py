@@ -1,5 +1,8 @@
 """Parquet vectors: round trips, and every malformed row named."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +16,7 @@ from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import read_parquet, write_parquet
 from lsr.vectors.writing import Rechunked
+from tests.shared import ROOT
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 vectors = st.dictionaries(
@@ -190,6 +194,33 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path):
         write_parquet(path, batches())
     assert [file.name for file in tmp_path.iterdir()] == ["v.parquet"]
     assert rows_of(read_parquet(path))[0][0].id == "old"
+
+
+def test_no_room_left_is_one_clear_error(tmp_path):
+    code = """
+import resource, sys
+from lsr.errors import StorageFullError
+from lsr.vectors import write_anserini, write_parquet
+from tests.lsr.test_vectors_parquet import Document, batch_of
+batch = batch_of([(Document(str(i), str(i**9)), {i: 1.0 + i / 7}) for i in range(9000)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+for write in (write_parquet, write_anserini):
+    try:
+        write(sys.argv[1] + "/v", [batch])
+    except StorageFullError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{tmp_path}/v: no room left") for line in lines)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_texts_of_a_file_of_vectors_are_a_corpus(tmp_path):
