@@ -45,6 +45,7 @@ _IN_C = {
     "gc": "gc",
     "itertools": "itertools",
     "math": "math",
+    "nt": "os",
     "posix": "os",
     "select": "select",
     "sys": "sys",
@@ -188,7 +189,9 @@ def _c_entry(name: str, kind: str, module: str, value: Any) -> Iterator[_Entry]:
 
 
 def _topics() -> Iterator[_Entry]:
-    from pydoc_data import topics
-
+    try:
+        from pydoc_data import topics
+    except ImportError:
+        return  # some distributions package the topics apart
     for name, text in sorted(topics.topics.items()):
         yield _Entry(f"topics/{name}", "topic", "", text)
