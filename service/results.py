@@ -62,7 +62,8 @@ def snippet(text: str, terms: list[str], width: int = SNIPPET_CHARS) -> str:
     matches = [m for m in _WORD.finditer(text) if _matches(m[0], terms)]
     start, best = 0, 0
     for i, first in enumerate(matches):
-        inside = [m[0].lower()[:5] for m in matches[i : i + 50] if m.end() - first.start() <= width]
+        end = first.start() + width - _LEAD_CHARS - 10
+        inside = [m[0].lower()[:5] for m in matches[i : i + 50] if m.end() <= end]
         value = 10 * len(set(inside)) + len(inside)
         if value > best:
             start, best = first.start(), value
