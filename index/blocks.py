@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 MAX_RANGE_SIZE = 1 << 16
 NO_DOC = 0xFFFFFFFF
+# Kernels test several blocks at a time through 64-bit words, which must not straddle lanes.
+BLOCK_MULTIPLE = 4
 
 
 class Geometry(NamedTuple):
@@ -44,15 +46,16 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
     """
     if not 1 <= block_size <= 256:
         raise ValueError(f"block_size must be in 1..256, got {block_size}")
-    if not block_size <= range_size <= MAX_RANGE_SIZE:
+    step = block_size * BLOCK_MULTIPLE
+    if not step <= range_size <= MAX_RANGE_SIZE:
         raise ValueError(
-            f"range_size must be in {block_size} (the block size)..{MAX_RANGE_SIZE}, "
+            f"range_size must be in {step} ({BLOCK_MULTIPLE} blocks)..{MAX_RANGE_SIZE}, "
             f"got {range_size}"
         )
-    capacity = range_size - range_size % block_size
+    capacity = range_size - range_size % step
     n_ranges = max(1, -(-n_docs // capacity))
     docs_per_range = max(1, -(-n_docs // n_ranges))
-    n_blocks = -(-docs_per_range // block_size)
+    n_blocks = -(-docs_per_range // step) * BLOCK_MULTIPLE
     return Geometry(n_docs, n_ranges, docs_per_range, n_blocks, block_size)
 
 

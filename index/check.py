@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index.blocks import MAX_RANGE_SIZE, NO_DOC
+from index.blocks import BLOCK_MULTIPLE, MAX_RANGE_SIZE, NO_DOC
 from index.kernels.check import check_forward, check_lists
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def check_sizes(segment: SegmentArrays) -> None:
     n_ranges, n_blocks, block_size = segment.n_ranges, segment.n_blocks, segment.block_size
     _require(1 <= block_size <= 256, f"block_size {block_size} is not in 1..256")
     _require(n_blocks >= 1 and n_ranges >= 1, "n_blocks and n_ranges must be positive")
+    _require(n_blocks % BLOCK_MULTIPLE == 0, f"n_blocks {n_blocks} is no multiple of 4")
     range_size = n_blocks * block_size
     _require(range_size <= MAX_RANGE_SIZE, f"range size {range_size} is above {MAX_RANGE_SIZE}")
     _require(0 <= segment.n_docs < NO_DOC, f"n_docs {segment.n_docs} is out of range")

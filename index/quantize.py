@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.kernels.prepare import quantize_weights
+
 MAX_IMPACT = 255
 # A query of more terms than this is scored in 32 bits: per-term rounding would add up in 16.
 NARROW_TERMS = 64
@@ -24,12 +26,12 @@ class Width(NamedTuple):
     dtype: type[np.uint16] | type[np.uint32]
     shift: int
     top: int
+    weight_limit: int  # bound on the sum of a query's integer weights
 
 
-NARROW = Width(np.uint16, 8, 1 << 15)
-WIDE = Width(np.uint32, 0, 1 << 31)
-# Scores in 32 bits are exact dot products; weights of this sum are as fine as one needs.
-_WIDE_WEIGHT_SUM = (1 << 23) - 1
+# sum((255 * w) >> shift) <= 255 * sum(w) >> shift < top, in both.
+NARROW = Width(np.uint16, 8, 1 << 15, (1 << 15) - 1)
+WIDE = Width(np.uint32, 0, 1 << 31, (1 << 23) - 1)
 
 
 def fit_scale(max_weight: float) -> float:
@@ -123,16 +125,14 @@ def quantize_query(
     ValueError
         If a weight is not positive and finite.
     """
-    values = np.asarray(weights, dtype=np.float64)
-    if values.size == 0:
-        return np.zeros(0, dtype=np.uint32), 1.0
-    total = float(values.sum())
-    if not np.isfinite(total) or float(values.min()) <= 0:
-        raise ValueError("query weights must be positive and finite")
+    values = np.ascontiguousarray(weights, dtype=np.float32)
     chosen = width_for(values.size) if width is None else width
-    # Rounding to nearest adds at most half per term to the sum of weights.
-    limit = (chosen.top - 1 if chosen.shift else _WIDE_WEIGHT_SUM) - values.size
-    if limit <= values.size:
+    out = np.zeros(values.size, dtype=np.uint32)
+    if values.size == 0:
+        return out, 1.0
+    if values.size * 4 > chosen.weight_limit:
         raise ValueError(f"a query of {values.size} terms does not fit {chosen.dtype.__name__}")
-    factor = limit / total
-    return np.rint(values * factor).astype(np.uint32), (1 << chosen.shift) / factor
+    factor = float(quantize_weights(values, chosen.weight_limit, out))
+    if factor == 0.0:
+        raise ValueError("query weights must be positive and finite")
+    return out, (1 << chosen.shift) / factor

@@ -1,4 +1,4 @@
-"""Queries in, ranked documents out: preparation, segments in turn, merging, threads.
+"""Queries in, ranked documents out: segments in turn, merging, threads.
 
 A query runs through the segments one after the other; its running k-th score is the threshold the
 next segment starts with. Results are ordered by score descending, then segment, then document id,
@@ -9,95 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import local
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index import quantize
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
-    N_OPTIONS,
     N_STATS,
-    OPT_ALPHA,
-    OPT_BOUNDS,
-    OPT_COMPLETION_COST,
     OPT_DOC_BASE,
-    OPT_ESTIMATE,
-    OPT_FINISH,
     OPT_K,
-    OPT_KTH,
-    OPT_MAX_WORK,
-    OPT_SPLIT,
-    STAT_BLOCKS,
-    STAT_COMPLETED,
-    STAT_CUT,
-    STAT_FINISHED,
-    STAT_POSTINGS,
-    STAT_RANGES,
+    STAT_COUNT,
+    STAT_THRESHOLD,
     STAT_UNSEEN,
-    QueryBatch,
     ResultState,
     SegmentView,
-    Workspace,
 )
 from index.layout import SegmentArrays, readonly
+from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
+from index.quantize import NARROW, WIDE, Width
+from index.query import Prepared, choose_width, prepare
+from index.workspace import workspace_for
 
-MAX_QUERY_TERMS = 1 << 16
 _ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
+_DOC_MASK = np.uint64(0xFFFFFFFF)
+_MAX_DOCS = 0xFFFFFFFF
+# Queries per kernel call: enough to make the call itself cheap, few enough to spread over threads.
 _CHUNK = 32
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """Knobs of a search. The defaults are exact.
-
-    Parameters
-    ----------
-    alpha : float
-        Bounds are multiplied by it before they are compared with the threshold; below 1 more is
-        skipped and the result is approximate (BMP, SIGIR 2024).
-    beta : float
-        Share of the query terms kept, heaviest first; below 1 approximate.
-    max_work : int
-        Postings (completions count as several) after which no further range is started; 0 = no cap.
-    split, bounds, kth_threshold, estimates, finish : bool
-        Levers of the exact search, for measurements: essential split, block-local bounds, stored
-        k-th impacts, thresholds from partial scores, finishing by scatter. Off is never wrong.
-    width : {0, 16, 32}
-        Accumulator bits; 0 chooses from the number of query terms.
-    completion_cost : int
-        What completing one candidate costs, in scattered postings.
-    """
-
-    alpha: float = 1.0
-    beta: float = 1.0
-    max_work: int = 0
-    split: bool = True
-    bounds: bool = True
-    kth_threshold: bool = True
-    estimates: bool = True
-    finish: bool = True
-    width: Literal[0, 16, 32] = 0
-    completion_cost: int = 80
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha must be in (0, 1], got {self.alpha!r}")
-        if not 0 < self.beta <= 1:
-            raise ValueError(f"beta must be in (0, 1], got {self.beta!r}")
-        if self.max_work < 0:
-            raise ValueError(f"max_work must be >= 0, got {self.max_work!r}")
-        if self.width not in (0, 16, 32):
-            raise ValueError(f"width must be 0, 16 or 32, got {self.width!r}")
-
-
-EXACT = SearchOptions()
-EXHAUSTIVE = SearchOptions(
-    split=False, bounds=False, kth_threshold=False, estimates=False, finish=False
-)
 
 
 class Counters(NamedTuple):
@@ -153,6 +91,9 @@ class SegmentSearcher:
     def __init__(self, arrays: SegmentArrays) -> None:
         self.arrays = arrays
         self.n_docs = arrays.n_docs
+        self.n_ranges = arrays.n_ranges
+        self.n_dense = arrays.n_dense
+        self.range_size = arrays.geometry.range_size
         self.view: SegmentView = arrays.view
 
 
@@ -165,111 +106,6 @@ class Cancel:
     def set(self) -> None:
         """End the searches; safe from any thread."""
         self.flag[0] = 1
-
-
-class PreparedQueries(NamedTuple):
-    """Quantised queries of one accumulator width."""
-
-    batch: QueryBatch
-    scales: NDArray[np.float64]
-    dropped: NDArray[np.int64]
-    width: quantize.Width
-
-
-class _Scratch(local):
-    """Workspaces of a thread, one per accumulator width."""
-
-    def __init__(self) -> None:
-        self.by_width: dict[int, Workspace] = {}
-
-
-_scratch = _Scratch()
-
-
-def _workspace(segments: Sequence[SegmentSearcher], n_terms: int, width: int) -> Workspace:
-    """The calling thread's workspace, grown to fit."""
-    views = [segment.view for segment in segments]
-    sizes = np.max([view.sizes for view in views], axis=0) if views else np.ones(6, np.int64)
-    _, _, n_ranges, range_size, n_blocks, n_dense = (int(size) for size in sizes)
-    have = _scratch.by_width.get(width)
-    if (
-        have is not None
-        and have.acc.size >= range_size
-        and have.bounds.size >= n_blocks
-        and have.table.size >= n_dense
-        and have.order.size >= n_terms
-        and have.range_order.size >= n_ranges
-    ):
-        return have
-    if have is not None:
-        range_size = max(range_size, have.acc.size)
-        n_blocks = max(n_blocks, have.bounds.size)
-        n_dense = max(n_dense, have.table.size)
-        n_terms = max(n_terms, have.order.size)
-        n_ranges = max(n_ranges, have.range_order.size)
-    dtype = np.uint16 if width == 16 else np.uint32
-    made = Workspace(
-        acc=np.zeros(range_size, dtype),
-        bounds=np.zeros(n_blocks, dtype),
-        flags=np.zeros(n_blocks, dtype),
-        groups=np.zeros(range_size, dtype),
-        blocks=np.zeros(n_blocks, np.uint32),
-        found_slots=np.zeros(range_size, np.uint32),
-        found_blocks=np.zeros(range_size, np.uint32),
-        found_scores=np.zeros(range_size, np.uint32),
-        table=np.zeros(max(1, n_dense), np.uint32),
-        histogram=np.zeros(256, np.int64),
-        term_local=np.zeros(n_terms, np.int64),
-        term_weight=np.zeros(n_terms, np.uint32),
-        term_begin=np.zeros(n_terms, np.int64),
-        term_end=np.zeros(n_terms, np.int64),
-        term_peak=np.zeros(n_terms, np.int64),
-        order=np.zeros(n_terms, np.int64),
-        range_order=np.zeros(n_ranges, np.int64),
-        range_peak=np.zeros(n_ranges, np.int64),
-    )
-    _scratch.by_width[width] = made
-    return made
-
-
-def _prepare_one(
-    term_ids: NDArray[Any], weights: NDArray[Any], options: SearchOptions
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], float, int, quantize.Width]:
-    """Terms by descending weight, quantised; and the largest score that dropped terms could add."""
-    terms = np.asarray(term_ids)
-    values = np.asarray(weights, dtype=np.float32)
-    if terms.ndim != 1 or terms.shape != values.shape:
-        raise ValueError("query term ids and weights must be one-dimensional and of one length")
-    if terms.size > MAX_QUERY_TERMS:
-        raise ValueError(f"a query may have {MAX_QUERY_TERMS} terms, got {terms.size}")
-    if terms.size and (int(terms.min()) < 0 or int(terms.max()) > 0xFFFFFFFF):
-        raise ValueError("query term ids must fit 32 bits")
-    order = np.argsort(-values, kind="stable")
-    terms = terms[order].astype(np.uint32)
-    if np.unique(terms).size != terms.size:
-        raise ValueError("query term ids must be unique")
-    if options.width == 0:
-        width = quantize.width_for(terms.size)
-    else:
-        width = quantize.NARROW if options.width == 16 else quantize.WIDE
-    ints, scale = quantize.quantize_query(values[order], width)
-    kept = ints.size if options.beta >= 1 else int(np.ceil(options.beta * ints.size))
-    dropped = int(((np.int64(255) * ints[kept:]) >> width.shift).sum())
-    return terms[:kept], ints[:kept], scale, dropped, width
-
-
-def _pack(options: SearchOptions, k: int) -> NDArray[np.int64]:
-    packed = np.zeros(N_OPTIONS, dtype=np.int64)
-    packed[OPT_K] = k
-    packed[OPT_ALPHA] = max(1, round(options.alpha * 65536))
-    packed[OPT_MAX_WORK] = options.max_work
-    packed[OPT_SPLIT] = options.split
-    packed[OPT_BOUNDS] = options.bounds
-    packed[OPT_KTH] = options.kth_threshold
-    packed[OPT_ESTIMATE] = options.estimates
-    packed[OPT_FINISH] = options.finish
-    packed[OPT_COMPLETION_COST] = options.completion_cost
-    return packed
 
 
 def _check_live(
@@ -293,67 +129,64 @@ def _check_live(
     return out
 
 
+def _count_docs(segments: Sequence[SegmentSearcher], k: int) -> int:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    n_docs = sum([segment.n_docs for segment in segments])
+    if n_docs >= _MAX_DOCS:
+        raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
+    return n_docs
+
+
 def _run(
     segments: Sequence[SegmentSearcher],
-    batch: QueryBatch,
-    width: quantize.Width,
+    prepared: Prepared,
     live: Sequence[NDArray[np.uint64]],
-    packed: NDArray[np.int64],
+    options: SearchOptions,
+    k: int,
     cancel: Cancel,
 ) -> ResultState:
-    """Search all segments for a batch in the calling thread; keys come back best first."""
+    """Search all segments for a batch in the calling thread."""
+    batch, width = prepared.batch, prepared.width
     n_queries = batch.indptr.size - 1
-    k = min(int(packed[OPT_K]), max(1, sum(segment.n_docs for segment in segments)))
-    packed = packed.copy()
-    packed[OPT_K] = k
+    longest = int(batch.indptr[1]) if n_queries == 1 else int(np.diff(batch.indptr).max(initial=0))
     state = ResultState(
-        keys=np.zeros((n_queries, k + max(k, 32)), dtype=np.uint64),
-        counts=np.zeros(n_queries, dtype=np.int64),
-        thresholds=np.zeros(n_queries, dtype=np.int64),
-        kth_keys=np.zeros(n_queries, dtype=np.uint64),
-        stats=np.zeros((n_queries, N_STATS), dtype=np.int64),
+        np.empty((n_queries, k + max(k, 32)), dtype=np.uint64),
+        np.zeros((n_queries, N_STATS), dtype=np.int64),
     )
-    longest = int(np.diff(batch.indptr).max(initial=1))
-    work = _workspace(segments, max(1, longest), 16 if width.dtype is np.uint16 else 32)
+    work = workspace_for(segments, longest, width)
+    packed = options.template.copy()
+    packed[OPT_K] = k
+    shift, top = np.uint32(width.shift), np.uint32(width.top)
     base = 0
     for segment, words in zip(segments, live, strict=True):
         packed[OPT_DOC_BASE] = base
         search_batch_kernel(
-            segment.view,
-            batch,
-            words,
-            work,
-            state,
-            packed,
-            np.uint32(width.shift),
-            np.uint32(width.top),
-            cancel.flag,
+            segment.view, batch, words, work, state, packed, shift, top, cancel.flag
         )
         base += segment.n_docs
     return state
 
 
-def _decode(
-    keys: NDArray[np.uint64], counts: NDArray[np.int64], k: int
+def _ranked(
+    keys: NDArray[np.uint64], count: int, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Document ids and scores, best first, in rows padded with -1 and 0."""
-    used = np.arange(keys.shape[1])[None, :] < counts[:, None]
-    ranked = np.sort(np.where(used, keys, np.uint64(0)), axis=1)[:, ::-1][:, :k]
-    scores = (ranked >> np.uint64(32)).astype(np.int64)
-    doc_ids = np.int64(0xFFFFFFFF) - (ranked & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    doc_ids[ranked == 0] = -1
-    return doc_ids, scores
+    """Document ids and scores of a query's buffer, best first."""
+    best = keys[:count]
+    best.sort()
+    best = best[::-1][:k]
+    return (_DOC_MASK - (best & _DOC_MASK)).view(np.int64), (best >> np.uint64(32)).view(np.int64)
 
 
 def _gap(
-    stats: NDArray[np.int64], kth_score: int, threshold: int, dropped: int, options: SearchOptions
+    stats: NDArray[np.int64], full: bool, kth_score: int, dropped: int, options: SearchOptions
 ) -> int:
     """How far an unseen document's bound may lie above the k-th score; 0 if nothing can."""
     unseen = int(stats[STAT_UNSEEN])
-    if options.alpha < 1 and threshold > 0:
-        alpha = max(1, round(options.alpha * 65536))
-        unseen = max(unseen, -(-threshold * 65536 // alpha) - 1)
-    return max(0, unseen - kth_score) + dropped
+    if options.alpha < 1:
+        threshold = int(stats[STAT_THRESHOLD])
+        unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
+    return max(0, unseen - (kth_score if full else 0)) + dropped
 
 
 def search_segments(
@@ -380,8 +213,8 @@ def search_segments(
     k : int
         At least 1; more than there are documents is allowed.
     live : sequence of (ceil(n_docs / 64),) uint64, optional
-        One bitmap per segment, bit ``d`` of word ``d // 64`` set if document ``d`` may appear;
-        ``None`` or an empty array means all.
+        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
+        appear; ``None`` or an empty array means all.
     scale : float
         Document scale, for ``float_scores``.
     options : SearchOptions
@@ -396,48 +229,37 @@ def search_segments(
     ValueError
         If an argument is not as described.
     """
-    _check_call(segments, k)
+    room = min(k, max(1, _count_docs(segments, k)))
     words = _check_live(segments, live)
-    terms, ints, query_scale, dropped, width = _prepare_one(query_term_ids, query_weights, options)
-    batch = QueryBatch(np.array([0, terms.size], dtype=np.int64), terms, ints)
+    indptr = np.array([0, len(query_term_ids)], dtype=np.int64)
+    width = choose_width(len(query_term_ids), options)
+    prepared = prepare(indptr, query_term_ids, query_weights, width, options)
     flag = cancel or Cancel()
-    state = _run(segments, batch, width, words, _pack(options, k), flag)
-    doc_ids, scores = _decode(state.keys, state.counts, k)
-    count = min(k, int(state.counts[0]))
-    ids, ranked = doc_ids[0, :count], scores[0, :count]
-    bases = np.cumsum([0, *(segment.n_docs for segment in segments)])
-    number = np.searchsorted(bases, ids, side="right") - 1
+    state = _run(segments, prepared, words, options, room, flag)
     stats = state.stats[0]
-    kth_score = int(ranked[-1]) if count == k else 0
-    gap = _gap(stats, kth_score, int(state.thresholds[0]), dropped, options)
+    ids, ranked = _ranked(state.keys[0], int(stats[STAT_COUNT]), room)
+    if len(segments) == 1:
+        number, local_ids = np.zeros(ids.size, np.int32), ids.astype(np.int32)
+    else:
+        bases = np.cumsum([0, *(segment.n_docs for segment in segments)])
+        number = np.searchsorted(bases, ids, side="right").astype(np.int32) - np.int32(1)
+        local_ids = (ids - bases[number]).astype(np.int32)
+    gap = 0
+    if stats[STAT_UNSEEN] or options.alpha < 1 or options.beta < 1:
+        full = ids.size == k
+        gap = _gap(stats, full, int(ranked[-1]) if full else 0, int(prepared.dropped[0]), options)
+    factor = scale * float(prepared.scales[0])
     return SearchResult(
         doc_ids=ids,
-        segments=number.astype(np.int32),
-        local_ids=(ids - bases[number]).astype(np.int32),
+        segments=number,
+        local_ids=local_ids,
         scores=ranked,
-        float_scores=ranked * (scale * query_scale),
+        float_scores=ranked * factor,
         rank_safe=gap == 0,
-        bound_gap=gap * scale * query_scale,
+        bound_gap=gap * factor,
         cancelled=bool(flag.flag[0]),
-        counters=_counters(stats),
+        counters=Counters(*stats[:5].tolist()),
     )
-
-
-def _counters(stats: NDArray[np.int64]) -> Counters:
-    return Counters(
-        int(stats[STAT_POSTINGS]),
-        int(stats[STAT_BLOCKS]),
-        int(stats[STAT_COMPLETED]),
-        int(stats[STAT_RANGES]),
-        int(stats[STAT_FINISHED]),
-    )
-
-
-def _check_call(segments: Sequence[SegmentSearcher], k: int) -> None:
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    if sum(segment.n_docs for segment in segments) >= 0xFFFFFFFF:
-        raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
 
 
 def search_segments_batch(
@@ -467,70 +289,80 @@ def search_segments_batch(
     Returns
     -------
     BatchResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
     """
-    _check_call(segments, k)
+    room = min(k, max(1, _count_docs(segments, k)))
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     words = _check_live(segments, live)
     flag = cancel or Cancel()
-    n_queries = len(indptr) - 1
-    packed = _pack(options, k)
-    prepared = [
-        _prepare_one(term_ids[a:b], weights[a:b], options)
-        for a, b in zip(indptr[:-1], indptr[1:], strict=True)
-    ]
-    doc_ids = np.full((n_queries, k), -1, dtype=np.int64)
-    scores = np.zeros((n_queries, k), dtype=np.int64)
-    counts = np.zeros(n_queries, dtype=np.int64)
-    stats = np.zeros((n_queries, N_STATS), dtype=np.int64)
-    gaps = np.zeros(n_queries, dtype=np.int64)
+    offsets = np.ascontiguousarray(indptr, dtype=np.int64)
+    if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise ValueError("indptr must start with 0 and ascend")
+    if offsets[-1] != len(term_ids):
+        raise ValueError("indptr must end at the number of term ids")
+    n_queries = offsets.size - 1
+    result = BatchResult(
+        doc_ids=np.full((n_queries, k), -1, dtype=np.int64),
+        scores=np.zeros((n_queries, k), dtype=np.int64),
+        float_scores=np.zeros((n_queries, k), dtype=np.float64),
+        counts=np.zeros(n_queries, dtype=np.int64),
+        rank_safe=np.ones(n_queries, dtype=np.bool_),
+        bound_gap=np.zeros(n_queries, dtype=np.float64),
+        counters=np.zeros((n_queries, N_STATS), dtype=np.int64),
+    )
 
-    def one(rows: NDArray[np.int64]) -> None:
-        width = prepared[rows[0]][4]
-        lengths = [prepared[row][0].size for row in rows]
-        batch = QueryBatch(
-            np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]),
-            np.concatenate([prepared[row][0] for row in rows]),
-            np.concatenate([prepared[row][1] for row in rows]),
-        )
-        state = _run(segments, batch, width, words, packed, flag)
-        found_ids, found_scores = _decode(state.keys, state.counts, k)
-        doc_ids[rows, : found_ids.shape[1]] = found_ids
-        scores[rows, : found_ids.shape[1]] = found_scores
-        counts[rows] = np.minimum(k, state.counts)
-        stats[rows] = state.stats
-        for at, row in enumerate(rows):
-            kth_score = int(scores[row, k - 1])
-            threshold = int(state.thresholds[at])
-            gaps[row] = _gap(state.stats[at], kth_score, threshold, prepared[row][3], options)
+    def one(job: tuple[Width, NDArray[np.int64]]) -> None:
+        width, rows = job
+        lengths = offsets[rows + 1] - offsets[rows]
+        part = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        places = np.repeat(offsets[rows] - part[:-1], lengths) + np.arange(part[-1])
+        prepared = prepare(part, term_ids[places], weights[places], width, options)
+        state = _run(segments, prepared, words, options, room, flag)
+        for at, row in enumerate(rows.tolist()):
+            stats = state.stats[at]
+            ids, ranked = _ranked(state.keys[at], int(stats[STAT_COUNT]), room)
+            n, factor = ids.size, scale * float(prepared.scales[at])
+            result.doc_ids[row, :n] = ids
+            result.scores[row, :n] = ranked
+            result.float_scores[row, :n] = ranked * factor
+            result.counts[row] = n
+            result.counters[row] = stats
+            kth_score = int(ranked[-1]) if n == k else 0
+            gap = _gap(stats, n == k, kth_score, int(prepared.dropped[at]), options)
+            result.rank_safe[row] = gap == 0
+            result.bound_gap[row] = gap * factor
 
-    chunks = []
-    for narrow in (True, False):
-        chosen = [q for q, item in enumerate(prepared) if (item[4] is quantize.NARROW) == narrow]
-        for at in range(0, len(chosen), _CHUNK):
-            chunks.append(np.array(chosen[at : at + _CHUNK], dtype=np.int64))
+    term_ids, weights = np.asarray(term_ids), np.asarray(weights)
+    jobs = _chunks(np.diff(offsets), options)
     if threads == 1:
-        for rows in chunks:
-            one(rows)
+        for job in jobs:
+            one(job)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, chunks))
-    factors = scale * np.array([item[2] for item in prepared], dtype=np.float64)
-    return BatchResult(
-        doc_ids=doc_ids,
-        scores=scores,
-        float_scores=scores * factors[:, None],
-        counts=counts,
-        rank_safe=gaps == 0,
-        bound_gap=gaps * factors,
-        counters=stats,
-    )
+            list(pool.map(one, jobs))
+    return result
+
+
+def _chunks(
+    lengths: NDArray[np.int64], options: SearchOptions
+) -> list[tuple[Width, NDArray[np.int64]]]:
+    """Query numbers in groups of one accumulator width."""
+    jobs = []
+    narrow = np.array([choose_width(n, options) is NARROW for n in lengths.tolist()], dtype=bool)
+    for width, chosen in ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow))):
+        for at in range(0, chosen.size, _CHUNK):
+            jobs.append((width, chosen[at : at + _CHUNK]))
+    return jobs
 
 
 __all__ = [
     "EXACT",
     "EXHAUSTIVE",
-    "STAT_CUT",
     "BatchResult",
     "Cancel",
     "Counters",

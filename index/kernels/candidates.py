@@ -8,57 +8,89 @@ from index.kernels.jit import kernel
 
 
 @kernel
-def flagged_blocks(flags, top, blocks):  # type: ignore[no-untyped-def]
-    """Numbers of the blocks whose flag has the top bit set.
+def flagged_blocks(flags, high_bits, hits):  # type: ignore[no-untyped-def]
+    """Numbers of the blocks whose flag has its top bit set.
 
     Parameters
     ----------
     flags : (n_blocks,) uint16 or uint32
-    top : uint32
-    blocks : (>= n_blocks,) uint32
-        Filled.
+    high_bits : uint64
+        The top bit of every accumulator that a 64-bit word holds.
+    hits : (>= n_blocks,) uint32
+        Filled, ascending.
 
     Returns
     -------
     int64
     """
+    words = flags.view(np.uint64)
+    per_word = flags.size // words.size
     n = 0
-    for i in range(flags.size):
-        blocks[n] = i
-        n += np.int64(flags[i] >= top)
+    for w in range(words.size):
+        if words[w] & high_bits:
+            for i in range(w * per_word, (w + 1) * per_word):
+                hits[n] = i
+                n += np.int64(np.uint64(flags[i]) & high_bits != 0)
     return n
 
 
 @kernel
-def collect(acc, bias, top, blocks, n_hit, found_slots, found_blocks):  # type: ignore[no-untyped-def]
-    """Slots of the flagged blocks that may reach the threshold, lane by lane.
+def collect_sparse(acc, bias, top, hits, n_hit, needs, found):  # type: ignore[no-untyped-def]
+    """Slots of few flagged blocks that may reach the threshold, lane by lane.
 
     Parameters
     ----------
     acc : (lanes * n_blocks,) uint16 or uint32
     bias : (n_blocks,) same dtype
     top : uint32
-    blocks : (>= n_hit,) uint32
+    hits : (>= n_hit,) uint32
         Flagged blocks, ascending.
     n_hit : int64
-    found_slots, found_blocks : (range_size,) uint32
-        Filled.
+    needs : (>= n_hit,) uint32
+        Scratch.
+    found : ((range_size,) uint32, (range_size,) uint32)
+        Slots and blocks, filled.
 
     Returns
     -------
     int64
     """
+    slots, blocks = found
     n_blocks = bias.size
+    for i in range(n_hit):
+        needs[i] = top - np.uint32(bias[hits[i]])
     n = 0
     for base in range(0, acc.size, n_blocks):
-        for i in range(n_hit):
-            block = np.int64(blocks[i])
-            slot = base + block
-            found_slots[n] = slot
-            found_blocks[n] = block
-            n += np.int64(np.uint32(acc[slot]) + np.uint32(bias[block]) >= top)
-            if n == found_slots.size:
-                return n
+        lane = acc[base : base + n_blocks]
+        for i in range(np.uint64(n_hit)):
+            block = hits[i]
+            if np.uint32(lane[block]) >= needs[i]:
+                slots[n] = base + np.int64(block)
+                blocks[n] = block
+                n += 1
+    return n
+
+
+@kernel
+def collect_dense(acc, bias, high_bits, found):  # type: ignore[no-untyped-def]
+    """As `collect_sparse` when many blocks are flagged: tests a 64-bit word at a time."""
+    slots, blocks = found
+    n_blocks = bias.size
+    words = acc.view(np.uint64)
+    bias_words = bias.view(np.uint64)
+    per_word = acc.size // words.size
+    n = 0
+    for base in range(0, words.size, bias_words.size):
+        lane = words[base : base + bias_words.size]
+        for w in range(bias_words.size):
+            if (lane[w] + bias_words[w]) & high_bits:
+                for i in range(w * per_word, (w + 1) * per_word):
+                    slot = base * per_word + i
+                    reach = np.uint64(acc[slot]) + np.uint64(bias[i])
+                    if reach & high_bits:
+                        slots[n] = slot
+                        blocks[n] = i
+                        n += 1
     return n
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
-from index.kernels.views import N_RANGES, N_TERMS
+from index.kernels.views import (
+    BEGIN,
+    END,
+    LOCAL,
+    N_RANGES,
+    N_TERMS,
+    ORDER,
+    PEAK,
+    RANGE_PEAK,
+    RANGES,
+    WEIGHT,
+)
 
 
 @kernel
-def find_terms(terms, query_terms, query_weights, work):  # type: ignore[no-untyped-def]
+def find_terms(terms, query_terms, query_weights, longs):  # type: ignore[no-untyped-def]
     """Positions of the query's terms in the segment's dictionary; unknown terms are left out.
 
     Parameters
@@ -17,14 +28,15 @@ def find_terms(terms, query_terms, query_weights, work):  # type: ignore[no-unty
     terms : (n_terms,) uint32
         Ascending.
     query_terms, query_weights : (n,) uint32
-    work : Workspace
-        ``term_local``, ``term_weight`` and ``order`` are filled.
+    longs : (N_LONGS, n) int64
+        ``LOCAL``, ``WEIGHT`` and ``ORDER`` are filled.
 
     Returns
     -------
     int64
         Number of known terms.
     """
+    term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
     n = 0
     for i in range(query_terms.size):
         wanted = query_terms[i]
@@ -37,9 +49,9 @@ def find_terms(terms, query_terms, query_weights, work):  # type: ignore[no-unty
             else:
                 high = middle
         if low < terms.size and terms[low] == wanted and query_weights[i] > 0:
-            work.term_local[n] = low
-            work.term_weight[n] = query_weights[i]
-            work.order[n] = n
+            term_local[n] = low
+            term_weight[n] = query_weights[i]
+            order[n] = n
             n += 1
     return n
 
@@ -47,18 +59,18 @@ def find_terms(terms, query_terms, query_weights, work):  # type: ignore[no-unty
 @kernel
 def contribution(impact, weight, shift):  # type: ignore[no-untyped-def]
     """The one definition of what a term adds to a score: ``(impact * weight) >> shift``."""
-    return np.int64((np.uint32(impact) * weight) >> shift)
+    return np.int64((np.uint32(impact) * np.uint32(weight)) >> shift)
 
 
 @kernel
-def stored_threshold(kth_impacts, work, n, k, shift):  # type: ignore[no-untyped-def]
+def stored_threshold(kth_impacts, longs, n, k, shift):  # type: ignore[no-untyped-def]
     """A score that at least ``k`` documents of the segment reach through a single term.
 
     Parameters
     ----------
     kth_impacts : (n_terms * 3,) uint8
         10th, 100th and 1,000th largest impact of each term, 0 if there are fewer.
-    work : Workspace
+    longs : (N_LONGS, n) int64
     n, k : int64
     shift : uint32
 
@@ -69,43 +81,47 @@ def stored_threshold(kth_impacts, work, n, k, shift):  # type: ignore[no-untyped
     """
     if k > 1000:
         return 0
+    term_local, term_weight = longs[LOCAL], longs[WEIGHT]
     column = 0 if k <= 10 else (1 if k <= 100 else 2)
     best = 0
     for i in range(n):
-        impact = kth_impacts[work.term_local[i] * 3 + column]
-        best = max(best, contribution(impact, work.term_weight[i], shift))
+        impact = kth_impacts[term_local[i] * 3 + column]
+        best = max(best, contribution(impact, term_weight[i], shift))
     return best
 
 
 @kernel
-def order_ranges(seg, work, n, shift):  # type: ignore[no-untyped-def]
+def order_ranges(seg, longs, n, shift):  # type: ignore[no-untyped-def]
     """Ranges in descending order of the largest score they can hold.
 
     Parameters
     ----------
     seg : SegmentView
-    work : Workspace
-        ``range_order`` and ``range_peak`` are filled.
+    longs : (N_LONGS, n) int64
+        ``RANGES`` and ``RANGE_PEAK`` are filled.
     n : int64
         Number of known query terms.
     shift : uint32
     """
+    term_local, term_weight = longs[LOCAL], longs[WEIGHT]
+    range_order, range_peak = longs[RANGES], longs[RANGE_PEAK]
     n_terms = seg.sizes[N_TERMS]
+    range_max = seg.range_max
     for r in range(seg.sizes[N_RANGES]):
         peak = 0
         for i in range(n):
-            impact = seg.range_max[r * n_terms + work.term_local[i]]
-            peak += contribution(impact, work.term_weight[i], shift)
-        work.range_peak[r] = peak
+            impact = range_max[r * n_terms + term_local[i]]
+            peak += contribution(impact, term_weight[i], shift)
+        range_peak[r] = peak
         at = r
-        while at > 0 and work.range_peak[work.range_order[at - 1]] < peak:
-            work.range_order[at] = work.range_order[at - 1]
+        while at > 0 and range_peak[range_order[at - 1]] < peak:
+            range_order[at] = range_order[at - 1]
             at -= 1
-        work.range_order[at] = r
+        range_order[at] = r
 
 
 @kernel
-def plan_range(seg, work, r, n, shift):  # type: ignore[no-untyped-def]
+def plan_range(seg, longs, r, n, shift):  # type: ignore[no-untyped-def]
     """Lists and peaks of the query's terms in a range, and the order to scatter them in.
 
     Terms without block bounds come first (they are always scattered), the others follow by
@@ -115,8 +131,8 @@ def plan_range(seg, work, r, n, shift):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     seg : SegmentView
-    work : Workspace
-        ``term_begin``, ``term_end``, ``term_peak`` and ``order`` are filled.
+    longs : (N_LONGS, n) int64
+        ``BEGIN``, ``END``, ``PEAK`` and ``ORDER`` are filled.
     r, n : int64
     shift : uint32
 
@@ -125,27 +141,30 @@ def plan_range(seg, work, r, n, shift):  # type: ignore[no-untyped-def]
     int64
         Number of terms without block bounds.
     """
+    term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
+    term_begin, term_end, term_peak = longs[BEGIN], longs[END], longs[PEAK]
+    range_max, offsets, dense_of_term = seg.range_max, seg.offsets, seg.dense_of_term
     n_terms = seg.sizes[N_TERMS]
     base = seg.range_base[r]
     n_sparse = 0
     for i in range(n):
-        local = work.term_local[i]
+        local = term_local[i]
         at = r * (n_terms + 1) + local
-        work.term_begin[i] = base + np.int64(seg.offsets[at])
-        work.term_end[i] = base + np.int64(seg.offsets[at + 1])
-        peak = contribution(seg.range_max[r * n_terms + local], work.term_weight[i], shift)
-        if seg.dense_of_term[local] < 0:
+        term_begin[i] = base + np.int64(offsets[at])
+        term_end[i] = base + np.int64(offsets[at + 1])
+        peak = contribution(range_max[r * n_terms + local], term_weight[i], shift)
+        if dense_of_term[local] < 0:
             n_sparse += 1
             peak += 1 << 40  # ahead of every term with bounds; taken off below
-        work.term_peak[i] = peak
+        term_peak[i] = peak
     for i in range(1, n):
-        moved = work.order[i]
-        peak = work.term_peak[moved]
+        moved = order[i]
+        peak = term_peak[moved]
         at = i
-        while at > 0 and work.term_peak[work.order[at - 1]] < peak:
-            work.order[at] = work.order[at - 1]
+        while at > 0 and term_peak[order[at - 1]] < peak:
+            order[at] = order[at - 1]
             at -= 1
-        work.order[at] = moved
+        order[at] = moved
     for i in range(n_sparse):
-        work.term_peak[work.order[i]] -= 1 << 40
+        term_peak[order[i]] -= 1 << 40
     return n_sparse

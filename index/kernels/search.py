@@ -14,15 +14,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.kernels.candidates import collect, complete, drop_dead, flagged_blocks
+from index.kernels.candidates import (
+    collect_dense,
+    collect_sparse,
+    complete,
+    drop_dead,
+    flagged_blocks,
+)
 from index.kernels.jit import kernel
 from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
-from index.kernels.scan import add_bounds, bounds_to_bias, flag_blocks, group_maxima, scatter
-from index.kernels.select import keep_best, kth_largest
+from index.kernels.results import estimate, push, settle
+from index.kernels.scan import add_bounds, bounds_to_bias, flag_blocks, scatter
+from index.kernels.select import kth_largest
 from index.kernels.views import (
+    ACC,
+    BEGIN,
+    BLOCKS,
+    BOUNDS,
+    END,
+    FLAGS,
+    HISTOGRAM,
+    HITS,
+    LOCAL,
     N_BLOCKS,
     N_DENSE,
     N_RANGES,
+    NEEDS,
     OPT_ALPHA,
     OPT_BOUNDS,
     OPT_COMPLETION_COST,
@@ -33,14 +50,24 @@ from index.kernels.views import (
     OPT_KTH,
     OPT_MAX_WORK,
     OPT_SPLIT,
+    ORDER,
+    PEAK,
+    RANGE_PEAK,
     RANGE_SIZE,
+    RANGES,
+    SCORES,
+    SLOTS,
     STAT_BLOCKS,
     STAT_COMPLETED,
+    STAT_COUNT,
     STAT_CUT,
     STAT_FINISHED,
     STAT_POSTINGS,
     STAT_RANGES,
+    STAT_THRESHOLD,
     STAT_UNSEEN,
+    TABLE,
+    WEIGHT,
 )
 
 
@@ -54,210 +81,241 @@ def scaled(threshold, alpha, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def estimate(work, acc, n_blocks, k, threshold):  # type: ignore[no-untyped-def]
-    """Raise the threshold to the k-th largest of group maxima of partial scores.
+def scatter_terms(seg, longs, acc, first, last, shift):  # type: ignore[no-untyped-def]
+    """Scatter the terms at places ``first`` to ``last`` of the order; returns their postings."""
+    order, weights = longs[ORDER], longs[WEIGHT]
+    begins, ends = longs[BEGIN], longs[END]
+    slots, impacts = seg.slots, seg.impacts
+    total = np.int64(0)
+    for i in range(first, last):
+        t = order[i]
+        scatter(acc, slots, impacts, begins[t], ends[t], np.uint32(weights[t]), shift)
+        total += ends[t] - begins[t]
+    return total
 
-    Partial scores are lower bounds and groups are disjoint, so ``k`` documents reach the result.
 
-    Parameters
-    ----------
-    work : Workspace
-    acc : (range_size,) uint16 or uint32
-    n_blocks, k, threshold : int64
+@kernel
+def scatter_essential(
+    seg, work, acc, all_live, n_sparse, n, threshold, shift, top, stats, options
+):  # type: ignore[no-untyped-def]
+    """Scatter terms until the rest cannot reach the threshold.
+
+    While fewer than ``k`` documents are known, the partial scores also raise the threshold, where
+    that promises to save more postings than it costs.
 
     Returns
     -------
-    int64
+    (int64, int64, int64)
+        First place of the order that was left out, postings left out, threshold.
     """
-    lanes = acc.size // n_blocks
-    n_groups = 1
-    while n_groups < lanes and n_groups * n_blocks < 6 * k:
-        n_groups = min(lanes, n_groups * 2)
-    if n_groups * n_blocks < k:
-        return threshold
-    group_maxima(acc, work.groups, n_groups, n_blocks)
-    found = np.int64(kth_largest(work.groups, n_groups * n_blocks, k, work.histogram))
-    return max(threshold, found)
-
-
-@kernel
-def push(state, q, k, score, doc, threshold, histogram):  # type: ignore[no-untyped-def]
-    """Offer one exactly scored document; returns the possibly raised threshold.
-
-    Keys order by score descending, then document ascending. The row is an unordered buffer that
-    is cut back to the best ``k`` when full.
-    """
-    key = (np.uint64(score) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(doc))
-    if key <= state.kth_keys[q]:
-        return threshold
-    row = state.keys[q]
-    count = state.counts[q]
-    row[count] = key
-    count += 1
-    if count == row.size:
-        smallest = keep_best(row, count, k, histogram)
-        count = k
-        state.kth_keys[q] = smallest
-        threshold = max(threshold, np.int64(smallest >> np.uint64(32)))
-    state.counts[q] = count
-    return threshold
-
-
-@kernel
-def settle(state, q, k, threshold, histogram):  # type: ignore[no-untyped-def]
-    """Cut a query's buffer to its best ``k`` if it holds as many; returns the threshold."""
-    count = state.counts[q]
-    if count < k:
-        return threshold
-    smallest = keep_best(state.keys[q], count, k, histogram)
-    state.counts[q] = k
-    state.kth_keys[q] = smallest
-    return max(threshold, np.int64(smallest >> np.uint64(32)))
-
-
-@kernel
-def find_candidates(work, acc, bounds, flags, threshold, top):  # type: ignore[no-untyped-def]
-    """Documents whose partial score plus block bound reaches the threshold.
-
-    Returns
-    -------
-    (int64, int64)
-        Number of candidates and of flagged blocks.
-    """
-    bounds_to_bias(bounds, np.uint32(threshold), top)
-    flag_blocks(acc, bounds, flags)
-    n_hit = flagged_blocks(flags, top, work.blocks)
-    n = collect(acc, bounds, top, work.blocks, n_hit, work.found_slots, work.found_blocks)
-    return n, n_hit
-
-
-@kernel
-def search_range(seg, work, live, r, n, q, shift, threshold, top, state, options):  # type: ignore[no-untyped-def]
-    """Search one range; returns the threshold after it."""
-    k = options[OPT_K]
-    alpha = options[OPT_ALPHA]
-    n_blocks = seg.sizes[N_BLOCKS]
-    range_size = seg.sizes[RANGE_SIZE]
-    n_dense = seg.sizes[N_DENSE]
-    acc = work.acc[:range_size]
-    bounds = work.bounds[:n_blocks]
-    flags = work.flags[:n_blocks]
-    docs = seg.slot_docs[r * range_size : (r + 1) * range_size]
-    stats = state.stats[q]
-    order = work.order
-
-    n_sparse = plan_range(seg, work, r, n, shift)
+    k, alpha = options[OPT_K], options[OPT_ALPHA]
+    longs = work.longs
+    order, peaks, begins, ends = longs[ORDER], longs[PEAK], longs[BEGIN], longs[END]
     rest_peak = np.int64(0)
-    rest_postings = np.int64(0)
+    rest = np.int64(0)
     for i in range(n_sparse, n):
-        rest_peak += work.term_peak[order[i]]
-        rest_postings += work.term_end[order[i]] - work.term_begin[order[i]]
-
-    acc[:] = 0
-    unsettled = state.counts[q] < k and options[OPT_ESTIMATE] != 0 and live.size == 0
-    since_estimate = np.int64(0)
+        t = order[i]
+        rest_peak += peaks[t]
+        rest += ends[t] - begins[t]
+    n_blocks = seg.sizes[N_BLOCKS]
+    unsettled = all_live and stats[STAT_COUNT] < k and options[OPT_ESTIMATE] != 0
+    estimate_cost = 2000 + acc.size // 8 + 4 * k
+    fresh = scatter_terms(seg, longs, acc, 0, n_sparse, shift)
+    done = fresh
     split = n
-    for i in range(n):
-        if i >= n_sparse and options[OPT_SPLIT] != 0:
-            if unsettled and rest_peak >= threshold and since_estimate * 5 > rest_postings:
+    for i in range(n_sparse, n):
+        if options[OPT_SPLIT] != 0:
+            if unsettled and rest_peak >= threshold and fresh * 3 > rest > 3 * estimate_cost:
                 threshold = estimate(work, acc, n_blocks, k, threshold)
-                since_estimate = 0
+                fresh = 0
             if rest_peak < scaled(threshold, alpha, top):
                 split = i
                 break
         t = order[i]
-        begin = work.term_begin[t]
-        end = work.term_end[t]
-        scatter(acc, seg.slots, seg.impacts, begin, end, work.term_weight[t], shift)
-        stats[STAT_POSTINGS] += end - begin
-        since_estimate += end - begin
-        if i >= n_sparse:
-            rest_peak -= work.term_peak[t]
-            rest_postings -= end - begin
-    if unsettled and since_estimate > 0:
+        added = scatter_terms(seg, longs, acc, i, i + 1, shift)
+        fresh += added
+        done += added
+        rest_peak -= peaks[t]
+        rest -= added
+    if unsettled and fresh > 0:
         threshold = estimate(work, acc, n_blocks, k, threshold)
-
-    rest_bound = 0
-    if options[OPT_BOUNDS] == 0:
-        rest_bound = rest_peak
-    bounds[:] = rest_bound
-    if options[OPT_BOUNDS] != 0:
-        for i in range(split, n):
-            t = order[i]
-            row = (r * n_dense + np.int64(seg.dense_of_term[work.term_local[t]])) * n_blocks
-            add_bounds(bounds, seg.block_max[row : row + n_blocks], work.term_weight[t], shift)
-    n_found, n_hit = find_candidates(work, acc, bounds, flags, scaled(threshold, alpha, top), top)
-    stats[STAT_BLOCKS] += n_hit
-
-    finish = options[OPT_FINISH] != 0
-    if split < n and finish and n_found * options[OPT_COMPLETION_COST] > rest_postings:
-        for i in range(split, n):
-            t = order[i]
-            begin = work.term_begin[t]
-            end = work.term_end[t]
-            scatter(acc, seg.slots, seg.impacts, begin, end, work.term_weight[t], shift)
-        stats[STAT_POSTINGS] += rest_postings
-        stats[STAT_FINISHED] += 1
-        split = n
-        if unsettled:
-            threshold = estimate(work, acc, n_blocks, k, threshold)
-        bounds[:] = 0
-        n_found, n_hit = find_candidates(work, acc, bounds, flags, threshold, top)
-    if live.size != 0:
-        n_found = drop_dead(work.found_slots, work.found_blocks, n_found, docs, live)
-    return finish_candidates(
-        seg, work, acc, bounds, docs, r, n_found, split, n, q, shift, threshold, top, state, options
-    )
+    stats[STAT_POSTINGS] += done
+    return split, rest, threshold
 
 
 @kernel
-def finish_candidates(  # type: ignore[no-untyped-def]
-    seg, work, acc, bias, docs, r, n_found, split, n, q, shift, threshold, top, state, options
-):
-    """Score the candidates exactly and offer them; returns the threshold."""
-    k = options[OPT_K]
-    base = options[OPT_DOC_BASE]
-    n_terms_left = n - split
-    stats = state.stats[q]
-    used = scaled(threshold, options[OPT_ALPHA], top) if n_terms_left > 0 else threshold
-    if n_found > k and options[OPT_ESTIMATE] != 0:
-        for i in range(n_found):
-            work.found_scores[i] = acc[work.found_slots[i]]
-        best = np.int64(kth_largest(work.found_scores, n_found, k, work.histogram))
-        threshold = max(threshold, best)
-    if n_terms_left == 0:
-        for i in range(n_found):
-            slot = work.found_slots[i]
-            score = np.int64(acc[slot])
-            if score >= threshold:
-                threshold = push(
-                    state, q, k, score, base + np.int64(docs[slot]), threshold, work.histogram
-                )
-        return settle(state, q, k, threshold, work.histogram)
+def bound_rest(seg, work, bounds, r, split, n, shift, options):  # type: ignore[no-untyped-def]
+    """Upper bounds, per block, of what the terms from place ``split`` on add."""
+    longs = work.longs
+    order, weights, local = longs[ORDER], longs[WEIGHT], longs[LOCAL]
+    n_blocks = seg.sizes[N_BLOCKS]
+    block_max, dense_of_term = seg.block_max, seg.dense_of_term
+    bounds[:] = 0
     for i in range(split, n):
-        t = work.order[i]
-        work.table[seg.dense_of_term[work.term_local[t]]] = work.term_weight[t]
-    offsets = r * (seg.sizes[RANGE_SIZE] + 1)
-    forward_base = seg.forward_base[r]
-    for i in range(n_found):
-        slot = np.int64(work.found_slots[i])
-        # `bias` was made with the threshold of before: what it has gained since is subtracted.
-        gained = scaled(threshold, options[OPT_ALPHA], top) - used
-        reach = np.int64(acc[slot]) + np.int64(bias[work.found_blocks[i]]) - gained
-        if reach < np.int64(top):
+        t = order[i]
+        if options[OPT_BOUNDS] == 0:
+            for b in range(bounds.size):
+                bounds[b] += longs[PEAK, t]
             continue
-        begin = forward_base + np.int64(seg.forward_offsets[offsets + slot])
-        end = forward_base + np.int64(seg.forward_offsets[offsets + slot + 1])
-        rest = complete(seg.forward_terms, seg.forward_impacts, begin, end, work.table, shift)
-        stats[STAT_COMPLETED] += 1
-        score = np.int64(acc[slot]) + np.int64(rest)
+        row = (r * seg.sizes[N_DENSE] + np.int64(dense_of_term[local[t]])) * n_blocks
+        add_bounds(bounds, block_max[row : row + n_blocks], np.uint32(weights[t]), shift)
+
+
+@kernel
+def collect(work, acc, bias, top, high_bits, n_hit):  # type: ignore[no-untyped-def]
+    """Candidates of the flagged blocks into ``SLOTS`` and ``BLOCKS``; returns their number."""
+    found = (work.words[SLOTS], work.words[BLOCKS])
+    if n_hit * 8 > bias.size:
+        return collect_dense(acc, bias, high_bits, found)
+    return collect_sparse(acc, bias, top, work.words[HITS], n_hit, work.words[NEEDS], found)
+
+
+@kernel
+def raise_by_partials(work, acc, n_found, k, threshold):  # type: ignore[no-untyped-def]
+    """Raise the threshold to the k-th largest partial score of live candidates."""
+    if n_found <= k:
+        return threshold
+    slots, scores = work.words[SLOTS], work.words[SCORES]
+    for i in range(n_found):
+        scores[i] = acc[slots[i]]
+    found = np.int64(kth_largest(scores, n_found, k, work.longs[HISTOGRAM], False))
+    return max(threshold, found)
+
+
+@kernel
+def offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
+    """Offer candidates whose accumulators are complete; returns the threshold."""
+    slots, histogram = work.words[SLOTS], work.longs[HISTOGRAM]
+    threshold = raise_by_partials(work, acc, n_found, k, threshold)
+    for i in range(n_found):
+        slot = slots[i]
+        score = np.int64(acc[slot])
         if score >= threshold:
-            threshold = push(
-                state, q, k, score, base + np.int64(docs[slot]), threshold, work.histogram
-            )
+            doc = base + np.int64(docs[slot])
+            threshold = push(keys, stats, k, score, doc, threshold, histogram)
+    return threshold
+
+
+@kernel
+def complete_candidates(  # type: ignore[no-untyped-def]
+    seg, work, acc, bias, docs, r, n_found, split, n, shift, threshold, top, keys, stats, options
+):
+    """Score the candidates exactly through the forward index; returns the threshold."""
+    k, alpha, base = options[OPT_K], options[OPT_ALPHA], options[OPT_DOC_BASE]
+    longs, table = work.longs, work.words[TABLE]
+    slots, blocks, histogram = work.words[SLOTS], work.words[BLOCKS], longs[HISTOGRAM]
+    used = scaled(threshold, alpha, top)
+    if options[OPT_ESTIMATE] != 0:
+        threshold = raise_by_partials(work, acc, n_found, k, threshold)
     for i in range(split, n):
-        work.table[seg.dense_of_term[work.term_local[work.order[i]]]] = 0
-    return settle(state, q, k, threshold, work.histogram)
+        t = longs[ORDER, i]
+        table[seg.dense_of_term[longs[LOCAL, t]]] = longs[WEIGHT, t]
+    first = r * (seg.sizes[RANGE_SIZE] + 1)
+    offsets = seg.forward_offsets[first : first + seg.sizes[RANGE_SIZE] + 1]
+    forward_base = seg.forward_base[r]
+    terms, impacts = seg.forward_terms, seg.forward_impacts
+    completed = 0
+    for i in range(n_found):
+        slot = slots[i]
+        # `bias` was made with the threshold of before: what it has gained since is subtracted.
+        need = np.int64(top) + scaled(threshold, alpha, top) - used
+        score = np.int64(acc[slot])
+        if score + np.int64(bias[blocks[i]]) < need:
+            continue
+        begin = forward_base + np.int64(offsets[slot])
+        end = forward_base + np.int64(offsets[np.int64(slot) + 1])
+        score += np.int64(complete(terms, impacts, begin, end, table, shift))
+        completed += 1
+        if score >= threshold:
+            doc = base + np.int64(docs[slot])
+            threshold = push(keys, stats, k, score, doc, threshold, histogram)
+    stats[STAT_COMPLETED] += completed
+    for i in range(split, n):
+        table[seg.dense_of_term[longs[LOCAL, longs[ORDER, i]]]] = 0
+    return threshold
+
+
+@kernel
+def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, stats, options):  # type: ignore[no-untyped-def]
+    """Search one range; returns the threshold after it."""
+    k = options[OPT_K]
+    n_blocks = seg.sizes[N_BLOCKS]
+    size = seg.sizes[RANGE_SIZE]
+    acc, flags = work.lanes[ACC, :size], work.lanes[FLAGS, :n_blocks]
+    bounds = work.lanes[BOUNDS, :n_blocks]
+    docs = seg.slot_docs[r * size : (r + 1) * size]
+
+    n_sparse = plan_range(seg, work.longs, r, n, shift)
+    acc[:] = 0
+    split, rest, threshold = scatter_essential(
+        seg, work, acc, live.size == 0, n_sparse, n, threshold, shift, top, stats, options
+    )
+    reach = scaled(threshold, options[OPT_ALPHA], top)
+    bound_rest(seg, work, bounds, r, split, n, shift, options)
+    bounds_to_bias(bounds, np.uint32(reach), top)
+    flag_blocks(acc, bounds, flags)
+    n_hit = flagged_blocks(flags, high_bits, work.words[HITS])
+    stats[STAT_BLOCKS] += n_hit
+    if n_hit == 0:
+        return threshold
+    many = rest // options[OPT_COMPLETION_COST] if options[OPT_FINISH] != 0 else acc.size
+    n_found = np.int64(n_hit)
+    if n_hit <= many or split == n:
+        n_found = collect(work, acc, bounds, top, high_bits, n_hit)
+    if split < n and n_found > many:
+        scatter_terms(seg, work.longs, acc, split, n, shift)
+        stats[STAT_POSTINGS] += rest
+        stats[STAT_FINISHED] += 1
+        split = n
+        if stats[STAT_COUNT] < k and options[OPT_ESTIMATE] != 0 and live.size == 0:
+            threshold = estimate(work, acc, n_blocks, k, threshold)
+        bounds[:] = 0
+        bounds_to_bias(bounds, np.uint32(threshold), top)
+        flag_blocks(acc, bounds, flags)
+        n_hit = flagged_blocks(flags, high_bits, work.words[HITS])
+        n_found = collect(work, acc, bounds, top, high_bits, n_hit)
+    if live.size != 0:
+        n_found = drop_dead(work.words[SLOTS], work.words[BLOCKS], n_found, docs, live)
+    if split == n:
+        base = options[OPT_DOC_BASE]
+        threshold = offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats)
+    else:
+        threshold = complete_candidates(
+            seg, work, acc, bounds, docs, r, n_found, split, n, shift, threshold, top,
+            keys, stats, options,
+        )  # fmt: skip
+    return settle(keys, stats, k, threshold, work.longs[HISTOGRAM])
+
+
+@kernel
+def search_query(seg, terms, weights, live, work, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
+    """Search one segment for one query."""
+    longs = work.longs
+    n = find_terms(seg.terms, terms, weights, longs)
+    if n == 0:
+        return
+    high_bits = np.uint64(0x8000000080000000) if shift == 0 else np.uint64(0x8000800080008000)
+    k, alpha = options[OPT_K], options[OPT_ALPHA]
+    threshold = max(np.int64(1), stats[STAT_THRESHOLD])
+    if options[OPT_KTH] != 0 and live.size == 0:
+        threshold = max(threshold, stored_threshold(seg.kth_impacts, longs, n, k, shift))
+    order_ranges(seg, longs, n, shift)
+    for at in range(seg.sizes[N_RANGES]):
+        r = longs[RANGES, at]
+        peak = longs[RANGE_PEAK, r]
+        if peak < scaled(threshold, alpha, top):
+            break  # the later ranges can reach even less
+        spent = stats[STAT_POSTINGS] + options[OPT_COMPLETION_COST] * stats[STAT_COMPLETED]
+        capped = options[OPT_MAX_WORK] > 0 and spent >= options[OPT_MAX_WORK]
+        if cancel[0] != 0 or capped:
+            stats[STAT_CUT] = 1
+            stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
+            break
+        stats[STAT_RANGES] += 1
+        threshold = search_range(
+            seg, work, live, r, n, shift, threshold, top, high_bits, keys, stats, options
+        )
+    stats[STAT_THRESHOLD] = threshold
 
 
 @kernel
@@ -270,7 +328,7 @@ def search_batch(seg, batch, live, work, state, options, shift, top, cancel):  #
     batch : QueryBatch
     live : (ceil(n_docs / 64),) uint64, or empty for "all live"
     work : Workspace
-        Its ``table`` must be zero; it is zero again at the end.
+        Its ``TABLE`` must be zero; it is zero again at the end.
     state : ResultState
     options : (N_OPTIONS,) int64
     shift, top : uint32
@@ -278,31 +336,10 @@ def search_batch(seg, batch, live, work, state, options, shift, top, cancel):  #
     cancel : (1,) uint8
         Looked at before every range; non-zero ends the search.
     """
-    k = options[OPT_K]
     for q in range(batch.indptr.size - 1):
         begin = batch.indptr[q]
         end = batch.indptr[q + 1]
-        n = find_terms(seg.terms, batch.terms[begin:end], batch.weights[begin:end], work)
-        if n == 0:
-            continue
-        threshold = max(np.int64(1), state.thresholds[q])
-        if options[OPT_KTH] != 0 and live.size == 0:
-            stored = stored_threshold(seg.kth_impacts, work, n, k, shift)
-            threshold = max(threshold, stored)
-        order_ranges(seg, work, n, shift)
-        stats = state.stats[q]
-        for at in range(seg.sizes[N_RANGES]):
-            r = work.range_order[at]
-            if work.range_peak[r] < scaled(threshold, options[OPT_ALPHA], top):
-                break  # the later ranges can reach even less
-            spent = stats[STAT_POSTINGS] + options[OPT_COMPLETION_COST] * stats[STAT_COMPLETED]
-            capped = options[OPT_MAX_WORK] > 0 and spent >= options[OPT_MAX_WORK]
-            if cancel[0] != 0 or capped:
-                stats[STAT_CUT] = 1
-                stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], work.range_peak[r])
-                break
-            stats[STAT_RANGES] += 1
-            threshold = search_range(
-                seg, work, live, r, n, q, shift, threshold, top, state, options
-            )
-        state.thresholds[q] = threshold
+        search_query(
+            seg, batch.terms[begin:end], batch.weights[begin:end], live, work,
+            state.keys[q], state.stats[q], options, shift, top, cancel,
+        )  # fmt: skip

@@ -12,7 +12,7 @@ from index.kernels.jit import kernel
 
 
 @kernel
-def kth_largest(values, n, k, histogram):  # type: ignore[no-untyped-def]
+def kth_largest(values, n, k, histogram, coarse):  # type: ignore[no-untyped-def]
     """Largest ``bound`` such that at least ``k`` of the first ``n`` values are ``>= bound``.
 
     When a radix bucket is needed as a whole the walk stops early, and ``bound`` is the bucket's
@@ -25,33 +25,41 @@ def kth_largest(values, n, k, histogram):  # type: ignore[no-untyped-def]
         ``1 <= k <= n``.
     histogram : (256,) int64
         Scratch.
+    coarse : bool
+        Stop after the first pass: a bound that may be too low by 1/128 of the largest value.
 
     Returns
     -------
-    int
+    uint64
     """
-    top = np.uint64(0)
-    for i in range(n):
-        top = max(top, np.uint64(values[i]))
+    part = values[:n]
+    largest = values[0]
+    for i in range(part.size):
+        largest = part[i] if part[i] > largest else largest
+    top = np.uint64(largest)
     shift = np.uint64(0)
     while (top >> shift) > np.uint64(255):
-        shift += np.uint64(8)
+        shift += np.uint64(1)
     prefix = np.uint64(0)
     wanted = k
+    bits = np.uint64(8)
+    mask = np.uint64(255)
     while True:
         histogram[:] = 0
-        for i in range(n):
-            value = np.uint64(values[i]) >> shift
-            if (value >> np.uint64(8)) == prefix:
-                histogram[np.int64(value & np.uint64(255))] += 1
+        for i in range(part.size):
+            value = np.uint64(part[i]) >> shift
+            if (value >> bits) == prefix:
+                histogram[np.int64(value & mask)] += 1
         digit = 255
         while histogram[digit] < wanted:
             wanted -= histogram[digit]
             digit -= 1
-        prefix = (prefix << np.uint64(8)) | np.uint64(digit)
-        if shift == np.uint64(0) or histogram[digit] == wanted:
+        prefix = (prefix << bits) | np.uint64(digit)
+        if coarse or shift == np.uint64(0) or histogram[digit] == wanted:
             return prefix << shift
-        shift -= np.uint64(8)
+        bits = min(np.uint64(8), shift)
+        mask = (np.uint64(1) << bits) - np.uint64(1)
+        shift -= bits
 
 
 @kernel
@@ -72,7 +80,7 @@ def keep_best(keys, n, k, histogram):  # type: ignore[no-untyped-def]
     uint64
         The k-th largest key.
     """
-    bound = kth_largest(keys, n, k, histogram)
+    bound = kth_largest(keys, n, k, histogram, False)
     kept = 0
     smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
     for i in range(n):

@@ -27,7 +27,7 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
     N_OPTIONS,
 ) = range(11)
 
-# Columns of the counters of a query.
+# Columns of the per-query state that is carried from segment to segment.
 (
     STAT_POSTINGS,
     STAT_BLOCKS,
@@ -36,8 +36,16 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
     STAT_FINISHED,
     STAT_UNSEEN,  # largest upper bound of anything left out without proof
     STAT_CUT,  # 1 if the work cap or the cancel flag ended the search early
+    STAT_COUNT,  # keys in the buffer
+    STAT_THRESHOLD,  # score that k live documents are known to reach
+    STAT_KTH_KEY,  # k-th largest key so far
     N_STATS,
-) = range(8)
+) = range(11)
+
+# Rows of `Workspace.lanes`, `words` and `longs`.
+ACC, GROUPS, BOUNDS, FLAGS, N_LANES = range(5)
+SLOTS, BLOCKS, SCORES, HITS, NEEDS, TABLE, N_WORDS = range(7)
+LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(10)
 
 
 class SegmentView(NamedTuple):
@@ -61,26 +69,11 @@ class SegmentView(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch of one thread; sized for the largest segment and query it has seen."""
+    """Scratch of one thread, rows named above; sized for the largest segment and query so far."""
 
-    acc: Accumulators
-    bounds: Accumulators
-    flags: Accumulators
-    groups: Accumulators
-    blocks: NDArray[np.uint32]
-    found_slots: NDArray[np.uint32]
-    found_blocks: NDArray[np.uint32]
-    found_scores: NDArray[np.uint32]
-    table: NDArray[np.uint32]
-    histogram: NDArray[np.int64]
-    term_local: NDArray[np.int64]
-    term_weight: NDArray[np.uint32]
-    term_begin: NDArray[np.int64]
-    term_end: NDArray[np.int64]
-    term_peak: NDArray[np.int64]
-    order: NDArray[np.int64]
-    range_order: NDArray[np.int64]
-    range_peak: NDArray[np.int64]
+    lanes: Accumulators
+    words: NDArray[np.uint32]
+    longs: NDArray[np.int64]
 
 
 class QueryBatch(NamedTuple):
@@ -92,10 +85,10 @@ class QueryBatch(NamedTuple):
 
 
 class ResultState(NamedTuple):
-    """What a search carries from segment to segment, one row per query."""
+    """What a search carries from segment to segment, one row per query.
+
+    A key orders hits: ``score << 32 | (2**32 - 1 - document)``, below 2**63.
+    """
 
     keys: NDArray[np.uint64]
-    counts: NDArray[np.int64]
-    thresholds: NDArray[np.int64]
-    kth_keys: NDArray[np.uint64]
     stats: NDArray[np.int64]

@@ -1,0 +1,65 @@
+"""Scratch arrays of the kernels, one set per thread and accumulator width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import local
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from index.kernels.views import N_LANES, N_LONGS, N_WORDS, Workspace
+from index.quantize import Width
+
+if TYPE_CHECKING:
+    from index.search import SegmentSearcher
+
+# Rows of whole pages would make equal places of different rows compete for the same cache sets.
+_SKEW = 96
+
+
+class _Scratch(local):
+    def __init__(self) -> None:
+        self.by_width: dict[int, Workspace] = {}
+
+
+_scratch = _Scratch()
+
+
+def workspace_for(
+    segments: Sequence[SegmentSearcher], n_terms: int, width: Width
+) -> Workspace:
+    """The calling thread's workspace, grown to fit these segments and queries.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentSearcher
+    n_terms : int
+        Most terms of a query.
+    width : Width
+
+    Returns
+    -------
+    Workspace
+        Its table is zero; everything else holds whatever the last search left.
+    """
+    lanes = words = 1
+    longs = max(256, n_terms)
+    for segment in segments:
+        lanes = max(lanes, segment.range_size)
+        words = max(words, segment.n_dense)
+        longs = max(longs, segment.n_ranges)
+    words = max(words, lanes)
+    have = _scratch.by_width.get(width.top)
+    if have is not None:
+        sizes = (have.lanes.shape[1], have.words.shape[1], have.longs.shape[1])
+        if sizes[0] >= lanes and sizes[1] >= words and sizes[2] >= longs:
+            return have
+        lanes, words, longs = max(lanes, sizes[0]), max(words, sizes[1]), max(longs, sizes[2])
+    made = Workspace(
+        np.zeros((N_LANES, lanes + _SKEW - lanes % 32), width.dtype),
+        np.zeros((N_WORDS, words + _SKEW), np.uint32),
+        np.zeros((N_LONGS, longs), np.int64),
+    )
+    _scratch.by_width[width.top] = made
+    return made
