@@ -11,6 +11,7 @@ from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.model_files import read_json
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import ModelError
+from lsr.sparse import MAX_WEIGHT
 
 
 def inverse_document_frequency(
@@ -54,19 +55,14 @@ def read_table(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
     Raises
     ------
     ModelError
-        When the file cannot be read, fits another vocabulary, or holds anything but finite numbers
-        from 0 up.
+        When the file cannot be read, fits another vocabulary, or holds anything but weights.
     """
     if path.suffix == ".json":
-        table = _table_of_json(path, pieces)
-    else:
-        table = _table_of_safetensors(path, pieces.n_terms)
-    bad = np.flatnonzero(~np.isfinite(table) | (table < 0))
+        return _table_of_json(path, pieces)
+    table = _table_of_safetensors(path, pieces.n_terms)
+    bad = np.flatnonzero(~((table >= 0) & (table <= MAX_WEIGHT)))
     if len(bad):
-        raise ModelError(
-            f"{path}: the weight of {pieces.term(int(bad[0]))!r} is {table[bad[0]]}; "
-            "expected a finite number from 0 up"
-        )
+        raise _bad_weight(path, pieces.term(int(bad[0])), table[bad[0]])
     return table
 
 
@@ -75,18 +71,26 @@ def _table_of_json(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
     entries = read_json(path)
     found = 0
     for piece, weight in entries.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight <= MAX_WEIGHT:
+            raise _bad_weight(path, piece, weight)
         term_id = pieces.term_id(piece)
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise ModelError(f"{path}: the weight of {piece!r} is {weight!r}; expected a number")
         if term_id is not None:
             table[term_id] = weight
             found += 1
-    if 2 * found <= len(entries) or found == 0:
+    if 2 * found <= len(entries):
         raise ModelError(
             f"{path}: of {len(entries)} pieces the tokenizer knows {found}; "
             "the table belongs to another vocabulary"
         )
     return table
+
+
+def _bad_weight(path: Path, piece: str, weight: object) -> ModelError:
+    return ModelError(
+        f"{path}: the weight of {piece!r} is {weight!s:.40}; "
+        f"expected a number from 0 to {MAX_WEIGHT:g}"
+    )
 
 
 def _table_of_safetensors(path: Path, n_terms: int) -> NDArray[np.float32]:
