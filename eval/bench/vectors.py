@@ -1,4 +1,4 @@
-"""Vectors for measurements: SciPy `.npz` files, Parquet files, and larger ones written in a stream."""
+"""Vectors for measurements: SciPy `.npz` and Parquet files; `.npz` also written in a stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FLOAT16_SMALLEST = np.float16(6e-8)
 
 
-def load_vectors(path: Path | str) -> csr_array[Any]:
+def load_vectors(path: Path | str) -> csr_array[Any, tuple[int, int]]:
     """Read a set of sparse vectors.
 
     Parameters
@@ -52,7 +52,9 @@ def load_vectors(path: Path | str) -> csr_array[Any]:
     return _load_npz(path)
 
 
-def widened(matrix: csr_array[Any], n_terms: int) -> csr_array[Any]:
+def widened(
+    matrix: csr_array[Any, tuple[int, int]], n_terms: int
+) -> csr_array[Any, tuple[int, int]]:
     """Return the same rows with `n_terms` columns, so that documents and queries fit together."""
     from scipy.sparse import csr_array
 
@@ -105,7 +107,7 @@ def write_npz(
     return nnz
 
 
-def _load_npz(path: Path) -> csr_array[Any]:
+def _load_npz(path: Path) -> csr_array[Any, tuple[int, int]]:
     from scipy.sparse import csr_array, load_npz
 
     try:

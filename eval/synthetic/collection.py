@@ -70,7 +70,7 @@ class SyntheticCollection:
         steps = rng.integers(1, WINDOW + 1, shape) * rng.choice([-1, 1], shape)
         drawn = np.clip(base + steps, 0, self.model.docs.n_rows - 1)
         nearest = np.argmin(np.abs(lengths[drawn] - lengths[base]), axis=0)
-        return drawn[nearest, np.arange(len(base))].astype(np.int64)
+        return np.asarray(drawn[nearest, np.arange(len(base))], np.int64)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class SpliceModel:
 
 
 def fit(
-    docs: csr_array[Any],
+    docs: csr_array[Any, tuple[int, int]],
     *,
     groups: NDArray[np.int64] | None = None,
     n_groups: int = N_GROUPS,

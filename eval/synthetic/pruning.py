@@ -65,7 +65,9 @@ class Comparison:
         return abs(self.synthetic - self.real) <= allowed
 
 
-def pruning_profile(docs: csr_array[Any], queries: csr_array[Any]) -> PruningProfile:
+def pruning_profile(
+    docs: csr_array[Any, tuple[int, int]], queries: csr_array[Any, tuple[int, int]]
+) -> PruningProfile:
     """Measure the share of surviving blocks under the true thresholds.
 
     Parameters
@@ -111,7 +113,9 @@ def compare_pruning(real: PruningProfile, synthetic: PruningProfile) -> list[Com
     ]
 
 
-def block_maxima(docs: csr_array[Any], block_size: int) -> csr_array[Any]:
+def block_maxima(
+    docs: csr_array[Any, tuple[int, int]], block_size: int
+) -> csr_array[Any, tuple[int, int]]:
     """Return the largest weight of each term in each block of `block_size` consecutive rows.
 
     Returns
@@ -129,8 +133,10 @@ def block_maxima(docs: csr_array[Any], block_size: int) -> csr_array[Any]:
     if len(starts) == 0:
         return csr_array((-(-n_docs // block_size), n_terms), dtype=np.float32)
     maxima = np.maximum.reduceat(docs.data[order], starts)
-    positions = (keys[starts] // n_terms, keys[starts] % n_terms)
-    return csr_array((maxima, positions), shape=(-(-n_docs // block_size), n_terms))
+    per_block = np.bincount(keys[starts] // n_terms, minlength=-(-n_docs // block_size))
+    indptr = np.concatenate([[0], np.cumsum(per_block)])
+    found: Any = csr_array((maxima, keys[starts] % n_terms, indptr), (len(per_block), n_terms))
+    return found
 
 
 def _kth_scores(scores: NDArray[np.float32], depths: list[int]) -> dict[int, NDArray[np.float32]]:

@@ -19,7 +19,10 @@ LLOYD_ITERATIONS = 8
 
 
 def group_terms(
-    docs: csr_array[Any], n_groups: int, rng: np.random.Generator, n_dimensions: int = 64
+    docs: csr_array[Any, tuple[int, int]],
+    n_groups: int,
+    rng: np.random.Generator,
+    n_dimensions: int = 64,
 ) -> NDArray[np.int64]:
     """Cluster the terms of a collection by the documents they occur in.
 
@@ -48,7 +51,7 @@ def group_terms(
 
 
 def _latent_positions(
-    docs: csr_array[Any], rng: np.random.Generator, n_dimensions: int
+    docs: csr_array[Any, tuple[int, int]], rng: np.random.Generator, n_dimensions: int
 ) -> NDArray[np.float32]:
     n_dimensions = min(n_dimensions, *docs.shape)
     damped = docs.copy()
@@ -70,4 +73,5 @@ def _spherical_k_means(
             centre = (positions[members] * mass[members, None]).sum(axis=0)
             if centre.any():
                 centres[group] = centre / np.linalg.norm(centre)
-    return np.argmax(positions @ centres.T, axis=1).astype(np.int64)
+    assigned = np.argmax(positions @ centres.T, axis=1)
+    return np.asarray(assigned, np.int64)

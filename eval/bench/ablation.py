@@ -1,0 +1,120 @@
+"""What each lever of the search buys: the same queries with one lever changed at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from eval.bench.contenders import Course, Entry, Progress, build_variant
+from eval.bench.engines import SEGMENT, SPECS, Setting, Variant
+from eval.bench.exact import ExactScores
+from eval.bench.machine import available_cores
+from eval.bench.records import BuildRecord, Measurement
+from eval.bench.report import table_of
+from eval.bench.rounds import run_rounds
+from eval.bench.run import WARM_UP
+from eval.bench.workload import Workload
+
+BASE_VARIANT = Variant("as built by default")
+BASE_SETTING = Setting("all levers")
+SETTINGS = (
+    Setting("without block bounds", {"bounds": False}),
+    Setting("without the essential split", {"split": False}),
+    Setting("without stored k-th impacts", {"kth_threshold": False}),
+    Setting("without threshold estimates", {"estimates": False}),
+    Setting("without finishing by scatter", {"finish": False}),
+    Setting("accumulators of 32 bits", {"width": 32}),
+    Setting(
+        "exhaustive scan",
+        {"split": False, "bounds": False, "kth_threshold": False, "estimates": False,
+         "finish": False},
+    ),
+)  # fmt: skip
+VARIANTS = (
+    Variant("blocks of 8", {"block_size": 8}),
+    Variant("blocks of 16", {"block_size": 16}),
+    Variant("blocks of 64", {"block_size": 64}),
+    Variant("blocks of 128", {"block_size": 128}),
+    Variant("ranges of 16,384", {"range_size": 16384}),
+    Variant("compact", {"compact": True}),
+    Variant("reordered by bisection", {"reorder": "bisect"}),
+)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Measurements of every change, the unchanged first."""
+
+    depths: list[int]
+    builds: list[BuildRecord]
+    measurements: list[Measurement]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all figures as plain values."""
+        return asdict(self)
+
+    def table(self) -> Table:
+        """Lay out p50 and its ratio to the unchanged, a row per change."""
+        columns = ["one thing changed", "B/posting", "build CPU s"]
+        for k in self.depths:
+            columns += [f"k={k} p50 µs", "ratio", "p99 µs"]
+        built = {build.variant: build for build in self.builds}
+        base = {m.k: m.cpu.p50 for m in self.measurements[: len(self.depths)]}
+        rows = []
+        for first in range(0, len(self.measurements), len(self.depths)):
+            group = self.measurements[first : first + len(self.depths)]
+            build = built[group[0].variant]
+            row = [_label(group[0]), f"{build.bytes_per_posting:.2f}", f"{build.cpu_s:.1f}"]
+            for m in group:
+                row += [f"{m.cpu.p50:,.0f}", f"{m.cpu.p50 / base[m.k]:.2f}×", f"{m.cpu.p99:,.0f}"]
+            rows.append(row)
+        return table_of("What each lever buys (ratio above 1: slower without it)", columns, rows)
+
+
+def run_ablation(
+    workload: Workload, depths: list[int], n_rounds: int, progress: Progress
+) -> Ablation:
+    """Measure every change at every k, interleaved, on one segment in memory.
+
+    Raises
+    ------
+    LsrError
+        If the engine fails.
+    """
+    docs = workload.load_docs()
+    queries = workload.load_queries(docs.shape[1])
+    exact = ExactScores(docs, queries, depths)
+    spec = replace(
+        SPECS[SEGMENT], variants=(BASE_VARIANT, *VARIANTS), settings=(BASE_SETTING, *SETTINGS)
+    )
+    pairs = [(BASE_VARIANT, setting) for setting in spec.settings]
+    pairs += [(variant, BASE_SETTING) for variant in VARIANTS]
+    with tempfile.TemporaryDirectory(prefix="lsr-ablation-") as folder:
+        course = Course(
+            workload=workload,
+            n_terms=docs.shape[1],
+            n_postings=int(docs.nnz),
+            n_queries=queries.shape[0],
+            depths=depths,
+            core=available_cores()[-1],
+            warm_up=WARM_UP,
+            trial_every=1,
+            folder=Path(folder),
+        )
+        builds = []
+        for number, variant in enumerate(spec.variants):
+            progress(f"building {variant.name}", number, len(spec.variants))
+            builds.append(build_variant(course, spec, variant))
+        entries = [Entry(spec, variant, setting, k) for variant, setting in pairs for k in depths]
+        measured = run_rounds(course, entries, exact, n_rounds, progress)
+    return Ablation(depths, builds, measured)
+
+
+def _label(measurement: Measurement) -> str:
+    if measurement.variant != BASE_VARIANT.name:
+        return measurement.variant
+    return measurement.setting

@@ -1,0 +1,198 @@
+"""Building the engines and finding the settings at which each is compared.
+
+A peer is shown at its best. Every variant is built; every setting is tried once on a part of the
+queries; what takes part in the rounds is, at each k, the fastest (an exact engine) or the fastest
+that reaches each recall target (an approximate one), with a reserve in case that the recall turns
+out lower on all queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eval.bench.client import EngineFailureError, EngineProcess
+from eval.bench.engines import EngineSpec, Setting, Variant
+from eval.bench.exact import ExactScores
+from eval.bench.machine import available_cores, free_memory_bytes, package_version
+from eval.bench.records import BuildRecord, Measurement, Summary
+from eval.bench.workload import Workload
+
+RECALL_TARGETS = (0.90, 0.95, 0.99)
+RECALL_RESERVE = 0.01
+MEMORY_SHARE = 0.8
+"""Share of the free memory that a build may take before it is stopped."""
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One engine, variant and setting that takes part at one k."""
+
+    spec: EngineSpec
+    variant: Variant
+    setting: Setting
+    k: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all engines have to do.
+
+    Attributes
+    ----------
+    workload : Workload
+    n_terms, n_postings, n_queries : int
+    depths : list of int
+        The values of k.
+    core : int
+        The engines answer on this one.
+    warm_up : int
+        Untimed queries before each pass.
+    trial_every : int
+        Settings are tried on every so-many-th query.
+    folder : Path
+        For the indexes and the engines' logs.
+    """
+
+    workload: Workload
+    n_terms: int
+    n_postings: int
+    n_queries: int
+    depths: list[int]
+    core: int
+    warm_up: int
+    trial_every: int
+    folder: Path
+
+    def index_folder(self, spec: EngineSpec, variant: Variant) -> Path:
+        """Return where a variant's index lies."""
+        return self.folder / spec.name / variant.name
+
+    def process(self, spec: EngineSpec, threads: int = 1) -> EngineProcess:
+        """Start a process for an engine."""
+        log = self.folder / f"{spec.name}.log"
+        limit = int(MEMORY_SHARE * free_memory_bytes())
+        return EngineProcess(
+            spec.name, self.workload, threads=threads, memory_limit_bytes=limit, log=log
+        )
+
+
+def build_variant(course: Course, spec: EngineSpec, variant: Variant) -> BuildRecord:
+    """Build one variant with all cores.
+
+    Raises
+    ------
+    EngineFailureError
+        If the engine fails, or needs more memory than there is.
+    """
+    folder = course.index_folder(spec, variant)
+    with course.process(spec, threads=len(available_cores())) as process:
+        head, _ = process.ask("build", folder=str(folder), params=dict(variant.params))
+    return BuildRecord(
+        engine=spec.name,
+        variant=variant.name,
+        version=package_version(spec.distribution),
+        bytes_per_posting=head["bytes"] / max(course.n_postings, 1),
+        **head,
+    )
+
+
+def open_variant(
+    course: Course, process: EngineProcess, spec: EngineSpec, variant: Variant
+) -> dict[str, float]:
+    """Open an index in a process, pinned; return what it reports."""
+    head, _ = process.ask(
+        "open",
+        folder=str(course.index_folder(spec, variant)),
+        cores=[course.core],
+        n_terms=course.n_terms,
+        k=course.depths[0],
+        params=dict(spec.settings[0].params),
+    )
+    return head
+
+
+def try_settings(
+    course: Course, spec: EngineSpec, record: BuildRecord, variant: Variant, exact: ExactScores
+) -> tuple[BuildRecord, list[Measurement]]:
+    """Open a variant and try each setting once at each k."""
+    with course.process(spec) as process:
+        opened = open_variant(course, process, spec, variant)
+        record = replace(
+            record,
+            open_ms=opened["open_ms"],
+            first_query_ms=opened["first_query_ms"],
+            rss_bytes=int(opened["rss_bytes"]),
+        )
+        trials = [
+            _trial(course, process, Entry(spec, variant, setting, k), exact)
+            for setting in spec.settings
+            for k in course.depths
+        ]
+    return record, trials
+
+
+def choose(spec: EngineSpec, trials: list[Measurement], depths: list[int]) -> list[Entry]:
+    """Choose what takes part in the rounds."""
+    chosen: list[Entry] = []
+    for k in depths:
+        ranked = sorted((t for t in trials if t.k == k), key=lambda trial: trial.cpu.p50)
+        for trial in _best(spec, ranked):
+            entry = _entry(spec, trial)
+            if entry not in chosen:
+                chosen.append(entry)
+    return chosen
+
+
+def _best(spec: EngineSpec, ranked: list[Measurement]) -> list[Measurement]:
+    if not spec.approximate:
+        return ranked[:1]
+    best = []
+    for target in RECALL_TARGETS:
+        for wanted in (target, min(target + RECALL_RESERVE, 1.0)):
+            best += [trial for trial in ranked if trial.recall >= wanted][:1]
+    return best
+
+
+def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactScores) -> Measurement:
+    head, arrays = process.ask(
+        "round",
+        k=entry.k,
+        params=dict(entry.setting.params),
+        warm_up=course.warm_up,
+        every=course.trial_every,
+        want_ids=True,
+    )
+    return Measurement(
+        engine=entry.spec.name,
+        variant=entry.variant.name,
+        setting=entry.setting.name,
+        params=entry.setting.params,
+        k=entry.k,
+        recall=exact.recall(arrays["doc_ids"], entry.k, course.trial_every),
+        cpu=Summary.of_ns(arrays["cpu_ns"]),
+        wall=Summary.of_ns(arrays["wall_ns"]),
+        repeats=head["repeats"],
+    )
+
+
+def _entry(spec: EngineSpec, trial: Measurement) -> Entry:
+    variant = next(v for v in spec.variants if v.name == trial.variant)
+    setting = next(s for s in spec.settings if s.name == trial.setting)
+    return Entry(spec, variant, setting, trial.k)
+
+
+__all__ = [
+    "RECALL_TARGETS",
+    "Course",
+    "EngineFailureError",
+    "Entry",
+    "Progress",
+    "build_variant",
+    "choose",
+    "open_variant",
+    "try_settings",
+]

@@ -1,0 +1,115 @@
+"""What the benchmark asks of an engine.
+
+An engine is built once per variant, in a process of its own, into a folder; another process opens
+the folder and answers. Everything that is not search — making the engine's own form of a query,
+translating its document names — happens outside of the timed call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to search: a name for people and the engine's parameters."""
+
+    name: str
+    params: Params = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to build: a name for people and the engine's parameters."""
+
+    name: str
+    params: Params = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One engine, in the process that builds or serves it."""
+
+    def build(self, docs: csr_array[Any, tuple[int, int]], folder: Path, params: Params) -> None:
+        """Index `docs` into the empty `folder`."""
+
+    def open(self, folder: Path) -> None:
+        """Get ready to answer from `folder`."""
+
+    def prepare(
+        self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
+    ) -> Any:
+        """Return the query in the engine's own form; not timed."""
+
+    def search(self, query: Any) -> Any:
+        """Answer one prepared query; this is what is timed."""
+
+    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+        """Return the rows of the documents found, best first; not timed."""
+
+    def gather(self, queries: Sequence[Any]) -> Any:
+        """Return prepared queries as one batch in the engine's own form; not timed."""
+
+    def search_all(self, batch: Any, threads: int) -> None:
+        """Answer a batch with `threads` threads, in the engine's best way."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What is known of an engine without importing it.
+
+    Attributes
+    ----------
+    name : str
+        As given to ``--peers``.
+    module, attribute : str
+        Where the `Engine` is.
+    distribution : str
+        The package whose version is reported.
+    variants : tuple of Variant
+        All are built; the best at each k enters the comparison.
+    settings : tuple of Setting
+        All are tried; the best at each k enters the comparison.
+    approximate : bool
+        Compared at its fastest setting that reaches a recall, not at its fastest setting.
+    threads : bool
+        Whether it offers search in several threads.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    distribution: str
+    variants: tuple[Variant, ...] = (Variant("default"),)
+    settings: tuple[Setting, ...] = (Setting("exact"),)
+    approximate: bool = False
+    threads: bool = True
+
+
+def quantised_weights(weights: NDArray[np.float32], levels: int = 255) -> NDArray[np.int64]:
+    """Return weights as integers from 1 to `levels`, linear in the largest weight."""
+    scale = levels / float(weights.max(initial=1e-9))
+    return np.asarray(np.clip(np.rint(weights * scale), 1, levels), np.int64)
+
+
+def search_in_threads(engine: Engine, queries: Sequence[Any], threads: int) -> None:
+    """Share queries among Python threads; faster than one thread if the engine frees the GIL."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def answer(part: Sequence[Any]) -> None:
+        for query in part:
+            engine.search(query)
+
+    parts = [queries[i::threads] for i in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(answer, parts))

@@ -1,0 +1,56 @@
+"""This package's own index, through its public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.bench.engines.base import Params
+from index import build_index, open_index
+from lsr.sparse import SparseBatch
+
+
+class BlockMaxIndex:
+    """One `index.Index`."""
+
+    def build(self, docs: Any, folder: Path, params: Params) -> None:
+        """Build into a folder below, as an index does not take an existing one.
+
+        `docs` may also be an iterable of batches with ``n_terms``, iterated over more than once.
+        """
+        n_terms = docs.shape[1] if hasattr(docs, "shape") else docs.n_terms
+        build_index(folder / "index", docs, n_terms=n_terms, **params).close()
+
+    def open(self, folder: Path) -> None:
+        """Map the index."""
+        self._index = open_index(folder / "index")
+
+    def prepare(
+        self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
+    ) -> tuple[SparseBatch, int, Params]:
+        """Make a batch of one vector."""
+        indptr = np.array([0, len(terms)], np.int64)
+        return SparseBatch(indptr, terms.astype(np.uint32), weights), k, params
+
+    def search(self, query: tuple[SparseBatch, int, Params]) -> Any:
+        """Search."""
+        vector, k, modes = query
+        return self._index.search(vector, k, **modes)
+
+    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+        """Take the ids."""
+        return np.asarray(result.doc_ids, np.int64)
+
+    def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, Params]:
+        """Stack the vectors."""
+        _, k, modes = queries[0]
+        return SparseBatch.concatenate([query[0] for query in queries]), k, modes
+
+    def search_all(self, batch: tuple[SparseBatch, int, Params], threads: int) -> None:
+        """Hand over all queries at once; the index shares them among threads."""
+        vectors, k, modes = batch
+        self._index.search_batch(vectors, k, threads=threads, **modes)

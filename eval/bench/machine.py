@@ -1,0 +1,110 @@
+"""Facts about the machine and the process, read from Linux where it tells them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
+
+
+def machine_facts() -> dict[str, Any]:
+    """Describe the machine: processor, cores, caches, memory, system, versions."""
+    cpu = _fields("/proc/cpuinfo")
+    memory = _fields("/proc/meminfo")
+    return {
+        "cpu_model": cpu.get("model name", platform.processor() or "unknown"),
+        "cores": len(available_cores()),
+        "caches": _caches(),
+        "memory_bytes": int(memory.get("MemTotal", "0 kB").split()[0]) * 1024,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: package_version(name) for name in PACKAGES},
+    }
+
+
+def package_version(name: str) -> str | None:
+    """Return the version of an installed package, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def available_cores() -> list[int]:
+    """Return the cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def pin_process(cores: list[int]) -> None:
+    """Bind every thread of this process to `cores`; threads started later inherit it."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    for task in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def reset_peak_memory() -> None:
+    """Make `peak_memory_bytes` start anew from what is resident now."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident memory of this process since `reset_peak_memory`."""
+    peak = _fields("/proc/self/status").get("VmHWM")
+    if peak is None:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(peak.split()[0]) * 1024
+
+
+def memory_bytes() -> int:
+    """Return the resident memory of this process."""
+    return int(_fields("/proc/self/status").get("VmRSS", "0 kB").split()[0]) * 1024
+
+
+def free_memory_bytes() -> int:
+    """Return the memory that the system could still give."""
+    return int(_fields("/proc/meminfo").get("MemAvailable", "0 kB").split()[0]) * 1024
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of its finished children."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the size of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _caches() -> dict[str, str]:
+    caches = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level = (index / "level").read_text().strip()
+            kind = (index / "type").read_text().strip().lower()
+            caches[f"L{level} {kind}"] = (index / "size").read_text().strip()
+        except OSError:
+            continue
+    return caches
+
+
+def _fields(path: str) -> dict[str, str]:
+    """Return the first value of each ``name: value`` line of a file of /proc."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.split(":", 1) for line in reversed(lines) if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
