@@ -1,0 +1,10 @@
+"""The index: build it, open it, search it, change it while it is searched.
+
+Vectors and documents in, ranked documents out; no neural networks and no HTTP in here.
+docs/index-format.md specifies the files.
+"""
+
+from index.build import build_index
+from index.reader import Hits, Index, IndexStats, open_index
+
+__all__ = ["Hits", "Index", "IndexStats", "build_index", "open_index"]

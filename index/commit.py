@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,7 +47,9 @@ class WritableFolder:
         self.folder = folder
         self.files = files
         self._lock = lock
-        self._n_temporary = 0
+        self._numbers = count(1)
+        # Names that no manifest mentions yet, but a commit under way in this process may soon.
+        self._fresh: set[str] = set()
         self._failure: BaseException | None = None
 
     @classmethod
@@ -84,8 +87,10 @@ class WritableFolder:
                 uuid = writer.finish(fill(writer))
                 self._sync(out)
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
+            self._fresh.add(entry.name)
             with storage_errors(temporary):
                 self.files.rename(temporary, self.folder / entry.name)
+            self._fresh.discard(temporary.name)
         except BaseException:
             self.discard(temporary)
             raise
@@ -119,6 +124,7 @@ class WritableFolder:
             if not isinstance(error, Exception):
                 raise
             raise outcome_error(self.folder, error) from error
+        self._fresh -= manifest.files() | {temporary.name}
 
     def collect_garbage(self) -> None:
         """Remove what neither of the last two generations needs. Foreign files stay.
@@ -133,20 +139,40 @@ class WritableFolder:
         for generation in kept:
             needed |= read_manifest(self.files, self.folder, generation).files()
         # Manifests first: a manifest without its files is never left by an orderly removal.
-        for name in sorted(set(names) - needed, key=lambda name: (not generation_of(name), name)):
+        unneeded = set(names) - needed - self._fresh
+        for name in sorted(unneeded, key=lambda name: (not generation_of(name), name)):
             if _OURS.fullmatch(name):
                 self.discard(self.folder / name)
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path | None]:
+        """Provide a folder for intermediate files, or None on a disk that offers none."""
+        path = self.temporary_path()
+        with storage_errors(path):
+            folder = self.files.scratch(path)
+        try:
+            yield folder
+        finally:
+            if folder is not None:
+                self.files.remove_scratch(folder)
+            self._fresh.discard(path.name)
+
     def temporary_path(self) -> Path:
         """Return a fresh name that the next writer clears if this one dies."""
-        self._n_temporary += 1
-        return self.folder / f"tmp-{self._n_temporary:06d}"
+        name = f"tmp-{next(self._numbers):06d}"
+        self._fresh.add(name)
+        return self.folder / name
 
     def discard(self, path: Path) -> None:
         """Remove a file that nothing refers to; what cannot be removed is left for later."""
+        self._fresh.discard(path.name)
         if self._failure is None:
-            with suppress(OSError):
+            try:
                 self.files.remove(path)
+            except IsADirectoryError:
+                self.files.remove_scratch(path)
+            except OSError:
+                pass
 
     @property
     def poisoned(self) -> bool:
@@ -217,7 +243,7 @@ class FirstCommit:
         self._published = False
         for name in files.names(folder):
             if name != LOCK_NAME:
-                files.remove(folder / name)
+                self.writable.discard(folder / name)
 
     def publish(self, manifest: Manifest) -> None:
         """Make the index appear at its target, complete and durable."""

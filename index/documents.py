@@ -207,6 +207,8 @@ class DocumentReader:
         ]
         if any(a.dtype.str != dtype or a.shape != (length,) for a, dtype, length in wanted):
             raise self._corrupt("an array of the documents has another dtype or shape", 0)
+        if self._first_docs[0] != 0 or self._first_docs[-1] != self.n_docs:
+            raise self._corrupt("the blocks of documents do not cover the segment", 0)
 
     def _corrupt(self, message: str, offset: int) -> CorruptIndexError:
         return CorruptIndexError(message, self._path, self._offset + offset)

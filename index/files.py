@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -104,6 +105,19 @@ class Files:
         """Return how many more bytes fit on the device of `path`."""
         stat = os.statvfs(path)
         return stat.f_bavail * stat.f_frsize
+
+    def scratch(self, path: Path) -> Path | None:
+        """Create a directory for what need not survive; None: work in memory instead.
+
+        Whoever asks for it removes it, with `remove_scratch`. What a killed process leaves is
+        cleared by the next writer.
+        """
+        path.mkdir(mode=0o700)
+        return path
+
+    def remove_scratch(self, path: Path) -> None:
+        """Remove a directory of `scratch` and all that is in it."""
+        shutil.rmtree(path, ignore_errors=True)
 
     def lock(self, path: Path) -> Lock:
         """Take the writer's lock, or raise IndexLockedError at once, naming the process."""

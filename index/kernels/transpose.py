@@ -6,7 +6,15 @@ from index.kernels.jit import kernel
 
 
 @kernel
-def transpose_range(terms, offsets, slots, impacts, starts, out_terms, out_impacts):  # type: ignore[no-untyped-def]
+def transpose_range(
+    terms: np.ndarray,
+    offsets: np.ndarray,
+    slots: np.ndarray,
+    impacts: np.ndarray,
+    starts: np.ndarray,
+    out_terms: np.ndarray,
+    out_impacts: np.ndarray,
+) -> None:
     """Turn the lists of one range into one vector per slot, terms ascending.
 
     The caller proves that the offsets ascend from 0 to the number of postings, and that every slot
@@ -30,7 +38,15 @@ def transpose_range(terms, offsets, slots, impacts, starts, out_terms, out_impac
 
 
 @kernel
-def gather_slot(terms, offsets, slots, impacts, slot, out_terms, out_impacts):  # type: ignore[no-untyped-def]
+def gather_slot(
+    terms: np.ndarray,
+    offsets: np.ndarray,
+    slots: np.ndarray,
+    impacts: np.ndarray,
+    slot: int,
+    out_terms: np.ndarray,
+    out_impacts: np.ndarray,
+) -> int:
     """Collect one slot's vector by a binary search in every list; returns its length.
 
     The caller proves that the offsets ascend from 0 to the number of postings, and sizes the

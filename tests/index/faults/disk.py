@@ -205,6 +205,9 @@ class SimulatedDisk(Files):
     def free_bytes(self, path: Path) -> int:
         return 1 << 40 if self.capacity is None else self.capacity - self.used_bytes()
 
+    def scratch(self, path: Path) -> None:
+        return None
+
     def lock(self, path: Path) -> Lock:
         parent = self._directory(path.parent)
         node = parent.names.get(path.name)

@@ -1,0 +1,37 @@
+"""The stored encoder of an index: its configuration and arrays, in a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from index.commit import WritableFolder
+from index.container import Container, ContainerWriter, FileEntry
+from index.files import Files
+from lsr.encoders.base import EncoderAssets
+from lsr.errors import CorruptIndexError
+
+
+def write_assets(writable: WritableFolder, assets: EncoderAssets) -> FileEntry:
+    """Write an encoder. Equal assets make an equal file, whatever the generation."""
+
+    def fill(container: ContainerWriter) -> dict[str, object]:
+        for name in sorted(assets.arrays):
+            container.add(name, assets.arrays[name])
+        return {"config": dict(assets.config)}
+
+    return writable.write_container("encoder", fill)
+
+
+def read_assets(files: Files, folder: Path, entry: FileEntry) -> EncoderAssets:
+    """Read an encoder; all of it is checked, since all of it will be used.
+
+    Raises
+    ------
+    CorruptIndexError
+    """
+    container = Container(files, folder, entry)
+    container.check()
+    config = container.params.get("config")
+    if not isinstance(config, dict):
+        raise CorruptIndexError("the encoder has no configuration", container.path)
+    return EncoderAssets(config, container.arrays(""))

@@ -1,0 +1,440 @@
+"""`Index`: one generation of an index, opened for reading.
+
+An index object never changes. It holds the maps of its files, so that it answers as it did on the
+first day while writers move on and remove what it reads; `refresh` opens the newest generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.assets import read_assets
+from index.batches import single_vector, vectors_of
+from index.files import DISK, Files
+from index.manifest import Manifest, generations, read_manifest
+from index.quantize import quantize_query, width_for
+from index.search import (
+    EXACT,
+    Cancel,
+    Counters,
+    SearchOptions,
+    search_segments,
+    search_segments_batch,
+)
+from index.segment import SegmentReader
+from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr.errors import CorruptIndexError, IndexStateError, UsageError
+from lsr.records import Document
+
+Verify = Literal["header", "checksums", "structure"]
+
+MAX_K = 1_000_000
+_OPEN_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a search found, best first: score descending, then document number ascending.
+
+    Attributes
+    ----------
+    doc_ids : (n,) int64
+        Document numbers, valid in this generation only.
+    scores : (n,) float64
+    int_scores : (n,) int64
+        What the order was decided by.
+    rank_safe : bool
+        True: exactly what an exhaustive scan returns.
+    bound_gap : float
+        By how much a document left out can beat the last hit; 0 when `rank_safe`.
+    generation : int
+        The state of the index that answered.
+    cancelled : bool
+        The search was ended early.
+    counters : Counters or None
+        What the search did.
+    """
+
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    int_scores: NDArray[np.int64]
+    rank_safe: bool
+    bound_gap: float
+    generation: int
+    cancelled: bool = False
+    counters: Counters | None = None
+    index: Index = field(repr=False, compare=False, default=None)  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self.doc_ids)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The documents' own ids. Looked up when first asked for."""
+        return self.index.docnos(self.doc_ids)
+
+
+class IndexStats(NamedTuple):
+    """Counts of one generation. Bytes are those of the files it needs."""
+
+    generation: int
+    n_docs: int
+    n_deleted: int
+    n_segments: int
+    n_terms: int
+    n_postings: int
+    n_bytes: int
+    postings_bytes: int
+    documents_bytes: int
+    scale: float
+    compact: bool
+    reordered: bool
+
+
+def open_index(
+    path: Path | str,
+    *,
+    verify: Verify = "header",
+    generation: int | None = None,
+    files: Files = DISK,
+) -> Index:
+    """Open an index for reading.
+
+    Costs the same whatever the size of the index, unless `verify` asks for more.
+
+    Parameters
+    ----------
+    path : path
+    verify : {"header", "checksums", "structure"}
+        What is proven before the first search. "header": manifest, lengths, directories, deletion
+        bitmaps; documents are checked when they are fetched. "checksums": every byte, about 2 GB/s.
+        "structure": also that no number in the files can lead a kernel out of its arrays, for an
+        index from somebody else.
+    generation : int, optional
+        An older generation that is still there. Default: the newest.
+    files : Files
+        The disk.
+
+    Raises
+    ------
+    IndexNotFoundError
+        There is no index at `path`, or not this generation.
+    CorruptIndexError
+        A file is damaged or missing; names it and the offset.
+    FormatVersionError
+        The index was written by another version of the format.
+    """
+    path = Path(path)
+    if verify not in ("header", "checksums", "structure"):
+        raise UsageError(f"verify is header, checksums or structure, got {verify!r}")
+    index = _open_generation(files, path, generation)
+    try:
+        if verify != "header":
+            index.check_checksums()
+        if verify == "structure":
+            index.check_structure()
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
+    for _ in range(_OPEN_ATTEMPTS):
+        present = generations(files, path)
+        wanted = present[-1] if generation is None else generation
+        if wanted not in present:
+            from lsr.errors import IndexNotFoundError
+
+            raise IndexNotFoundError(
+                f"{path}: generation {wanted} is not here; there are {present[0]} to {present[-1]}"
+            )
+        try:
+            manifest = read_manifest(files, path, wanted)
+            return Index(path, manifest, files)
+        except (FileNotFoundError, CorruptIndexError):
+            # A writer may have moved on and removed what was about to be opened. If it has not,
+            # the file is really missing or damaged.
+            if generations(files, path)[-1] == present[-1]:
+                raise
+    raise IndexStateError(f"{path}: the index changed {_OPEN_ATTEMPTS} times while being opened")
+
+
+class Index:
+    """One generation of an index. Safe to use from several threads.
+
+    Made by `open_index`. Document numbers (`doc_id`) count through the segments and are valid in
+    this generation only; ids (`docno`) are the user's and stay.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._files = files
+        self._segments: list[SegmentReader] | None = [
+            SegmentReader(files, path, entry, manifest.scale) for entry in manifest.segments
+        ]
+        self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
+        self._searchers = [segment.searcher for segment in self._segments]
+        self._live = [segment.live for segment in self._segments]
+
+    @property
+    def segments(self) -> list[SegmentReader]:
+        """The segments in the order of their documents' numbers."""
+        if self._segments is None:
+            raise IndexStateError(f"{self.path}: the index is closed; open it again")
+        return self._segments
+
+    @property
+    def n_docs(self) -> int:
+        """Documents that a search can return."""
+        return self.manifest.n_docs
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary: every term id is smaller."""
+        return self.manifest.n_terms
+
+    @property
+    def generation(self) -> int:
+        """Which state of the index this is; each commit adds one."""
+        return self.manifest.generation
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder that made the vectors."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def encoder_assets(self) -> EncoderAssets | None:
+        """The stored encoder, read and checked when first asked for."""
+        entry = self.manifest.encoder
+        return read_assets(self._files, self.path, entry) if entry else None
+
+    def search(
+        self, query: Any, k: int = 10, *, cancel: Cancel | None = None, **modes: Any
+    ) -> Hits:
+        """Return the `k` best documents for one query.
+
+        Parameters
+        ----------
+        query : SparseBatch of one row, or SciPy matrix of one row
+        k : int
+            1 to 1,000,000; more than there are documents is allowed.
+        cancel : Cancel, optional
+            Ends the search from another thread.
+        **modes
+            The fields of `index.search.SearchOptions`: ``alpha``, ``beta``, ``max_work``, ….
+
+        Raises
+        ------
+        UsageError
+            `k` or a mode is out of range.
+        """
+        segments = self.segments
+        terms, weights = single_vector(query).row(0)
+        options = _search_options(k, modes)
+        found = search_segments(
+            self._searchers,
+            terms,
+            weights,
+            k,
+            live=self._live,
+            scale=self.manifest.scale,
+            options=options,
+            cancel=cancel,
+        )
+        assert len(segments) == len(self._searchers)
+        return Hits(
+            found.doc_ids,
+            found.float_scores,
+            found.scores,
+            found.rank_safe,
+            found.bound_gap,
+            self.generation,
+            found.cancelled,
+            found.counters,
+            self,
+        )
+
+    def search_batch(
+        self,
+        queries: Any,
+        k: int = 10,
+        *,
+        threads: int = 1,
+        cancel: Cancel | None = None,
+        **modes: Any,
+    ) -> list[Hits]:
+        """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
+        batch = vectors_of(queries)
+        options = _search_options(k, modes)
+        if threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        if not self.segments:
+            return [self.search(batch.rows(i, i + 1), k) for i in range(batch.n_rows)]
+        found = search_segments_batch(
+            self._searchers,
+            batch.indptr,
+            batch.term_ids,
+            batch.weights,
+            k,
+            threads=threads,
+            live=self._live,
+            scale=self.manifest.scale,
+            options=options,
+            cancel=cancel,
+        )
+        return [
+            Hits(
+                found.doc_ids[i, :n],
+                found.float_scores[i, :n],
+                found.scores[i, :n],
+                bool(found.rank_safe[i]),
+                float(found.bound_gap[i]),
+                self.generation,
+                index=self,
+            )
+            for i, n in enumerate(found.counts)
+        ]
+
+    def find(self, docno: str) -> int | None:
+        """Return the document number of an id, or None when there is no such live document."""
+        for base, segment in zip(self._bases, self.segments, strict=False):
+            position = segment.find(docno)
+            if position is not None:
+                return int(base) + position
+        return None
+
+    def document(self, docno: str) -> Document | None:
+        """Return a document by its id, or None when there is no such live document."""
+        doc_id = self.find(docno)
+        return None if doc_id is None else self.documents([doc_id])[0]
+
+    def docnos(self, doc_ids: Iterable[int]) -> list[str]:
+        """Return the ids of documents by their numbers."""
+        return [segment.docnos.docno(position) for segment, position in map(self._place, doc_ids)]
+
+    def documents(self, doc_ids: Sequence[int] | NDArray[np.int64]) -> list[Document]:
+        """Return documents by their numbers, in the order given."""
+        placed = [self._place(int(doc_id)) for doc_id in doc_ids]
+        found: list[Document | None] = [None] * len(placed)
+        for segment in {id(segment): segment for segment, _ in placed}.values():
+            rows = [i for i, (owner, _) in enumerate(placed) if owner is segment]
+            positions = [placed[i][1] for i in rows]
+            for i, position, record in zip(
+                rows, positions, segment.documents.records(positions), strict=True
+            ):
+                docno = segment.docnos.docno(position)
+                found[i] = Document(docno, record.text, record.title, record.metadata)
+        return [document for document in found if document is not None]
+
+    def vector(self, doc_id: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Return term ids and impacts of a document; an impact times `scale` is a weight."""
+        segment, position = self._place(doc_id)
+        return segment.vectors.vector(position)
+
+    def explain(self, query: Any, doc_id: int) -> list[tuple[int, float]]:
+        """Return each matched term's contribution; they sum to the score of a search.
+
+        Returns
+        -------
+        list of (term id, contribution)
+            Largest contribution first.
+        """
+        terms, weights = single_vector(query).row(0)
+        segment, position = self._place(doc_id)
+        width = width_for(len(terms))
+        ints, query_scale = quantize_query(weights, width)
+        impacts = segment.vectors.impacts(position, terms).astype(np.int64)
+        scores = (impacts * ints) >> width.shift
+        factor = self.manifest.scale * query_scale
+        matched = [(int(t), int(s) * factor) for t, s in zip(terms, scores, strict=True) if s]
+        return sorted(matched, key=lambda pair: (-pair[1], pair[0]))
+
+    def stats(self) -> IndexStats:
+        """Return counts of this generation."""
+        segments, manifest = self.segments, self.manifest
+        entries = [e for s in manifest.segments for e in (s.file, s.deletes) if e]
+        entries += [manifest.encoder] if manifest.encoder else []
+
+        def bytes_of(prefix: str) -> int:
+            return sum(
+                entry.nbytes
+                for segment in segments
+                for entry in segment.container.entries.values()
+                if entry.name.startswith(prefix)
+            )
+
+        return IndexStats(
+            generation=manifest.generation,
+            n_docs=manifest.n_docs,
+            n_deleted=sum(entry.n_deleted for entry in manifest.segments),
+            n_segments=len(segments),
+            n_terms=manifest.n_terms,
+            n_postings=sum(segment.arrays.n_postings for segment in segments),
+            n_bytes=sum(entry.length for entry in entries),
+            postings_bytes=bytes_of("postings/"),
+            documents_bytes=bytes_of("documents/") + bytes_of("docnos/"),
+            scale=manifest.scale,
+            compact=bool(manifest.settings.get("compact")),
+            reordered=all(segment.arrays.reordered for segment in segments) and bool(segments),
+        )
+
+    def refresh(self) -> Index:
+        """Return the newest generation: this object when it is the newest, else another one."""
+        newest = generations(self._files, self.path)[-1]
+        if newest == self.generation:
+            return self
+        return _open_generation(self._files, self.path, None)
+
+    def check_checksums(self) -> None:
+        """Read every byte of every file. Raises CorruptIndexError."""
+        for segment in self.segments:
+            segment.container.check()
+        _ = self.encoder_assets
+
+    def check_structure(self) -> None:
+        """Prove that no number in the files leads out of an array. Raises CorruptIndexError."""
+        for segment in self.segments:
+            segment.check_structure()
+
+    def close(self) -> None:
+        """Let go of the files. A search that is running ends first."""
+        self._segments = None
+        self._searchers, self._live = [], []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _place(self, doc_id: int) -> tuple[SegmentReader, int]:
+        if not 0 <= doc_id < self._bases[-1]:
+            raise UsageError(f"there is no document number {doc_id} in this generation")
+        number = int(np.searchsorted(self._bases, doc_id, side="right")) - 1
+        return self.segments[number], int(doc_id - self._bases[number])
+
+
+_MODES = {option.name for option in fields(SearchOptions)}
+
+
+def _search_options(k: int, modes: dict[str, Any]) -> SearchOptions:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+        raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+    if not modes:
+        return EXACT
+    if unknown := sorted(modes.keys() - _MODES):
+        raise UsageError(f"unknown mode {unknown[0]!r}; a search has {', '.join(sorted(_MODES))}")
+    try:
+        return SearchOptions(**modes)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None

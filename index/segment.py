@@ -1,0 +1,350 @@
+"""A segment: some documents with their vectors, ids and texts, in one immutable file.
+
+`write_segment` makes one of chunks of stored documents, whether these come from new batches
+(`store_batch`) or from older segments (`SegmentReader.chunks`): adding, merging and compacting are
+the same code. Documents are numbered in the order in which they arrive, whatever the layout of the
+postings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.commit import WritableFolder
+from index.container import Container, ContainerWriter
+from index.deletes import Words, complement, mask_of, read_deletes
+from index.docnos import DocnoReader, DocnoWriter
+from index.documents import DocumentReader, DocumentWriter, encode_record
+from index.files import Files, storage_errors
+from index.invert import SegmentBuilder
+from index.layout import DTYPES, BuildOptions, SegmentArrays
+from index.manifest import MAX_DOCS, SegmentEntry
+from index.quantize import quantize_documents
+from index.search import SegmentSearcher
+from index.vectors import VectorReader, Vectors, select
+from lsr.errors import CorruptIndexError, DataError
+from lsr.records import DocumentBatch
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the stage, what is done of it, and how much there is where that is known."""
+
+# Postings up to this share of the memory bound are held in memory; more go to a scratch folder.
+_MEMORY_SHARE = 8
+_BYTES_PER_POSTING = 5
+_COPY_BYTES = 8 << 20
+
+
+class Chunk(NamedTuple):
+    """Some documents as they are stored.
+
+    Attributes
+    ----------
+    docnos : list of str, (n,)
+    parts : list, (n,)
+        Title, text and metadata of each document, encoded.
+    vectors : Vectors
+        `n` rows.
+    """
+
+    docnos: list[str]
+    parts: list[list[bytes]]
+    vectors: Vectors
+
+
+def store_batch(batch: DocumentBatch, scale: float, n_terms: int) -> Chunk:
+    """Encode and quantise a batch.
+
+    Raises
+    ------
+    DataError
+        A document cannot be stored, or has a term outside of the vocabulary.
+    ValueError
+        A weight does not fit the scale. Nothing is ever clipped.
+    """
+    vectors = batch.vectors
+    sizes = {len(field) for field in (batch.ids, batch.texts, batch.titles, batch.metadata)}
+    if sizes != {vectors.n_rows}:
+        raise DataError(
+            f"a batch has {vectors.n_rows} vectors, but ids, texts, titles and metadata of "
+            f"{sorted(sizes)} documents; expected as many of each"
+        )
+    columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
+    parts = [encode_record(*fields) for fields in zip(*columns, strict=True)]
+    beyond = vectors.term_ids >= n_terms
+    if beyond.any():
+        at = int(np.argmax(beyond))
+        row = int(np.searchsorted(vectors.indptr, at, side="right")) - 1
+        raise DataError(
+            f"document {batch.ids[row]!r} has term id {vectors.term_ids[at]}, but the vocabulary "
+            f"of the index has {n_terms} terms"
+        )
+    impacts = quantize_documents(vectors.weights, scale)
+    return Chunk(list(batch.ids), parts, _without_zeros(vectors.indptr, vectors.term_ids, impacts))
+
+
+def _without_zeros(
+    indptr: NDArray[np.int64], term_ids: NDArray[np.uint32], impacts: NDArray[np.uint8]
+) -> Vectors:
+    kept = impacts > 0
+    if kept.all():
+        return Vectors(indptr, term_ids, impacts)
+    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    return Vectors(before[indptr], term_ids[kept], impacts[kept])
+
+
+def write_segment(
+    writable: WritableFolder,
+    chunks: Iterable[Chunk],
+    *,
+    n_terms: int,
+    scale: float,
+    options: BuildOptions,
+    generation: int,
+    ordinal: int = 0,
+    progress: Progress | None = None,
+    total: int | None = None,
+) -> SegmentEntry:
+    """Write a segment; its file is durable on return, but part of the index only once published.
+
+    Parameters
+    ----------
+    chunks : iterable of Chunk
+        Read once. Documents are numbered in this order.
+    n_terms : int
+        Every term id is smaller.
+    scale : float
+        The scale that the impacts were quantised with.
+    options : BuildOptions
+        Its `memory_bytes` bounds the working memory.
+    generation, ordinal : int
+        Which commit the segment is written for, and which of its segments it is. They make the
+        files of equal documents in two commits differ.
+    total : int, optional
+        Documents expected, for `progress`.
+    """
+    filler = _SegmentFiller(writable, chunks, n_terms, options, progress, total)
+
+    def fill(container: ContainerWriter) -> Mapping[str, Any]:
+        postings = filler.fill(container)
+        return {
+            "generation": generation,
+            "n_docs": filler.n_docs,
+            "ordinal": ordinal,
+            "postings": postings,
+            "scale": scale,
+        }
+
+    with storage_errors(writable.folder):
+        return SegmentEntry(writable.write_container("segment", fill), filler.n_docs)
+
+
+@dataclass
+class _SegmentFiller:
+    """Takes chunks in, writes arrays out."""
+
+    writable: WritableFolder
+    chunks: Iterable[Chunk]
+    n_terms: int
+    options: BuildOptions
+    progress: Progress | None
+    total: int | None
+    n_docs: int = 0
+
+    def fill(self, container: ContainerWriter) -> dict[str, int | bool]:
+        chunks = iter(self.chunks)
+        head, large = self._take_what_fits(chunks)
+        with self.writable.scratch() if large else nullcontext() as scratch:
+            builder = SegmentBuilder(
+                max(1, self.n_terms), self.options, scratch, self._report_inverting
+            )
+            documents, docnos = DocumentWriter(container), DocnoWriter()
+            while head:
+                self._add(head.pop(0), documents, docnos, builder)
+            for chunk in chunks:
+                self._add(chunk, documents, docnos, builder)
+            documents.finish()
+            docnos.write(container)
+            segment = builder.finish()
+            for name, array in segment.arrays().items():
+                _copy_array(container, f"postings/{name}", array, scratch and scratch / name)
+            return segment.params()
+
+    def _take_what_fits(self, chunks: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
+        """Hold chunks back while all of them may fit in memory."""
+        head: list[Chunk] = []
+        n_bytes = 0
+        for chunk in chunks:
+            head.append(chunk)
+            n_bytes += len(chunk.vectors.term_ids) * _BYTES_PER_POSTING
+            n_bytes += sum(len(part) for parts in chunk.parts for part in parts)
+            if n_bytes > self.options.memory_bytes // _MEMORY_SHARE:
+                return head, True
+        return head, False
+
+    def _add(
+        self, chunk: Chunk, documents: DocumentWriter, docnos: DocnoWriter, builder: SegmentBuilder
+    ) -> None:
+        docnos.add(chunk.docnos)
+        for parts in chunk.parts:
+            documents.add(parts)
+        builder.add(*chunk.vectors)
+        self.n_docs += len(chunk.docnos)
+        if self.n_docs > MAX_DOCS:
+            raise DataError(f"a segment holds at most {MAX_DOCS} documents")
+        if self.progress is not None:
+            self.progress("storing", self.n_docs, self.total)
+
+    def _report_inverting(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress("inverting", done, total)
+
+
+def _copy_array(
+    container: ContainerWriter, name: str, array: NDArray[Any], scratch: Path | None
+) -> None:
+    """Append an array; one that lies in a scratch file is read in pieces and its file removed.
+
+    Reading it through its map would count the whole array as memory of this process.
+    """
+    file = scratch and scratch.with_name(f"{scratch.name}.bin")
+    if file is None or not file.exists() or not array.nbytes:
+        container.add(name, array)
+        return
+    step = _COPY_BYTES // array.itemsize
+    container.stream(
+        name,
+        array.dtype,
+        (
+            np.fromfile(file, array.dtype, step, offset=at * array.itemsize)
+            for at in range(0, array.size, step)
+        ),
+    )
+    file.unlink()
+
+
+class SegmentReader:
+    """One segment of one generation, mapped: nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    entry : SegmentEntry
+    container : Container
+    live : bitmap or None
+        Which documents a search may return; None: all.
+    """
+
+    def __init__(self, files: Files, folder: Path, entry: SegmentEntry, scale: float) -> None:
+        self.entry = entry
+        self.container = container = Container(files, folder, entry.file)
+        if container.params.get("n_docs") != entry.n_docs:
+            raise CorruptIndexError(
+                f"the segment has not the {entry.n_docs} documents that the manifest says",
+                container.path,
+            )
+        if container.params.get("scale") != scale:
+            raise CorruptIndexError(
+                "the segment was quantised with another scale than the index", container.path
+            )
+        self.deleted = read_deletes(files, folder, entry)
+        self.live: Words | None = (
+            None if self.deleted is None else complement(self.deleted, entry.n_docs)
+        )
+        self.docnos = DocnoReader(container, entry.n_docs)
+        self.documents = DocumentReader(container, entry.n_docs)
+        self.arrays = self._postings()
+        self.vectors = VectorReader(self.arrays, container.path)
+
+    @property
+    def n_docs(self) -> int:
+        """Documents in the file, deleted ones included."""
+        return self.entry.n_docs
+
+    @cached_property
+    def searcher(self) -> SegmentSearcher:
+        """The segment as the kernels take it."""
+        return SegmentSearcher(self.arrays)
+
+    def is_live(self, position: int) -> bool:
+        """Return whether a document is not deleted."""
+        if self.live is None:
+            return True
+        return bool(int(self.live[position >> 6]) >> (position & 63) & 1)
+
+    def find(self, docno: str) -> int | None:
+        """Return the position of a live document, or None."""
+        position = self.docnos.find(docno)
+        return position if position is not None and self.is_live(position) else None
+
+    def live_mask(self) -> NDArray[np.bool_]:
+        """Return one element per document: True for those not deleted."""
+        if self.live is None:
+            return np.ones(self.n_docs, np.bool_)
+        return mask_of(self.live, self.n_docs)
+
+    def check_structure(self) -> None:
+        """Check that the arrays agree with each other. Reads everything.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        try:
+            self.arrays.validate()
+        except ValueError as error:
+            at = self.container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), self.container.path, at) from None
+        self.docnos.check()
+        self.documents.check()
+
+    def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
+        """Yield the live documents in order, as stored."""
+        live = self.live_mask()
+        stored = self.documents.all_parts()
+        for first, vectors in self.vectors.chunks(scratch):
+            kept = np.flatnonzero(live[first : first + len(vectors.indptr) - 1])
+            parts = [next(stored) for _ in range(len(vectors.indptr) - 1)]
+            if len(kept):
+                yield Chunk(
+                    self.docnos.docnos(first + kept),
+                    [parts[i] for i in kept],
+                    vectors if len(kept) == len(parts) else select(vectors, kept),
+                )
+
+    def _postings(self) -> SegmentArrays:
+        container = self.container
+        missing = [name for name in DTYPES if f"postings/{name}" not in container.entries]
+        if missing:
+            raise CorruptIndexError(f"there is no array {missing[0]!r}", container.path)
+        try:
+            params = container.params["postings"]
+            arrays = SegmentArrays.from_arrays(container.arrays("postings/"), params)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            at = container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), container.path, at) from None
+        if arrays.n_docs != self.entry.n_docs:
+            raise CorruptIndexError(
+                "the postings are not those of as many documents", container.path
+            )
+        return arrays
+
+
+def rescaled(chunk: Chunk, old: float, new: float) -> Chunk:
+    """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
+    impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
+    return chunk._replace(
+        vectors=_without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
+    )
+
+
+def merged_chunks(segments: Iterable[SegmentReader], scratch: Path | None) -> Iterator[Chunk]:
+    """Yield the live documents of several segments, in order."""
+    return chain.from_iterable(segment.chunks(scratch) for segment in segments)
