@@ -78,12 +78,11 @@ def load_encoder(
         if query_encoder == "model":
             raise UsageError("query_encoder model: bm25 has no network; leave the option out")
         return BM25Encoder.for_language(**_given(lexical))
-    _refuse(name, lexical)
     if name == precomputed.KIND:
-        _refuse(name, {"query_encoder": query_encoder, **neural})
+        _refuse(name, {"query_encoder": query_encoder, **lexical, **neural})
         terms = None if vocabulary is None else read_vocabulary(Path(vocabulary))
         return PrecomputedEncoder(terms)
-    _refuse(name, {"vocabulary": vocabulary})
+    _refuse(name, {"vocabulary": vocabulary, **lexical})
     from lsr.encoders.splade import load_splade
 
     return load_splade(name, query_encoder=query_encoder, **neural)
