@@ -123,7 +123,6 @@ def _load_model(architecture: Any, folder: Path, dtype: torch.dtype) -> Any:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            attn_implementation="sdpa",
             dtype=dtype,
             output_loading_info=True,
         )

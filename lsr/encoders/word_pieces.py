@@ -67,14 +67,16 @@ class WordPieces:
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Return the piece ids of each text, special tokens included, cut to `max_length`.
 
-        A text without a single piece of its own (empty, white space) gives an empty array.
+        A text without a single piece (empty, white space) gives an empty array. Unknown characters
+        are a piece, though no term that `count` counts.
         """
         prompted = [self.prompt + text for text in texts] if self.prompt else list(texts)
         encodings = self._tokenizer.encode_batch_fast(prompted)
         ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        added = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         nothing = np.zeros(0, np.int64)
         return [
-            row if text.strip() and len(self._own(row)) else nothing
+            row if len(row) > added and text.strip() else nothing
             for row, text in zip(ids, texts, strict=True)
         ]
 
