@@ -47,16 +47,29 @@ class WorkPool:
         """Work that runs or waits now."""
         return self._admitted
 
-    async def run(self, work: Callable[[], T], deadline_s: float) -> T:
+    async def run(
+        self,
+        work: Callable[[], T],
+        deadline_s: float,
+        on_late: Callable[[], None] = lambda: None,
+    ) -> T:
         """Run `work` on a thread and return its result.
+
+        Parameters
+        ----------
+        work : callable
+        deadline_s : float
+            Seconds from now, waiting included.
+        on_late : callable
+            Called when the deadline has passed, to make the work end early.
 
         Raises
         ------
         OverloadedError
             There is no place left.
         DeadlineError
-            It took longer than `deadline_s`, waiting included. Work that has begun runs on and
-            keeps its place; its result is dropped.
+            It took longer. Work that has begun keeps its place until it ends; its result is
+            dropped.
         """
         with self._lock:
             if self._admitted >= self.capacity:
@@ -67,6 +80,7 @@ class WorkPool:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), deadline_s)
         except TimeoutError:
+            on_late()
             raise DeadlineError from None
 
     def _release(self, _: Future[Any]) -> None:

@@ -20,6 +20,9 @@ from lsr.errors import IndexFormatError, LsrError, UsageError
 if TYPE_CHECKING:
     from index.retriever import Retriever
 
+CHECKED_BYTES = 4 << 30
+"""Up to this size every byte of an index is checked before it is served: some two seconds."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 _logger = logging.getLogger("lsr.engine")
@@ -82,6 +85,8 @@ class Engine:
             for name, path in paths.items():
                 try:
                     retriever = undo.enter_context(Retriever.open(path))
+                    if retriever.index.stats().n_bytes <= CHECKED_BYTES:
+                        retriever.index.check_checksums()
                     opened[name] = ServedIndex(name, path, retriever)
                 except IndexFormatError as error:
                     _logger.error("index %s is not served: %s", name, error)
@@ -125,10 +130,9 @@ class Engine:
             if served.retriever is None:
                 continue
             if served.retriever.encoder is not None:
-                served.retriever.search("warm up", k=10, explain=True)
-            term_ids, _ = served.retriever.index.vector(0)
-            if len(term_ids):
-                _search_one_term(served.retriever, int(term_ids[0]))
+                served.retriever.search("is this thing on", k=10, explain=True)
+            if served.retriever.index.n_terms:
+                _search_one_term(served.retriever, 0)
 
     def close(self) -> None:
         """Release the files of every index."""

@@ -35,7 +35,7 @@ def _render_hit(hit: Hit, explain: bool) -> Iterator[Text]:
     title = one_line(hit.title) or one_line(hit.id)
     head = Text.assemble((f"{hit.rank:>3}  ", "dim"), (f"{hit.score:8.3f}  ", "cyan"))
     yield head.append(title, "bold")
-    if hit.title:
+    if hit.title and hit.id != hit.title:
         yield Text(f"{'':15}{one_line(hit.id)}", style="dim")
     if hit.text:
         yield Text(" " * 15).append_text(_marked(snippet(hit.text, terms), terms))

@@ -91,7 +91,7 @@ def index(
     with made:
         report_skipped(corpus)
         if json:
-            stats = dict(made.stats())
+            stats = made.stats()._asdict()
             write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
             return
         write(f"{out}: {made.n_docs:,} documents, {made.n_terms:,} terms, in {seconds:.1f} s")

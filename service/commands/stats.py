@@ -14,7 +14,7 @@ def stats(index: options.IndexPath, json: options.Json = False) -> None:
     from index.reader import open_index
 
     with open_index(index) as opened:
-        figures: dict[str, Any] = {"path": str(index), **opened.stats()}
+        figures: dict[str, Any] = {"path": str(index), **opened.stats()._asdict()}
         if opened.fingerprint is not None:
             figures["encoder"] = dict(opened.fingerprint.document)
             figures["fingerprint"] = opened.fingerprint.digest

@@ -13,7 +13,15 @@ from service.http import models
 
 if TYPE_CHECKING:
     from index.retriever import Hit, QueryInput, Retriever, SearchAnswer
+    from index.search import Cancel
     from lsr.records import Document
+
+
+def new_cancel() -> Cancel:
+    """Return a flag that ends a search."""
+    from index.search import Cancel
+
+    return Cancel()
 
 
 def query_of(request: models.SearchRequest) -> QueryInput:
@@ -96,7 +104,7 @@ def details(served: ServedIndex) -> models.IndexDetails:
         name=served.name,
         n_terms=index.n_terms,
         encoder=encoder_of(served.retriever),
-        stats=dict(index.stats()),
+        stats=index.stats()._asdict(),
         **_figures(served),
     )
 

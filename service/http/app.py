@@ -35,7 +35,6 @@ def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAP
         lifespan=_lifespan,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
-        max_body_size=settings.limits.body_bytes,
     )
     app.state.settings = settings
     app.state.engine = engine

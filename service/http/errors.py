@@ -109,7 +109,10 @@ def install(app: FastAPI) -> None:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     details = [
-        ErrorDetail(location=_safe_location(e["loc"]), message=e["msg"]) for e in error.errors()
+        ErrorDetail(
+            location=_safe_location(e["loc"]), message=e["msg"].removeprefix("Value error, ")
+        )
+        for e in error.errors()
     ]
     return error_response(422, "the request is not valid", request.state.request_id, details)
 

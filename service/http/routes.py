@@ -48,16 +48,18 @@ async def search(name: str, body: models.SearchRequest, request: Request) -> Res
     settings: ServerSettings = request.app.state.settings
     check_search(body, settings.limits)
     retriever = _engine(request).retriever(name)
+    cancel = answers.new_cancel()
 
     def work() -> bytes:
         answer = retriever.search(
-            answers.query_of(body), body.k, offset=body.offset, explain=body.explain
+            answers.query_of(body), body.k, offset=body.offset, explain=body.explain, cancel=cancel
         )
         request.app.state.metrics.search_seconds.labels(name).observe(answer.took_ms / 1e3)
         return _json(answers.search_response(name, retriever, answer))
 
     limit_ms = settings.limits.deadline_ms
-    return _answer(await _run(request, work, min(body.timeout_ms or limit_ms, limit_ms)))
+    deadline_s = min(body.timeout_ms or limit_ms, limit_ms) / 1e3
+    return _answer(await _pool(request).run(work, deadline_s, cancel.set))
 
 
 @router.get("/v1/indexes", response_model=models.IndexList, tags=["indexes"])
@@ -144,10 +146,14 @@ def _engine(request: Request) -> Engine:
     return engine
 
 
-async def _run(request: Request, work: Callable[[], T], limit_ms: int | None = None) -> T:
+def _pool(request: Request) -> WorkPool:
     pool: WorkPool = request.app.state.pool
-    limit_ms = limit_ms or request.app.state.settings.limits.deadline_ms
-    return await pool.run(work, limit_ms / 1e3)
+    return pool
+
+
+async def _run(request: Request, work: Callable[[], T]) -> T:
+    limit_ms = request.app.state.settings.limits.deadline_ms
+    return await _pool(request).run(work, limit_ms / 1e3)
 
 
 def _json(model: BaseModel) -> bytes:

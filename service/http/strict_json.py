@@ -1,7 +1,8 @@
 """JSON as the standard has it, and nothing beyond.
 
 The parser of the standard library takes NaN, repeated keys, half a surrogate pair and any depth.
-Here each is refused before a model sees the data: with 400 for depth, with 422 for the rest.
+Here each is refused before a model sees the data: with 400 for depth, with 422 for the rest. A body
+beyond its limit is refused with 413 while it arrives, whatever length it claims to have.
 """
 
 from __future__ import annotations
@@ -78,7 +79,22 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class StrictRequest(Request):
-    """A request whose body is parsed by `parse_json`."""
+    """A request whose body is bounded, and parsed by `parse_json`."""
+
+    async def body(self) -> bytes:
+        """Return the body; raises ApiError 413 as soon as it is known to be too large."""
+        if not hasattr(self, "_body"):
+            limit = self.app.state.settings.limits.body_bytes
+            declared = self.headers.get("content-length", "0")
+            received = bytearray()
+            if not declared.isdecimal() or int(declared) > limit:
+                raise _too_large(limit)
+            async for chunk in self.stream():
+                received += chunk
+                if len(received) > limit:
+                    raise _too_large(limit)
+            self._body = bytes(received)
+        return self._body
 
     async def json(self) -> Any:
         """Return the parsed body."""
@@ -99,6 +115,10 @@ class StrictRoute(APIRoute):
             return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_strictly
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, f"the body is larger than {limit} bytes")
 
 
 def _is_json(request: Request) -> bool:

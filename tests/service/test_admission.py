@@ -29,10 +29,11 @@ def test_refuses_beyond_threads_and_queue() -> None:
 
 def test_work_beyond_its_deadline_keeps_its_place_until_it_ends() -> None:
     async def scenario() -> None:
-        release = threading.Event()
+        release, told = threading.Event(), threading.Event()
         pool = WorkPool(threads=1, queue=0)
         with pytest.raises(DeadlineError):
-            await pool.run(release.wait, 0.05)
+            await pool.run(release.wait, 0.05, told.set)
+        assert told.is_set()
         with pytest.raises(OverloadedError):
             await pool.run(release.wait, 0.05)
         release.set()

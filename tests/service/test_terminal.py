@@ -31,7 +31,7 @@ def test_progress_lines_are_few_and_tell_rate_and_time_left(
     assert lines[0] == "encode …"
     assert lines[1] == "encode: 360 of 1,000, 16/s, 40 s left"
     assert lines[-2:] == ["encode: 1,000 of 1,000, 16/s", "build …"]
-    assert len(lines) == 8
+    assert len(lines) == 7
 
 
 def test_snippet_is_where_most_terms_are() -> None:
