@@ -1,0 +1,60 @@
+"""Numbers that change from step to step: the learning rate and the weight of a penalty.
+
+Pure functions of the step, counted from 0, so that nothing has to be saved to resume.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Decay = Literal["linear", "constant"]
+Growth = Literal["quadratic", "linear", "constant"]
+
+
+def penalty_weight(
+    weight: float, step: int, warmup_steps: int, growth: Growth = "quadratic"
+) -> float:
+    """Return the weight of a penalty at a step.
+
+    ``weight * (min(step, T) / T)^2`` for quadratic growth: Paria et al. (ICLR 2020), §4, and every
+    SPLADE since. A penalty at full weight from the start kills the vectors before they mean
+    anything.
+
+    Parameters
+    ----------
+    weight : float
+        Reached at `warmup_steps`.
+    step : int
+        From 0.
+    warmup_steps : int
+        `T`; 0 starts at full weight.
+    growth : {"quadratic", "linear", "constant"}
+    """
+    if growth == "constant" or step >= warmup_steps:
+        return weight
+    share = step / warmup_steps
+    return weight * (share * share if growth == "quadratic" else share)
+
+
+def learning_rate(
+    lr: float, step: int, *, warmup_steps: int, total_steps: int, decay: Decay = "linear"
+) -> float:
+    """Return the learning rate at a step: linear warm-up from 0, then linear decay to 0.
+
+    Step 0 takes ``lr / warmup_steps`` rather than 0, so no step is wasted, and the last step does
+    not take 0 either.
+
+    Parameters
+    ----------
+    lr : float
+        Peak.
+    step : int
+        From 0.
+    warmup_steps, total_steps : int
+    decay : {"linear", "constant"}
+    """
+    if step < warmup_steps:
+        return lr * (step + 1) / warmup_steps
+    if decay == "constant":
+        return lr
+    return lr * max(0, total_steps - step) / max(1, total_steps - warmup_steps)
