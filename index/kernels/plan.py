@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.prefetch import prefetch
 from index.kernels.views import (
     BEGIN,
     END,
@@ -150,8 +151,12 @@ def plan_range(seg, longs, r, n, shift):  # type: ignore[no-untyped-def]
     for i in range(n):
         local = term_local[i]
         at = r * (n_terms + 1) + local
-        term_begin[i] = base + np.int64(offsets[at])
+        begin = base + np.int64(offsets[at])
+        term_begin[i] = begin
         term_end[i] = base + np.int64(offsets[at + 1])
+        for line in range(4):
+            prefetch(seg.slots, begin + line * 32)
+            prefetch(seg.impacts, begin + line * 64)
         peak = contribution(range_max[r * n_terms + local], term_weight[i], shift)
         if dense_of_term[local] < 0:
             n_sparse += 1

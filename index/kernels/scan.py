@@ -15,6 +15,11 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.prefetch import prefetch
+
+# Postings between two requests, and how far ahead of the loop they are: about 100 ns of work.
+_STEP = 64
+_AHEAD = 384
 
 
 @kernel
@@ -30,8 +35,15 @@ def scatter(acc, slots, impacts, begin, end, weight, shift):  # type: ignore[no-
         The list is ``slots[begin:end]``.
     weight, shift : uint32
     """
-    for j in range(np.uint64(begin), np.uint64(end)):
-        acc[slots[j]] += (np.uint32(impacts[j]) * weight) >> shift
+    at = begin
+    while at < end:
+        prefetch(slots, at + _AHEAD)
+        prefetch(slots, at + _AHEAD + _STEP // 2)
+        prefetch(impacts, at + _AHEAD)
+        stop = min(at + _STEP, end)
+        for j in range(np.uint64(at), np.uint64(stop)):
+            acc[slots[j]] += (np.uint32(impacts[j]) * weight) >> shift
+        at = stop
 
 
 @kernel

@@ -22,6 +22,7 @@ from index.kernels.candidates import (
     flagged_blocks,
 )
 from index.kernels.jit import kernel
+from index.kernels.prefetch import prefetch
 from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
 from index.kernels.results import estimate, push, settle
 from index.kernels.scan import add_bounds, bounds_to_bias, flag_blocks, scatter
@@ -69,6 +70,9 @@ from index.kernels.views import (
     TABLE,
     WEIGHT,
 )
+
+# Candidates whose forward rows are on their way while one is completed.
+_AHEAD = 6
 
 
 @kernel
@@ -197,6 +201,16 @@ def offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats):  # 
 
 
 @kernel
+def prefetch_row(terms, impacts, base, offsets, slot):  # type: ignore[no-untyped-def]
+    """Ask for the first lines of a document's forward row."""
+    begin = base + np.int64(offsets[slot])
+    for line in range(3):
+        prefetch(terms, begin + line * 32)
+    for line in range(2):
+        prefetch(impacts, begin + line * 64)
+
+
+@kernel
 def complete_candidates(  # type: ignore[no-untyped-def]
     seg, work, acc, bias, docs, r, n_found, split, n, shift, threshold, top, keys, stats, options
 ):
@@ -215,7 +229,11 @@ def complete_candidates(  # type: ignore[no-untyped-def]
     forward_base = seg.forward_base[r]
     terms, impacts = seg.forward_terms, seg.forward_impacts
     completed = 0
+    for i in range(min(np.int64(_AHEAD), n_found)):
+        prefetch_row(terms, impacts, forward_base, offsets, slots[i])
     for i in range(n_found):
+        if i + _AHEAD < n_found:
+            prefetch_row(terms, impacts, forward_base, offsets, slots[i + _AHEAD])
         slot = slots[i]
         # `bias` was made with the threshold of before: what it has gained since is subtracted.
         need = np.int64(top) + scaled(threshold, alpha, top) - used
