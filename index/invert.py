@@ -227,9 +227,18 @@ class SegmentBuilder:
     ) -> NDArray[np.uint32] | None:
         if self._options.reorder == "none":
             return None
+        if self._options.reorder != "bisect":
+            raise ValueError(f"reorder must be 'none' or 'bisect', got {self._options.reorder!r}")
         from index.reorder import reorder_documents
 
-        return reorder_documents(self._options, indptr, self._terms.read, terms, counts)
+        return reorder_documents(
+            self._options.block_size,
+            self._options.threads,
+            indptr,
+            self._terms.read,
+            terms,
+            counts,
+        )
 
 
 class _Job:
