@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/.base  ## install, index the Python documentation of this machine, search it
 	$(BIN)/lsr demo
@@ -16,6 +16,9 @@ check: $(VENV)/.dev  ## lint, format, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## write the command reference from the commands themselves
+	$(BIN)/typer service.cli utils docs --name lsr --title "Command line" --output docs/cli.md
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
