@@ -35,6 +35,8 @@ from lsr.errors import UsageError
 
 OneOrMore = str | Path | Sequence[str | Path]
 _QUICK_FIRST: tuple[SystemKind, ...] = ("run", "index", "encoder")
+_LEXICAL = "bm25"
+_LEXICAL_OPTIONS = frozenset({"language", "stopwords", "accents", "k1", "b"})
 _LIBRARIES = ("numpy", "numba", "ir-measures", "ir-datasets")
 
 
@@ -72,7 +74,8 @@ def evaluate(
     query_encoder : str, optional
         ``idf`` or ``model``: the query side of the encoders.
     encoder_options : mapping, optional
-        Further keyword arguments of `lsr.encoders.load_encoder`.
+        Further keyword arguments of `lsr.encoders.load_encoder`. With ``bm25`` beside models, each
+        gets those that are its own; otherwise one that does not belong is an error.
     corpus_options : mapping, optional
         Keyword arguments of `lsr.corpus.open_corpus`.
     split : str, optional
@@ -105,9 +108,9 @@ def evaluate(
     CorpusError
         Malformed data, or data that do not belong together.
     """
+    encoders = [str(name) for name in _listed(encoder)]
     systems: list[System] = [
-        EncoderSystem(str(name), query_encoder, dict(encoder_options or {}))
-        for name in _listed(encoder)
+        _encoder_system(name, encoders, query_encoder, encoder_options or {}) for name in encoders
     ]
     if query_encoder is not None and not systems:
         raise UsageError(
@@ -262,6 +265,16 @@ def _labelled(progress: Progress | None, label: str | None) -> Progress:
         return progress
     report: Callable[[str, int, int | None], None] = progress
     return lambda stage, done, total: report(f"{label}: {stage}", done, total)
+
+
+def _encoder_system(
+    name: str, encoders: Sequence[str], query_encoder: str | None, options: Mapping[str, Any]
+) -> EncoderSystem:
+    lexical = name == _LEXICAL
+    if all((other == _LEXICAL) == lexical for other in encoders):
+        return EncoderSystem(name, query_encoder, dict(options))
+    own = {o: value for o, value in options.items() if (o in _LEXICAL_OPTIONS) == lexical}
+    return EncoderSystem(name, None if lexical else query_encoder, own)
 
 
 def _listed(given: OneOrMore) -> list[str | Path]:

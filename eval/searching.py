@@ -8,7 +8,7 @@ from eval.collections import JudgedCollection
 from eval.latency import Latency, measure_latency
 from eval.results import Answers, Indexing
 from eval.runs import Ranking, Run
-from eval.sparsity import VectorCounter, measure_sparsity
+from eval.sparsity import VectorCounter, count_documents, measure_sparsity
 from index.retriever import Retriever
 from lsr.encoders.base import QueryEncoder
 from lsr.errors import CorpusError, UsageError
@@ -55,8 +55,7 @@ def answers_of(
             "evaluate a TREC run instead, made by searching it by vector"
         )
     warnings = _absent_documents(retriever, collection)
-    documents, queries = VectorCounter(), VectorCounter()
-    documents.add_counts(retriever.index.posting_counts(), retriever.index.n_docs)
+    documents, queries = count_documents(retriever.index), VectorCounter()
     run, rank_safe = _search(retriever, encoder, collection, settings, tag, queries, progress)
     return Answers(
         run,
@@ -121,7 +120,7 @@ def _absent_documents(retriever: Retriever, collection: JudgedCollection) -> tup
     for judged in collection.qrels.values():
         for docno, grade in judged.items():
             relevance[docno] = relevance.get(docno, False) or grade > 0
-    absent = [docno for docno in relevance if not retriever.index.contains(docno)]
+    absent = [docno for docno in relevance if retriever.index.find(docno) is None]
     n_relevant = sum(relevance.values())
     if n_relevant and sum(relevance[docno] for docno in absent) == n_relevant:
         raise CorpusError(

@@ -9,11 +9,15 @@ documents it is the number of postings an exhaustive scan reads for an average q
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsr.sparse import SparseBatch
+
+if TYPE_CHECKING:
+    from index.reader import Index
 
 
 class VectorCounter:
@@ -77,6 +81,27 @@ class Sparsity:
     document_nnz: float
     query_nnz: float
     flops: float
+
+
+def count_documents(index: Index) -> VectorCounter:
+    """Count the stored vectors of the documents a search can return.
+
+    From the lengths of the posting lists; the vectors themselves are read only in segments with
+    deleted documents.
+    """
+    counter = VectorCounter()
+    for segment in index.segments:
+        if segment.live is not None:
+            for chunk in segment.chunks():
+                indptr, term_ids = chunk.vectors.indptr, chunk.vectors.term_ids
+                counter.add_counts(np.bincount(term_ids.astype(np.int64)), len(indptr) - 1)
+            continue
+        arrays = segment.arrays
+        counts = np.zeros(int(arrays.terms.max(initial=0)) + 1, np.int64)
+        ends = arrays.offsets.reshape(arrays.n_ranges, arrays.terms.size + 1)
+        counts[arrays.terms] = np.diff(ends.astype(np.int64), axis=1).sum(axis=0)
+        counter.add_counts(counts, segment.n_docs)
+    return counter
 
 
 def measure_sparsity(documents: VectorCounter, queries: VectorCounter) -> Sparsity:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, cast, get_args
 
 from eval.collections import JudgedCollection
 from eval.results import Answers, Indexing, SystemKind
@@ -23,6 +23,8 @@ from lsr.errors import CorpusError, UsageError
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and how much there is where that is known."""
+
+QuerySide = Literal["model", "idf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ class EncoderSystem:
     ----------
     encoder : str
         What `lsr.encoders.load_encoder` takes: ``bm25``, a model folder, a hub id.
-    query_encoder : str or None
-        Another query side, such as ``idf``.
+    query_encoder : {"model", "idf"} or None
+        Another query side than the encoder's own choice.
     options : mapping
         Further keyword arguments of `load_encoder`.
     """
@@ -92,6 +94,12 @@ class EncoderSystem:
     query_encoder: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[SystemKind] = "encoder"
+
+    def __post_init__(self) -> None:
+        if self.query_encoder not in (None, *get_args(QuerySide)):
+            raise UsageError(
+                f"query encoder {self.query_encoder!r}: expected {' or '.join(get_args(QuerySide))}"
+            )
 
     @property
     def name(self) -> str:
@@ -114,7 +122,8 @@ class EncoderSystem:
         from lsr.encoders import load_encoder
 
         corpus = collection.corpus(**settings.corpus_options)
-        encoder = load_encoder(self.encoder, query_encoder=self.query_encoder, **self.options)
+        query_side = cast("QuerySide | None", self.query_encoder)
+        encoder = load_encoder(self.encoder, query_encoder=query_side, **self.options)
         with ExitStack() as stack:
             if settings.index_dir is None:
                 temporary = tempfile.TemporaryDirectory(prefix="lsr-eval-")
