@@ -6,5 +6,6 @@ docs/index-format.md specifies the files.
 
 from index.build import build_index
 from index.reader import Hits, Index, IndexStats, open_index
+from index.writer import Commit, IndexWriter
 
-__all__ = ["Hits", "Index", "IndexStats", "build_index", "open_index"]
+__all__ = ["Commit", "Hits", "Index", "IndexStats", "IndexWriter", "build_index", "open_index"]

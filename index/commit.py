@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import errno
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -48,8 +49,9 @@ class WritableFolder:
         self.files = files
         self._lock = lock
         self._numbers = count(1)
-        # Names that no manifest mentions yet, but a commit under way in this process may soon.
-        self._fresh: set[str] = set()
+        # Names that no manifest mentions yet, but a commit under way in this process soon may.
+        self._fresh: dict[int, set[str]] = {}
+        self._own = threading.local()
         self._failure: BaseException | None = None
 
     @classmethod
@@ -87,10 +89,9 @@ class WritableFolder:
                 uuid = writer.finish(fill(writer))
                 self._sync(out)
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
-            self._fresh.add(entry.name)
+            self._protect(entry.name)
             with storage_errors(temporary):
                 self.files.rename(temporary, self.folder / entry.name)
-            self._fresh.discard(temporary.name)
         except BaseException:
             self.discard(temporary)
             raise
@@ -124,7 +125,6 @@ class WritableFolder:
             if not isinstance(error, Exception):
                 raise
             raise outcome_error(self.folder, error) from error
-        self._fresh -= manifest.files() | {temporary.name}
 
     def collect_garbage(self) -> None:
         """Remove what neither of the last two generations needs. Foreign files stay.
@@ -139,10 +139,21 @@ class WritableFolder:
         for generation in kept:
             needed |= read_manifest(self.files, self.folder, generation).files()
         # Manifests first: a manifest without its files is never left by an orderly removal.
-        unneeded = set(names) - needed - self._fresh
+        unneeded = set(names) - needed.union(*self._fresh.values())
         for name in sorted(unneeded, key=lambda name: (not generation_of(name), name)):
             if _OURS.fullmatch(name):
                 self.discard(self.folder / name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep what this thread writes from being collected by another thread, until the end."""
+        self._own.names = names = set[str]()
+        self._fresh[id(names)] = names
+        try:
+            yield
+        finally:
+            self._own.names = None
+            del self._fresh[id(names)]
 
     @contextmanager
     def scratch(self) -> Iterator[Path | None]:
@@ -155,17 +166,19 @@ class WritableFolder:
         finally:
             if folder is not None:
                 self.files.remove_scratch(folder)
-            self._fresh.discard(path.name)
 
     def temporary_path(self) -> Path:
         """Return a fresh name that the next writer clears if this one dies."""
         name = f"tmp-{next(self._numbers):06d}"
-        self._fresh.add(name)
+        self._protect(name)
         return self.folder / name
+
+    def _protect(self, name: str) -> None:
+        if (names := getattr(self._own, "names", None)) is not None:
+            names.add(name)
 
     def discard(self, path: Path) -> None:
         """Remove a file that nothing refers to; what cannot be removed is left for later."""
-        self._fresh.discard(path.name)
         if self._failure is None:
             try:
                 self.files.remove(path)

@@ -155,6 +155,16 @@ class DocnoReader:
             if position is not None:
                 yield int(i), position
 
+    def with_hash(self, value: int) -> list[str]:
+        """Return all ids that have a hash."""
+        first = int(np.searchsorted(self._hashes, np.uint64(value)))
+        last = int(np.searchsorted(self._hashes, np.uint64(value), side="right"))
+        return self.docnos(self._order[first:last])
+
+    def live_hashes(self, live: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        """Return the hashes of the documents for which `live` is True, in no order."""
+        return self._hashes[live[self._order]]
+
     def check(self) -> None:
         """Check that the arrays agree with each other. Raises CorruptIndexError.
 

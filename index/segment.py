@@ -88,12 +88,13 @@ def store_batch(batch: DocumentBatch, scale: float, n_terms: int) -> Chunk:
             f"of the index has {n_terms} terms"
         )
     impacts = quantize_documents(vectors.weights, scale)
-    return Chunk(list(batch.ids), parts, _without_zeros(vectors.indptr, vectors.term_ids, impacts))
+    return Chunk(list(batch.ids), parts, without_zeros(vectors.indptr, vectors.term_ids, impacts))
 
 
-def _without_zeros(
+def without_zeros(
     indptr: NDArray[np.int64], term_ids: NDArray[np.uint32], impacts: NDArray[np.uint8]
 ) -> Vectors:
+    """Return vectors without the entries whose weight was below half a step of the scale."""
     kept = impacts > 0
     if kept.all():
         return Vectors(indptr, term_ids, impacts)
@@ -341,7 +342,7 @@ def rescaled(chunk: Chunk, old: float, new: float) -> Chunk:
     """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
     impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
     return chunk._replace(
-        vectors=_without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
+        vectors=without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
     )
 
 
