@@ -86,7 +86,7 @@ class TestDocument:
         known_verbs = verbs()
         for words in commands_named(document.read_text(encoding="utf-8"), "lsr"):
             for verb in words[1].split("|") if len(words) > 1 else []:
-                if verb.startswith(("-", "…")):
+                if verb.startswith(("-", "[", "…")):
                     continue
                 command = known_verbs.get(verb)
                 assert command, f"{document.name}: no such command: {shlex.join(words)}"
