@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,21 +83,20 @@ def serving(**settings: Any) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def server(index_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], int]]]:
-    """Return a function that starts ``lsr serve`` and returns the process and its port."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], int]:
-        process = subprocess.Popen(
-            lsr_command("serve", f"small={index_path}", "--port", "0", "--json", *arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "LSR_SERVE_DRAIN_DELAY_S": "0", **environment},
-        )
-        started.append(process)
+@contextmanager
+def lsr_serve(
+    index_path: Path, *arguments: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run ``lsr serve`` on any free port; gives the process and the port."""
+    process = subprocess.Popen(
+        lsr_command("serve", f"small={index_path}", "--port", "0", "--json", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "LSR_SERVE_DRAIN_DELAY_S": "0", **environment},
+    )
+    try:
         assert process.stdout is not None
         lines = []
         while not lines or lines[-1] != "}\n":
@@ -105,10 +104,8 @@ def server(index_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[st
             assert line, process.stderr and process.stderr.read()
             lines.append(line)
         url: str = json.loads("".join(lines))["url"]
-        return process, int(url.rsplit(":", 1)[1])
-
-    yield start
-    for process in started:
+        yield process, int(url.rsplit(":", 1)[1])
+    finally:
         process.kill()
         process.communicate()
 
