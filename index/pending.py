@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.docnos import encode_id
 from index.documents import encode_record
+from index.filters import Filter
 from index.quantize import quantize_documents
 from index.segment import Chunk, without_zeros
 from lsr.errors import DataError
@@ -62,6 +64,14 @@ class Pending:
         self.gone.add(docno)
         return self.documents.pop(docno, None) is not None
 
+    def matching(self, condition: Filter) -> list[str]:
+        """Return the ids of the documents whose metadata passes a filter."""
+        return [
+            docno
+            for docno, row in self.documents.items()
+            if condition.matches(json.loads(row.parts[2]) if row.parts[2] else {})
+        ]
+
     def largest_weight(self) -> float:
         """Return the largest weight of all documents, 0 when there is none."""
         weights = (float(row.weights.max(initial=0)) for row in self.documents.values())
@@ -86,8 +96,8 @@ def storable_ids(docnos: Iterable[str]) -> list[str]:
 
 def _rows(batch: DocumentBatch, n_terms: int) -> Iterator[tuple[str, PendingDocument]]:
     vectors = batch.vectors
-    lengths = map(len, (batch.ids, batch.titles, batch.texts, batch.metadata))
-    if any(length != vectors.n_rows for length in lengths):
+    fields = (batch.ids, batch.titles, batch.texts, batch.metadata)
+    if {len(field) for field in fields} != {vectors.n_rows}:
         raise DataError(f"a batch has {vectors.n_rows} vectors, but not as many of every field")
     seen: set[str] = set()
     for i, docno in enumerate(batch.ids):

@@ -6,6 +6,7 @@ first day while writers move on and remove what it reads; `refresh` opens the ne
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 
 from index.assets import read_assets
 from index.batches import single_vector, vectors_of
+from index.deletes import Words, mask_of
 from index.files import DISK, Files
+from index.filters import Filter, parse_filter
 from index.manifest import Manifest, generations, read_manifest
 from index.quantize import quantize_query, width_for
 from index.search import (
@@ -37,6 +40,7 @@ Verify = Literal["header", "checksums", "structure"]
 
 MAX_K = 1_000_000
 _OPEN_ATTEMPTS = 100
+_KEPT_FILTERS = 32
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,8 @@ class Index:
             SegmentReader(files, path, entry, manifest.scale) for entry in manifest.segments
         ]
         self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
+        self._filters: dict[Filter, list[Words]] = {}
+        self._filters_mutex = threading.Lock()
         self._searchers = [segment.searcher for segment in self._segments]
         self._live = [segment.live for segment in self._segments]
 
@@ -219,7 +225,13 @@ class Index:
         return read_assets(self._files, self.path, entry) if entry else None
 
     def search(
-        self, query: Any, k: int = 10, *, cancel: Cancel | None = None, **modes: Any
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        filter: Any = None,
+        cancel: Cancel | None = None,
+        **modes: Any,
     ) -> Hits:
         """Return the `k` best documents for one query.
 
@@ -228,6 +240,8 @@ class Index:
         query : SparseBatch of one row, or SciPy matrix of one row
         k : int
             1 to 1,000,000; more than there are documents is allowed.
+        filter : mapping, optional
+            Return only documents whose metadata passes; see `index.filters`. Exact.
         cancel : Cancel, optional
             Ends the search from another thread.
         **modes
@@ -236,9 +250,8 @@ class Index:
         Raises
         ------
         UsageError
-            `k` or a mode is out of range.
+            `k` or a mode is out of range, or the filter is none.
         """
-        segments = self.segments
         terms, weights = single_vector(query).row(0)
         options = _search_options(k, modes)
         found = search_segments(
@@ -246,12 +259,11 @@ class Index:
             terms,
             weights,
             k,
-            live=self._live,
+            live=self._bitmaps(filter),
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
         )
-        assert len(segments) == len(self._searchers)
         return Hits(
             found.doc_ids,
             found.float_scores,
@@ -270,6 +282,7 @@ class Index:
         k: int = 10,
         *,
         threads: int = 1,
+        filter: Any = None,
         cancel: Cancel | None = None,
         **modes: Any,
     ) -> list[Hits]:
@@ -287,7 +300,7 @@ class Index:
             batch.weights,
             k,
             threads=threads,
-            live=self._live,
+            live=self._bitmaps(filter),
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
@@ -304,6 +317,40 @@ class Index:
             )
             for i, n in enumerate(found.counts)
         ]
+
+    def select(self, filter: Any) -> NDArray[np.int64]:
+        """Return the numbers of all live documents that pass a filter, rising."""
+        found = [
+            np.flatnonzero(mask_of(words, segment.n_docs)) + base
+            for words, segment, base in zip(
+                self._passing(filter), self.segments, self._bases, strict=False
+            )
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
+    def fields(self) -> dict[str, set[str]]:
+        """Return the metadata fields that filters can name, and the types their values have."""
+        found: dict[str, set[str]] = {}
+        for segment in self.segments:
+            for field_name, kinds in segment.columns.fields().items():
+                found.setdefault(field_name, set()).update(kinds)
+        return found
+
+    def _bitmaps(self, filter: Any) -> Sequence[Words | None]:
+        _ = self.segments  # refuses when closed
+        return self._live if filter is None else self._passing(filter)
+
+    def _passing(self, filter: Any) -> list[Words]:
+        condition = parse_filter(filter)
+        with self._filters_mutex:
+            found = self._filters.get(condition)
+        if found is None:
+            found = [segment.passing(condition) for segment in self.segments]
+            with self._filters_mutex:
+                while len(self._filters) >= _KEPT_FILTERS:
+                    del self._filters[next(iter(self._filters))]
+                self._filters[condition] = found
+        return found
 
     def find(self, docno: str) -> int | None:
         """Return the document number of an id, or None when there is no such live document."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.columns import Columns, ColumnWriter
 from index.commit import WritableFolder
 from index.container import Container, ContainerWriter
-from index.deletes import Words, complement, mask_of, read_deletes
+from index.deletes import Words, complement, mask_of, read_deletes, words_of
 from index.docnos import DocnoReader, DocnoWriter
 from index.documents import DocumentReader, DocumentWriter, encode_record
 from index.files import Files, storage_errors
+from index.filters import Filter
 from index.invert import SegmentBuilder
 from index.layout import DTYPES, BuildOptions, SegmentArrays
 from index.manifest import MAX_DOCS, SegmentEntry
@@ -137,6 +139,7 @@ def write_segment(
     def fill(container: ContainerWriter) -> Mapping[str, Any]:
         postings = filler.fill(container)
         return {
+            "columns": filler.columns,
             "generation": generation,
             "n_docs": filler.n_docs,
             "ordinal": ordinal,
@@ -159,6 +162,7 @@ class _SegmentFiller:
     progress: Progress | None
     total: int | None
     n_docs: int = 0
+    columns: list[dict[str, str]] = field(default_factory=list)
 
     def fill(self, container: ContainerWriter) -> dict[str, int | bool]:
         chunks = iter(self.chunks)
@@ -167,13 +171,17 @@ class _SegmentFiller:
             builder = SegmentBuilder(
                 max(1, self.n_terms), self.options, scratch, self._report_inverting
             )
-            documents, docnos = DocumentWriter(container), DocnoWriter()
-            while head:
-                self._add(head.pop(0), documents, docnos, builder)
-            for chunk in chunks:
-                self._add(chunk, documents, docnos, builder)
+            documents, docnos, columns = DocumentWriter(container), DocnoWriter(), ColumnWriter()
+            for chunk in chain(_emptied(head), chunks):
+                self._report_storing(len(chunk.docnos))
+                docnos.add(chunk.docnos)
+                for parts in chunk.parts:
+                    documents.add(parts)
+                    columns.add(parts[2])
+                builder.add(*chunk.vectors)
             documents.finish()
             docnos.write(container)
+            self.columns = columns.write(container)
             segment = builder.finish()
             for name, array in segment.arrays().items():
                 _copy_array(container, f"postings/{name}", array, scratch and scratch / name)
@@ -191,14 +199,8 @@ class _SegmentFiller:
                 return head, True
         return head, False
 
-    def _add(
-        self, chunk: Chunk, documents: DocumentWriter, docnos: DocnoWriter, builder: SegmentBuilder
-    ) -> None:
-        docnos.add(chunk.docnos)
-        for parts in chunk.parts:
-            documents.add(parts)
-        builder.add(*chunk.vectors)
-        self.n_docs += len(chunk.docnos)
+    def _report_storing(self, n: int) -> None:
+        self.n_docs += n
         if self.n_docs > MAX_DOCS:
             raise DataError(f"a segment holds at most {MAX_DOCS} documents")
         if self.progress is not None:
@@ -207,6 +209,13 @@ class _SegmentFiller:
     def _report_inverting(self, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress("inverting", done, total)
+
+
+def _emptied(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """Yield what is in a list, letting go of it one by one."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
 
 
 def _copy_array(
@@ -261,6 +270,7 @@ class SegmentReader:
         )
         self.docnos = DocnoReader(container, entry.n_docs)
         self.documents = DocumentReader(container, entry.n_docs)
+        self.columns = Columns(container, entry.n_docs)
         self.arrays = self._postings()
         self.vectors = VectorReader(self.arrays, container.path)
 
@@ -285,6 +295,11 @@ class SegmentReader:
         position = self.docnos.find(docno)
         return position if position is not None and self.is_live(position) else None
 
+    def passing(self, condition: Filter) -> Words:
+        """Return the bitmap of the live documents that pass a filter."""
+        mask = condition.mask(self.columns, self.n_docs)
+        return words_of(mask if self.live is None else mask & self.live_mask())
+
     def live_mask(self) -> NDArray[np.bool_]:
         """Return one element per document: True for those not deleted."""
         if self.live is None:
@@ -305,6 +320,7 @@ class SegmentReader:
             raise CorruptIndexError(str(error), self.container.path, at) from None
         self.docnos.check()
         self.documents.check()
+        self.columns.check()
 
     def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
         """Yield the live documents in order, as stored."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from index.assets import write_assets
 from index.build import options_from_json
 from index.commit import WritableFolder
-from index.deletes import words_of, write_deletes
+from index.deletes import mask_of, words_of, write_deletes
 from index.files import DISK, Files
+from index.filters import parse_filter
 from index.layout import BuildOptions
 from index.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
 from index.merge import MergePolicy, carried_deletes
@@ -157,6 +158,18 @@ class IndexWriter:
                 committed = docno not in self._pending.gone and self._holds(docno)
                 n_found += self._pending.remove(docno) or committed
             return n_found
+
+    def delete_where(self, filter: Any) -> int:
+        """Delete the documents that pass a filter (`index.filters`); returns how many."""
+        condition = parse_filter(filter)
+        with self._mutex:
+            self._refuse_when_closed()
+            found = self._pending.matching(condition)
+            for reader in self._readers:
+                positions = np.flatnonzero(mask_of(reader.passing(condition), reader.n_docs))
+                docnos = reader.docnos.docnos(positions)
+                found += [docno for docno in docnos if docno not in self._pending.gone]
+            return self.delete(found)
 
     def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
         """Make everything since the last commit visible and durable, or nothing of it.

@@ -1,0 +1,290 @@
+"""Filters: exact at every selectivity, on built, changed and merged indexes."""
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index import Index, IndexWriter, build_index, open_index
+from index.filters import parse_filter
+from index.verify import verify
+from lsr.errors import UsageError
+from lsr.records import Document, Metadata
+from lsr.sparse import SparseBatch
+from tests.index.collections import batch_of, exhaustive, numbered, query_of, random_rows
+from tests.index.faults.disk import SimulatedDisk
+
+PATH = Path("/x.index")
+
+SCALARS: list[Any] = [
+    "a", "b", "2024-01-01", "2024-01-01T12:30:00Z", "2024-01-01T12:30:00+02:00", "2023-12-31",
+    "", "é", 0, 1, -1, 1.0, 2.5, 10**17, 10**400, True, False,
+]  # fmt: skip
+VALUES = st.sampled_from(SCALARS)
+METADATA = st.dictionaries(
+    st.sampled_from("xyz"),
+    VALUES | st.lists(VALUES, max_size=3) | st.none() | st.just({"nested": 1}),
+)
+BOUNDS = (
+    st.sampled_from(["2024-01-01", "2023-12-31", "2024-01-01T11:00:00"]),
+    st.sampled_from([-1, 0, 1, 2.5, 10**17]),
+)
+
+
+def ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(
+        st.sampled_from([None, "$gt", "$gte"]), bounds, st.sampled_from(["$lt", "$lte"]), bounds
+    ).map(lambda t: ({t[0]: t[1]} if t[0] else {}) | {t[2]: t[3]})
+
+
+EQUALS = st.sampled_from([value for value in SCALARS if value != 10**400])
+CONDITIONS = st.one_of(
+    EQUALS,
+    st.fixed_dictionaries({"$eq": EQUALS}),
+    st.fixed_dictionaries({"$ne": EQUALS}),
+    st.fixed_dictionaries({"$in": st.lists(EQUALS, max_size=3)}),
+    *(ranges(bounds) for bounds in BOUNDS),
+)
+FILTERS = st.recursive(
+    st.dictionaries(st.sampled_from("xyz"), CONDITIONS, max_size=2),
+    lambda parts: st.one_of(
+        st.fixed_dictionaries({"$and": st.lists(parts, max_size=2)}),
+        st.fixed_dictionaries({"$or": st.lists(parts, max_size=2)}),
+        st.fixed_dictionaries({"$not": parts}),
+    ),
+    max_leaves=4,
+)
+
+
+def moment(value: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def same(a: Any, b: Any) -> bool:
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def compare(value: Any, operator: str, bound: Any) -> bool:
+    if isinstance(bound, str):
+        value, bound = moment(value), moment(bound)
+    elif isinstance(value, bool) or not isinstance(value, int | float) or value == 10**400:
+        return False
+    if value is None:
+        return False
+    return {
+        "$gt": value > bound,
+        "$gte": value >= bound,
+        "$lt": value < bound,
+        "$lte": value <= bound,
+    }[operator]
+
+
+def passes(source: dict[str, Any], metadata: Metadata) -> bool:
+    """The meaning of a filter, spelled out over one document."""
+    for name, wanted in source.items():
+        if name == "$and":
+            ok = all(passes(part, metadata) for part in wanted)
+        elif name == "$or":
+            ok = any(passes(part, metadata) for part in wanted)
+        elif name == "$not":
+            ok = not passes(wanted, metadata)
+        else:
+            stored = metadata.get(name)
+            values = stored if isinstance(stored, list) else [stored]
+            operators = wanted if isinstance(wanted, dict) else {"$eq": wanted}
+            ok = holds(values, operators)
+        if not ok:
+            return False
+    return True
+
+
+def holds(values: list[Any], operators: dict[str, Any]) -> bool:
+    bounds = {name: bound for name, bound in operators.items() if name[1] in "gl"}
+    return (
+        ("$eq" not in operators or any(same(v, operators["$eq"]) for v in values))
+        and ("$ne" not in operators or not any(same(v, operators["$ne"]) for v in values))
+        and ("$in" not in operators or any(same(v, w) for v in values for w in operators["$in"]))
+        and (
+            not bounds
+            or any(all(compare(v, name, b) for name, b in bounds.items()) for v in values)
+        )
+    )
+
+
+def documents_of(rows: list[Metadata]) -> dict[str, Document]:
+    return {f"d{i}": Document(f"d{i}", "", "", metadata) for i, metadata in enumerate(rows)}
+
+
+def index_of(rows: list[Metadata], disk: SimulatedDisk) -> Index:
+    documents = documents_of(rows)
+    vectors = {docno: {1: 1.0} for docno in documents}
+    return build_index(PATH, [batch_of(vectors, documents)], files=disk, n_terms=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(METADATA, max_size=8), st.lists(FILTERS, min_size=1, max_size=6))
+def test_a_filter_selects_what_it_says(rows: list[Metadata], filters: list[Any]) -> None:
+    index = index_of(rows, SimulatedDisk())
+    index.check_structure()
+    for source in filters:
+        wanted = [i for i, metadata in enumerate(rows) if passes(source, metadata)]
+        assert index.select(source).tolist() == wanted, source
+        parsed = parse_filter(source)
+        assert [i for i, metadata in enumerate(rows) if parsed.matches(metadata)] == wanted, source
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]]:
+    """3,000 documents in four segments, a tenth of them deleted."""
+    rng = random.Random(1)
+    rows = random_rows(1, numbered(3000))
+    documents = {
+        docno: Document(docno, "", "", {"n": i, "even": i % 2 == 0, "tag": rng.choice("abc")})
+        for i, docno in enumerate(rows)
+    }
+    disk = SimulatedDisk()
+    names = list(rows)
+
+    def part(start: int, end: int) -> dict[str, dict[int, float]]:
+        return {docno: rows[docno] for docno in names[start:end]}
+
+    build_index(
+        PATH, [batch_of(part(0, 1500), documents)], files=disk, n_terms=40, max_weight=3.0,
+        block_size=8, range_size=256,
+    ).close()  # fmt: skip
+    with IndexWriter(PATH, files=disk) as writer:
+        for start in range(1500, 3000, 500):
+            writer.add(batch_of(part(start, start + 500), documents))
+            writer.commit()
+        gone = rng.sample(names, 300)
+        writer.delete(gone)
+        writer.commit()
+    kept = {docno: row for docno, row in rows.items() if docno not in set(gone)}
+    return disk, kept, documents
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"n": -1},
+        {"n": 77},
+        {"n": {"$lt": 30}},
+        {"even": True},
+        {"tag": {"$in": ["a", "b"]}},
+        {"$not": {"n": -1}},
+        {"$or": [{"n": {"$gte": 2990}}, {"tag": "a", "even": False}]},
+    ],
+)
+def test_searching_with_a_filter_is_exact(
+    crowd: tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]],
+    source: dict[str, Any],
+) -> None:
+    disk, rows, documents = crowd
+    index = open_index(PATH, files=disk)
+    allowed = {d: row for d, row in rows.items() if passes(source, documents[d].metadata)}
+    assert index.docnos(index.select(source)) == list(allowed)
+    queries = list(random_rows(7, numbered(15, "q")).values())
+    many = index.search_batch(SparseBatch.from_rows(queries), 20, filter=source)
+    for query, batched in zip(queries, many, strict=True):
+        hits = index.search(query_of(query), 20, filter=source)
+        wanted = exhaustive(allowed, query, 20)
+        assert len(hits) == len(wanted)
+        assert set(hits.ids) <= allowed.keys()
+        assert hits.scores == pytest.approx([score for _, score in wanted], rel=5e-3, abs=1e-3)
+        assert batched.ids == hits.ids
+        plain = index.search(query_of(query), 3000)
+        through = [docno for docno in plain.ids if docno in allowed][:20]
+        assert hits.ids == through, "the same as filtering an answer of everything"
+
+
+def test_merging_keeps_the_columns(
+    crowd: tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]],
+) -> None:
+    disk = crowd[0].after_kill()
+    before = open_index(PATH, files=disk)
+    with IndexWriter(PATH, files=disk) as writer:
+        writer.compact()
+    after = open_index(PATH, files=disk)
+    for source in ({"n": {"$lt": 100}}, {"tag": "c"}, {"even": False, "tag": "b"}):
+        assert before.docnos(before.select(source)) == after.docnos(after.select(source))
+    assert after.fields() == {"n": {"number"}, "even": {"boolean"}, "tag": {"keyword"}}
+    assert verify(PATH, 3, files=disk).ok
+
+
+def test_deleting_by_filter() -> None:
+    disk = SimulatedDisk()
+    index_of([{"x": i} for i in range(10)], disk)
+    with IndexWriter(PATH, files=disk) as writer:
+        writer.add(
+            batch_of(
+                {"d0": {1: 1.0}, "new": {1: 1.0}, "old": {1: 1.0}},
+                {
+                    "d0": Document("d0", "", "", {"x": 100}),
+                    "new": Document("new", "", "", {"x": 1}),
+                    "old": Document("old", "", "", {"x": 50}),
+                },
+            )
+        )
+        assert writer.delete_where({"x": {"$lt": 3}}) == 3  # d1, d2 and new; d0 is another now
+        assert writer.delete_where({"x": {"$lt": 3}}) == 0
+        writer.commit()
+    index = open_index(PATH, files=disk)
+    left = index.docnos(index.select({}))
+    assert left == [*(f"d{i}" for i in range(3, 10)), "d0", "old"]
+    assert verify(PATH, 2, files=disk).ok
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (5, "a filter is an object"),
+        ({"$nor": []}, "unknown operator"),
+        ({"$and": {}}, "takes a list"),
+        ({"$not": []}, "a filter is an object"),
+        ({"x": None}, "expected a string, a number"),
+        ({"x": [1]}, "expected a string, a number"),
+        ({"x": {}}, "expected one of"),
+        ({"x": {"$like": "a"}}, "expected one of"),
+        ({"x": {"$in": "abc"}}, "takes a list"),
+        ({"x": {"$gt": "soon"}}, "ISO 8601"),
+        ({"x": {"$gt": True}}, "ISO 8601"),
+        ({"x": {"$gt": 1, "$gte": 2}}, "one lower and one upper"),
+        ({"x": {"$gt": 1, "$lt": "2024-01-01"}}, "of one type"),
+        ({"x": float("nan")}, "finite"),
+        ({"x": float("inf")}, "finite"),
+        ({"x": 10**400}, "finite"),
+        ({"x": "\ud800"}, "surrogate"),
+        ({5: 1}, "a field is a string"),
+        ({"x": {"$in": list(range(10_001))}}, "at most 10000 values"),
+    ],
+)
+def test_what_is_no_filter_is_refused(source: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_filter(source)
+
+
+def test_a_filter_that_is_too_deep_is_refused() -> None:
+    source: dict[str, Any] = {"x": 1}
+    for _ in range(40):
+        source = {"$not": source}
+    with pytest.raises(UsageError, match="nested at most"):
+        parse_filter(source)
+
+
+def test_a_filter_is_evaluated_once() -> None:
+    index = index_of([{"x": i} for i in range(10)], SimulatedDisk())
+    first = index._passing({"x": 1})
+    assert index._passing({"x": {"$eq": 1.0}}) is first
+    for i in range(100):
+        index.select({"x": i})
+    assert len(index._filters) <= 32
+    np.testing.assert_array_equal(index._passing({"x": 1})[0], first[0])
