@@ -26,7 +26,7 @@ Accents = Literal["fold", "keep"]
 ANALYSIS_VERSION = 1
 """Raised when the same parameters start to give other terms; part of the fingerprint."""
 
-_CACHED_SEGMENTS = 1 << 17
+_CACHED_SEGMENTS = 1 << 18
 _ELISIONS = {
     # The article or pronoun written together with the next word; the stemmers of Italian and Irish
     # remove theirs themselves.

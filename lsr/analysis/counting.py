@@ -19,7 +19,7 @@ from lsr.analysis.analyzer import Analyzer
 from lsr.sparse import MAX_WEIGHT, SparseBatch
 from lsr.vocabulary import Vocabulary
 
-_CACHED_CHUNKS = 1 << 18
+_CACHED_CHUNKS = 1 << 19
 _CACHED_CHUNK_CHARS = 40
 
 

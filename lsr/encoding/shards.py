@@ -16,6 +16,9 @@ from lsr.errors import DataError
 from lsr.records import DocumentBatch
 from lsr.vectors import read_parquet, write_parquet
 
+_READ_BYTES = 1 << 20
+"""Compressed bytes that a batch read back takes up, about."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
@@ -62,8 +65,9 @@ def write_vectors(path: Path, batches: Iterable[DocumentBatch]) -> None:
 
 
 def read_vectors(path: Path) -> Iterator[DocumentBatch]:
-    """Stream the batches of a shard."""
-    yield from read_parquet(path)
+    """Stream the batches of a shard, smaller ones where documents are long."""
+    mean_bytes = path.stat().st_size // max(1, read_parquet(path).n_docs)
+    yield from read_parquet(path, batch_docs=min(1024, 1 + _READ_BYTES // max(1, mean_bytes)))
 
 
 def write_record(path: Path, record: ShardRecord) -> None:

@@ -12,9 +12,15 @@ from lsr.errors import StorageFullError
 from lsr.records import DocumentBatch, Metadata
 from lsr.sparse import SparseBatch
 
+MAX_HELD_CHARS = 1 << 24
+"""Long documents make a batch smaller, so that it stays in bounded memory."""
+
 
 class Rechunked:
-    """The same documents in batches of exactly `n_docs`, the last one smaller."""
+    """The same documents in batches of `n_docs`, the last one smaller.
+
+    A batch is also complete when its texts reach `MAX_HELD_CHARS`.
+    """
 
     def __init__(self, batches: Iterable[DocumentBatch], n_docs: int) -> None:
         self._batches = batches
@@ -22,17 +28,17 @@ class Rechunked:
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         held: list[DocumentBatch] = []
-        n_held = 0
+        n_held = n_chars = 0
         for batch in self._batches:
             start = 0
-            while start < batch.n_docs:
-                end = min(batch.n_docs, start + self._n_docs - n_held)
-                held.append(_part(batch, start, end))
-                n_held += end - start
-                start = end
-                if n_held == self._n_docs:
-                    yield _joined(held)
-                    held, n_held = [], 0
+            for end, text in enumerate(batch.texts, 1):
+                n_held += 1
+                n_chars += len(text)
+                if n_held == self._n_docs or n_chars >= MAX_HELD_CHARS:
+                    yield _joined([*held, _part(batch, start, end)])
+                    held, n_held, n_chars, start = [], 0, 0, end
+            if start < batch.n_docs:
+                held.append(_part(batch, start, batch.n_docs))
         if held:
             yield _joined(held)
 

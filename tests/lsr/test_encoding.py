@@ -299,7 +299,7 @@ def test_killed_at_random_and_run_again_the_bytes_are_the_same(tmp_path):
 
     rng = random.Random(20)
     killed_at = []
-    for _ in range(4):
+    for _ in range(3):
         process = start_job(source, tmp_path / "killed", 256)
         while not (tmp_path / "killed/job.json").exists() and process.poll() is None:
             time.sleep(0.005)
@@ -331,7 +331,7 @@ def test_a_full_disk_stops_the_job_and_it_goes_on_with_room(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     source = shared_path("data/collections/wikiqa/corpus.jsonl")
-    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)[::2]
     peaks = []
     for n_copies in (1, 2):
         path = tmp_path / f"{n_copies}.jsonl"

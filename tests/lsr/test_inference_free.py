@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from lsr.corpus import open_corpus
-from lsr.encoders import CollectionStatistics, restore_encoder
+from lsr.encoders import CollectionStatistics, load_encoder, restore_encoder
 from lsr.encoders.idf import inverse_document_frequency, read_table
 from lsr.encoders.inference_free import InferenceFreeQueryEncoder
 from lsr.encoders.word_pieces import WordPieces
@@ -136,7 +136,7 @@ class TestTablesOfModels:
     def test_safetensors_weights(self, pieces, tmp_path):
         from safetensors.numpy import save_file
 
-        weights = np.arange(pieces.n_terms, dtype=np.float32)
+        weights = np.linspace(0, 9, pieces.n_terms, dtype=np.float32)
         save_file({"weight": weights}, tmp_path / "model.safetensors")
         np.testing.assert_array_equal(read_table(tmp_path / "model.safetensors", pieces), weights)
         save_file({"weight": weights[:7]}, tmp_path / "short.safetensors")
@@ -166,6 +166,31 @@ class TestTablesOfModels:
         path.write_text(content, encoding="utf-8")
         with pytest.raises(ModelError, match=message):
             read_table(path, pieces)
+
+
+def test_over_a_neural_model_only_the_query_side_changes(tmp_path):
+    pytest.importorskip("torch", reason="the document side needs the extra [torch]")
+    folder = shared_path("models/splade-tiny")
+    texts = [d.contents for d in open_corpus(shared_path("data/collections/cranfield"))][:6]
+    encoder = load_encoder(folder, query_encoder="idf", max_length=64, device="cpu")
+    vectors, statistics = encoder.encode_documents(texts)
+    assert vectors.n_rows == statistics.n_docs == len(texts)
+    assert vectors.nnz > statistics.document_frequency.sum()  # expanded
+
+    encoder = encoder.with_statistics(statistics)
+    restored = restore_encoder(encoder.assets())
+    assert restored.fingerprint == encoder.fingerprint
+    ours, theirs = (e.encode_queries(["wing in a slipstream"]) for e in (encoder, restored))
+    assert {encoder.term(int(i)) for i in ours.term_ids} == {"wing", "in", "a", "slips", "##tream"}
+    np.testing.assert_array_equal(ours.weights, theirs.weights)
+
+    (tmp_path / "idf.json").write_text(json.dumps({"wing": 3.0, "in": 0.5}))
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    own_table = load_encoder(tmp_path, max_length=64, device="cpu")
+    assert own_table.encode_queries(["wing in a slipstream"]).weights.tolist() == [0.5, 3.0]
+    with pytest.raises(UsageError, match="expected model or idf"):
+        load_encoder(folder, query_encoder="magic")  # type: ignore[arg-type]
 
 
 def test_answering_a_query_loads_no_neural_library(tokenizer_json, tmp_path):
