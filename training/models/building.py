@@ -82,7 +82,9 @@ def _query_side(
     if isinstance(head, TokenTableHead):
         if head.table == "projected":
             return ProjectedTableSide(backbone, specials)
-        table = _table(head, backbone.n_terms, tokenizer, count_training)
+        # Counted as far as documents are encoded, which is what an index counts too.
+        pieces = WordPieces(tokenizer, max_length=section.max_length.document)
+        table = _table(head, backbone.n_terms, pieces, count_training)
         return TokenTableSide(table, specials, learned=head.table == "learned")
     # A side of its own: the same start, other weights from the first step on.
     own = head if head.backbone else head.model_copy(update={"backbone": section.backbone})
@@ -109,11 +111,10 @@ def _head(
 
 
 def _table(
-    head: TokenTableHead, n_terms: int, tokenizer: str, count_training: CountPieces
+    head: TokenTableHead, n_terms: int, pieces: WordPieces, count_training: CountPieces
 ) -> Tensor:
     if head.table == "binary":
         return torch.ones(n_terms)
-    pieces = WordPieces(tokenizer, max_length=512)
     if head.idf == "training":
         table = inverse_document_frequency(count_training(pieces), n_terms)
     elif Path(head.idf).suffix == ".json":

@@ -27,10 +27,13 @@ class Source(Section):
         How often each example is seen in an epoch; 0.1 draws a tenth.
     limit : int or None
         Read no more examples than this.
+    on_error : {"fail", "skip"}
+        Stop at the first malformed record, or leave such records out and count them.
     """
 
     path: str
     split: str = "train"
+    on_error: Literal["fail", "skip"] = "fail"
     repeat: Positive = 1.0
     limit: Count | None = None
 

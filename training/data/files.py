@@ -1,0 +1,85 @@
+"""Records of training files: JSON lines, TSV and Parquet, each with the place it stands at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from lsr.corpus.lines import Line, decode, encoding_problem, read_lines
+from lsr.errors import CorpusError
+
+_COLUMNS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
+
+
+class Place(NamedTuple):
+    """A record, or the sentence that says what is wrong with it, and where it stands."""
+
+    line: int
+    record: dict[str, Any] | str
+
+
+def read_records(path: Path) -> Iterator[Place]:
+    """Yield the records of a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.jsonl``, ``.tsv`` (two columns: query, positive; three: and negative), both also with
+        ``.gz``; or ``.parquet``.
+
+    Raises
+    ------
+    CorpusError
+        The file cannot be read, or has another ending.
+    """
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        return (Place(line.number, _json(line)) for line in read_lines(path))
+    if name.endswith(".tsv"):
+        return (Place(line.number, _cells(line)) for line in read_lines(path))
+    if name.endswith(".parquet"):
+        return _parquet(path)
+    raise CorpusError("unknown kind of file; expected .jsonl, .tsv (.gz) or .parquet", path)
+
+
+def _json(line: Line) -> dict[str, Any] | str:
+    if line.problem is not None:
+        return line.problem
+    try:
+        record = orjson.loads(line.data)
+    except orjson.JSONDecodeError as error:
+        return f"no valid JSON: {error.msg} (column {error.colno})"
+    if not isinstance(record, dict):
+        return 'expected a JSON object such as {"query": "…", "positive": "…"}'
+    return record
+
+
+def _cells(line: Line) -> dict[str, Any] | str:
+    if line.problem is not None:
+        return line.problem
+    try:
+        cells = decode(line.data).split("\t")
+    except UnicodeDecodeError as error:
+        return encoding_problem(error)
+    if len(cells) not in _COLUMNS:
+        return f"{len(cells)} columns; expected query, positive and perhaps negative"
+    return dict(zip(_COLUMNS[len(cells)], cells, strict=True))
+
+
+def _parquet(path: Path) -> Iterator[Place]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            row = 0
+            for batch in file.iter_batches(batch_size=1024):
+                for record in batch.to_pylist():
+                    row += 1
+                    yield Place(row, {k: v for k, v in record.items() if v is not None})
+    except (OSError, pa.ArrowException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CorpusError(f"cannot be read as Parquet ({reason})", path) from error
