@@ -23,6 +23,7 @@ from eval.text_lines import read_text_lines
 from lsr.errors import CorpusError, DataError, StorageFullError, UsageError
 
 _N_COLUMNS = 6
+_MAX_SCORE = float(np.finfo(np.float32).max)
 
 
 class Ranking(NamedTuple):
@@ -117,6 +118,7 @@ def read_run(path: Path | str) -> Run:
     """
     path = Path(path)
     hits: dict[str, dict[str, float]] = {}
+    names: dict[str, str] = {}  # one string per document, not one per line
     tag = ""
     for number, line in read_text_lines(path):
         qid, docno, score, tag = _parse(line, path, number)
@@ -128,7 +130,7 @@ def read_run(path: Path | str) -> Run:
                 path,
                 number,
             )
-        ranked[docno] = score
+        ranked[names.setdefault(docno, docno)] = score
     if not hits:
         raise CorpusError("the run file holds no line", path)
     return Run(
@@ -149,7 +151,7 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
         value = float(score)
     except ValueError:
         value = float("nan")
-    if not abs(value) <= float(np.finfo(np.float32).max):
+    if not abs(value) <= _MAX_SCORE:
         raise CorpusError(
             f"the score must be a finite number in single precision, found {score!r}", path, number
         )

@@ -80,6 +80,7 @@ def _search(
     # One hit more where the query itself will be dropped, so that k remain.
     k = settings.k + collection.drop_query_id
     rankings: dict[str, Ranking] = {}
+    names: dict[str, str] = {}  # one string per document, not one per hit
     rank_safe = True
     total = len(collection.queries)
     progress("search", 0, total)
@@ -89,7 +90,9 @@ def _search(
         counter.add(vectors)
         found = retriever.index.search_batch(vectors, k=k, threads=settings.threads)
         for query, hits in zip(step, found, strict=True):
-            ranking = Ranking.of(hits.ids, hits.scores)
+            ranking = Ranking.of(
+                [names.setdefault(docno, docno) for docno in hits.ids], hits.scores
+            )
             if collection.drop_query_id:
                 ranking = ranking.without(query.id).top(settings.k)
             rankings[query.id] = ranking

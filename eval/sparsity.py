@@ -86,8 +86,8 @@ class Sparsity:
 def count_documents(index: Index) -> VectorCounter:
     """Count the stored vectors of the documents a search can return.
 
-    From the lengths of the posting lists; the vectors themselves are read only in segments with
-    deleted documents.
+    Stored ones: weights that quantisation took for 0 are not there any more. Counted from the
+    lengths of the posting lists; vectors are read only in segments with deleted documents.
     """
     counter = VectorCounter()
     for segment in index.segments:
