@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index.blocks import BLOCK_MULTIPLE, MAX_RANGE_SIZE, NO_DOC
+from index.blocks import BLOCK_MULTIPLE, MAX_RANGE_SIZE, NO_DOC, slot_documents
 from index.kernels.check import check_forward, check_lists
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def check_structure(segment: SegmentArrays) -> None:
     _require(bool((segment.dense_of_term >= -1).all()), "dense_of_term below -1")
     docs = segment.slot_docs[segment.slot_docs != NO_DOC]
     _require(docs.size == segment.n_docs, "slot_docs does not hold every document once")
+    if not segment.reordered:
+        expected = slot_documents(segment.geometry, None)
+        _require(np.array_equal(segment.slot_docs, expected), "slot_docs is not the plain order")
     seen = np.zeros(segment.n_docs, dtype=np.bool_)
     _require(docs.size == 0 or int(docs.max()) < segment.n_docs, "slot_docs beyond n_docs")
     seen[docs] = True
@@ -101,8 +104,7 @@ def check_structure(segment: SegmentArrays) -> None:
     view = segment.view
     range_size = segment.geometry.range_size
     for number in range(segment.n_ranges):
-        at = number * (terms.size + 1)
-        offsets = segment.offsets[at : at + terms.size + 1].astype(np.int64)
+        offsets = segment.offsets[number :: segment.n_ranges].astype(np.int64)
         length = int(segment.range_base[number + 1] - segment.range_base[number])
         _require(
             int(offsets[0]) == 0

@@ -319,8 +319,6 @@ class _Job:
         n_dense = int((self._dense_of_term >= 0).sum())
         range_base, forward_base = bases
         sizes = {
-            "offsets": geometry.n_ranges * (n_terms + 1),
-            "range_max": geometry.n_ranges * n_terms,
             "slots": int(range_base[-1]),
             "impacts": int(range_base[-1]),
             "block_max": geometry.n_ranges * n_dense * geometry.n_blocks,
@@ -330,6 +328,9 @@ class _Job:
         }
         sinks = {name: Sink(name, size, folder) for name, size in sizes.items()}
         histograms = np.zeros((int(rows.max(initial=-1)) + 1, 256), dtype=np.uint32)
+        # Term-major, so that a query reads a term's lists of all ranges from one place.
+        offsets = np.empty((n_terms + 1, geometry.n_ranges), np.uint32)
+        range_max = np.empty((n_terms, geometry.n_ranges), np.uint8)
         lock, done = Lock(), 0
 
         def one(number: int) -> None:
@@ -341,10 +342,13 @@ class _Job:
                 "forward_terms": int(forward_base[number]),
                 "forward_impacts": int(forward_base[number]),
             }
+            offsets[:, number] = parts["offsets"]
+            range_max[:, number] = parts.pop("range_max")
+            with lock:
+                add_histograms(parts.pop("offsets"), parts["impacts"], rows, histograms)
             for name, part in parts.items():
                 sinks[name].write(at.get(name, number * part.size), part)
             with lock:
-                add_histograms(parts["offsets"], parts["impacts"], rows, histograms)
                 done = min(geometry.n_docs, done + geometry.docs_per_range)
                 if progress is not None:
                     progress(done, geometry.n_docs)
@@ -358,6 +362,8 @@ class _Job:
             "terms": self._terms,
             "dense_of_term": self._dense_of_term,
             "kth_impacts": kth,
+            "offsets": offsets.reshape(-1),
+            "range_max": range_max.reshape(-1),
             "range_base": range_base,
             "forward_base": forward_base,
             "slot_docs": slot_documents(geometry, self._order),

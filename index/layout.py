@@ -53,10 +53,11 @@ class SegmentArrays:
         10th, 100th, 1,000th largest impact; 0 where there are fewer.
     range_base : (R + 1,) int64
         First posting of each range.
-    offsets : (R * (T + 1),) uint32
-        Lists of each range, relative to ``range_base``.
-    range_max : (R * T,) uint8
-        Largest impact of each list.
+    offsets : ((T + 1) * R,) uint32
+        First posting of term ``t`` in range ``r`` at ``t * R + r``, relative to ``range_base[r]``;
+        the list ends where the next term's begins.
+    range_max : (T * R,) uint8
+        Largest impact of each list, in the same places.
     slots, impacts : (n_postings,) uint16, uint8
         Postings by range, then term, then slot.
     block_max : (R * D * B,) uint8
@@ -180,6 +181,8 @@ class SegmentArrays:
             self.geometry.range_size,
             self.n_blocks,
             self.n_dense,
+            self.docs_per_range,
+            int(not self.reordered),
         ]
         arrays = {name: readonly(array) for name, array in self.arrays().items()}
         return SegmentView(sizes=readonly(np.array(sizes, dtype=np.int64)), **arrays)

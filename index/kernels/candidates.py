@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.views import DOCS_PER_RANGE, N_BLOCKS, PLAIN_ORDER, RANGE_SIZE
 
 
 @kernel
@@ -113,29 +114,49 @@ def is_live(live, doc):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def drop_dead(found_slots, found_blocks, n, docs, live):  # type: ignore[no-untyped-def]
-    """Keep the slots that hold a live document, in order.
+def name_documents(seg, r, found, n, live, docs):  # type: ignore[no-untyped-def]
+    """Documents of the found slots, without the dead.
 
+    In plain order they are computed rather than looked up: a table over all documents is cold.
     Padding slots hold no document and never have a positive score, so they are not found.
 
     Parameters
     ----------
-    found_slots, found_blocks : (>= n,) uint32
+    seg : SegmentView
+    r : int64
+    found : ((range_size,) uint32, (range_size,) uint32)
+        Slots and blocks; the dead are taken out.
     n : int64
-    docs : (range_size,) uint32
-        Document of each slot of the range.
     live : (n_words,) uint64
+    docs : (range_size,) uint32
+        Filled.
 
     Returns
     -------
     int64
     """
+    slots, blocks = found
+    n_blocks = seg.sizes[N_BLOCKS]
+    size = seg.sizes[RANGE_SIZE]
+    slot_docs = seg.slot_docs[r * size : (r + 1) * size]
+    if seg.sizes[PLAIN_ORDER] != 0:
+        first = r * seg.sizes[DOCS_PER_RANGE]
+        block_size = size // n_blocks
+        for i in range(n):
+            block = np.int64(blocks[i])
+            docs[i] = first + block * block_size + np.int64(slots[i]) // n_blocks
+    else:
+        for i in range(n):
+            docs[i] = slot_docs[slots[i]]
+    if live.size == 0:
+        return n
     kept = 0
     for i in range(n):
-        slot = found_slots[i]
-        found_slots[kept] = slot
-        found_blocks[kept] = found_blocks[i]
-        kept += np.int64(is_live(live, docs[slot]))
+        doc = docs[i]
+        slots[kept] = slots[i]
+        blocks[kept] = blocks[i]
+        docs[kept] = doc
+        kept += np.int64(is_live(live, doc))
     return kept
 
 

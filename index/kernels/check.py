@@ -15,15 +15,16 @@ def check_lists(seg, r):  # type: ignore[no-untyped-def]
     The offsets of the range, the dictionary and ``dense_of_term`` must have been checked.
     """
     n_terms = seg.sizes[N_TERMS]
+    n_ranges = seg.sizes[N_RANGES]
     n_blocks = seg.sizes[N_BLOCKS]
     range_size = seg.sizes[RANGE_SIZE]
     base = seg.range_base[r]
     for t in range(n_terms):
-        at = r * (n_terms + 1) + t
+        at = t * n_ranges + r
         dense = np.int64(seg.dense_of_term[t])
         last = np.int64(-1)
         peak = np.int64(0)
-        for j in range(base + np.int64(seg.offsets[at]), base + np.int64(seg.offsets[at + 1])):
+        for j in range(base + np.int64(seg.offsets[at]), base + np.int64(seg.offsets[at + n_ranges])):
             slot = np.int64(seg.slots[j])
             impact = np.int64(seg.impacts[j])
             if slot <= last or slot >= range_size:
@@ -38,7 +39,7 @@ def check_lists(seg, r):  # type: ignore[no-untyped-def]
                 row = (r * seg.sizes[N_DENSE] + dense) * n_blocks
                 if impact > np.int64(seg.block_max[row + slot % n_blocks]):
                     return 4
-        if peak != np.int64(seg.range_max[r * n_terms + t]):
+        if peak != np.int64(seg.range_max[at]):
             return 3
         # A block bound above the range's would break the essential split.
         if dense >= 0:
@@ -57,6 +58,7 @@ def check_forward(seg, r):  # type: ignore[no-untyped-def]
     every list in slot order too.
     """
     n_terms = seg.sizes[N_TERMS]
+    n_ranges = seg.sizes[N_RANGES]
     n_dense = seg.sizes[N_DENSE]
     range_size = seg.sizes[RANGE_SIZE]
     cursor = np.zeros(n_dense + 1, np.int64)
@@ -65,9 +67,9 @@ def check_forward(seg, r):  # type: ignore[no-untyped-def]
     for t in range(n_terms):
         dense = np.int64(seg.dense_of_term[t])
         if dense >= 0:
-            at = r * (n_terms + 1) + t
+            at = t * n_ranges + r
             cursor[dense] = base + np.int64(seg.offsets[at])
-            stop[dense] = base + np.int64(seg.offsets[at + 1])
+            stop[dense] = base + np.int64(seg.offsets[at + n_ranges])
     forward_base = seg.forward_base[r]
     for slot in range(range_size):
         at = r * (range_size + 1) + slot
@@ -97,6 +99,7 @@ def check_forward(seg, r):  # type: ignore[no-untyped-def]
 def first_bad_kth(seg):  # type: ignore[no-untyped-def]
     """First term with fewer postings than a stored k-th impact promises, -1 if none."""
     n_terms = seg.sizes[N_TERMS]
+    n_ranges = seg.sizes[N_RANGES]
     for t in range(n_terms):
         depth = np.int64(1)
         for column in range(3):
@@ -105,11 +108,11 @@ def first_bad_kth(seg):  # type: ignore[no-untyped-def]
             if wanted == 0:
                 continue
             seen = np.int64(0)
-            for r in range(seg.sizes[N_RANGES]):
-                at = r * (n_terms + 1) + t
+            for r in range(n_ranges):
+                at = t * n_ranges + r
                 base = seg.range_base[r]
                 begin = base + np.int64(seg.offsets[at])
-                end = base + np.int64(seg.offsets[at + 1])
+                end = base + np.int64(seg.offsets[at + n_ranges])
                 for j in range(begin, end):
                     seen += np.int64(seg.impacts[j] >= wanted)
             if seen < depth:

@@ -11,7 +11,6 @@ from index.kernels.views import (
     END,
     LOCAL,
     N_RANGES,
-    N_TERMS,
     ORDER,
     PEAK,
     RANGE_PEAK,
@@ -106,12 +105,12 @@ def order_ranges(seg, longs, n, shift):  # type: ignore[no-untyped-def]
     """
     term_local, term_weight = longs[LOCAL], longs[WEIGHT]
     range_order, range_peak = longs[RANGES], longs[RANGE_PEAK]
-    n_terms = seg.sizes[N_TERMS]
+    n_ranges = seg.sizes[N_RANGES]
     range_max = seg.range_max
-    for r in range(seg.sizes[N_RANGES]):
+    for r in range(n_ranges):
         peak = 0
         for i in range(n):
-            impact = range_max[r * n_terms + term_local[i]]
+            impact = range_max[term_local[i] * n_ranges + r]
             peak += contribution(impact, term_weight[i], shift)
         range_peak[r] = peak
         at = r
@@ -145,19 +144,19 @@ def plan_range(seg, longs, r, n, shift):  # type: ignore[no-untyped-def]
     term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
     term_begin, term_end, term_peak = longs[BEGIN], longs[END], longs[PEAK]
     range_max, offsets, dense_of_term = seg.range_max, seg.offsets, seg.dense_of_term
-    n_terms = seg.sizes[N_TERMS]
+    n_ranges = seg.sizes[N_RANGES]
     base = seg.range_base[r]
     n_sparse = 0
     for i in range(n):
         local = term_local[i]
-        at = r * (n_terms + 1) + local
+        at = local * n_ranges + r
         begin = base + np.int64(offsets[at])
         term_begin[i] = begin
-        term_end[i] = base + np.int64(offsets[at + 1])
+        term_end[i] = base + np.int64(offsets[at + n_ranges])
         for line in range(4):
             prefetch(seg.slots, begin + line * 32)
             prefetch(seg.impacts, begin + line * 64)
-        peak = contribution(range_max[r * n_terms + local], term_weight[i], shift)
+        peak = contribution(range_max[at], term_weight[i], shift)
         if dense_of_term[local] < 0:
             n_sparse += 1
             peak += 1 << 40  # ahead of every term with bounds; taken off below

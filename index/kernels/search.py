@@ -18,8 +18,8 @@ from index.kernels.candidates import (
     collect_dense,
     collect_sparse,
     complete,
-    drop_dead,
     flagged_blocks,
+    name_documents,
 )
 from index.kernels.jit import kernel
 from index.kernels.prefetch import prefetch
@@ -32,6 +32,7 @@ from index.kernels.views import (
     BEGIN,
     BLOCKS,
     BOUNDS,
+    DOCS,
     END,
     FLAGS,
     HISTOGRAM,
@@ -169,7 +170,7 @@ def bound_rest(seg, work, bounds, r, split, n, shift, options):  # type: ignore[
 def collect(work, acc, bias, top, high_bits, n_hit):  # type: ignore[no-untyped-def]
     """Candidates of the flagged blocks into ``SLOTS`` and ``BLOCKS``; returns their number."""
     found = (work.words[SLOTS], work.words[BLOCKS])
-    if n_hit * 8 > bias.size:
+    if n_hit * 16 > bias.size:
         return collect_dense(acc, bias, high_bits, found)
     return collect_sparse(acc, bias, top, work.words[HITS], n_hit, work.words[NEEDS], found)
 
@@ -195,7 +196,7 @@ def offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats):  # 
         slot = slots[i]
         score = np.int64(acc[slot])
         if score >= threshold:
-            doc = base + np.int64(docs[slot])
+            doc = base + np.int64(docs[i])
             threshold = push(keys, stats, k, score, doc, threshold, histogram)
     return threshold
 
@@ -229,6 +230,8 @@ def complete_candidates(  # type: ignore[no-untyped-def]
     forward_base = seg.forward_base[r]
     terms, impacts = seg.forward_terms, seg.forward_impacts
     completed = 0
+    for i in range(n_found):
+        prefetch(offsets, np.int64(slots[i]))
     for i in range(min(np.int64(_AHEAD), n_found)):
         prefetch_row(terms, impacts, forward_base, offsets, slots[i])
     for i in range(n_found):
@@ -245,7 +248,7 @@ def complete_candidates(  # type: ignore[no-untyped-def]
         score += np.int64(complete(terms, impacts, begin, end, table, shift))
         completed += 1
         if score >= threshold:
-            doc = base + np.int64(docs[slot])
+            doc = base + np.int64(docs[i])
             threshold = push(keys, stats, k, score, doc, threshold, histogram)
     stats[STAT_COMPLETED] += completed
     for i in range(split, n):
@@ -261,7 +264,6 @@ def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, 
     size = seg.sizes[RANGE_SIZE]
     acc, flags = work.lanes[ACC, :size], work.lanes[FLAGS, :n_blocks]
     bounds = work.lanes[BOUNDS, :n_blocks]
-    docs = seg.slot_docs[r * size : (r + 1) * size]
 
     n_sparse = plan_range(seg, work.longs, r, n, shift)
     acc[:] = 0
@@ -292,8 +294,9 @@ def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, 
         flag_blocks(acc, bounds, flags)
         n_hit = flagged_blocks(flags, high_bits, work.words[HITS])
         n_found = collect(work, acc, bounds, top, high_bits, n_hit)
-    if live.size != 0:
-        n_found = drop_dead(work.words[SLOTS], work.words[BLOCKS], n_found, docs, live)
+    found = (work.words[SLOTS], work.words[BLOCKS])
+    docs = work.words[DOCS]
+    n_found = name_documents(seg, r, found, n_found, live, docs)
     if split == n:
         base = options[OPT_DOC_BASE]
         threshold = offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Accumulators = NDArray[np.uint16] | NDArray[np.uint32]
 
 # Positions in `SegmentView.sizes`.
-N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
+N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE, DOCS_PER_RANGE, PLAIN_ORDER = range(8)
 
 # Positions in the int64 options of a search.
 (
@@ -44,7 +44,7 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
 
 # Rows of `Workspace.lanes`, `words` and `longs`.
 ACC, GROUPS, BOUNDS, FLAGS, N_LANES = range(5)
-SLOTS, BLOCKS, SCORES, HITS, NEEDS, TABLE, N_WORDS = range(7)
+SLOTS, BLOCKS, DOCS, SCORES, HITS, NEEDS, TABLE, N_WORDS = range(8)
 LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(10)
 
 
