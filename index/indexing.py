@@ -1,4 +1,4 @@
-"""From a corpus to an index: encode to disk, then build.
+"""From a corpus, or from vectors made elsewhere, to an index.
 
 Two stages, so that the expensive one resumes. Encoding writes shards into ``<index>.building`` and
 continues there after an interruption; building reads the shards and makes the index appear at its
@@ -15,13 +15,18 @@ from index.build import build_index
 from index.reader import Index, open_index
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
+from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoding import encode_corpus
-from lsr.errors import CorpusError, IndexExistsError, UsageError
+from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
+from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_parquet
+from lsr.vocabulary import Vocabulary
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and how much there is where that is known."""
 
 DEFAULT_MEMORY_BYTES = 1 << 30
+DEFAULT_SHARD_DOCS = 1024
+"""What an interruption can cost: seconds of a neural encoder on a CPU."""
 
 
 def index_corpus(
@@ -30,7 +35,7 @@ def index_corpus(
     path: Path | str,
     *,
     overwrite: bool = False,
-    shard_docs: int = 4096,
+    shard_docs: int = DEFAULT_SHARD_DOCS,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     reorder: bool | None = None,
     compact: bool = False,
@@ -48,7 +53,7 @@ def index_corpus(
     path : path
         Where the index will be. Its folder must exist.
     overwrite : bool
-        Replace an index that is already there. It serves until the new one is complete.
+        Replace an index that is already there. It serves until the new one is committed.
     shard_docs : int
         Documents per shard: the unit of resuming.
     memory_bytes : int
@@ -68,52 +73,114 @@ def index_corpus(
         No room is left; run again when there is.
     """
     path = Path(path)
-    replacing = _check_target(path, overwrite)
+    _check_target(path, overwrite)
     workspace = path.with_name(path.name + ".building")
-    collection = encode_corpus(
-        corpus, encoder, workspace / "encoded", shard_docs=shard_docs, progress=progress
-    )
+    collection = encode_corpus(corpus, encoder, workspace, shard_docs=shard_docs, progress=progress)
     if collection.n_docs == 0:
         shutil.rmtree(workspace)
         raise CorpusError("there is not one document in it; nothing to index", corpus.name)
-    target = workspace / "index" if replacing else path
-    if replacing and target.exists():
-        shutil.rmtree(target)
-    build_index(
-        target,
+    index = build_index(
+        path,
         collection.batches,
         encoder=collection.encoder.assets(),
         fingerprint=collection.encoder.fingerprint,
         n_terms=collection.encoder.n_terms,
+        max_weight=collection.max_weight,
         memory_bytes=memory_bytes,
         reorder=reorder,
         compact=compact,
+        replace=overwrite,
         progress=progress,
-    ).close()
-    if replacing:
-        _swap(target, path, workspace / "replaced")
+    )
     shutil.rmtree(workspace)
-    return open_index(path)
+    return index
 
 
-def _check_target(path: Path, overwrite: bool) -> bool:
-    """Return whether an index will be replaced; raise when it must not or cannot be."""
+def index_vectors(
+    source: Path | str,
+    path: Path | str,
+    *,
+    vocabulary: Vocabulary | None = None,
+    overwrite: bool = False,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    reorder: bool | None = None,
+    compact: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Build an index of a file of vectors made elsewhere.
+
+    Parameters
+    ----------
+    source : path
+        Parquet (``id, indices, values``) or Anserini JSON lines (``id, vector``).
+    path : path
+        Where the index will be.
+    vocabulary : Vocabulary, optional
+        Names of the terms. Anserini vectors bring their own; ids of Parquet vectors are shown as
+        numbers without one.
+    overwrite, memory_bytes, reorder, compact, progress
+        As in `index_corpus`.
+
+    Raises
+    ------
+    VectorError
+        The file is malformed, with the row or line.
+    CorpusError
+        There is not one vector in it.
+    """
+    source, path = Path(source), Path(path)
+    _check_target(path, overwrite)
+    batches: ParquetVectors | AnseriniVectors
+    if source.suffix == ".parquet":
+        batches = read_parquet(source)
+    else:
+        batches = read_anserini(source, vocabulary=vocabulary, fixed=vocabulary is not None)
+    n_docs, max_weight, n_terms = 0, 0.0, 0
+    for batch in batches:
+        n_docs += batch.n_docs
+        if batch.vectors.nnz:
+            max_weight = max(max_weight, float(batch.vectors.weights.max()))
+            n_terms = max(n_terms, int(batch.vectors.term_ids.max()) + 1)
+        if progress is not None:
+            progress("check", n_docs, None)
+    if n_docs == 0:
+        raise CorpusError("there is not one vector in it; nothing to index", source)
+    if isinstance(batches, AnseriniVectors):
+        vocabulary = batches.vocabulary
+    if vocabulary is not None:
+        _check_vocabulary(vocabulary, n_terms, source)
+        n_terms = len(vocabulary)
+    encoder = PrecomputedEncoder(vocabulary)
+    return build_index(
+        path,
+        batches,
+        encoder=encoder.assets(),
+        fingerprint=encoder.fingerprint,
+        n_terms=n_terms,
+        max_weight=max_weight,
+        memory_bytes=memory_bytes,
+        reorder=reorder,
+        compact=compact,
+        replace=overwrite,
+        progress=progress,
+    )
+
+
+def _check_vocabulary(vocabulary: Vocabulary, n_terms: int, source: Path) -> None:
+    if len(vocabulary) < n_terms:
+        raise VectorError(
+            f"{source}: term id {n_terms - 1} is outside of the vocabulary, which has "
+            f"{len(vocabulary)} terms; these vectors come from another encoder"
+        )
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
     if not path.exists():
-        if not path.parent.is_dir():
-            raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
-        return False
+        return
     if not overwrite:
         raise IndexExistsError(
             f"{path} exists already; choose another place, or replace it with --overwrite"
         )
     open_index(path).close()  # refuses to replace what is no index
-    return True
-
-
-def _swap(new: Path, path: Path, aside: Path) -> None:
-    path.rename(aside)
-    try:
-        new.rename(path)
-    except OSError:
-        aside.rename(path)
-        raise
