@@ -34,6 +34,7 @@ from lsr.encoders.model_files import (
 from lsr.encoders.pooling import Activation, Pooling
 from lsr.encoders.pruning import check_pruning, prune
 from lsr.encoders.splade_layout import ModelLayout, NeuralSide, StaticSide, read_layout
+from lsr.encoders.torch_threads import run_batches
 from lsr.encoders.transformer_body import load_body, load_tokenizer
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import UsageError
@@ -104,17 +105,16 @@ class NeuralVectors:
 
     def encode(self, ids: Sequence[NDArray[np.int64]]) -> SparseBatch:
         """Return the vectors of texts given as piece ids; texts without pieces get empty ones."""
-        import torch
-
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         order = np.argsort(-lengths, kind="stable")
         order = order[: np.count_nonzero(lengths)]
-        parts = []
-        with torch.inference_mode():
-            for batch in _batches(lengths[order], self._batch_tokens):
-                rows = order[batch]
-                states = self._body.states([ids[row] for row in rows])
-                parts.append(self._projection.vectors(states, lengths[rows].tolist()))
+        batches = [order[cut] for cut in _batches(lengths[order], self._batch_tokens)]
+
+        def encode_batch(rows: NDArray[np.int64]) -> SparseBatch:
+            states = self._body.states([ids[row] for row in rows])
+            return self._projection.vectors(states, lengths[rows].tolist())
+
+        parts = run_batches(encode_batch, batches, self._body.device)
         position = np.empty(len(ids), np.int64)
         position[order] = np.arange(len(order))
         position[lengths == 0] = len(order)
