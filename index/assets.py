@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from index.commit import WritableFolder
 from index.container import Container, ContainerWriter, FileEntry
-from index.files import Files
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import CorruptIndexError
 
@@ -22,14 +19,13 @@ def write_assets(writable: WritableFolder, assets: EncoderAssets) -> FileEntry:
     return writable.write_container("encoder", fill)
 
 
-def read_assets(files: Files, folder: Path, entry: FileEntry) -> EncoderAssets:
+def read_assets(container: Container) -> EncoderAssets:
     """Read an encoder; all of it is checked, since all of it will be used.
 
     Raises
     ------
     CorruptIndexError
     """
-    container = Container(files, folder, entry)
     container.check()
     config = container.params.get("config")
     if not isinstance(config, dict):

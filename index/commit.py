@@ -33,7 +33,7 @@ from typing import Any, Self
 from index.container import ContainerWriter, FileEntry
 from index.files import DISK, Files, Lock, OutputFile, remove_tree, storage_errors
 from index.manifest import Manifest, generation_of, generations, read_manifest
-from lsr.errors import CommitOutcomeError, IndexExistsError
+from lsr.errors import CommitOutcomeError, CorruptIndexError, IndexExistsError
 
 LOCK_NAME = "write.lock"
 KEPT_GENERATIONS = 2
@@ -81,12 +81,39 @@ class WritableFolder:
 
         `fill` adds the arrays and returns the params. The name is durable only after `publish`.
         """
+
+        def write(out: OutputFile) -> bytes:
+            writer = ContainerWriter(out, kind)
+            return writer.finish(fill(writer))
+
+        return self._write_file(kind, write)
+
+    def copy_file(self, entry: FileEntry, content: memoryview, source: Path) -> None:
+        """Copy a file of another index, unless it is not what its entry says.
+
+        Raises
+        ------
+        CorruptIndexError
+            Naming `source`.
+        """
+
+        def write(out: OutputFile) -> bytes:
+            out.write(content)
+            if out.digest().hex() != entry.sha256:
+                raise CorruptIndexError(
+                    "the file does not have the SHA-256 of the manifest; it is not copied", source
+                )
+            return bytes.fromhex(entry.uuid)
+
+        self._write_file(entry.kind, write)
+
+    def _write_file(self, kind: str, write: Callable[[OutputFile], bytes]) -> FileEntry:
+        """Write a file under a temporary name, make it durable, give it its name."""
         self._refuse_when_poisoned()
         temporary = self.temporary_path()
         try:
             with OutputFile(self.files, temporary) as out:
-                writer = ContainerWriter(out, kind)
-                uuid = writer.finish(fill(writer))
+                uuid = write(out)
                 self._sync(out)
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
             self._protect(entry.name)

@@ -157,32 +157,36 @@ class Container:
 
     Attributes
     ----------
+    entry : FileEntry
     params : mapping
         What the writer stored beside the arrays: JSON values.
     entries : dict of str to ArrayEntry
         In file order.
+    data : memoryview
+        The whole file.
     """
 
     def __init__(self, files: Files, folder: Path, entry: FileEntry) -> None:
+        self.entry = entry
         self.path = path = folder / entry.name
         try:
-            self._data = files.map(path)
+            self.data = files.map(path)
         except FileNotFoundError:
             raise CorruptIndexError(
                 "the file is missing, though the manifest names it", path
             ) from None
-        if len(self._data) != entry.length:
+        if len(self.data) != entry.length:
             raise CorruptIndexError(
-                f"the file has {len(self._data)} bytes, the manifest says {entry.length}",
+                f"the file has {len(self.data)} bytes, the manifest says {entry.length}",
                 path,
-                min(len(self._data), entry.length),
+                min(len(self.data), entry.length),
             )
         self._check_prefix(entry.kind)
         directory_offset, directory = self._read_footer(entry.uuid)
         self.params, self.entries = _parse_directory(directory, directory_offset, path)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self.data)
 
     def array(self, name: str) -> NDArray[Any]:
         """Return an array, read-only and mapped, without checking its content."""
@@ -190,7 +194,7 @@ class Container:
         if entry is None:
             raise CorruptIndexError(f"there is no array {name!r}", self.path)
         count = math.prod(entry.shape)
-        flat = np.frombuffer(self._data, entry.dtype, count, entry.offset if count else 0)
+        flat = np.frombuffer(self.data, entry.dtype, count, entry.offset if count else 0)
         return flat.reshape(entry.shape)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
@@ -216,23 +220,23 @@ class Container:
         """Check as `check` does, yielding the bytes read after each array."""
         end = _PREFIX.size
         for entry in self.entries.values():
-            data = self._data[entry.offset : entry.offset + entry.nbytes]
+            data = self.data[entry.offset : entry.offset + entry.nbytes]
             if zlib.crc32(data) != entry.crc32:
                 raise CorruptIndexError(
                     f"array {entry.name!r} does not match its checksum", self.path, entry.offset
                 )
             end = entry.offset + entry.nbytes
-            gap = bytes(self._data[end : end + -end % ALIGNMENT])
+            gap = bytes(self.data[end : end + -end % ALIGNMENT])
             if any(gap):
                 raise CorruptIndexError("the padding after an array is not zero", self.path, end)
             yield entry.nbytes
 
     def _check_prefix(self, kind: str) -> None:
-        if len(self._data) < _PREFIX.size + _FOOTER.size:
+        if len(self.data) < _PREFIX.size + _FOOTER.size:
             raise CorruptIndexError(
-                f"the file has {len(self._data)} bytes, too few for a container", self.path, 0
+                f"the file has {len(self.data)} bytes, too few for a container", self.path, 0
             )
-        prefix = bytes(self._data[: _PREFIX.size])
+        prefix = bytes(self.data[: _PREFIX.size])
         magic, version, zero, stored_kind = _PREFIX.unpack(prefix)
         if magic != MAGIC:
             raise CorruptIndexError("the file does not start as a container does", self.path, 0)
@@ -243,10 +247,10 @@ class Container:
             raise CorruptIndexError(f"expected a file of kind {kind!r}", self.path, 16)
 
     def _read_footer(self, expected_uuid: str) -> tuple[int, bytes]:
-        at = len(self._data) - _FOOTER.size
-        footer = bytes(self._data[at:])
+        at = len(self.data) - _FOOTER.size
+        footer = bytes(self.data[at:])
         offset, nbytes, crc, zero, length, uuid, magic = _FOOTER.unpack(footer)
-        if magic != MAGIC or length != len(self._data) or zero or any(footer[48:56]):
+        if magic != MAGIC or length != len(self.data) or zero or any(footer[48:56]):
             raise CorruptIndexError(
                 "the file does not end as a container does: it was cut short or overwritten",
                 self.path,
@@ -254,7 +258,7 @@ class Container:
             )
         if nbytes > MAX_DIRECTORY_BYTES or offset + nbytes != at or offset % ALIGNMENT:
             raise CorruptIndexError("the footer points outside of the file", self.path, at)
-        directory = bytes(self._data[offset:at])
+        directory = bytes(self.data[offset:at])
         if zlib.crc32(directory) != crc:
             raise CorruptIndexError("the directory does not match its checksum", self.path, offset)
         if uuid.hex() != expected_uuid:

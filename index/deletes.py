@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.container import Container, ContainerWriter, FileEntry
-from index.files import Files
 from index.manifest import SegmentEntry
 from lsr.errors import CorruptIndexError
 
@@ -57,14 +55,11 @@ def write_deletes(
     return {"generation": generation, "segment": segment.uuid}
 
 
-def read_deletes(files: Files, folder: Path, segment: SegmentEntry) -> Words | None:
-    """Read and check the bitmap of a segment, None when nothing is deleted.
+def read_deletes(container: Container, segment: SegmentEntry) -> Words:
+    """Read and check the bitmap of a segment.
 
     Its checksum is always checked: the file is small, and a wrong bit would bring back a document.
     """
-    if segment.deletes is None:
-        return None
-    container = Container(files, folder, segment.deletes)
     container.check()
     words: Words = container.array("deleted")
     if words.dtype != np.uint64 or words.shape != (n_words(segment.n_docs),):

@@ -100,10 +100,13 @@ class Manifest:
 
     def files(self) -> set[str]:
         """Return the names of all files that this generation needs, the manifest included."""
-        entries = [segment.file for segment in self.segments]
-        entries += [segment.deletes for segment in self.segments if segment.deletes]
-        entries += [self.encoder] if self.encoder else []
-        return {self.name, *(entry.name for entry in entries)}
+        return {self.name, *(entry.name for entry in self.entries())}
+
+    def entries(self) -> list[FileEntry]:
+        """Return the containers that this generation needs."""
+        found = [segment.file for segment in self.segments]
+        found += [segment.deletes for segment in self.segments if segment.deletes]
+        return [*found, self.encoder] if self.encoder else found
 
     def to_bytes(self) -> bytes:
         """Return the content of the file. Equal manifests give equal bytes."""

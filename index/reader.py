@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from index.assets import read_assets
 from index.batches import single_vector, vectors_of
+from index.container import Container
 from index.deletes import Words, mask_of
 from index.files import DISK, Files
 from index.filters import Filter, parse_filter
@@ -185,6 +186,8 @@ class Index:
         self._segments: list[SegmentReader] | None = [
             SegmentReader(files, path, entry, manifest.scale) for entry in manifest.segments
         ]
+        # Opened now, read when asked for: by then a writer may have removed the file's name.
+        self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
         self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
         self._filters: dict[Filter, list[Words]] = {}
         self._filters_mutex = threading.Lock()
@@ -221,8 +224,7 @@ class Index:
     @cached_property
     def encoder_assets(self) -> EncoderAssets | None:
         """The stored encoder, read and checked when first asked for."""
-        entry = self.manifest.encoder
-        return read_assets(self._files, self.path, entry) if entry else None
+        return None if self._encoder is None else read_assets(self._encoder)
 
     def search(
         self,
@@ -409,8 +411,6 @@ class Index:
     def stats(self) -> IndexStats:
         """Return counts of this generation."""
         segments, manifest = self.segments, self.manifest
-        entries = [e for s in manifest.segments for e in (s.file, s.deletes) if e]
-        entries += [manifest.encoder] if manifest.encoder else []
 
         def bytes_of(prefix: str) -> int:
             return sum(
@@ -427,7 +427,7 @@ class Index:
             n_segments=len(segments),
             n_terms=manifest.n_terms,
             n_postings=sum(segment.arrays.n_postings for segment in segments),
-            n_bytes=sum(entry.length for entry in entries),
+            n_bytes=sum(entry.length for entry in manifest.entries()),
             postings_bytes=bytes_of("postings/"),
             documents_bytes=bytes_of("documents/") + bytes_of("docnos/"),
             scale=manifest.scale,
@@ -442,11 +442,15 @@ class Index:
             return self
         return _open_generation(self._files, self.path, None)
 
+    def containers(self) -> list[Container]:
+        """Return all files of this generation but the manifest, as they were when opened."""
+        found = [c for segment in self.segments for c in (segment.container, segment.deletes) if c]
+        return [*found, self._encoder] if self._encoder else found
+
     def check_checksums(self) -> None:
         """Read every byte of every file. Raises CorruptIndexError."""
-        for segment in self.segments:
-            segment.container.check()
-        _ = self.encoder_assets
+        for container in self.containers():
+            container.check()
 
     def check_structure(self) -> None:
         """Prove that no number in the files leads out of an array. Raises CorruptIndexError."""

@@ -247,7 +247,8 @@ class SegmentReader:
     Attributes
     ----------
     entry : SegmentEntry
-    container : Container
+    container, deletes : Container
+        The segment's file and, where documents are deleted, the file of their bitmap.
     live : bitmap or None
         Which documents a search may return; None: all.
     """
@@ -264,10 +265,10 @@ class SegmentReader:
             raise CorruptIndexError(
                 "the segment was quantised with another scale than the index", container.path
             )
-        self.deleted = read_deletes(files, folder, entry)
-        self.live: Words | None = (
-            None if self.deleted is None else complement(self.deleted, entry.n_docs)
-        )
+        self.deletes = Container(files, folder, entry.deletes) if entry.deletes else None
+        self.live: Words | None = None
+        if self.deletes is not None:
+            self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
         self.docnos = DocnoReader(container, entry.n_docs)
         self.documents = DocumentReader(container, entry.n_docs)
         self.columns = Columns(container, entry.n_docs)

@@ -169,8 +169,8 @@ class VectorReader:
 
     def _range(self, number: int) -> _Range:
         arrays = self._arrays
-        n_terms, size = arrays.terms.size, arrays.geometry.range_size
-        offsets = arrays.offsets[number * (n_terms + 1) : (number + 1) * (n_terms + 1)]
+        size = arrays.geometry.range_size
+        offsets = np.ascontiguousarray(arrays.offsets[number :: arrays.n_ranges])
         start, end = int(arrays.range_base[number]), int(arrays.range_base[number + 1])
         # Without bounds checks in the kernels, this is what keeps them inside of the arrays.
         ascending = bool((offsets[1:] >= offsets[:-1]).all())

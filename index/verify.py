@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.files import DISK, Files
-from index.manifest import Manifest
 from index.quantize import quantize_query, width_for
 from index.reader import Index, open_index
 from index.segment import SegmentReader
@@ -102,7 +101,7 @@ def verify(
         return report
     report.generation = index.generation
     with index:
-        for description, steps in _checks(index, files, level, seed):
+        for description, steps in _checks(index, level, seed):
             problems = [str(error) for error in _failures(steps)]
             report.problems += problems
             if problems:
@@ -120,13 +119,11 @@ def _failures(steps: Iterator[LsrError | None]) -> Iterator[LsrError]:
         yield error
 
 
-def _checks(
-    index: Index, files: Files, level: int, seed: int
-) -> Iterator[tuple[str, Iterator[LsrError | None]]]:
+def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator[LsrError | None]]]:
     n_files = len(index.manifest.files())
     yield f"manifest and directories of {n_files} files", iter(())
     if level >= 1:
-        yield "every byte", _check_bytes(index, files)
+        yield "every byte", _check_bytes(index)
     if level >= 2:
         yield f"structure of {len(index.segments)} segments", _check_structure(index)
         yield f"{index.n_docs} ids, each alive once", _check_unique(index)
@@ -134,30 +131,18 @@ def _checks(
         yield f"{N_QUERIES} random queries", _check_queries(index, seed)
 
 
-def _check_bytes(index: Index, files: Files) -> Iterator[LsrError | None]:
+def _check_bytes(index: Index) -> Iterator[LsrError | None]:
     """Compare checksums and digests, going on after a damaged file to name all of them."""
-    for segment in index.segments:
+    for container in index.containers():
         try:
-            segment.container.check()
+            container.check()
+            digest = hashlib.sha256(container.data).hexdigest()
+            if digest != container.entry.sha256:
+                raise CorruptIndexError(
+                    "the file does not have the SHA-256 of the manifest", container.path
+                )
         except CorruptIndexError as error:
             yield error
-    try:
-        _ = index.encoder_assets
-    except CorruptIndexError as error:
-        yield error
-    for name, sha256 in _digests(index.manifest):
-        digest = hashlib.sha256(files.map(index.path / name)).hexdigest()
-        if digest != sha256:
-            yield CorruptIndexError(
-                "the file does not have the SHA-256 of the manifest", index.path / name
-            )
-
-
-def _digests(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    entries = [e for s in manifest.segments for e in (s.file, s.deletes) if e]
-    entries += [manifest.encoder] if manifest.encoder else []
-    for entry in entries:
-        yield entry.name, entry.sha256
 
 
 def _check_structure(index: Index) -> Iterator[LsrError | None]:
