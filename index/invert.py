@@ -7,7 +7,6 @@ the GIL). With a scratch folder both the spooled input and the finished arrays l
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,91 +25,12 @@ from index.kernels.build import (
     kth_from_histograms,
 )
 from index.layout import DTYPES, KTH_DEPTHS, BuildOptions, SegmentArrays
-
+from index.spool import Sink, Spool
 
 # Vocabularies up to this size are counted in arrays over all term ids.
 _DIRECT_TERMS = 1 << 24
 # Working bytes per posting of a range while it is built (input, local ids, lists, forward rows).
 _BYTES_PER_POSTING = 20
-
-
-class Spool:
-    """An append-only array in memory or in a file, read back by slices."""
-
-    def __init__(self, dtype: type[np.generic], path: Path | None) -> None:
-        self.dtype = np.dtype(dtype)
-        self.size = 0
-        self._parts: list[NDArray[Any]] = []
-        self._file = None if path is None else open(path, "w+b")  # noqa: SIM115
-
-    def append(self, values: NDArray[Any]) -> None:
-        """Add values at the end."""
-        values = np.ascontiguousarray(values, dtype=self.dtype)
-        self.size += values.size
-        if self._file is None:
-            self._parts.append(values.copy())
-        else:
-            self._file.write(values.data)
-
-    def read(self, begin: int, end: int) -> NDArray[Any]:
-        """Values ``begin`` to ``end``."""
-        if self._file is None:
-            if len(self._parts) > 1:
-                self._parts = [np.concatenate(self._parts)]
-            return self._parts[0][begin:end] if self._parts else np.zeros(0, self.dtype)
-        self._file.flush()
-        width = self.dtype.itemsize
-        data = bytearray((end - begin) * width)
-        view, at = memoryview(data), begin * width
-        while view:
-            got = os.preadv(self._file.fileno(), [view], at)
-            if got == 0:
-                raise OSError(f"spool file ended at byte {at}, expected {end * width}")
-            view, at = view[got:], at + got
-        return np.frombuffer(data, dtype=self.dtype)
-
-    def close(self) -> None:
-        """Release memory or the file."""
-        self._parts = []
-        if self._file is not None:
-            path = self._file.name
-            self._file.close()
-            os.unlink(path)
-            self._file = None
-
-
-class Sink:
-    """An output array of known size, in memory or in a file, written at given positions."""
-
-    def __init__(self, name: str, size: int, folder: Path | None) -> None:
-        self.dtype = np.dtype(DTYPES[name])
-        self.size = size
-        self._path = None if folder is None else folder / f"{name}.bin"
-        if self._path is None:
-            self._array: NDArray[Any] = np.empty(size, self.dtype)
-        else:
-            self._file = open(self._path, "w+b")  # noqa: SIM115
-            os.truncate(self._file.fileno(), size * self.dtype.itemsize)
-
-    def write(self, at: int, values: NDArray[Any]) -> None:
-        """Put ``values`` at position ``at``."""
-        if self._path is None:
-            self._array[at : at + values.size] = values
-            return
-        data = memoryview(np.ascontiguousarray(values, dtype=self.dtype)).cast("B")
-        position = at * self.dtype.itemsize
-        while data:
-            put = os.pwrite(self._file.fileno(), data, position)
-            data, position = data[put:], position + put
-
-    def finish(self) -> NDArray[Any]:
-        """The array; a read-only map of the file if there is one."""
-        if self._path is None:
-            return self._array
-        self._file.close()
-        if self.size == 0:
-            return np.zeros(0, self.dtype)
-        return np.memmap(self._path, dtype=self.dtype, mode="r", shape=(self.size,))
 
 
 class SegmentBuilder:
@@ -326,7 +246,10 @@ class _Job:
             "forward_terms": int(forward_base[-1]),
             "forward_impacts": int(forward_base[-1]),
         }
-        sinks = {name: Sink(name, size, folder) for name, size in sizes.items()}
+        sinks = {
+            name: Sink(DTYPES[name], size, None if folder is None else folder / f"{name}.bin")
+            for name, size in sizes.items()
+        }
         histograms = np.zeros((int(rows.max(initial=-1)) + 1, 256), dtype=np.uint32)
         # Term-major, so that a query reads a term's lists of all ranges from one place.
         offsets = np.empty((n_terms + 1, geometry.n_ranges), np.uint32)
@@ -475,4 +398,4 @@ def _merge_counts(
     return merged, total
 
 
-__all__ = ["SegmentBuilder", "choose_dense"]
+__all__ = ["SegmentBuilder", "Spool", "choose_dense"]

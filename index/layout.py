@@ -145,7 +145,7 @@ class SegmentArrays:
         ValueError
             If an array is missing, or a dtype or size does not fit the parameters.
         """
-        views: dict[str, NDArray[Any]] = {}
+        views: dict[str, Any] = {}
         for name, dtype in DTYPES.items():
             if name not in arrays:
                 raise ValueError(f"segment array {name!r} is missing")
@@ -156,7 +156,7 @@ class SegmentArrays:
                     f"expected {np.dtype(dtype)} with 1"
                 )
             views[name] = readonly(array)
-        scalars: dict[str, int] = {}
+        scalars: dict[str, Any] = {}
         for name in _PARAMS:
             value = params.get(name)
             if isinstance(value, bool) or not isinstance(value, int):

@@ -13,7 +13,6 @@ from index.options import SearchOptions
 from index.quantize import NARROW, NARROW_TERMS, WIDE, Width
 
 
-
 class Prepared(NamedTuple):
     """Quantised queries of one accumulator width.
 

@@ -254,7 +254,7 @@ def search_segments(
         segments=number,
         local_ids=local_ids,
         scores=ranked,
-        float_scores=ranked * factor,
+        float_scores=np.multiply(ranked, factor, dtype=np.float64),
         rank_safe=gap == 0,
         bound_gap=gap * factor,
         cancelled=bool(flag.flag[0]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,9 +26,7 @@ class _Scratch(local):
 _scratch = _Scratch()
 
 
-def workspace_for(
-    segments: Sequence[SegmentSearcher], n_terms: int, width: Width
-) -> Workspace:
+def workspace_for(segments: Sequence[SegmentSearcher], n_terms: int, width: Width) -> Workspace:
     """The calling thread's workspace, grown to fit these segments and queries.
 
     Parameters
@@ -56,8 +54,9 @@ def workspace_for(
         if sizes[0] >= lanes and sizes[1] >= words and sizes[2] >= longs:
             return have
         lanes, words, longs = max(lanes, sizes[0]), max(words, sizes[1]), max(longs, sizes[2])
+    rows: Any = np.zeros((N_LANES, lanes + _SKEW - lanes % 32), width.dtype)
     made = Workspace(
-        np.zeros((N_LANES, lanes + _SKEW - lanes % 32), width.dtype),
+        rows,
         np.zeros((N_WORDS, words + _SKEW), np.uint32),
         np.zeros((N_LONGS, longs), np.int64),
     )

@@ -17,7 +17,7 @@ def count_terms(term_ids, counts):  # type: ignore[no-untyped-def]
 @kernel
 def count_dense(indptr, local_terms, dense_of_term):  # type: ignore[no-untyped-def]
     """Number of postings that belong to terms with block bounds."""
-    total = 0
+    total = np.int64(0)
     for j in range(indptr[0], indptr[-1]):
         total += np.int64(dense_of_term[local_terms[j]] >= 0)
     return total

@@ -26,7 +26,7 @@ def flagged_blocks(flags, high_bits, hits):  # type: ignore[no-untyped-def]
     """
     words = flags.view(np.uint64)
     per_word = flags.size // words.size
-    n = 0
+    n = np.int64(0)
     for w in range(words.size):
         if words[w] & high_bits:
             for i in range(w * per_word, (w + 1) * per_word):
@@ -76,7 +76,6 @@ def collect_sparse(acc, bias, top, hits, n_hit, needs, found):  # type: ignore[n
 def collect_dense(acc, bias, high_bits, found):  # type: ignore[no-untyped-def]
     """As `collect_sparse` when many blocks are flagged: tests a 64-bit word at a time."""
     slots, blocks = found
-    n_blocks = bias.size
     words = acc.view(np.uint64)
     bias_words = bias.view(np.uint64)
     per_word = acc.size // words.size
@@ -150,7 +149,7 @@ def name_documents(seg, r, found, n, live, docs):  # type: ignore[no-untyped-def
             docs[i] = slot_docs[slots[i]]
     if live.size == 0:
         return n
-    kept = 0
+    kept = np.int64(0)
     for i in range(n):
         doc = docs[i]
         slots[kept] = slots[i]

@@ -24,7 +24,9 @@ def check_lists(seg, r):  # type: ignore[no-untyped-def]
         dense = np.int64(seg.dense_of_term[t])
         last = np.int64(-1)
         peak = np.int64(0)
-        for j in range(base + np.int64(seg.offsets[at]), base + np.int64(seg.offsets[at + n_ranges])):
+        for j in range(
+            base + np.int64(seg.offsets[at]), base + np.int64(seg.offsets[at + n_ranges])
+        ):
             slot = np.int64(seg.slots[j])
             impact = np.int64(seg.impacts[j])
             if slot <= last or slot >= range_size:
@@ -89,8 +91,8 @@ def check_forward(seg, r):  # type: ignore[no-untyped-def]
             ):
                 return 3
             cursor[dense] = here + 1
-    for dense in range(n_dense):
-        if cursor[dense] != stop[dense]:
+    for row in range(n_dense):
+        if cursor[row] != stop[row]:
             return 3
     return 0
 

@@ -17,7 +17,7 @@ from index.kernels.jit import JIT_ENABLED
 
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Lower to the LLVM prefetch of ``array[index]`` (read, keep in all levels)."""
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
 
     signature = numba_types.void(array, numba_types.intp)
 

@@ -22,8 +22,8 @@ from index.kernels.candidates import (
     name_documents,
 )
 from index.kernels.jit import kernel
-from index.kernels.prefetch import prefetch
 from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
+from index.kernels.prefetch import prefetch
 from index.kernels.results import estimate, push, settle
 from index.kernels.scan import add_bounds, bounds_to_bias, flag_blocks, scatter
 from index.kernels.select import kth_largest
@@ -100,9 +100,7 @@ def scatter_terms(seg, longs, acc, first, last, shift):  # type: ignore[no-untyp
 
 
 @kernel
-def scatter_essential(
-    seg, work, acc, all_live, n_sparse, n, threshold, shift, top, stats, options
-):  # type: ignore[no-untyped-def]
+def scatter_essential(seg, work, acc, all_live, n_sparse, n, threshold, shift, top, stats, options):  # type: ignore[no-untyped-def]
     """Scatter terms until the rest cannot reach the threshold.
 
     While fewer than ``k`` documents are known, the partial scores also raise the threshold, where

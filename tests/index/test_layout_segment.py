@@ -1,0 +1,157 @@
+"""Layout: validation finds every damage, maps work, large and odd inputs are representable."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.invert import SegmentBuilder
+from index.layout import DTYPES, BuildOptions, SegmentArrays, build_segment
+from index.quantize import fit_scale, quantize_documents, quantize_query
+from index.search import SegmentSearcher, search_segments
+from tests import oracle, strategies
+
+SMALL = BuildOptions(block_size=2, range_size=16, dense_fraction=0.1, threads=1)
+
+
+def sample(seed: int = 3, shape: str = "plain") -> tuple[np.ndarray, SegmentArrays]:
+    matrix = strategies.random_matrix(np.random.default_rng(seed), shape, 60)
+    return matrix, build_segment(*strategies.from_dense(matrix), options=SMALL)
+
+
+def test_round_trip_through_maps(tmp_path: Path) -> None:
+    _matrix, segment = sample()
+    arrays = {}
+    for name, array in segment.arrays().items():
+        array.tofile(tmp_path / name)
+        arrays[name] = (
+            np.memmap(tmp_path / name, dtype=array.dtype, mode="r") if array.size else array
+        )
+    again = SegmentArrays.from_arrays(arrays, segment.params())
+    again.validate()
+    terms, weights = np.arange(5, dtype=np.uint32), np.ones(5, np.float32)
+    one, other = (
+        search_segments([SegmentSearcher(item)], terms, weights, 10) for item in (segment, again)
+    )
+    assert np.array_equal(one.doc_ids, other.doc_ids)
+
+
+@pytest.mark.parametrize("name", sorted(DTYPES))
+def test_every_damaged_array_is_found(name: str) -> None:
+    """Any change of a single number is refused, or leaves all answers right."""
+    matrix, segment = sample()
+    rng = np.random.default_rng(5)
+    terms = np.arange(matrix.shape[1], dtype=np.uint32)
+    weights = np.ones(terms.size, np.float32)
+    truth = oracle.best(oracle.scores(matrix, terms, weights, 16), 10)
+    refused = 0
+    for _ in range(30):
+        arrays = {key: np.array(value) for key, value in segment.arrays().items()}
+        at = int(rng.integers(arrays[name].size))
+        value = rng.integers(0, 256, 8, dtype=np.uint8).view(np.uint64)[0]
+        arrays[name][at] = value.astype(arrays[name].dtype)
+        try:
+            damaged = SegmentArrays.from_arrays(arrays, segment.params())
+            damaged.validate()
+        except ValueError:
+            refused += 1
+            continue
+        if name != "terms":
+            found = search_segments([SegmentSearcher(damaged)], terms, weights, 10)
+            assert np.array_equal(found.doc_ids, truth.doc_ids)
+            assert np.array_equal(found.scores, truth.scores)
+    assert refused > 0
+
+
+@pytest.mark.parametrize("name", sorted(DTYPES))
+def test_missing_short_or_mistyped_arrays_are_refused(name: str) -> None:
+    _, segment = sample()
+    arrays = segment.arrays()
+    for bad in (None, arrays[name][:-1], arrays[name].astype(np.float64)):
+        changed = {key: value for key, value in arrays.items() if key != name}
+        if bad is not None:
+            changed[name] = bad
+        with pytest.raises(ValueError, match=r"segment"):
+            SegmentArrays.from_arrays(changed, segment.params()).validate()
+
+
+def test_out_of_core_equals_in_memory(tmp_path: Path) -> None:
+    matrix = strategies.random_matrix(np.random.default_rng(9), "clustered")
+    whole = strategies.from_dense(matrix)
+    calls: list[tuple[int, int]] = []
+    builder = SegmentBuilder(
+        whole.n_terms,
+        dataclasses.replace(SMALL, threads=2),
+        tmp_path,
+        lambda done, total: calls.append((done, total)),
+    )
+    for part in np.array_split(matrix, 4):
+        piece = strategies.from_dense(part)
+        builder.add(piece.indptr, piece.terms, piece.impacts)
+    outside = builder.finish()
+    inside = build_segment(*whole, options=SMALL)
+    for name, array in inside.arrays().items():
+        assert np.array_equal(array, outside.arrays()[name]), name
+    outside.validate()
+    assert not list(tmp_path.glob("*.tmp"))
+    assert max(calls) == (whole.n_docs, whole.n_docs)
+
+
+def test_term_ids_beyond_16_bits_and_a_vocabulary_too_large_to_index() -> None:
+    for n_terms, terms in ((200_000, [3, 70_000, 199_999]), (1 << 32, [5, 1 << 31, (1 << 32) - 1])):
+        segment = build_segment(
+            np.array([0, 3, 5], dtype=np.int64),
+            np.array([*terms, terms[1], terms[2]], dtype=np.uint32),
+            np.array([9, 8, 7, 6, 255], dtype=np.uint8),
+            n_terms,
+        )
+        segment.validate()
+        found = search_segments(
+            [SegmentSearcher(segment)], np.array(terms[2:], np.uint32), np.ones(1, np.float32), 5
+        )
+        assert found.doc_ids.tolist() == [1, 0]
+
+
+def test_offsets_are_64_bit_where_postings_are_counted() -> None:
+    assert DTYPES["range_base"] is np.int64
+    assert DTYPES["forward_base"] is np.int64
+
+
+@pytest.mark.parametrize(
+    ("terms", "impacts", "message"),
+    [
+        ([1, 1], [3, 3], "ascend"),
+        ([2, 1], [3, 3], "ascend"),
+        ([1, 50], [3, 3], "term ids must be"),
+        ([1, 2], [3, 0], "drop zeros"),
+    ],
+)
+def test_bad_documents_are_refused(terms: list[int], impacts: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_segment(
+            np.array([0, 2], np.int64), np.array(terms, np.uint32), np.array(impacts, np.uint8), 50
+        )
+
+
+def test_weights_above_the_scale_are_an_error_not_a_clip() -> None:
+    scale = fit_scale(2.0)
+    assert quantize_documents(np.array([2.0, 1.0], np.float32), scale).tolist() == [255, 128]
+    with pytest.raises(ValueError, match="rebuild"):
+        quantize_documents(np.array([2.1], np.float32), scale)
+    for bad in (np.nan, np.inf, -1.0):
+        with pytest.raises(ValueError, match="finite"):
+            quantize_documents(np.array([bad], np.float32), scale)
+
+
+@pytest.mark.parametrize("size", [1, 2, 64, 65, 1024])
+def test_integer_query_weights_cannot_overflow(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for weights in (np.ones(size), rng.random(size) + 1e-6, rng.random(size) ** 8 + 1e-9):
+        ints, _ = quantize_query(weights.astype(np.float32))
+        shift, top = (8, 1 << 15) if size <= 64 else (0, 1 << 31)
+        assert int(((255 * ints.astype(np.int64)) >> shift).sum()) < top
+        expected, _ = oracle.integer_weights(weights.astype(np.float32), 16 if size <= 64 else 32)
+        assert np.array_equal(ints, expected)

@@ -1,0 +1,201 @@
+"""Faults of other engines, approximate modes, cancelling, threads, compiled code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import scipy.sparse
+from numpy.typing import NDArray
+
+from index.kernels import scan
+from index.kernels.jit import JIT_ENABLED
+from index.kernels.search import search_batch
+from index.layout import BuildOptions, build_segment
+from index.quantize import fit_scale, quantize_documents
+from index.search import (
+    EXHAUSTIVE,
+    Cancel,
+    SearchOptions,
+    SearchResult,
+    SegmentSearcher,
+    search_segments,
+    search_segments_batch,
+)
+from tests import oracle, strategies
+from tests.shared import shared_path
+
+
+def searcher(matrix: NDArray[np.int64], **options: int) -> SegmentSearcher:
+    settings = BuildOptions(block_size=4, range_size=64, threads=1, **options)  # type: ignore[arg-type]
+    return SegmentSearcher(build_segment(*strategies.from_dense(matrix), options=settings))
+
+
+def ask(segment: SegmentSearcher, terms: list[int], k: int, **more: object) -> SearchResult:
+    ids = np.array(terms, dtype=np.uint32)
+    return search_segments([segment], ids, np.ones(ids.size, np.float32), k, **more)  # type: ignore[arg-type]
+
+
+def test_the_last_live_block_is_scored() -> None:
+    """bmp never scores it: one live block answers nothing."""
+    matrix = np.zeros((40, 3), np.int64)
+    matrix[37, 1] = 9
+    assert ask(searcher(matrix), [1], 10).doc_ids.tolist() == [37]
+    matrix = np.ones((200, 1), np.int64)
+    assert ask(searcher(matrix), [0], 10).doc_ids.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("terms", [[], [77], [77, 4_000_000_000]])
+def test_empty_and_unknown_queries_have_no_hits(terms: list[int]) -> None:
+    """bmp panics on them."""
+    found = ask(searcher(np.ones((5, 2), np.int64)), terms, 3)
+    assert found.doc_ids.size == 0
+    assert found.rank_safe
+
+
+def test_many_heavy_terms_do_not_wrap() -> None:
+    """bmp wraps 16-bit scores at 20 terms of impact 255."""
+    matrix = np.full((3, 20), 255, np.int64)
+    matrix[1, 5] = 254
+    found = ask(searcher(matrix), list(range(20)), 3)
+    assert found.doc_ids.tolist() == [0, 2, 1]
+
+
+def test_documents_that_tie_the_threshold_are_kept() -> None:
+    """Strict comparison with a k-th impact loses them and returns fewer than k."""
+    found = ask(searcher(np.full((30, 1), 7, np.int64)), [0], 10)
+    assert found.doc_ids.tolist() == list(range(10))
+
+
+def test_dead_documents_never_fill_up() -> None:
+    live = np.zeros(50, bool)
+    live[[3, 48]] = True
+    found = ask(searcher(np.full((50, 2), 9, np.int64)), [0, 1], 10, live=[strategies.bitmap(live)])
+    assert found.doc_ids.tolist() == [3, 48]
+
+
+def test_1024_terms() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(0, 256, (60, 1024)) * (rng.random((60, 1024)) < 0.3)
+    terms = np.arange(1024, dtype=np.uint32)
+    weights = rng.random(1024).astype(np.float32) + 0.01
+    found = search_segments([searcher(matrix)], terms, weights, 20)
+    truth = oracle.best(oracle.scores(matrix, terms, weights, 32), 20)
+    assert np.array_equal(found.doc_ids, truth.doc_ids)
+    assert np.array_equal(found.scores, truth.scores)
+
+
+@pytest.mark.parametrize("bad", [[1.0, np.nan], [1.0, np.inf], [1.0, 0.0], [1.0, -1.0]])
+def test_bad_weights_are_refused(bad: list[float]) -> None:
+    segment = searcher(np.ones((5, 2), np.int64))
+    with pytest.raises(ValueError, match="positive and finite"):
+        search_segments([segment], np.array([0, 1]), np.array(bad, np.float32), 3)
+    with pytest.raises(ValueError, match="unique"):
+        search_segments([segment], np.array([1, 1]), np.ones(2, np.float32), 3)
+    with pytest.raises(ValueError, match="at least 1"):
+        ask(segment, [0], 0)
+
+
+def test_approximate_modes_report_a_gap_that_holds() -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(60):
+        matrix = strategies.random_matrix(np.random.default_rng(seed), "clustered")
+        segment = searcher(matrix)
+        for options in (
+            SearchOptions(alpha=0.6, finish=False),
+            SearchOptions(beta=0.5),
+            SearchOptions(max_work=1),
+        ):
+            terms, weights = strategies.random_query(rng, matrix.shape[1])
+            found = search_segments([segment], terms, weights, 5, options=options)
+            exact = search_segments([segment], terms, weights, 5)
+            kth = found.float_scores[-1] if found.doc_ids.size == 5 else 0.0
+            missed = ~np.isin(exact.doc_ids, found.doc_ids)
+            if found.rank_safe:
+                assert np.array_equal(found.doc_ids, exact.doc_ids)
+            elif missed.any():
+                best = exact.float_scores[missed].max()
+                assert best <= kth + found.bound_gap + 1e-9
+
+
+def test_a_set_cancel_flag_ends_the_search() -> None:
+    cancel = Cancel()
+    cancel.set()
+    found = ask(searcher(np.ones((50, 2), np.int64)), [0], 3, cancel=cancel)
+    assert found.cancelled
+    assert not found.rank_safe
+
+
+def test_threads_and_single_calls_agree() -> None:
+    rng = np.random.default_rng(2)
+    matrix = strategies.random_matrix(rng, "plain")
+    segment = searcher(matrix)
+    queries = [strategies.random_query(rng, matrix.shape[1]) for _ in range(90)]
+    found = search_segments_batch(
+        [segment],
+        np.cumsum([0, *(len(terms) for terms, _ in queries)]),
+        np.concatenate([terms for terms, _ in queries]),
+        np.concatenate([weights for _, weights in queries]),
+        7,
+        threads=2,
+    )
+    for row, (terms, weights) in enumerate(queries):
+        one = search_segments([segment], terms, weights, 7)
+        count = int(found.counts[row])
+        assert np.array_equal(found.doc_ids[row, :count], one.doc_ids)
+        assert np.array_equal(found.float_scores[row, :count], one.float_scores)
+
+
+@pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")
+def test_hot_loops_are_vectorised_and_specialised_once() -> None:
+    lanes, blocks = np.zeros(256, np.uint16), np.zeros(64, np.uint16)
+    one = np.uint32(1)
+    calls = {
+        "add_bounds": (blocks, np.zeros(64, np.uint8), one, one),
+        "flag_blocks": (lanes, blocks, blocks.copy()),
+        "group_maxima": (lanes, lanes.copy(), 1, 64),
+    }
+    for name, arguments in calls.items():
+        fresh = numba.njit(getattr(scan, name).py_func)
+        fresh(*arguments)
+        assembly = "".join(fresh.inspect_asm().values())
+        packed = re.findall(r"v?p(?:add|mul|max|or|srl)[a-z]*\s.*%[xyz]mm", assembly)
+        assert len(packed) >= 2, name
+    ask(searcher(np.ones((50, 2), np.int64)), [0, 1], 3)
+    compiled: Any = search_batch
+    assert len(compiled.signatures) <= 2  # one per accumulator width
+
+
+def test_real_queries_equal_the_exhaustive_scan_and_float_recall() -> None:
+    """All queries of the shared workload, k = 10, 100, 1000."""
+    docs: Any = scipy.sparse.load_npz(shared_path("data/bench/real-docs-74k.npz"))
+    queries: Any = scipy.sparse.load_npz(shared_path("data/bench/real-queries.npz"))
+    docs, queries = docs.astype(np.float32).tocsr(), queries.astype(np.float32).tocsr()
+    queries = queries if JIT_ENABLED else queries[:2]
+    docs = docs if JIT_ENABLED else docs[:300]
+    scale = fit_scale(float(docs.data.max()))
+    impacts = quantize_documents(docs.data, scale)
+    kept = impacts > 0
+    rows = np.repeat(np.arange(docs.shape[0]), np.diff(docs.indptr))[kept]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=docs.shape[0]))])
+    segment = SegmentSearcher(
+        build_segment(indptr, docs.indices[kept].astype(np.uint32), impacts[kept], docs.shape[1])
+    )
+    by_term = docs.tocsc()
+    for k in (10, 100, 1000):
+        arguments = (queries.indptr, queries.indices, queries.data, k)
+        pruned = search_segments_batch([segment], *arguments, threads=2)
+        full = search_segments_batch([segment], *arguments, options=EXHAUSTIVE, threads=2)
+        assert np.array_equal(pruned.doc_ids, full.doc_ids)
+        assert np.array_equal(pruned.scores, full.scores)
+        recalls = []
+        for row in range(0, queries.shape[0], 25):
+            query = queries[row]
+            scores = by_term[:, query.indices] @ query.data
+            kth = np.sort(scores)[::-1][:k][-1]
+            found = pruned.doc_ids[row][pruned.doc_ids[row] >= 0]
+            recalls.append((scores[found] >= kth).sum() / min(k, (scores > 0).sum()))
+        assert np.mean(recalls) >= 0.99
