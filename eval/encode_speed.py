@@ -33,11 +33,12 @@ Encode = Callable[[Sequence[str]], csr_array]
 
 
 class Timing(NamedTuple):
-    """One engine's documents per second, the median over the rounds."""
+    """One engine's documents per second, the median over the rounds, and what came out."""
 
     engine: str
     per_wall_second: float
     per_cpu_second: float
+    terms_per_document: float
     largest_difference: float
 
 
@@ -94,6 +95,7 @@ def compare(
             name,
             len(texts) / median(wall[name]),
             len(texts) / median(cpu[name]),
+            vectors[name].nnz / len(texts),
             float(abs(vectors[name] - vectors[OURS]).max()),
         )
         for name in engines
@@ -159,10 +161,10 @@ def _set_threads(threads: int | None) -> None:
 
 
 def _report(timings: Sequence[Timing], settings: dict[str, Any]) -> str:
-    lines = [f"{'engine':34} docs/s (wall)  docs/s (CPU)  largest difference"]
+    lines = [f"{'engine':34} docs/s (wall)  docs/s (CPU)  terms  largest difference"]
     lines += [
         f"{t.engine:34} {t.per_wall_second:13.1f} {t.per_cpu_second:13.1f} "
-        f"{t.largest_difference:19.1e}"
+        f"{t.terms_per_document:6.1f} {t.largest_difference:19.1e}"
         for t in timings
     ]
     told = ratios(timings)
