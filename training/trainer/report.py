@@ -1,0 +1,72 @@
+"""What one step did, for the log and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """How sparse the vectors of a batch are.
+
+    Attributes
+    ----------
+    nnz_queries, nnz_documents : float
+        Mean number of non-zeros.
+    flops : float
+        ``sum_j p_j^q p_j^d``, with `p_j` the share of queries or documents where term `j` is not
+        zero: the expected number of multiplications of a query with a document. Times the number
+        of documents it is the expected number of postings that a query touches.
+    """
+
+    nnz_queries: float
+    nnz_documents: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One update of the weights.
+
+    Attributes
+    ----------
+    step : int
+        Counted from 1.
+    loss : float
+    parts : mapping of name to float
+        What adds up to `loss`, weights included.
+    sparsity : Sparsity
+    learning_rate, gradient_norm, seconds : float
+    """
+
+    step: int
+    loss: float
+    parts: Mapping[str, float]
+    sparsity: Sparsity
+    learning_rate: float
+    gradient_norm: float
+    seconds: float = field(compare=False)
+
+    def record(self) -> dict[str, Any]:
+        """Return the report as JSON values, on one level but for the parts."""
+        content = asdict(self)
+        sparsity = content.pop("sparsity")
+        return {"kind": "step", **content, **sparsity}
+
+
+OnStep = Callable[[StepReport], None]
+
+
+def measure_sparsity(queries: Tensor, documents: Tensor) -> Sparsity:
+    """Measure a batch: (n, n_terms) and (m, n_terms) tensors."""
+    active_queries, active_documents = queries.detach() > 0, documents.detach() > 0
+    overlap = active_queries.double().mean(dim=0) @ active_documents.double().mean(dim=0)
+    return Sparsity(
+        float(active_queries.sum(dim=1).double().mean()),
+        float(active_documents.sum(dim=1).double().mean()),
+        float(overlap),
+    )
