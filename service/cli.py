@@ -19,7 +19,7 @@ from service.commands import demo, encode, index, search, serve, stats
 from service.commands import eval as evaluate
 from service.terminal import InterruptedJobError, one_line, tell
 
-FAILURE, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="lsr",
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         _close_quietly()
-        return BROKEN_PIPE
+        return FAILURE
     except LsrError as error:
         _report(str(error), error)
         is_usage = isinstance(error, UsageError) and not isinstance(error, MissingDependencyError)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.errors import IndexFormatError, LsrError, UsageError
+from service.warm_up import warm_up
 
 if TYPE_CHECKING:
     from index.retriever import Retriever
@@ -127,24 +128,14 @@ class Engine:
     def warm_up(self) -> None:
         """Search every index once, so that compiled code and tables are in memory."""
         for served in self:
-            if served.retriever is None:
-                continue
-            if served.retriever.encoder is not None:
-                served.retriever.search("is this thing on", k=10, explain=True)
-            if served.retriever.index.n_terms:
-                _search_one_term(served.retriever, 0)
+            if served.retriever is not None:
+                warm_up(served.retriever)
 
     def close(self) -> None:
         """Release the files of every index."""
         for served in self:
             if served.retriever is not None:
                 served.retriever.close()
-
-
-def _search_one_term(retriever: Retriever, term_id: int) -> None:
-    from lsr.sparse import SparseBatch
-
-    retriever.search(SparseBatch.from_rows([{term_id: 1.0}]), k=10, explain=True)
 
 
 def named_paths(arguments: list[str]) -> dict[str, Path]:

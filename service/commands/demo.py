@@ -12,15 +12,16 @@ import typer
 
 from lsr.errors import IndexFormatError, IndexNotFoundError
 from service.terminal import program, progress, quoted, resumable, tell, write, write_json
+from service.warm_up import tell_if_compiling, warm_up
 
 if TYPE_CHECKING:
     from index.retriever import Retriever
 
 QUERIES = (
-    "read a file line by line",
-    "run several threads at the same time",
-    "parse command line arguments",
-    "why does my coroutine never run",
+    "temporary file that is deleted when it is closed",
+    "cancel a running asyncio task",
+    "read a csv file with a header",
+    "round a decimal number",
 )
 HITS_SHOWN = 3
 
@@ -39,11 +40,13 @@ def demo(
     folder = folder or _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "python-docs.index"
-    retriever, built = _existing(path), ""
+    retriever, built = existing(path), ""
     if retriever is None:
         with resumable("indexing"), progress() as show:
             retriever, built = _build(path, show)
     with retriever:
+        tell_if_compiling()
+        warm_up(retriever)
         answers = [(query, retriever.search(query, HITS_SHOWN, explain=True)) for query in QUERIES]
         if json:
             write_json(_summary(path, retriever, answers))
@@ -53,7 +56,8 @@ def demo(
         _show_next(path)
 
 
-def _existing(path: Path) -> Retriever | None:
+def existing(path: Path) -> Retriever | None:
+    """Open the index of an earlier run; None when there is none that can be read."""
     from index.retriever import Retriever
 
     try:
@@ -91,7 +95,7 @@ def _show(answers: list[tuple[str, Any]]) -> None:
     console = Console(highlight=False)
     for query, answer in answers:
         console.print()
-        console.print(f"{program()} search … {quoted(query)}", style="bold blue", markup=False)
+        console.print(f"query: {query}", style="bold blue", markup=False)
         for line in render(answer):
             console.print(line, soft_wrap=not console.is_terminal)
 

@@ -13,6 +13,7 @@ import typer
 from lsr.errors import UsageError
 from service import options
 from service.terminal import tell, write, write_json
+from service.warm_up import tell_if_compiling
 
 if TYPE_CHECKING:
     from index.retriever import Retriever
@@ -68,6 +69,7 @@ def search(
         raise UsageError("--output writes a TREC run; leave out --json and --format, or redirect")
     chosen = _format(format, json, trec=output is not None or topics is not None)
     with _open(index, encoder) as retriever:
+        tell_if_compiling()
         if topics is not None or chosen is Format.TREC:
             _search_run(retriever, _topics(query, topics), k, threads, chosen, output, tag)
         elif query is not None:

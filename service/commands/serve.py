@@ -10,6 +10,7 @@ import typer
 
 from service import options
 from service.terminal import tell, write_json
+from service.warm_up import tell_if_compiling
 
 
 def serve(
@@ -66,6 +67,7 @@ def serve(
     with server.bind(settings.host, settings.port) as listener:
         engine = Engine.open(settings.indexes)
         url = server.url_of(listener)
+        tell_if_compiling()
 
         def announce() -> None:
             if json:

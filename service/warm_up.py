@@ -1,0 +1,31 @@
+"""Compiled code: made once per machine, loaded once per process, before somebody waits for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.terminal import tell
+
+if TYPE_CHECKING:
+    from index.retriever import Retriever
+
+MANY_TERMS = 1_024
+"""Terms of the longest query a server takes by default; few and many terms have kernels each."""
+
+
+def tell_if_compiling() -> None:
+    """Tell on standard error that the first search on this machine takes longer, and why."""
+    from index.kernels.jit import CACHE_FOLDER
+
+    if next(CACHE_FOLDER.rglob("*.nbi"), None) is None:
+        tell("compiling the search kernels for this machine; this happens once …")
+
+
+def warm_up(retriever: Retriever) -> None:
+    """Search for few and for many terms, so that compiled code and tables are in memory."""
+    from lsr.sparse import SparseBatch
+
+    if retriever.encoder is not None:
+        retriever.search("is this thing on", explain=True)
+    for n_terms in (1, MANY_TERMS):
+        retriever.search(SparseBatch.from_rows([dict.fromkeys(range(n_terms), 1.0)]), explain=True)

@@ -1,0 +1,56 @@
+"""What searching loads: no neural library, ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from index.indexing import index_corpus
+from lsr.corpus import open_corpus
+from lsr.encoders import load_encoder
+from tests.shared import ROOT, shared_path
+
+SEARCH = """
+import sys
+import index, service
+from index.retriever import Retriever
+with Retriever.open(sys.argv[1]) as retriever:
+    hits = retriever.search("storm over the river", 5, explain=True).hits
+    assert len(hits) == 5, hits
+from service.cli import run
+assert run(["search", sys.argv[1], "storm", "--json"]) == 0
+from fastapi.testclient import TestClient
+from service.http.app import create_app
+from service.settings import ServerSettings
+with TestClient(create_app(ServerSettings(indexes={"a": sys.argv[1]})), "http://localhost") as c:
+    assert c.post("/v1/indexes/a/search", json={"query": "storm"}).json()["hits"]
+    assert c.post("/embed_sparse", json={"inputs": "storm"}).json()[0]
+print("loaded", sorted({"torch", "transformers", "sentence_transformers"} & set(sys.modules)))
+"""
+
+
+def loaded_by_searching(path: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_bm25_queries_load_no_neural_library(index_path: Path) -> None:
+    assert loaded_by_searching(index_path) == "loaded []"
+
+
+def test_inference_free_queries_load_no_neural_library(corpus_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="encoding documents needs the extra [torch]")
+    encoder = load_encoder(str(shared_path("models/splade-tiny")), query_encoder="idf")
+    path = tmp_path / "idf.index"
+    index_corpus(open_corpus(corpus_path), encoder, path).close()
+    assert loaded_by_searching(path) == "loaded []"
