@@ -27,6 +27,12 @@ model = SparseEncoder("path/to/this/folder")
 _PARTLY = """
 The heads of this model are known to no other program: `transformers` loads its backbone, the
 weights of the heads are in `lsr_heads.safetensors`.
+
+```python
+from pathlib import Path
+from training.export import load_heads
+vectors = load_heads(Path("path/to/this/folder")).encode(["some text"], queries=False)
+```
 """
 
 

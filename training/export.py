@@ -14,18 +14,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.model_files import TOKENIZER_FILES
+from lsr.encoders.word_pieces import WordPieces
+from lsr.errors import ModelError
 from training.card import model_card
-from training.models import SparseModel
+from training.models import SparseModel, build_model
 from training.models.backbone import Backbone, quiet
 from training.models.sides import (
     MaskedLanguageSide,
     ProjectedTableSide,
     TokenTableSide,
 )
+from training.recipe.sections import ModelSection
 
 POOLING, TABLE = "SpladePooling", "SparseStaticEmbedding"
 _MODULES = {
@@ -36,6 +40,7 @@ _MODULES = {
     "SparseStaticEmbedding",
 }
 HEADS = "lsr_heads.safetensors"
+QUERY_NETWORK = "query_0_Transformer"
 
 
 def export_model(model: SparseModel, folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -53,8 +58,8 @@ def export_model(model: SparseModel, folder: Path, facts: Mapping[str, Any]) -> 
     -------
     bool
         Whether the folder describes the whole model to other programs. Term-weight heads and
-        lexical restriction are known to none of them: their weights are written to
-        ``lsr_heads.safetensors``, and only the transformer loads elsewhere.
+        lexical restriction are known to none of them: only the transformer loads elsewhere, and
+        `load_heads` reads the rest.
     """
     beside = folder.with_name(folder.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -87,8 +92,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
     elif plain and isinstance(queries, MaskedLanguageSide) and not queries.head.lexical:
         route = _write_query_network(queries, folder, lengths.query)
     else:
-        heads = {k: v.contiguous() for k, v in model.state_dict().items() if ".weigh." in k}
-        save_file(heads, folder / HEADS)
+        _write_heads(model, folder)
         return False
     _write_pooling(documents, folder / f"document_1_{POOLING}")
     _write_modules(folder, [("", "Router")])
@@ -101,6 +105,49 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
         {"types": types, "structure": structure, "parameters": parameters},
     )
     return True
+
+
+def load_heads(folder: Path) -> SparseModel:
+    """Load an exported model whose heads no other program knows, to encode with it here.
+
+    Parameters
+    ----------
+    folder : Path
+        What `export_model` wrote when it returned False.
+    """
+    content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["model"]
+    content["backbone"] = str(folder)
+    content["document"].pop("backbone", None)
+    if (folder / QUERY_NETWORK).is_dir():
+        content["query"]["backbone"] = str(folder / QUERY_NETWORK)
+    if content["query"]["head"] == "tokens":
+        # Whatever made the table, its values come with the heads.
+        content["query"] = {"head": "tokens", "table": "learned"}
+    model = build_model(ModelSection.model_validate(content), _refuse_counting)
+    heads = load_file(folder / HEADS)
+    if model.queries is model.documents:
+        heads.update({k.replace("documents.", "queries.", 1): v for k, v in heads.items()})
+    _, unexpected = model.load_state_dict(heads, strict=False)
+    if unexpected:
+        raise ModelError(f"{folder / HEADS}: holds {unexpected[0]}, which the model does not have")
+    return model
+
+
+def _write_heads(model: SparseModel, folder: Path) -> None:
+    heads = {k: v.contiguous() for k, v in model.state_dict().items() if ".weigh." in k}
+    if model.queries is model.documents:
+        heads = {k: v for k, v in heads.items() if k.startswith("documents.")}
+    if isinstance(model.queries, TokenTableSide | ProjectedTableSide):
+        heads["queries.weights"] = model.queries.table().detach().contiguous()
+    own = getattr(model.queries, "backbone", None)
+    if own is not None and own is not model.documents.backbone:
+        save_backbone(own, folder / QUERY_NETWORK, model.section.max_length.query)
+    save_file(heads, folder / HEADS)
+
+
+def _refuse_counting(pieces: WordPieces) -> CollectionStatistics:
+    # The table comes with the heads; whatever stands in its place until then is overwritten.
+    return CollectionStatistics()
 
 
 def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
@@ -147,7 +194,7 @@ def _write_table(
 
 
 def _write_query_network(side: MaskedLanguageSide, folder: Path, max_length: int) -> list[str]:
-    names = ["query_0_Transformer", f"query_1_{POOLING}"]
+    names = [QUERY_NETWORK, f"query_1_{POOLING}"]
     save_backbone(side.backbone, folder / names[0], max_length)
     _write_pooling(side, folder / names[1])
     return names
