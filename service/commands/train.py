@@ -1,0 +1,55 @@
+"""``lsr train``: a recipe to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.errors import MissingDependencyError
+from service import options
+from service.terminal import resumable, tell, write, write_json
+from service.training_view import training_view
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file; see docs.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Set a key of the recipe; repeat."),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Remove what an earlier run left, and start over.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Train an encoder as a recipe says, and export it.
+
+    Stopped with Ctrl-C or killed, the same command goes on where it was.
+    """
+    from training.recipe import read_recipe
+
+    wanted = read_recipe(recipe, set_ or ())
+    try:
+        from training.trainer import train as run_training
+    except ImportError as error:
+        raise MissingDependencyError("training", "torch") from error
+    with resumable("training"), training_view() as view:
+        result = run_training(wanted, restart=restart, progress=view.progress, on_step=view.step)
+    if result.skipped:
+        tell(f"skipped {result.skipped:,} malformed records of the data")
+    if json:
+        write_json(result)
+        return
+    write(f"{result.model}: trained for {result.steps_done:,} steps, exported step {result.step:,}")
+    if result.stopped:
+        write(f"stopped early: {result.stopped}")
+    if result.measured:
+        m = result.measured
+        write(
+            f"nDCG@10 {m.ndcg_10:.4f}, FLOPS {m.flops:.3f}, non-zeros {m.nnz_queries:.1f} a query "
+            f"and {m.nnz_documents:.1f} a document, {m.postings_mean:,.0f} postings a query"
+        )
+    if result.curves:
+        write(f"curves: {result.curves}")
