@@ -66,8 +66,6 @@ class WritableFolder:
         writable = cls(folder, files, files.lock(folder / LOCK_NAME))
         try:
             manifest = read_manifest(files, folder, generations(files, folder)[-1])
-            # What an earlier crash left becomes certain before anything is built upon it.
-            writable._sync_directory()
             writable.collect_garbage()
         except BaseException:
             writable.close()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.container import MAGIC, Container, ContainerWriter, FileEntry
 from index.files import DISK, OutputFile
 from lsr.errors import CorruptIndexError, FormatVersionError
+from tests.index.faults.disk import SimulatedDisk
 
 ARRAYS = {
     "empty": np.zeros(0, np.int32),
@@ -95,11 +96,13 @@ def test_every_truncation_is_refused_with_file_and_offset(tmp_path: Path) -> Non
 def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     entry = write(tmp_path)
     data = (tmp_path / entry.name).read_bytes()
+    disk = SimulatedDisk()
     for bit in range(len(data) * 8):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
+        disk.put(Path("/") / entry.name, bytes(damaged))
         with pytest.raises((CorruptIndexError, FormatVersionError)):
-            replace(tmp_path, entry, bytes(damaged)).check()
+            Container(disk, Path("/"), entry).check()
 
 
 @pytest.mark.parametrize(("version", "word"), [(0, "older"), (2, "newer"), (2**32 - 1, "newer")])

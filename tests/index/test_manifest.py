@@ -10,6 +10,7 @@ from index.files import DISK
 from index.manifest import Manifest, SegmentEntry, generations, read_manifest
 from lsr.encoders.base import Fingerprint
 from lsr.errors import CorruptIndexError, FormatVersionError, IndexNotFoundError
+from tests.index.faults.disk import SimulatedDisk
 
 
 def file(kind: str, digit: str) -> FileEntry:
@@ -54,15 +55,15 @@ def test_counts_and_files() -> None:
     }
 
 
-def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
-    path = put(tmp_path, MANIFEST)
-    data = path.read_bytes()
+def test_every_flipped_bit_is_found() -> None:
+    data = MANIFEST.to_bytes()
+    disk = SimulatedDisk()
     for bit in range(len(data) * 8):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
+        disk.put(Path("/") / MANIFEST.name, bytes(damaged))
         with pytest.raises((CorruptIndexError, FormatVersionError)):
-            read_manifest(DISK, tmp_path, 7)
+            read_manifest(disk, Path("/"), 7)
 
 
 def test_every_truncation_is_found(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class SimulatedDisk(Files):
             self._directory(path).sync()
 
     def rename(self, source: Path, target: Path) -> None:
-        self._step("rename", target)
+        if self._step("rename", target):
+            return
         assert source.parent == target.parent
         parent = self._directory(source.parent)
         node = self._node(source)

@@ -1,0 +1,155 @@
+"""A fixed history of changes that touches everything a writer does, and what each must lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from index import Index, IndexWriter, build_index, open_index
+from index.backup import restore, snapshot
+from index.files import Files
+from index.merge import MergePolicy
+from lsr.encoders.base import EncoderAssets
+from lsr.errors import IndexNotFoundError
+from lsr.records import Document
+from tests.index.collections import batch_of
+
+PATH = Path("/indexes/my.index")
+COPY = Path("/indexes/copy.index")
+N_TERMS = 12
+
+State = dict[str, tuple[str, tuple[tuple[int, int], ...]]]
+"""Id to text and (term id, impact): everything an index must give back of a document."""
+
+
+class Step(NamedTuple):
+    """One acknowledged change: how to make it, and the whole state afterwards."""
+
+    name: str
+    apply: Callable[[Files], None]
+    after: State
+
+
+def documents(docnos: list[str], version: int) -> State:
+    return {
+        docno: (
+            f"{docno} version {version}",
+            tuple(
+                sorted({(hash_of(docno, version, i) % N_TERMS): 1 + i for i in range(3)}.items())
+            ),
+        )
+        for docno in docnos
+    }
+
+
+def hash_of(docno: str, version: int, i: int) -> int:
+    return sum(map(ord, docno)) * 31 + version * 7 + i * 5
+
+
+def add(writer: IndexWriter, state: State, scale: float = 1.0 / 255) -> None:
+    rows = {docno: {t: impact * scale for t, impact in v} for docno, (_, v) in state.items()}
+    texts = {docno: Document(docno, text, "", {"v": 1}) for docno, (text, _) in state.items()}
+    writer.add(batch_of(rows, texts))
+
+
+def history() -> list[Step]:
+    """The steps, in order. Each builds on the state that the one before left."""
+    steps: list[Step] = []
+    state: State = {}
+
+    def step(name: str, change: Callable[[IndexWriter], object], after: State) -> None:
+        def apply(files: Files) -> None:
+            with IndexWriter(PATH, files=files, policy=MergePolicy(factor=3, floor_docs=4)) as w:
+                change(w)
+
+        steps.append(Step(name, apply, after))
+
+    first = documents([f"d{i}" for i in range(6)], 0)
+
+    def build(files: Files) -> None:
+        rows = {d: {t: i / 255 for t, i in v} for d, (_, v) in first.items()}
+        texts = {d: Document(d, text, "", {"v": 0}) for d, (text, _) in first.items()}
+        build_index(
+            PATH, [batch_of(rows, texts)], n_terms=N_TERMS, max_weight=1.0, files=files,
+            encoder=EncoderAssets({"kind": "none"}),
+        )  # fmt: skip
+
+    state = dict(first)
+    steps.append(Step("first commit", build, dict(state)))
+
+    def adding(new: State, gone: list[str]) -> Callable[[IndexWriter], object]:
+        def change(writer: IndexWriter) -> None:
+            add(writer, new)
+            writer.delete(gone)
+            writer.commit()
+
+        return change
+
+    for version in range(1, 4):
+        new = documents([f"d{version}", f"e{version}", f"f{version}"], version)
+        gone = [f"d{version + 2}"]
+        state = {d: v for d, v in (state | new).items() if d not in gone}
+        step(f"upsert and delete {version}", adding(new, gone), dict(state))
+    step("merge", lambda writer: writer.merge(), dict(state))
+    state = {d: v for d, v in state.items() if d != "e1"}
+    step("delete alone", adding({}, ["e1"]), dict(state))
+    step("compact", lambda writer: writer.compact(), dict(state))
+    step("new encoder", lambda w: w.commit(encoder=EncoderAssets({"kind": "other"})), dict(state))
+    new = documents(["g0"], 9)
+    state = state | new
+    step("add after compact", adding(new, []), dict(state))
+    # A weight of 1.6 makes the scale 2 / 255: what is stored is halved, and 0 is dropped.
+    state = {d: (text, halved(vector)) for d, (text, vector) in state.items()}
+    state["large"] = ("large", ((3, 204),))
+    step("larger scale", adding({"large": ("large", ((3, 408),))}, []), dict(state))
+    return steps
+
+
+def halved(vector: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    # Just below one half: a weight of 1.6 is a little more as a 32-bit number.
+    rounded = ((term, int(impact * 0.499999 + 0.5)) for term, impact in vector)
+    return tuple((term, impact) for term, impact in rounded if impact)
+
+
+def backups(state: State) -> list[Step]:
+    """Steps that copy: the state of the index stays; see `state_of` for that of the copy."""
+
+    def restoring(files: Files) -> None:
+        restore(COPY, PATH, replace_existing=True, files=files)
+
+    return [
+        Step("snapshot", lambda files: void(snapshot(PATH, COPY, files=files)), state),
+        Step("restore", restoring, state),
+    ]
+
+
+def void(_: object) -> None:
+    """Forget a result."""
+
+
+def state_of(files: Files, path: Path = PATH) -> State | None:
+    """Open an index as a reader after a crash does and read all of it; None: there is none."""
+    try:
+        index = open_index(path, verify="structure", files=files)
+    except IndexNotFoundError:
+        return None
+    _ = index.encoder_assets
+    return dict(rows_of(index))
+
+
+def rows_of(index: Index) -> Iterator[tuple[str, tuple[str, tuple[tuple[int, int], ...]]]]:
+    for segment in index.segments:
+        live = np.flatnonzero(segment.live_mask())
+        records = segment.documents.records(live.tolist())
+        for first, vectors in segment.vectors.chunks():
+            assert first == 0, "the workload's segments are small"
+            for position, record in zip(live.tolist(), records, strict=True):
+                span = slice(vectors.indptr[position], vectors.indptr[position + 1])
+                terms, impacts = vectors.term_ids[span].tolist(), vectors.impacts[span].tolist()
+                yield (
+                    segment.docnos.docno(position),
+                    (record.text, tuple(zip(terms, impacts, strict=True))),
+                )

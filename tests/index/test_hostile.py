@@ -1,0 +1,40 @@
+"""Well-checksummed files that lie: `open_index(verify="structure")` is the safety boundary."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from index.kernels.jit import CACHE_FOLDER
+from tests.shared import ROOT
+
+SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hostile_files_lead_nowhere() -> None:
+    count = int(20_000 * SCALE)
+    environment = {
+        **os.environ,
+        "NUMBA_BOUNDSCHECK": "1",
+        "LSR_KERNEL_CACHE": str(CACHE_FOLDER.parent / "boundscheck"),
+        "PYTHONFAULTHANDLER": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.index.faults.hostile", str(count), "40"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    print(found)  # noqa: T201
+    assert found["refused"] + found["searched"] == count
+    assert found["refused"] > count / 2
+    assert found["searched"] > count / 100
+    assert found["grown"] < 200 << 20
