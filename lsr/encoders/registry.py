@@ -15,7 +15,7 @@ from lsr.encoders.base import Encoder, EncoderAssets, QueryEncoder
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.inference_free import InferenceFreeQueryEncoder
 from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
-from lsr.errors import EncoderMismatchError, IndexFormatError, UsageError
+from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
 NAMES = (bm25.KIND, precomputed.KIND)
 """Encoders that are no model; anything else is a folder or a hub id."""
@@ -125,7 +125,13 @@ def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
 def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
     from lsr.encoders.splade import load_splade
 
-    encoder = load_splade(config["name"], query_encoder="model", **config["settings"])
+    try:
+        encoder = load_splade(config["name"], query_encoder="model", **config["settings"])
+    except ModelError as error:
+        raise ModelError(
+            f"the index needs the model it was made with to encode queries: {error}; "
+            "bring it back, or give its new place as --encoder"
+        ) from error
     if encoder.fingerprint.digest != config["digest"]:
         raise EncoderMismatchError(
             f"{config['name']}: the model has changed since the index was made with it; "
