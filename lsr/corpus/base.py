@@ -105,9 +105,11 @@ class Corpus(ABC):
         """Return 64 hexadecimal digits that change when the source or the way to read it does.
 
         Files count with their size and modification time, not with their content: reading a large
-        corpus only to recognise it would cost as much as indexing a part of it.
+        corpus only to recognise it would cost as much as indexing a part of it. What happens to
+        malformed rows does not count: it leaves the documents before the first one as they are, so
+        that a job stopped by one can go on without it.
         """
-        parts = [self.kind, self.rules.on_error, *self._identity()]
+        parts = [self.kind, *self._identity()]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
     def count_hint(self) -> int | None:
