@@ -15,7 +15,7 @@ import typer
 
 from lsr.errors import LsrError, MissingDependencyError, UsageError
 from lsr.installation import check_siblings
-from service.commands import demo, encode, index, mine, search, serve, stats, train
+from service.commands import bench, demo, encode, index, mine, search, serve, stats, train
 from service.commands import eval as evaluate
 from service.terminal import InterruptedJobError, one_line, tell
 
@@ -35,6 +35,7 @@ app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("encode")(encode.encode)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("mine")(mine.mine)
 app.command("stats")(stats.stats)
