@@ -96,10 +96,9 @@ def count_documents(index: Index) -> VectorCounter:
                 indptr, term_ids = chunk.vectors.indptr, chunk.vectors.term_ids
                 counter.add_counts(np.bincount(term_ids.astype(np.int64)), len(indptr) - 1)
             continue
-        arrays = segment.arrays
-        counts = np.zeros(int(arrays.terms.max(initial=0)) + 1, np.int64)
-        ends = arrays.offsets.reshape(arrays.n_ranges, arrays.terms.size + 1)
-        counts[arrays.terms] = np.diff(ends.astype(np.int64), axis=1).sum(axis=0)
+        terms = segment.arrays.terms
+        counts = np.zeros(int(terms.max(initial=0)) + 1, np.int64)
+        counts[terms] = segment.arrays.posting_counts()
         counter.add_counts(counts, segment.n_docs)
     return counter
 

@@ -107,6 +107,12 @@ class SegmentArrays:
         """Stored (document, term) pairs."""
         return int(self.impacts.size)
 
+    def posting_counts(self) -> NDArray[np.int64]:
+        """Postings of each term, (T,) int64: documents that hold it, deleted ones included."""
+        starts = self.offsets.reshape(self.terms.size + 1, self.n_ranges).astype(np.int64)
+        counts: NDArray[np.int64] = np.diff(starts, axis=0).sum(axis=1)
+        return counts
+
     @property
     def n_dense(self) -> int:
         """Terms with block bounds and a place in the forward index."""
