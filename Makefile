@@ -9,7 +9,7 @@ demo: $(VENV)/.base  ## install, index the Python documentation of this machine,
 	$(BIN)/lsr demo
 
 test: $(VENV)/.dev  ## install what the tests need and run them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## lint, format, types, import contract
 	$(BIN)/ruff check .
