@@ -1,0 +1,183 @@
+"""A writer that is killed, again and again, on the real disk.
+
+Run as a program: ``python -m tests.index.faults.killed FOLDER random|points COUNT SEED``. The
+parent forks a child that opens the index and commits without end; it is killed by SIGKILL at a
+random moment, or kills itself before or after its n-th operation on the disk (`points`). The parent
+then reads the index and compares it with what the child had acknowledged through a pipe.
+
+The state after commit `n` is known in closed form, so nothing has to be remembered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from index import IndexWriter, build_index, open_index
+from index.files import Files
+from index.merge import MergePolicy
+from index.verify import verify
+from lsr.records import Document
+from tests.index.collections import batch_of
+
+N_IDS = 24
+POLICY = MergePolicy(factor=4, floor_docs=8)
+
+
+def written(n: int) -> tuple[dict[str, str], list[str]]:
+    """What commit `n` writes and deletes: texts by id, and ids."""
+    rng = random.Random(n)
+    ids = [f"d{i}" for i in rng.sample(range(N_IDS), 6)]
+    return {docno: f"{docno} of commit {n}" for docno in ids[:4]}, ids[4:]
+
+
+def state_after(n: int) -> dict[str, str]:
+    """All documents after commits 0 to `n`."""
+    state: dict[str, str] = {}
+    for i in range(max(0, n - 400), n + 1):  # every id is written or deleted far more often
+        new, gone = written(i)
+        state |= new
+        for docno in gone:
+            state.pop(docno, None)
+    return state
+
+
+def batch(n: int) -> tuple[object, list[str]]:
+    new, gone = written(n)
+    documents = {docno: Document(docno, text, "", {"n": n}) for docno, text in new.items()}
+    rows = {docno: {n % 7: 1.0, 7: 0.5} for docno in new}
+    return batch_of(
+        {**rows, "last": {8: 1.0}}, {**documents, "last": Document("last", str(n))}
+    ), gone
+
+
+def last_commit(path: Path) -> tuple[int, dict[str, str]]:
+    """Read the index: the number of its last commit, and all documents but that mark."""
+    with open_index(path, verify="checksums") as index:
+        documents = index.documents(index.select({}))
+    state = {document.id: document.text for document in documents}
+    return int(state.pop("last")), state
+
+
+class DeadlyFiles(Files):
+    """The real disk; kills this process at one operation, before or after it."""
+
+    def __init__(self, number: int, after: bool) -> None:
+        self._left = number
+        self._after = after
+
+    def __getattribute__(self, name: str) -> object:
+        found = super().__getattribute__(name)
+        if name not in ("create", "write", "sync", "close", "sync_directory", "rename", "remove"):
+            return found
+
+        def deadly(*arguments: object) -> object:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = found(*arguments)  # type: ignore[operator]
+            if self._left == 0 and self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return deadly
+
+
+def child(path: Path, pipe: int, files: Files, limit: int) -> NoReturn:
+    """Commit and acknowledge until killed, or `limit` times."""
+    n, _ = last_commit(path)
+    with IndexWriter(path, policy=POLICY, files=files) as writer:
+        for _ in range(limit):
+            n += 1
+            documents, gone = batch(n)
+            writer.add(documents)  # type: ignore[arg-type]
+            writer.delete(gone)
+            writer.commit()
+            os.write(pipe, n.to_bytes(8, "little"))
+            if n % 5 == 0:
+                writer.merge()
+            if n % 31 == 0:
+                writer.compact()
+    os._exit(7)
+
+
+def run_once(path: Path, files: Files, delay: float | None, limit: int) -> tuple[int, int]:
+    """Fork, kill, reap; return the last acknowledged commit (0: none) and the exit status."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reading)
+            child(path, writing, files, limit)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(9)
+    os.close(writing)
+    if delay is not None:
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    with os.fdopen(reading, "rb") as pipe:
+        acknowledged = pipe.read()
+    return int.from_bytes(acknowledged[-8:], "little"), status
+
+
+def check(path: Path, before: int, acknowledged: int, what: str) -> int:
+    """Compare what is on the disk with what must be; return its commit."""
+    found, state = last_commit(path)
+    least = max(before, acknowledged)
+    if found not in (least, least + 1) or state != state_after(found):
+        sys.exit(f"{what}: commit {least} was acknowledged, found {found}: {state}")
+    return found
+
+
+def main(folder: Path, mode: str, count: int, seed: int) -> None:
+    """See the module."""
+    path = folder / "killed.index"
+    documents, _ = batch(0)
+    build_index(path, [documents], n_terms=10, max_weight=1.0).close()
+    # Everything is imported and compiled before the first fork.
+    run_warm(path)
+    rng = random.Random(seed)
+    at, kills, points = 0, 0, 0
+    for number in range(count):
+        if mode == "random":
+            acknowledged, status = run_once(path, Files(), rng.uniform(0.001, 0.02), 10**6)
+        else:
+            files = DeadlyFiles(number // 2 + 1, after=bool(number % 2))
+            acknowledged, status = run_once(path, files, None, 3)
+            points += os.WIFSIGNALED(status)
+        if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 7:
+            sys.exit(f"{mode} {number} of seed {seed}: the child failed with status {status}")
+        kills += os.WIFSIGNALED(status)
+        at = check(path, at, acknowledged, f"{mode} {number} of seed {seed}")
+        if number % 100 == 0 and verify(path, 2).problems:
+            sys.exit(f"{mode} {number} of seed {seed}: {verify(path, 2).problems}")
+        if mode == "points" and not os.WIFSIGNALED(status):
+            break  # beyond the last operation
+    report = verify(path, 3)
+    if not report.ok:
+        sys.exit(str(report.problems))
+    result = {"kills": kills, "points": points, "commits": at, "files": len(os.listdir(path))}
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+def run_warm(path: Path) -> None:
+    """Compile in this process what the children will use."""
+    copy = path.with_name("warm.index")
+    documents, _ = batch(0)
+    build_index(copy, [documents], n_terms=10, max_weight=1.0).close()
+    with IndexWriter(copy) as writer:
+        writer.add(documents)  # type: ignore[arg-type]
+        writer.commit()
+        writer.compact()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
