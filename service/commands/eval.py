@@ -67,7 +67,7 @@ def evaluate(
     from eval.experiment import evaluate as run_evaluation
     from eval.report import to_json, write_runs
 
-    more: dict[str, Any] = {} if measures is None else {"measures": _split(measures)}
+    more: dict[str, Any] = {} if measures is None else {"measures": [measures]}
     with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
         report = run_evaluation(
             collection,
@@ -110,7 +110,3 @@ def _show(report: Any) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     console.print(render_table(report))
-
-
-def _split(measures: str) -> list[str]:
-    return measures.replace(",", " ").split()
