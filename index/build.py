@@ -9,6 +9,7 @@ from typing import Any
 
 from index.assets import write_assets
 from index.batches import Batches, as_batches, largest
+from index.blocks import plan_geometry
 from index.commit import FirstCommit, WritableFolder
 from index.files import DISK, Files
 from index.layout import BuildOptions
@@ -125,12 +126,17 @@ def build_options(
         raise UsageError(
             f"unknown option {unknown[0]!r}; the layout has {', '.join(sorted(known))}"
         )
-    return BuildOptions(
+    options = BuildOptions(
         memory_bytes=memory_bytes,
         reorder="bisect" if reorder else "none",
         compact=compact,
         **layout,
     )
+    try:
+        plan_geometry(1, options.range_size, options.block_size)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+    return options
 
 
 def options_to_json(options: BuildOptions) -> dict[str, Any]:

@@ -180,6 +180,10 @@ class TestRefused:
         with pytest.raises(UsageError, match="unknown option 'colour'"):
             build_index(tmp_path / "x.index", [], colour="red")
 
+    def test_an_option_out_of_range(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="block_size must be in"):
+            build_index(tmp_path / "x.index", [], block_size=0)
+
     def test_fields_of_different_lengths(self, tmp_path: Path) -> None:
         batch = batch_of(ROWS)._replace(texts=["only one"])
         with pytest.raises(DataError, match=r"60 vectors, but .* of \[1, 60\] documents"):

@@ -110,7 +110,9 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.committed)
     @rule(
-        query=st.dictionaries(st.integers(0, N_TERMS + 2), st.floats(0.125, 3, width=32), min_size=1),
+        query=st.dictionaries(
+            st.integers(0, N_TERMS + 2), st.floats(0.125, 3, width=32), min_size=1
+        ),
         k=st.integers(1, 9),
         limit=st.none() | st.integers(0, 9),
         pinned=st.booleans(),

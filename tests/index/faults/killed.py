@@ -93,6 +93,7 @@ def child(path: Path, pipe: int, files: Files, limit: int) -> NoReturn:
     """Commit and acknowledge until killed, or `limit` times."""
     n, _ = last_commit(path)
     with IndexWriter(path, policy=POLICY, files=files) as writer:
+        os.write(pipe, n.to_bytes(8, "little"))
         for _ in range(limit):
             n += 1
             documents, gone = batch(n)
@@ -107,8 +108,13 @@ def child(path: Path, pipe: int, files: Files, limit: int) -> NoReturn:
     os._exit(7)
 
 
-def run_once(path: Path, files: Files, delay: float | None, limit: int) -> tuple[int, int]:
-    """Fork, kill, reap; return the last acknowledged commit (0: none) and the exit status."""
+def run_once(
+    path: Path, files: Files, delay: float | None, limit: int, wait: bool = False
+) -> tuple[int, int]:
+    """Fork, kill, reap; return the last acknowledged commit (0: none) and the exit status.
+
+    `delay` is the time to live, from the start, or (`wait`) from when the index is open.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -119,12 +125,13 @@ def run_once(path: Path, files: Files, delay: float | None, limit: int) -> tuple
             sys.excepthook(*sys.exc_info())
             os._exit(9)
     os.close(writing)
+    first = os.read(reading, 8) if wait else b""
     if delay is not None:
         time.sleep(delay)
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     with os.fdopen(reading, "rb") as pipe:
-        acknowledged = pipe.read()
+        acknowledged = first + pipe.read()
     return int.from_bytes(acknowledged[-8:], "little"), status
 
 
@@ -148,7 +155,9 @@ def main(folder: Path, mode: str, count: int, seed: int) -> None:
     at, kills, points = 0, 0, 0
     for number in range(count):
         if mode == "random":
-            acknowledged, status = run_once(path, Files(), rng.uniform(0.001, 0.02), 10**6)
+            # Every third dies while it opens, and perhaps clears up after the one before.
+            wait, delay = number % 3 > 0, rng.uniform(0.001, 0.025)
+            acknowledged, status = run_once(path, Files(), delay, 10**6, wait)
         else:
             files = DeadlyFiles(number // 2 + 1, after=bool(number % 2))
             acknowledged, status = run_once(path, files, None, 3)
