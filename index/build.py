@@ -18,7 +18,7 @@ from index.quantize import fit_scale
 from index.reader import Index, open_index
 from index.segment import Chunk, Progress, store_batch, write_segment
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.errors import DataError, UsageError
+from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.records import DocumentBatch
 
 DEFAULT_MEMORY_BYTES = 2 << 30
@@ -40,6 +40,7 @@ def build_index(
     reorder: bool | None = None,
     compact: bool = False,
     replace: bool = False,
+    replaces: int | None = None,
     progress: Progress | None = None,
     files: Files = DISK,
     **layout: Any,
@@ -75,6 +76,8 @@ def build_index(
     replace : bool
         When an index is at `path` already, make this its next generation. Searches see the old one
         until the new one is committed.
+    replaces : int, optional
+        The generation to replace; refuse when another one is there by now.
     progress : callable, optional
         ``progress(stage, done, total)``.
     files : Files
@@ -109,6 +112,11 @@ def build_index(
     if replace and files.exists(path):
         writable, current = WritableFolder.open(path, files)
         with writable:
+            if replaces not in (None, current.generation):
+                raise IndexStateError(
+                    f"{path}: the index has changed meanwhile (generation {current.generation}, "
+                    f"not {replaces}); nothing was replaced, run it again"
+                )
             writable.publish(plan.write(writable, current.generation + 1))
             writable.collect_garbage()
     else:

@@ -15,7 +15,24 @@ import typer
 
 from lsr.errors import LsrError, MissingDependencyError, UsageError
 from lsr.installation import check_siblings
-from service.commands import bench, demo, encode, index, mine, search, serve, stats, train
+from service.commands import (
+    add,
+    bench,
+    compact,
+    delete,
+    demo,
+    encode,
+    index,
+    mine,
+    reindex,
+    restore,
+    search,
+    serve,
+    snapshot,
+    stats,
+    train,
+    verify,
+)
 from service.commands import eval as evaluate
 from service.terminal import InterruptedJobError, one_line, tell
 
@@ -33,6 +50,13 @@ app = typer.Typer(
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.command("add")(add.add)
+app.command("delete")(delete.delete)
+app.command("reindex")(reindex.reindex)
+app.command("compact")(compact.compact)
+app.command("verify")(verify.verify)
+app.command("snapshot")(snapshot.snapshot)
+app.command("restore")(restore.restore)
 app.command("eval")(evaluate.evaluate)
 app.command("encode")(encode.encode)
 app.command("bench")(bench.bench)

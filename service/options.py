@@ -91,6 +91,16 @@ CorpusFormat = Annotated[
     ),
 ]
 
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="JSON",
+        help="Only documents whose metadata pass, as in "
+        '\'{"lang": "en", "year": {"$gte": 2000}}\'.',
+    ),
+]
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -136,6 +146,28 @@ def encoder_of(name: str, *, query_encoder: QueryEncoderName | None = None, **mo
     if query_encoder is not None:
         more["query_encoder"] = query_encoder.value
     return load_encoder(name, **given(**more))
+
+
+def filter_of(source: str) -> dict[str, Any]:
+    """Read a filter from the command line.
+
+    Raises
+    ------
+    UsageError
+        It is no JSON object, or no filter; says which part.
+    """
+    import orjson
+
+    from index.filters import parse_filter
+
+    try:
+        parsed = orjson.loads(source)
+    except ValueError as error:
+        raise UsageError(
+            f'the filter is not JSON ({error}); write it as \'{{"year": {{"$gte": 2000}}}}\''
+        ) from None
+    parse_filter(parsed)
+    return dict(parsed)
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from lsr.encoders.base import (
     Fingerprint,
     QueryEncoder,
 )
-from lsr.encoders.registry import load_encoder, restore_encoder
+from lsr.encoders.registry import (
+    load_encoder,
+    restore_document_encoder,
+    restore_encoder,
+    statistics_of,
+)
 
 __all__ = [
     "CollectionStatistics",
@@ -22,5 +27,7 @@ __all__ = [
     "Fingerprint",
     "QueryEncoder",
     "load_encoder",
+    "restore_document_encoder",
     "restore_encoder",
+    "statistics_of",
 ]

@@ -217,8 +217,10 @@ class InferenceFreeEncoder:
         )
 
     def assets(self) -> EncoderAssets:
-        """Return the query side; a document needs no part of it to be found."""
-        return self.queries.assets()
+        """Return the query side, and where the model of the document side lies, for later ones."""
+        assets = self.queries.assets()
+        documents = dict(self._documents.assets().config)
+        return EncoderAssets({**assets.config, "documents": documents}, assets.arrays)
 
     def state(self) -> bytes | None:
         """Return what grew in the document encoder."""

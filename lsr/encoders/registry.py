@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from lsr.analysis.analyzer import Accents
 from lsr.encoders import bm25, inference_free, precomputed
-from lsr.encoders.base import Encoder, EncoderAssets, QueryEncoder
+from lsr.encoders.base import CollectionStatistics, Encoder, EncoderAssets, QueryEncoder
 from lsr.encoders.bm25 import BM25Encoder
-from lsr.encoders.inference_free import InferenceFreeQueryEncoder
+from lsr.encoders.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
 from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
 from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
@@ -120,6 +122,46 @@ def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
         f"the index stores an encoder of an unknown kind, {kind!r}; it was made by a newer "
         "version of this package, or is damaged"
     )
+
+
+def restore_document_encoder(assets: EncoderAssets) -> Encoder:
+    """Make the encoder of an index again, to encode further documents as the first ones were.
+
+    Raises
+    ------
+    UsageError
+        The vectors came from elsewhere, or the index does not say which model made them.
+    IndexFormatError, EncoderMismatchError, ModelError
+        As in `restore_encoder`.
+    MissingDependencyError
+        The documents need a model and torch is not installed.
+    """
+    config = assets.config
+    if config.get("kind") == precomputed.KIND:
+        raise UsageError(
+            "the index was made of vectors from elsewhere and has no encoder for text; add vectors "
+            "with index.IndexWriter.add from Python, or index the file of all vectors again"
+        )
+    if config.get("kind") != inference_free.KIND:
+        encoder = restore_encoder(assets)
+        assert isinstance(encoder, Encoder)
+        return encoder
+    if "documents" not in config:
+        raise UsageError(
+            "the index does not say where the model of its documents lies; encode the documents "
+            "again with lsr reindex --encoder, once"
+        )
+    documents = _restore_model(config["documents"])
+    assert isinstance(documents, Encoder)
+    return InferenceFreeEncoder(documents, InferenceFreeQueryEncoder.from_assets(assets))
+
+
+def statistics_of(assets: EncoderAssets) -> CollectionStatistics | None:
+    """Return the counts that the queries of an index depend on; None when they depend on none."""
+    config, counted = assets.config, assets.arrays.get("document_frequency")
+    if counted is None or config.get("idf") == "model":
+        return None
+    return CollectionStatistics(config["n_docs"], config["total_length"], counted.astype(np.int64))
 
 
 def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,6 +51,7 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each matched term contributes.")
     ] = False,
+    filter: options.Filter = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="For --topics.")] = 1,
     encoder: Annotated[
         str | None,
@@ -68,15 +69,16 @@ def search(
     if (output is not None and format not in (None, Format.TREC)) or (json and output is not None):
         raise UsageError("--output writes a TREC run; leave out --json and --format, or redirect")
     chosen = _format(format, json, trec=output is not None or topics is not None)
+    passing = None if filter is None else options.filter_of(filter)
     with _open(index, encoder) as retriever:
         tell_if_compiling()
         if topics is not None or chosen is Format.TREC:
-            _search_run(retriever, _topics(query, topics), k, threads, chosen, output, tag)
+            _search_run(retriever, _topics(query, topics), k, threads, chosen, output, tag, passing)
         elif query is not None:
-            _search_one(retriever, index.name, query, k, chosen, explain)
+            _search_one(retriever, index.name, query, k, chosen, explain, passing)
         else:
             for line in _lines():
-                _search_one(retriever, index.name, line, k, chosen, explain)
+                _search_one(retriever, index.name, line, k, chosen, explain, passing)
 
 
 def _open(path: Path, encoder: str | None) -> Retriever:
@@ -96,12 +98,18 @@ def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
 
 
 def _search_one(
-    retriever: Retriever, name: str, query: str, k: int, format: Format, explain: bool
+    retriever: Retriever,
+    name: str,
+    query: str,
+    k: int,
+    format: Format,
+    explain: bool,
+    filter: dict[str, Any] | None,
 ) -> None:
     if format is Format.JSON:
         from service.http.answers import search_response
 
-        answer = retriever.search(query, k, explain=explain)
+        answer = retriever.search(query, k, explain=explain, filter=filter)
         response = search_response(name, retriever, answer)
         write_json({"query": query, **response.model_dump()})
         return
@@ -110,7 +118,7 @@ def _search_one(
     from service.results import render
 
     console = Console(highlight=False)
-    for line in render(retriever.search(query, k, explain=True), explain=explain):
+    for line in render(retriever.search(query, k, explain=True, filter=filter), explain=explain):
         console.print(line, soft_wrap=not console.is_terminal)
 
 
@@ -122,10 +130,11 @@ def _search_run(
     format: Format,
     output: Path | None,
     tag: str,
+    filter: dict[str, Any] | None,
 ) -> None:
     from eval.runs import Ranking, Run, run_lines, write_run
 
-    found = retriever.search_batch([text for _, text in topics], k, threads=threads)
+    found = retriever.search_batch([text for _, text in topics], k, threads=threads, filter=filter)
     if format is not Format.TREC:
         for (qid, _), hits in zip(topics, found, strict=True):
             _write_hits(qid, hits.ids, hits.scores.tolist(), format)
