@@ -18,6 +18,7 @@ from eval.bench.report import table_of
 from eval.bench.rounds import run_rounds
 from eval.bench.run import WARM_UP
 from eval.bench.workload import Workload
+from lsr.errors import LsrError
 
 BASE_VARIANT = Variant("as built by default")
 BASE_SETTING = Setting("all levers")
@@ -76,9 +77,27 @@ class Ablation:
 
 
 def run_ablation(
-    workload: Workload, depths: list[int], n_rounds: int, progress: Progress
+    workload: Workload,
+    depths: list[int],
+    n_rounds: int,
+    progress: Progress,
+    *,
+    settings: tuple[Setting, ...] = SETTINGS,
+    variants: tuple[Variant, ...] = VARIANTS,
 ) -> Ablation:
-    """Measure every change at every k, interleaved, on one segment in memory.
+    """Measure every change at every k, interleaved, on one segment without an index around it.
+
+    Parameters
+    ----------
+    workload : Workload
+    depths : list of int
+        The values of k.
+    n_rounds : int
+    progress : callable
+    settings : tuple of Setting
+        Changes of the search, `index.search.SearchOptions`.
+    variants : tuple of Variant
+        Changes of the build, `index.layout.BuildOptions`.
 
     Raises
     ------
@@ -89,16 +108,15 @@ def run_ablation(
     queries = workload.load_queries(docs.shape[1])
     exact = ExactScores(docs, queries, depths)
     spec = replace(
-        SPECS[SEGMENT], variants=(BASE_VARIANT, *VARIANTS), settings=(BASE_SETTING, *SETTINGS)
+        SPECS[SEGMENT], variants=(BASE_VARIANT, *variants), settings=(BASE_SETTING, *settings)
     )
     pairs = [(BASE_VARIANT, setting) for setting in spec.settings]
-    pairs += [(variant, BASE_SETTING) for variant in VARIANTS]
+    pairs += [(variant, BASE_SETTING) for variant in variants]
     with tempfile.TemporaryDirectory(prefix="lsr-ablation-") as folder:
         course = Course(
             workload=workload,
             n_terms=docs.shape[1],
             n_postings=int(docs.nnz),
-            n_queries=queries.shape[0],
             depths=depths,
             core=available_cores()[-1],
             warm_up=WARM_UP,
@@ -110,7 +128,10 @@ def run_ablation(
             progress(f"building {variant.name}", number, len(spec.variants))
             builds.append(build_variant(course, spec, variant))
         entries = [Entry(spec, variant, setting, k) for variant, setting in pairs for k in depths]
-        measured = run_rounds(course, entries, exact, n_rounds, progress)
+        skipped: dict[str, str] = {}
+        _, measured = run_rounds(course, entries, exact, n_rounds, progress, skipped)
+        if skipped:
+            raise LsrError("; ".join(skipped.values()))
     return Ablation(depths, builds, measured)
 
 

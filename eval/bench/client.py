@@ -110,6 +110,10 @@ class EngineProcess:
             self._process.wait()
         self._log.close()
 
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
     def _request(self, request: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
         try:
             self._channel.send(request)

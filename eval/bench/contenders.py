@@ -1,10 +1,4 @@
-"""Building the engines and finding the settings at which each is compared.
-
-A peer is shown at its best. Every variant is built; every setting is tried once on a part of the
-queries; what takes part in the rounds is, at each k, the fastest (an exact engine) or the fastest
-that reaches each recall target (an approximate one), with a reserve in case that the recall turns
-out lower on all queries.
-"""
+"""Building the engines, opening them, and trying their settings on a part of the queries."""
 
 from __future__ import annotations
 
@@ -12,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eval.bench.client import EngineFailureError, EngineProcess
+from eval.bench.client import EngineProcess
 from eval.bench.engines import EngineSpec, Setting, Variant
 from eval.bench.exact import ExactScores
 from eval.bench.machine import available_cores, free_memory_bytes, package_version
 from eval.bench.records import BuildRecord, Measurement, Summary
 from eval.bench.workload import Workload
 
-RECALL_TARGETS = (0.90, 0.95, 0.99)
-RECALL_RESERVE = 0.01
 MEMORY_SHARE = 0.8
 """Share of the free memory that a build may take before it is stopped."""
 
@@ -36,6 +28,11 @@ class Entry:
     setting: Setting
     k: int
 
+    @property
+    def owner(self) -> str:
+        """The process that answers: engine and variant."""
+        return f"{self.spec.name} {self.variant.name}"
+
 
 @dataclass(frozen=True)
 class Course:
@@ -44,7 +41,7 @@ class Course:
     Attributes
     ----------
     workload : Workload
-    n_terms, n_postings, n_queries : int
+    n_terms, n_postings : int
     depths : list of int
         The values of k.
     core : int
@@ -60,7 +57,6 @@ class Course:
     workload: Workload
     n_terms: int
     n_postings: int
-    n_queries: int
     depths: list[int]
     core: int
     warm_up: int
@@ -135,28 +131,6 @@ def try_settings(
     return record, trials
 
 
-def choose(spec: EngineSpec, trials: list[Measurement], depths: list[int]) -> list[Entry]:
-    """Choose what takes part in the rounds."""
-    chosen: list[Entry] = []
-    for k in depths:
-        ranked = sorted((t for t in trials if t.k == k), key=lambda trial: trial.cpu.p50)
-        for trial in _best(spec, ranked):
-            entry = _entry(spec, trial)
-            if entry not in chosen:
-                chosen.append(entry)
-    return chosen
-
-
-def _best(spec: EngineSpec, ranked: list[Measurement]) -> list[Measurement]:
-    if not spec.approximate:
-        return ranked[:1]
-    best = []
-    for target in RECALL_TARGETS:
-        for wanted in (target, min(target + RECALL_RESERVE, 1.0)):
-            best += [trial for trial in ranked if trial.recall >= wanted][:1]
-    return best
-
-
 def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactScores) -> Measurement:
     head, arrays = process.ask(
         "round",
@@ -177,22 +151,3 @@ def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactSco
         wall=Summary.of_ns(arrays["wall_ns"]),
         repeats=head["repeats"],
     )
-
-
-def _entry(spec: EngineSpec, trial: Measurement) -> Entry:
-    variant = next(v for v in spec.variants if v.name == trial.variant)
-    setting = next(s for s in spec.settings if s.name == trial.setting)
-    return Entry(spec, variant, setting, trial.k)
-
-
-__all__ = [
-    "RECALL_TARGETS",
-    "Course",
-    "EngineFailureError",
-    "Entry",
-    "Progress",
-    "build_variant",
-    "choose",
-    "open_variant",
-    "try_settings",
-]

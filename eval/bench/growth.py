@@ -181,7 +181,6 @@ def _measure_size(
         workload=workload,
         n_terms=n_terms,
         n_postings=0,
-        n_queries=0,
         depths=depths,
         core=available_cores()[-1],
         warm_up=WARM_UP,

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
 
 
 def machine_facts() -> dict[str, Any]:
-    """Describe the machine: processor, cores, caches, memory, system, versions."""
+    """Describe the machine: processor, cores, caches, memory, load, system, versions."""
     cpu = _fields("/proc/cpuinfo")
     memory = _fields("/proc/meminfo")
     return {
@@ -22,6 +23,7 @@ def machine_facts() -> dict[str, Any]:
         "cores": len(available_cores()),
         "caches": _caches(),
         "memory_bytes": int(memory.get("MemTotal", "0 kB").split()[0]) * 1024,
+        "load_average": os.getloadavg()[0],
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: package_version(name) for name in PACKAGES},
@@ -48,7 +50,8 @@ def pin_process(cores: list[int]) -> None:
     if not hasattr(os, "sched_setaffinity"):
         return
     for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with suppress(ProcessLookupError):  # the thread ended in between
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def reset_peak_memory() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.bench.engines import OURS
+from eval.bench.engines import OURS, SPECS
 from eval.bench.records import Benchmark, Measurement
 from lsr.errors import MissingDependencyError
 
@@ -75,7 +75,7 @@ def _panel(axis: Axes, result: Benchmark, k: int) -> None:
         colour, marker = COLOURS.get(engine, "black"), MARKERS.get(engine, "x")
         tried = [m for m in result.trials if m.engine == engine and m.k == k]
         front = _front(tried)
-        if len(front) > 2:
+        if SPECS[engine].approximate:
             axis.plot(*_points(front), color=colour, linewidth=1, alpha=0.6, zorder=1)
         axis.scatter(*_points(tried), s=6, color=colour, alpha=0.3, linewidths=0, zorder=2)
         measured = [m for m in result.measurements if m.engine == engine and m.k == k]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.bench.contenders import RECALL_TARGETS
+from eval.bench.choice import RECALL_TARGETS
 from eval.bench.engines import OURS, EngineSpec
 from eval.bench.records import Measurement, Ratio
 

@@ -39,7 +39,8 @@ def _heading(result: Benchmark) -> str:
     return (
         f"{load['n_docs']:,} documents, {load['terms_per_doc']:.0f} terms each ({order}); "
         f"{load['n_queries']:,} queries, {load['terms_per_query']:.0f} terms each\n"
-        f"{machine['cpu_model']}, {machine['cores']} cores, {caches}\n"
+        f"{machine['cpu_model']}, {machine['cores']} cores, {caches}; "
+        f"load average {machine['load_average']:.1f} at the start\n"
         f"Python {machine['python']}, {versions}\n"
         f"{method['rounds']} rounds, one thread on core {method['pinned_to_core']}, "
         f"{method['warm_up_queries']} warm-up queries a pass; a query's time is its median over "

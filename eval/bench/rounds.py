@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.bench.client import EngineProcess
+from eval.bench.client import EngineFailureError, EngineProcess
 from eval.bench.contenders import Course, Entry, Progress, open_variant
 from eval.bench.exact import ExactScores
 from eval.bench.machine import available_cores
 from eval.bench.records import Measurement, Summary
 
-THROUGHPUT_PASSES = 3
+THROUGHPUT_PASSES = 5
 
 
 class _Times:
@@ -48,8 +48,13 @@ class _Times:
 
 
 def run_rounds(
-    course: Course, entries: list[Entry], exact: ExactScores, n_rounds: int, progress: Progress
-) -> list[Measurement]:
+    course: Course,
+    entries: list[Entry],
+    exact: ExactScores,
+    n_rounds: int,
+    progress: Progress,
+    skipped: dict[str, str],
+) -> tuple[list[Entry], list[Measurement]]:
     """Measure all entries, interleaved.
 
     Parameters
@@ -60,53 +65,74 @@ def run_rounds(
         Recall is computed from the answers of the first round.
     n_rounds : int
     progress : callable
+    skipped : dict
+        Takes the reason of every engine that fails on the way.
+
+    Returns
+    -------
+    (entries, measurements)
+        Of the engines that did not fail.
     """
-    times = [_Times() for _ in entries]
+    times = {id(entry): _Times() for entry in entries}
     with ExitStack() as stack:
-        processes = _open_all(course, entries, stack)
+        processes: dict[str, EngineProcess] = {}
         for number in range(n_rounds):
             for step, position in enumerate(_rotated(len(entries), number)):
                 entry = entries[position]
-                process = processes[entry.spec.name, entry.variant.name]
-                _one_pass(course, process, entry, times[position], exact, first=number == 0)
+                if entry.owner in skipped:
+                    continue
+                try:
+                    if entry.owner not in processes:
+                        processes[entry.owner] = stack.enter_context(course.process(entry.spec))
+                        open_variant(course, processes[entry.owner], entry.spec, entry.variant)
+                    _one_pass(course, processes[entry.owner], entry, times[id(entry)], exact)
+                except EngineFailureError as error:
+                    skipped[entry.owner] = str(error)
                 progress("rounds", number * len(entries) + step + 1, n_rounds * len(entries))
-    return [time.summary(entry) for time, entry in zip(times, entries, strict=True)]
+    left = [entry for entry in entries if entry.owner not in skipped]
+    return left, [times[id(entry)].summary(entry) for entry in left]
 
 
 def add_throughput(
-    course: Course, entries: list[Entry], measurements: list[Measurement], progress: Progress
+    course: Course,
+    entries: list[Entry],
+    measurements: list[Measurement],
+    progress: Progress,
+    skipped: dict[str, str],
 ) -> list[Measurement]:
     """Measure queries per second with one thread and with one per core (at most two).
 
-    A fresh process answers all queries as one batch, several times with each number of threads in
-    turn; the median counts.
+    A fresh process of each engine answers all queries as one batch, several times with each number
+    of threads in turn. The best pass counts: whatever else runs on the machine can only slow one.
+    An engine that fails keeps its latencies, and its reason is put into `skipped`.
     """
     cores = available_cores()[:2]
-    measured = []
-    for done, (entry, measurement) in enumerate(zip(entries, measurements, strict=True)):
-        with course.process(entry.spec, threads=len(cores)) as process:
-            open_variant(course, process, entry.spec, entry.variant)
-            rates: dict[int, list[float]] = {n: [] for n in range(1, len(cores) + 1)}
-            for _ in range(THROUGHPUT_PASSES):
-                for threads, seen in rates.items():
-                    head = _throughput(course, process, entry, threads, cores[:threads])
-                    seen.append(head["queries_per_s"])
-        medians = {threads: float(np.median(seen)) for threads, seen in rates.items()}
-        measured.append(replace(measurement, queries_per_s=medians))
-        progress("throughput", done + 1, len(entries))
+    measured = list(measurements)
+    owners = list(dict.fromkeys(entry.owner for entry in entries))
+    for done, owner in enumerate(owners):
+        positions = [i for i, entry in enumerate(entries) if entry.owner == owner]
+        first = entries[positions[0]]
+        try:
+            with course.process(first.spec, threads=len(cores)) as process:
+                open_variant(course, process, first.spec, first.variant)
+                for i in positions:
+                    rates = _rates(course, process, entries[i], cores)
+                    measured[i] = replace(measurements[i], queries_per_s=rates)
+        except EngineFailureError as error:
+            skipped[f"{owner}, several threads"] = str(error)
+        progress("throughput", done + 1, len(owners))
     return measured
 
 
-def _open_all(
-    course: Course, entries: list[Entry], stack: ExitStack
-) -> dict[tuple[str, str], EngineProcess]:
-    processes: dict[tuple[str, str], EngineProcess] = {}
-    for entry in entries:
-        key = (entry.spec.name, entry.variant.name)
-        if key not in processes:
-            processes[key] = stack.enter_context(course.process(entry.spec))
-            open_variant(course, processes[key], entry.spec, entry.variant)
-    return processes
+def _rates(
+    course: Course, process: EngineProcess, entry: Entry, cores: list[int]
+) -> dict[int, float]:
+    best = dict.fromkeys(range(1, len(cores) + 1), 0.0)
+    for _ in range(THROUGHPUT_PASSES):
+        for threads in best:
+            head = _throughput(course, process, entry, threads, cores[:threads])
+            best[threads] = max(best[threads], head["queries_per_s"])
+    return best
 
 
 def _one_pass(
@@ -115,9 +141,8 @@ def _one_pass(
     entry: Entry,
     times: _Times,
     exact: ExactScores,
-    *,
-    first: bool,
 ) -> None:
+    first = not times.cpu_ns
     head, arrays = process.ask(
         "round",
         k=entry.k,

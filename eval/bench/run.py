@@ -8,22 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.bench.choice import RECALL_TARGETS, choose
+from eval.bench.client import EngineFailureError
 from eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns
-from eval.bench.contenders import (
-    RECALL_TARGETS,
-    Course,
-    EngineFailureError,
-    Entry,
-    Progress,
-    build_variant,
-    choose,
-    try_settings,
-)
-from eval.bench.engines import OURS, EngineSpec, engine_specs
+from eval.bench.contenders import Course, Entry, Progress, build_variant, try_settings
+from eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
 from eval.bench.exact import TIE_TOLERANCE, ExactScores
-from eval.bench.machine import available_cores, machine_facts
+from eval.bench.machine import available_cores, machine_facts, package_version
 from eval.bench.ratios import ratios_against_peers
-from eval.bench.records import Benchmark
+from eval.bench.records import Benchmark, BuildRecord, Measurement
+from eval.bench.remembered import claim_folder, recall_peer, remember_peer
 from eval.bench.rounds import THROUGHPUT_PASSES, add_throughput, run_rounds
 from eval.bench.workload import Workload
 from lsr.errors import LsrError, UsageError
@@ -45,7 +39,8 @@ class Options:
     trial_queries : int
         About so many queries are used to try settings.
     folder : Path or None
-        Keep the indexes and the engines' logs here; a temporary folder otherwise.
+        Keep the indexes, what was found out of the peers and the engines' logs here, for later
+        runs; a temporary folder otherwise.
     throughput : bool
         Measure several threads too.
     """
@@ -86,16 +81,16 @@ def run_benchmark(workload: Workload, options: Options, progress: Progress) -> B
     kept = options.folder is not None
     folder = options.folder or Path(tempfile.mkdtemp(prefix="lsr-bench-"))
     try:
+        claim_folder(folder, workload)
         course = Course(
             workload=workload,
             n_terms=docs.shape[1],
             n_postings=int(docs.nnz),
-            n_queries=queries.shape[0],
             depths=options.depths,
             core=available_cores()[-1],
             warm_up=WARM_UP,
             trial_every=max(1, queries.shape[0] // options.trial_queries),
-            folder=_fresh(folder),
+            folder=folder,
         )
         _measure(course, specs, options, exact, result, progress)
     finally:
@@ -115,9 +110,9 @@ def _measure(
     entries: list[Entry] = []
     for spec in specs:
         entries += _enter(course, spec, exact, result, progress)
-    measured = run_rounds(course, entries, exact, options.rounds, progress)
+    entries, measured = run_rounds(course, entries, exact, options.rounds, progress, result.skipped)
     if options.throughput:
-        measured = add_throughput(course, entries, measured, progress)
+        measured = add_throughput(course, entries, measured, progress, result.skipped)
     result.measurements = measured
     result.ratios = ratios_against_peers(measured, specs)
 
@@ -126,13 +121,11 @@ def _enter(
     course: Course, spec: EngineSpec, exact: ExactScores, result: Benchmark, progress: Progress
 ) -> list[Entry]:
     """Build and try all variants of an engine; return what takes part in the rounds."""
-    trials = []
+    trials: list[Measurement] = []
     for number, variant in enumerate(spec.variants):
-        progress(f"building {spec.name} {variant.name}", number, len(spec.variants))
+        progress(f"{spec.name} {variant.name}", number, len(spec.variants))
         try:
-            record = build_variant(course, spec, variant)
-            progress(f"trying {spec.name} {variant.name}", number, len(spec.variants))
-            record, tried = try_settings(course, spec, record, variant, exact)
+            record, tried = _known_or_new(course, spec, variant, exact)
         except EngineFailureError as error:
             result.skipped[f"{spec.name} {variant.name}"] = str(error)
             continue
@@ -147,15 +140,31 @@ def _enter(
     return choose(spec, trials, course.depths)
 
 
-def _all_of(spec: EngineSpec, variant: str, trials: list[Any], depths: list[int]) -> list[Entry]:
+def _known_or_new(
+    course: Course, spec: EngineSpec, variant: Variant, exact: ExactScores
+) -> tuple[BuildRecord, list[Measurement]]:
+    folder = course.index_folder(spec, variant)
+    key = {
+        "version": package_version(spec.distribution),
+        "variant": variant,
+        "settings": spec.settings,
+        "depths": course.depths,
+        "trial_every": course.trial_every,
+    }
+    known = recall_peer(folder, key)
+    if known is not None:
+        return known
+    record = build_variant(course, spec, variant)
+    record, trials = try_settings(course, spec, record, variant, exact)
+    if spec.name != OURS:
+        remember_peer(folder, key, record, trials)
+    return record, trials
+
+
+def _all_of(
+    spec: EngineSpec, variant: str, trials: list[Measurement], depths: list[int]
+) -> list[Entry]:
     return choose(spec, [trial for trial in trials if trial.variant == variant], depths)
-
-
-def _fresh(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise UsageError(f"{folder}: not empty; name an empty or a new folder for the indexes")
-    return folder
 
 
 def _shape(docs: Any, queries: Any) -> dict[str, Any]:

@@ -8,13 +8,15 @@ weights, co-occurrence and order at once, which is what makes it a good single t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    Vectors = csr_array[Any, tuple[int, int]]
 
 BLOCK_SIZES = (32, 64, 256)
 DEPTHS = (10, 100, 1000)
@@ -130,13 +132,11 @@ def block_maxima(
     order = np.argsort(keys)
     keys = keys[order]
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    if len(starts) == 0:
-        return csr_array((-(-n_docs // block_size), n_terms), dtype=np.float32)
     maxima = np.maximum.reduceat(docs.data[order], starts)
     per_block = np.bincount(keys[starts] // n_terms, minlength=-(-n_docs // block_size))
     indptr = np.concatenate([[0], np.cumsum(per_block)])
-    found: Any = csr_array((maxima, keys[starts] % n_terms, indptr), (len(per_block), n_terms))
-    return found
+    shape = (len(per_block), n_terms)
+    return cast("Vectors", csr_array((maxima, keys[starts] % n_terms, indptr), shape=shape))
 
 
 def _kth_scores(scores: NDArray[np.float32], depths: list[int]) -> dict[int, NDArray[np.float32]]:

@@ -14,7 +14,7 @@ PEERS = ("splade-index", "bmp", "seismic", "scipy", "pisa")
 
 _SEISMIC_SETTINGS = tuple(
     Setting(f"cut={cut} factor={factor}", {"query_cut": cut, "heap_factor": factor})
-    for cut, factor in product((4, 6, 8, 12, 20, 100), (0.6, 0.7, 0.8, 0.9, 1.0))
+    for cut, factor in product((4, 6, 9, 14, 100), (0.6, 0.7, 0.8, 0.9, 1.0))
 )
 _PACKAGE = "eval.bench.engines"
 

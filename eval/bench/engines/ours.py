@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from eval.bench.engines.base import Params
 from index import build_index, open_index
+from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
+
+BATCH_DOCS = 4096
 
 
 class BlockMaxIndex:
@@ -20,10 +23,10 @@ class BlockMaxIndex:
     def build(self, docs: Any, folder: Path, params: Params) -> None:
         """Build into a folder below, as an index does not take an existing one.
 
-        `docs` may also be an iterable of batches with ``n_terms``, iterated over more than once.
+        `docs` is a matrix, or an iterable of batches with ``n_terms``.
         """
         n_terms = docs.shape[1] if hasattr(docs, "shape") else docs.n_terms
-        build_index(folder / "index", docs, n_terms=n_terms, **params).close()
+        build_index(folder / "index", _Stream(docs), n_terms=n_terms, **params).close()
 
     def open(self, folder: Path) -> None:
         """Map the index."""
@@ -54,3 +57,23 @@ class BlockMaxIndex:
         """Hand over all queries at once; the index shares them among threads."""
         vectors, k, modes = batch
         self._index.search_batch(vectors, k, threads=threads, **modes)
+
+
+class _Stream:
+    """Vectors as batches of documents without text, any number of times."""
+
+    def __init__(self, docs: Any) -> None:
+        self._docs = docs
+
+    def __iter__(self) -> Iterator[DocumentBatch]:
+        first = 0
+        for vectors in _parts(self._docs) if hasattr(self._docs, "shape") else self._docs:
+            n = vectors.n_rows
+            ids = [str(number) for number in range(first, first + n)]
+            yield DocumentBatch(ids, vectors, [""] * n, [""] * n, [{}] * n)
+            first += n
+
+
+def _parts(docs: Any) -> Iterator[SparseBatch]:
+    for start in range(0, docs.shape[0], BATCH_DOCS):
+        yield SparseBatch.from_scipy(docs[start : start + BATCH_DOCS])
