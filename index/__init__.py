@@ -5,7 +5,8 @@ docs/index-format.md specifies the files.
 """
 
 from index.build import build_index
-from index.reader import Hits, Index, IndexStats, open_index
+from index.hits import Hits, IndexStats
+from index.reader import Index, open_index
 from index.writer import Commit, IndexWriter
 
 __all__ = ["Commit", "Hits", "Index", "IndexStats", "IndexWriter", "build_index", "open_index"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from index.assets import write_assets
-from index.batches import Batches, as_batches, largest
 from index.blocks import plan_geometry
 from index.commit import FirstCommit, WritableFolder
 from index.files import DISK, Files
+from index.inputs import Batches, as_batches, largest
 from index.layout import BuildOptions
 from index.manifest import Manifest
 from index.quantize import fit_scale

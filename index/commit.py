@@ -33,7 +33,12 @@ from typing import Any, Self
 from index.container import ContainerWriter, FileEntry
 from index.files import DISK, Files, Lock, OutputFile, remove_tree, storage_errors
 from index.manifest import Manifest, generation_of, generations, read_manifest
-from lsr.errors import CommitOutcomeError, CorruptIndexError, IndexExistsError
+from lsr.errors import (
+    CommitOutcomeError,
+    CorruptIndexError,
+    IndexExistsError,
+    IndexStateError,
+)
 
 LOCK_NAME = "write.lock"
 KEPT_GENERATIONS = 2
@@ -133,6 +138,8 @@ class WritableFolder:
             It may or may not have happened; this folder refuses further work.
         """
         self._refuse_when_poisoned()
+        if self.files.exists(self.folder / manifest.name):
+            raise IndexStateError(f"{self.folder / manifest.name}: a manifest is never overwritten")
         temporary = self.temporary_path()
         try:
             with OutputFile(self.files, temporary) as out:

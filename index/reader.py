@@ -8,99 +8,38 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.assets import read_assets
-from index.batches import single_vector, vectors_of
 from index.container import Container
 from index.deletes import Words, mask_of
 from index.files import DISK, Files
 from index.filters import Filter, parse_filter
+from index.hits import Hits, IndexStats, count_index
+from index.inputs import search_options, single_vector, vectors_of
 from index.manifest import Manifest, generations, read_manifest
 from index.quantize import quantize_query, width_for
 from index.search import (
-    EXACT,
     Cancel,
-    Counters,
-    SearchOptions,
     search_segments,
     search_segments_batch,
 )
 from index.segment import SegmentReader
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.errors import CorruptIndexError, IndexStateError, UsageError
+from lsr.errors import CorruptIndexError, IndexNotFoundError, IndexStateError, UsageError
 from lsr.records import Document
+
+__all__ = ["Hits", "Index", "IndexStats", "Verify", "open_index"]
 
 Verify = Literal["header", "checksums", "structure"]
 
-MAX_K = 1_000_000
 _OPEN_ATTEMPTS = 100
 _KEPT_FILTERS = 32
-
-
-@dataclass(frozen=True)
-class Hits:
-    """What a search found, best first: score descending, then document number ascending.
-
-    Attributes
-    ----------
-    doc_ids : (n,) int64
-        Document numbers, valid in this generation only.
-    scores : (n,) float64
-    int_scores : (n,) int64
-        What the order was decided by.
-    rank_safe : bool
-        True: exactly what an exhaustive scan returns.
-    bound_gap : float
-        By how much a document left out can beat the last hit; 0 when `rank_safe`.
-    generation : int
-        The state of the index that answered.
-    cancelled : bool
-        The search was ended early.
-    counters : Counters or None
-        What the search did.
-    """
-
-    doc_ids: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    int_scores: NDArray[np.int64]
-    rank_safe: bool
-    bound_gap: float
-    generation: int
-    cancelled: bool = False
-    counters: Counters | None = None
-    index: Index = field(repr=False, compare=False, default=None)  # type: ignore[assignment]
-
-    def __len__(self) -> int:
-        return len(self.doc_ids)
-
-    @cached_property
-    def ids(self) -> list[str]:
-        """The documents' own ids. Looked up when first asked for."""
-        return self.index.docnos(self.doc_ids)
-
-
-class IndexStats(NamedTuple):
-    """Counts of one generation. Bytes are those of the files it needs."""
-
-    generation: int
-    n_docs: int
-    n_deleted: int
-    n_segments: int
-    n_terms: int
-    n_postings: int
-    n_bytes: int
-    postings_bytes: int
-    documents_bytes: int
-    scale: float
-    compact: bool
-    reordered: bool
 
 
 def open_index(
@@ -156,8 +95,6 @@ def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
         present = generations(files, path)
         wanted = present[-1] if generation is None else generation
         if wanted not in present:
-            from lsr.errors import IndexNotFoundError
-
             raise IndexNotFoundError(
                 f"{path}: generation {wanted} is not here; there are {present[0]} to {present[-1]}"
             )
@@ -255,7 +192,7 @@ class Index:
             `k` or a mode is out of range, or the filter is none.
         """
         terms, weights = single_vector(query).row(0)
-        options = _search_options(k, modes)
+        options = search_options(k, modes)
         found = search_segments(
             self._searchers,
             terms,
@@ -290,7 +227,7 @@ class Index:
     ) -> list[Hits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
         batch = vectors_of(queries)
-        options = _search_options(k, modes)
+        options = search_options(k, modes)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         if not self.segments:
@@ -367,7 +304,7 @@ class Index:
         doc_id = self.find(docno)
         return None if doc_id is None else self.documents([doc_id])[0]
 
-    def docnos(self, doc_ids: Iterable[int]) -> list[str]:
+    def docnos(self, doc_ids: Iterable[int] | NDArray[np.int64]) -> list[str]:
         """Return the ids of documents by their numbers."""
         return [segment.docnos.docno(position) for segment, position in map(self._place, doc_ids)]
 
@@ -410,30 +347,7 @@ class Index:
 
     def stats(self) -> IndexStats:
         """Return counts of this generation."""
-        segments, manifest = self.segments, self.manifest
-
-        def bytes_of(prefix: str) -> int:
-            return sum(
-                entry.nbytes
-                for segment in segments
-                for entry in segment.container.entries.values()
-                if entry.name.startswith(prefix)
-            )
-
-        return IndexStats(
-            generation=manifest.generation,
-            n_docs=manifest.n_docs,
-            n_deleted=sum(entry.n_deleted for entry in manifest.segments),
-            n_segments=len(segments),
-            n_terms=manifest.n_terms,
-            n_postings=sum(segment.arrays.n_postings for segment in segments),
-            n_bytes=sum(entry.length for entry in manifest.entries()),
-            postings_bytes=bytes_of("postings/"),
-            documents_bytes=bytes_of("documents/") + bytes_of("docnos/"),
-            scale=manifest.scale,
-            compact=bool(manifest.settings.get("compact")),
-            reordered=all(segment.arrays.reordered for segment in segments) and bool(segments),
-        )
+        return count_index(self.manifest, self.segments)
 
     def refresh(self) -> Index:
         """Return the newest generation: this object when it is the newest, else another one."""
@@ -473,19 +387,3 @@ class Index:
             raise UsageError(f"there is no document number {doc_id} in this generation")
         number = int(np.searchsorted(self._bases, doc_id, side="right")) - 1
         return self.segments[number], int(doc_id - self._bases[number])
-
-
-_MODES = {option.name for option in fields(SearchOptions)}
-
-
-def _search_options(k: int, modes: dict[str, Any]) -> SearchOptions:
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
-        raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
-    if not modes:
-        return EXACT
-    if unknown := sorted(modes.keys() - _MODES):
-        raise UsageError(f"unknown mode {unknown[0]!r}; a search has {', '.join(sorted(_MODES))}")
-    try:
-        return SearchOptions(**modes)
-    except (ValueError, TypeError) as error:
-        raise UsageError(str(error)) from None

@@ -1,12 +1,14 @@
-"""What an index can be built from, brought into one form: a re-iterable stream of batches."""
+"""What callers hand in, checked and brought into one form: batches, queries, search options."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from index.search import EXACT, SearchOptions
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
@@ -15,6 +17,8 @@ Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | Spar
 """A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""
 
 CHUNK_DOCS = 4096
+MAX_K = 1_000_000
+_MODES = {option.name for option in fields(SearchOptions)}
 
 
 def as_batches(source: Batches) -> Callable[[], Iterator[DocumentBatch]]:
@@ -81,6 +85,20 @@ def vectors_of(queries: Any) -> SparseBatch:
             f"a query is a SparseBatch or a SciPy sparse matrix, got {type(queries).__name__}"
         )
     return SparseBatch.from_scipy(queries)
+
+
+def search_options(k: int, modes: dict[str, Any]) -> SearchOptions:
+    """Return the options of a search, or raise UsageError for a bad `k` or mode."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+        raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+    if not modes:
+        return EXACT
+    if unknown := sorted(modes.keys() - _MODES):
+        raise UsageError(f"unknown mode {unknown[0]!r}; a search has {', '.join(sorted(_MODES))}")
+    try:
+        return SearchOptions(**modes)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
 
 
 def _batches_of(vectors: SparseBatch) -> Iterator[DocumentBatch]:
