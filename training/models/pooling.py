@@ -2,9 +2,9 @@
 
 Batch × tokens × vocabulary in float32 is 500 MB for 32 passages, and autograd would keep several of
 them. The product is cut into blocks of terms instead. For the maximum, the backward pass needs only
-which token won; and since hardly any term is active after the activation, its gradient touches a
-few hundred rows of the output matrix for each text: next to nothing, where the textbook form costs
-twice the forward pass.
+which token won; and since hardly any term is active after the activation, it is found out again for
+those that are, and the gradient touches a few hundred rows of the output matrix for each text: next
+to nothing, where the textbook form costs twice the forward pass.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ class _MaxPool(torch.autograd.Function):  # type: ignore[misc]  # torch is untyp
         n, length, _ = states.shape
         n_terms = len(weight)
         pooled = torch.empty((n, n_terms), dtype=bias.dtype, device=states.device)
-        winners = torch.empty((n, n_terms), dtype=torch.int32, device=states.device)
-        rows, padding = states.to(dtype), ~mask[:, :, None]
+        # The first token once more in place of padding: no maximum changes.
+        rows = torch.where(mask[:, :, None], states, states[:, :1]).to(dtype)
         for low, high in _blocks(n_terms, n * length, states.device):
-            logits = rows @ weight[low:high].to(dtype).T
-            values, places = logits.masked_fill_(padding, -torch.inf).max(dim=1)
-            pooled[:, low:high] = values
-            winners[:, low:high] = places
-        ctx.save_for_backward(states, weight, winners)
+            pooled[:, low:high] = (rows @ weight[low:high].to(dtype).T).amax(dim=1)
+        ctx.save_for_backward(states, mask, weight)
         return pooled + bias
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        states, weight, winners = ctx.saved_tensors
+        states, mask, weight = ctx.saved_tensors
         to_states = torch.zeros_like(states, dtype=weight.dtype)
         to_weight = torch.zeros_like(weight)
         for i in range(len(states)):
+            # Which token won is found out for these terms only.
             terms = gradient[i].nonzero().squeeze(1)
-            flow, places = gradient[i, terms, None], winners[i, terms].long()
-            to_states[i].index_add_(0, places, flow * weight[terms])
+            flow, rows = gradient[i, terms, None], weight[terms]
+            real = states[i, mask[i]].to(weight.dtype)
+            places = mask[i].nonzero().squeeze(1)[(rows @ real.T).argmax(dim=1)]
+            to_states[i].index_add_(0, places, flow * rows)
             to_weight[terms] += flow * states[i, places]
         return to_states.to(states.dtype), None, to_weight, gradient.sum(dim=0), None
 
@@ -67,7 +67,7 @@ def max_pool(states: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tens
     Returns
     -------
     (n, n_terms) tensor
-        Differentiable once. Of equal logits, the first token's gets the gradient.
+        Differentiable once. Of equal logits, one token's gets the gradient.
     """
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
