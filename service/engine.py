@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +124,13 @@ class Engine:
         if served.retriever is None:
             raise UnavailableIndexError(f"index {name} cannot answer: {served.problem}")
         return served.retriever
+
+    def show(self, name: str, retriever: Retriever) -> None:
+        """Let searches that begin from now on use `retriever`.
+
+        Those that run keep the former one; its files are let go with the last of them.
+        """
+        self._indexes[name] = replace(self._indexes[name], retriever=retriever)
 
     def warm_up(self) -> None:
         """Search every index once, so that compiled code and tables are in memory."""

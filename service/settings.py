@@ -37,6 +37,15 @@ class Limits(BaseModel):
     query_terms: int = Field(default=1_024, gt=0)
     embed_inputs: int = Field(default=32, gt=0)
     deadline_ms: int = Field(default=2_000, gt=0, description="from admission to answer")
+    change_body_bytes: int = Field(default=32 << 20, gt=0)
+    batch_docs: int = Field(default=1_000, gt=0)
+    doc_text_bytes: int = Field(default=1 << 20, gt=0, description="title and text together")
+    doc_metadata_bytes: int = Field(default=64 << 10, gt=0)
+    doc_terms: int = Field(default=4_096, gt=0)
+    changes_waiting: int = Field(
+        default=8, gt=0, description="changes of an index that are received, wait or are committed"
+    )
+    change_deadline_ms: int = Field(default=30_000, gt=0)
 
 
 class Deadlines(BaseModel):
@@ -63,6 +72,10 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     insecure: bool = False
+    writable: bool = False
+    free_bytes: int = Field(
+        default=256 << 20, ge=0, description="room on the disk below which documents are refused"
+    )
     allowed_hosts: tuple[str, ...] = ()
     threads: int = Field(default_factory=available_cores, gt=0)
     queue: int | None = Field(

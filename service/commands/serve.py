@@ -29,7 +29,14 @@ def serve(
     ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option("--insecure", help="Serve other machines too, who then can read everything."),
+        typer.Option(
+            "--insecure",
+            help="Serve other machines too, who then can read everything (and change it).",
+        ),
+    ] = None,
+    writable: Annotated[
+        bool | None,
+        typer.Option("--writable", help="Take documents over HTTP: add, replace, delete, compact."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
@@ -55,6 +62,7 @@ def serve(
             "port": port,
             "threads": threads,
             "insecure": insecure,
+            "writable": writable,
             "allowed_hosts": tuple(allow_host) if allow_host else None,
             "access_log": access_log,
         }

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from lsr import __version__
 from service.admission import WorkPool
+from service.changes import Changes
 from service.engine import Engine
-from service.http import errors, health, limits, page, routes
+from service.http import change_routes, errors, health, limits, page, routes
 from service.http.context import RequestContext
 from service.http.metrics import Metrics
 from service.settings import ServerSettings
@@ -43,6 +44,7 @@ def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAP
     errors.install(app)
     app.include_router(health.router)
     app.include_router(routes.router)
+    app.include_router(change_routes.router)
     app.include_router(page.router)
     _describe_limits(app, settings)
     return app
@@ -56,11 +58,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     app.state.pool = WorkPool(settings.threads, settings.queue_length)
     app.state.metrics = Metrics(engine, app.state.pool)
+    app.state.changes = Changes(
+        engine,
+        writable=settings.writable,
+        waiting=settings.limits.changes_waiting,
+        max_terms=settings.limits.doc_terms,
+        free_bytes=settings.free_bytes,
+    )
     try:
+        await asyncio.to_thread(app.state.changes.take_locks)
         await asyncio.to_thread(engine.warm_up)
         yield
     finally:
         app.state.draining = True
+        await asyncio.to_thread(app.state.changes.close)
         await asyncio.to_thread(app.state.pool.close)
         engine.close()
 

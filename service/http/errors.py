@@ -6,6 +6,7 @@ written as JSON, and a reflected value is a way to attack a page that shows it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,27 +15,33 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from lsr.errors import (
+    DataError,
     EncoderMismatchError,
     IndexFormatError,
+    IndexLockedError,
     IndexStateError,
     LsrError,
     StorageFullError,
     UsageError,
-    VectorError,
 )
 from service.admission import DeadlineError, OverloadedError
+from service.change_queue import ChangesOverloadedError
+from service.changes import ReadOnlyServerError
 from service.engine import UnavailableIndexError, UnknownIndexError
 from service.http.models import ErrorDetail, ErrorResponse
 
 _WORDS = {
     400: "bad_request",
+    403: "read_only",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
+    409: "index_locked",
     413: "body_too_large",
     415: "unsupported_media_type",
     421: "unknown_host",
     422: "invalid_request",
+    429: "too_many_changes",
     500: "internal_error",
     503: "unavailable",
     504: "deadline_exceeded",
@@ -43,16 +50,18 @@ _WORDS = {
 
 _STATUS_OF: tuple[tuple[type[LsrError], int], ...] = (
     (UnknownIndexError, 404),
+    (ReadOnlyServerError, 403),
     (UsageError, 422),
-    (VectorError, 422),
+    (DataError, 422),
     (EncoderMismatchError, 422),
     (StorageFullError, 507),
+    (IndexLockedError, 409),
     (UnavailableIndexError, 503),
     (IndexStateError, 503),
     (IndexFormatError, 503),
 )
 
-_OWN_SENTENCES = (UnknownIndexError, UnavailableIndexError, UsageError)
+_OWN_SENTENCES = (UnknownIndexError, UnavailableIndexError, ReadOnlyServerError, UsageError)
 """Errors whose text is made for clients; others may name paths or hold data."""
 
 LOCATION_CHARS = 64
@@ -103,6 +112,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(LsrError, _on_lsr_error)
     app.add_exception_handler(OverloadedError, _on_overload)
+    app.add_exception_handler(ChangesOverloadedError, _on_too_many_changes)
     app.add_exception_handler(DeadlineError, _on_deadline)
 
 
@@ -134,12 +144,25 @@ async def _on_lsr_error(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 500)
     own = isinstance(error, _OWN_SENTENCES)
     message = str(error) if own else _WORDS[status].replace("_", " ")
+    if isinstance(error, IndexLockedError):
+        message = f"{_owner(error)} writes to this index; stop it, or wait for it"
     return error_response(status, message, request.state.request_id)
 
 
 async def _on_overload(request: Request, _: Exception) -> Response:
     message = "the server is busy; try again shortly"
     return error_response(503, message, request.state.request_id, retry_after_s=1)
+
+
+async def _on_too_many_changes(request: Request, _: Exception) -> Response:
+    message = "too many changes of this index wait already; nothing was applied, try again"
+    return error_response(429, message, request.state.request_id, retry_after_s=1)
+
+
+def _owner(error: IndexLockedError) -> str:
+    """Return who holds a lock, without the path."""
+    found = re.search(r"process (\d+)", str(error))
+    return f"another process ({found[1]})" if found else "another process"
 
 
 async def _on_deadline(request: Request, _: Exception) -> Response:

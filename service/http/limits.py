@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lsr.errors import UsageError
 from service.http.errors import refuse
 from service.http.models import EmbedRequest, SearchRequest
 from service.settings import Limits
@@ -27,6 +28,24 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
         raise refuse(["body", "k"], f"at most {limits.k}")
     if request.offset + request.k > limits.window:
         raise refuse(["body", "offset"], f"offset + k is at most {limits.window}")
+    if request.filter is not None:
+        check_filter(request.filter)
+
+
+def check_filter(filter: dict[str, Any]) -> None:
+    """Refuse what is no filter.
+
+    Raises
+    ------
+    ApiError
+        422 with what was expected.
+    """
+    from index.filters import parse_filter
+
+    try:
+        parse_filter(filter)
+    except UsageError as error:
+        raise refuse(["body", "filter"], str(error).partition(", got ")[0][:200]) from None
 
 
 def check_embed(request: EmbedRequest, limits: Limits) -> list[str]:

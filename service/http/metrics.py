@@ -48,10 +48,14 @@ class Metrics:
         generation = Gauge("lsr_generation", "Generation.", ["index"], registry=self.registry)
         for served in engine:
             if served.retriever is not None:
-                index = served.retriever.index
-                documents.labels(served.name).set_function(partial(getattr, index, "n_docs"))
-                generation.labels(served.name).set_function(partial(getattr, index, "generation"))
+                figure = partial(_figure, engine, served.name)
+                documents.labels(served.name).set_function(partial(figure, "n_docs"))
+                generation.labels(served.name).set_function(partial(figure, "generation"))
 
     def text(self) -> bytes:
         """Return all figures in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+def _figure(engine: Engine, name: str, attribute: str) -> float:
+    return float(getattr(engine.retriever(name).index, attribute))

@@ -46,6 +46,10 @@ class SearchRequest(_Request):
     vector: SparseVector | None = None
     k: int = Field(default=10, ge=1, description="Number of hits.")
     offset: int = Field(default=0, ge=0, description="Hits to skip.")
+    filter: dict[str, Any] | None = Field(
+        default=None,
+        description='Only documents whose metadata pass, as in {"year": {"$gte": 2000}}.',
+    )
     explain: bool = Field(default=False, description="Say what each matched term contributes.")
     timeout_ms: int | None = Field(
         default=None,
@@ -68,6 +72,56 @@ class EmbedRequest(_Request):
         default=True,
         description="Accepted for its clients: texts beyond the encoder's length are cut.",
     )
+
+
+class NewDocument(_Request):
+    """A document to add, or to put in place of the one with its id."""
+
+    id: str = Field(description="1 to 512 bytes of UTF-8 without control characters.")
+    text: str = ""
+    title: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values to filter by.")
+
+
+class DocumentBatch(_Request):
+    """Documents of one change: all of them are applied, or none."""
+
+    documents: list[NewDocument] = Field(min_length=1, description="Each id once.")
+
+
+class DeleteRequest(_Request):
+    """Which documents to delete."""
+
+    filter: dict[str, Any] = Field(
+        min_length=1, description="All whose metadata pass; an empty one is refused."
+    )
+
+
+class CompactRequest(_Request):
+    """How to compact."""
+
+    reorder: bool | None = Field(
+        default=None,
+        description="Put similar documents side by side; by default as the index was made.",
+    )
+
+
+class ChangeResponse(BaseModel):
+    """A change that is durable and visible to every search that starts from now on."""
+
+    index: str
+    generation: int = Field(description="The state that holds the change.")
+    n_docs: int = Field(description="Documents in it.")
+    n_changed: int = Field(description="Documents that this change added, replaced or deleted.")
+
+
+class CompactResponse(BaseModel):
+    """The index after compacting."""
+
+    index: str
+    generation: int
+    n_docs: int
+    changed: bool = Field(description="False: there was nothing to compact.")
 
 
 class TermContribution(BaseModel):

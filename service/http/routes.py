@@ -52,7 +52,12 @@ async def search(name: str, body: models.SearchRequest, request: Request) -> Res
 
     def work() -> bytes:
         answer = retriever.search(
-            answers.query_of(body), body.k, offset=body.offset, explain=body.explain, cancel=cancel
+            answers.query_of(body),
+            body.k,
+            offset=body.offset,
+            explain=body.explain,
+            filter=body.filter,
+            cancel=cancel,
         )
         request.app.state.metrics.search_seconds.labels(name).observe(answer.took_ms / 1e3)
         return _json(answers.search_response(name, retriever, answer))

@@ -46,8 +46,9 @@ def refuse_public(settings: ServerSettings) -> None:
     """
     if not is_loopback(settings.host) and not settings.insecure:
         raise UsageError(
-            f"--host {settings.host} lets other machines read and search these indexes, and this "
-            "server knows no users; put a proxy that does before it, or accept that with --insecure"
+            f"--host {settings.host} lets other machines read and search these indexes"
+            f"{', and change them' if settings.writable else ''}, and this server knows no users; "
+            "put a proxy that does before it, or accept that with --insecure"
         )
 
 

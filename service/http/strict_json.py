@@ -84,7 +84,8 @@ class StrictRequest(Request):
     async def body(self) -> bytes:
         """Return the body; raises ApiError 413 as soon as it is known to be too large."""
         if not hasattr(self, "_body"):
-            limit = self.app.state.settings.limits.body_bytes
+            name = getattr(self.scope.get("route"), "body_limit", "body_bytes")
+            limit = getattr(self.app.state.settings.limits, name)
             declared = self.headers.get("content-length", "0")
             received = bytearray()
             if not declared.isdecimal() or int(declared) > limit:
@@ -105,22 +106,30 @@ class StrictRequest(Request):
 class StrictRoute(APIRoute):
     """A route that takes `StrictRequest` and refuses bodies that are not declared as JSON."""
 
+    body_limit = "body_bytes"
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, with the request exchanged."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            if self.body_field is not None and not _is_json(request):
+            if self.body_field is not None and media_type(request) != "application/json":
                 raise ApiError(415, "send the body as JSON, with Content-Type: application/json")
             return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_strictly
 
 
+class BulkRoute(StrictRoute):
+    """A route whose body holds many documents."""
+
+    body_limit = "change_body_bytes"
+
+
 def _too_large(limit: int) -> ApiError:
     return ApiError(413, f"the body is larger than {limit} bytes")
 
 
-def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json"
+def media_type(request: Request) -> str:
+    """Return what the body is declared as, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -119,7 +119,10 @@ def test_openapi_describes_every_route(client: TestClient) -> None:
         "/v1/indexes",
         "/v1/indexes/{name}",
         "/v1/indexes/{name}/search",
+        "/v1/indexes/{name}/docs",
         "/v1/indexes/{name}/docs/{id}",
+        "/v1/indexes/{name}/delete",
+        "/v1/indexes/{name}/compact",
         "/embed_sparse",
     }
     for path, methods in document["paths"].items():
