@@ -239,7 +239,7 @@ class BuildOptions:
         Ranges built at a time.
     """
 
-    block_size: int = 32
+    block_size: int = 16
     range_size: int = MAX_RANGE_SIZE
     dense_fraction: float | None = None
     compact: bool = False
@@ -255,8 +255,8 @@ class BuildOptions:
         return COMPACT_DENSE_FRACTION if self.compact else DENSE_FRACTION
 
 
-DENSE_FRACTION = 1 / 64
-COMPACT_DENSE_FRACTION = 1 / 16
+DENSE_FRACTION = 1 / 8
+COMPACT_DENSE_FRACTION = 1 / 4
 
 
 def field_names() -> list[str]:

@@ -14,25 +14,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.kernels.address import address_table
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
     N_STATS,
     OPT_DOC_BASE,
     OPT_K,
+    OPT_LAST,
+    OPT_LIVE,
+    OPT_LIVE_WORDS,
+    OPT_PREPARE,
     STAT_COUNT,
     STAT_THRESHOLD,
     STAT_UNSEEN,
+    QueryBatch,
     ResultState,
     SegmentView,
 )
 from index.layout import SegmentArrays, readonly
 from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
 from index.quantize import NARROW, WIDE, Width
-from index.query import Prepared, choose_width, prepare
-from index.workspace import workspace_for
+from index.query import choose_width, empty_batch, fill_batch, sort_or_refuse
+from index.workspace import single_query, workspace_for
 
 _ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
-_DOC_MASK = np.uint64(0xFFFFFFFF)
 _MAX_DOCS = 0xFFFFFFFF
 # Queries per kernel call: enough to make the call itself cheap, few enough to spread over threads.
 _CHUNK = 32
@@ -51,15 +56,12 @@ class Counters(NamedTuple):
 class SearchResult(NamedTuple):
     """Hits of one query, best first.
 
-    ``doc_ids`` count through the segments in the given order; ``segments`` and ``local_ids`` are
-    the same taken apart. ``scores`` are the integers that decide the order, ``float_scores`` the
-    reconstructed weights. With ``rank_safe`` the result is the exact top k; otherwise no left-out
-    document beats the last hit by more than ``bound_gap``.
+    ``doc_ids`` count through the segments in the given order. ``scores`` are the integers that
+    decide the order, ``float_scores`` the reconstructed weights. With ``rank_safe`` the result is
+    the exact top k; otherwise no left-out document beats the last hit by more than ``bound_gap``.
     """
 
     doc_ids: NDArray[np.int64]
-    segments: NDArray[np.int32]
-    local_ids: NDArray[np.int32]
     scores: NDArray[np.int64]
     float_scores: NDArray[np.float64]
     rank_safe: bool
@@ -95,6 +97,7 @@ class SegmentSearcher:
         self.n_dense = arrays.n_dense
         self.range_size = arrays.geometry.range_size
         self.view: SegmentView = arrays.view
+        self.table = address_table(self.view)
 
 
 class Cancel:
@@ -106,6 +109,9 @@ class Cancel:
     def set(self) -> None:
         """End the searches; safe from any thread."""
         self.flag[0] = 1
+
+
+_NEVER = Cancel()
 
 
 def _check_live(
@@ -140,53 +146,65 @@ def _count_docs(segments: Sequence[SegmentSearcher], k: int) -> int:
 
 def _run(
     segments: Sequence[SegmentSearcher],
-    prepared: Prepared,
+    batch: QueryBatch,
+    width: Width,
     live: Sequence[NDArray[np.uint64]],
     options: SearchOptions,
     k: int,
     cancel: Cancel,
+    scale: float,
 ) -> ResultState:
-    """Search all segments for a batch in the calling thread."""
-    batch, width = prepared.batch, prepared.width
-    n_queries = batch.indptr.size - 1
-    longest = int(batch.indptr[1]) if n_queries == 1 else int(np.diff(batch.indptr).max(initial=0))
+    """Search all segments for a batch in the calling thread; the batch is prepared on the way."""
+    n_queries = batch.raw_indptr.size - 1
     state = ResultState(
-        np.empty((n_queries, k + max(k, 32)), dtype=np.uint64),
-        np.zeros((n_queries, N_STATS), dtype=np.int64),
+        np.empty((n_queries, k + max(k, 32)), np.uint64),
+        np.zeros((n_queries, N_STATS), np.int64),
+        np.empty((n_queries, k), np.int64),
+        np.empty((n_queries, k), np.int64),
+        np.empty((n_queries, k), np.float64),
     )
-    work = workspace_for(segments, longest, width)
+    work = workspace_for(segments, batch.raw_terms.size, width)
     packed = options.template.copy()
     packed[OPT_K] = k
-    shift, top = np.uint32(width.shift), np.uint32(width.top)
-    base = 0
+    packed[OPT_PREPARE] = 1
+    base, left = 0, len(segments)
     for segment, words in zip(segments, live, strict=True):
+        left -= 1
+        packed[OPT_LAST] = left == 0
         packed[OPT_DOC_BASE] = base
-        search_batch_kernel(
-            segment.view, batch, words, work, state, packed, shift, top, cancel.flag
-        )
+        packed[OPT_LIVE_WORDS] = words.size
+        if words.size:
+            packed[OPT_LIVE] = words.ctypes.data
+        again = False
+        while fault := search_batch_kernel(
+            segment.table, *batch, *work, *state, packed, cancel.flag, options.beta, scale
+        ):
+            sort_or_refuse(batch, fault, again, width)
+            again = True
+        packed[OPT_PREPARE] = 0
         base += segment.n_docs
     return state
 
 
-def _ranked(
-    keys: NDArray[np.uint64], count: int, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Document ids and scores of a query's buffer, best first."""
-    best = keys[:count]
-    best.sort()
-    best = best[::-1][:k]
-    return (_DOC_MASK - (best & _DOC_MASK)).view(np.int64), (best >> np.uint64(32)).view(np.int64)
-
-
 def _gap(
-    stats: NDArray[np.int64], full: bool, kth_score: int, dropped: int, options: SearchOptions
+    stats: Sequence[int], full: bool, kth_score: int, dropped: int, options: SearchOptions
 ) -> int:
     """How far an unseen document's bound may lie above the k-th score; 0 if nothing can."""
-    unseen = int(stats[STAT_UNSEEN])
+    unseen = stats[STAT_UNSEEN]
     if options.alpha < 1:
-        threshold = int(stats[STAT_THRESHOLD])
+        threshold = stats[STAT_THRESHOLD]
         unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
     return max(0, unseen - (kth_score if full else 0)) + dropped
+
+
+def _query_scale(batch: QueryBatch, row: int, width: Width) -> float:
+    """What brings integer scores back to query weight times impact."""
+    return (1 << width.shift) / batch.factors.item(row)
+
+
+def _dropped(batch: QueryBatch, row: int, width: Width) -> int:
+    """The largest score that terms removed by ``beta`` could have added."""
+    return (255 * batch.dropped.item(row)) >> width.shift
 
 
 def search_segments(
@@ -231,34 +249,28 @@ def search_segments(
     """
     room = min(k, max(1, _count_docs(segments, k)))
     words = _check_live(segments, live)
-    indptr = np.array([0, len(query_term_ids)], dtype=np.int64)
-    width = choose_width(len(query_term_ids), options)
-    prepared = prepare(indptr, query_term_ids, query_weights, width, options)
-    flag = cancel or Cancel()
-    state = _run(segments, prepared, words, options, room, flag)
-    stats = state.stats[0]
-    ids, ranked = _ranked(state.keys[0], int(stats[STAT_COUNT]), room)
-    if len(segments) == 1:
-        number, local_ids = np.zeros(ids.size, np.int32), ids.astype(np.int32)
-    else:
-        bases = np.cumsum([0, *(segment.n_docs for segment in segments)])
-        number = np.searchsorted(bases, ids, side="right").astype(np.int32) - np.int32(1)
-        local_ids = (ids - bases[number]).astype(np.int32)
+    n_terms = len(query_term_ids)
+    width = choose_width(n_terms, options)
+    batch = single_query(n_terms)
+    fill_batch(batch, n_terms, query_term_ids, query_weights)
+    flag = cancel or _NEVER
+    state = _run(segments, batch, width, words, options, room, flag, scale)
+    stats = state.stats[0].tolist()
+    n = stats[STAT_COUNT]
     gap = 0
     if stats[STAT_UNSEEN] or options.alpha < 1 or options.beta < 1:
-        full = ids.size == k
-        gap = _gap(stats, full, int(ranked[-1]) if full else 0, int(prepared.dropped[0]), options)
-    factor = scale * float(prepared.scales[0])
+        full = n == k
+        gap = _gap(
+            stats, full, int(state.scores[0, -1]) if full else 0, _dropped(batch, 0, width), options
+        )
     return SearchResult(
-        doc_ids=ids,
-        segments=number,
-        local_ids=local_ids,
-        scores=ranked,
-        float_scores=np.multiply(ranked, factor, dtype=np.float64),
+        doc_ids=state.doc_ids[0, :n],
+        scores=state.scores[0, :n],
+        float_scores=state.float_scores[0, :n],
         rank_safe=gap == 0,
-        bound_gap=gap * factor,
+        bound_gap=gap * scale * _query_scale(batch, 0, width) if gap else 0.0,
         cancelled=bool(flag.flag[0]),
-        counters=Counters(*stats[:5].tolist()),
+        counters=Counters(*stats[:5]),
     )
 
 
@@ -299,7 +311,7 @@ def search_segments_batch(
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     words = _check_live(segments, live)
-    flag = cancel or Cancel()
+    flag = cancel or _NEVER
     offsets = np.ascontiguousarray(indptr, dtype=np.int64)
     if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
         raise ValueError("indptr must start with 0 and ascend")
@@ -321,21 +333,21 @@ def search_segments_batch(
         lengths = offsets[rows + 1] - offsets[rows]
         part = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         places = np.repeat(offsets[rows] - part[:-1], lengths) + np.arange(part[-1])
-        prepared = prepare(part, term_ids[places], weights[places], width, options)
-        state = _run(segments, prepared, words, options, room, flag)
+        batch = empty_batch(rows.size, places.size)
+        fill_batch(batch, part, term_ids[places], weights[places])
+        state = _run(segments, batch, width, words, options, room, flag, scale)
         for at, row in enumerate(rows.tolist()):
-            stats = state.stats[at]
-            ids, ranked = _ranked(state.keys[at], int(stats[STAT_COUNT]), room)
-            n, factor = ids.size, scale * float(prepared.scales[at])
-            result.doc_ids[row, :n] = ids
-            result.scores[row, :n] = ranked
-            result.float_scores[row, :n] = ranked * factor
+            stats = state.stats[at].tolist()
+            n = stats[STAT_COUNT]
+            result.doc_ids[row, :n] = state.doc_ids[at, :n]
+            result.scores[row, :n] = state.scores[at, :n]
+            result.float_scores[row, :n] = state.float_scores[at, :n]
             result.counts[row] = n
             result.counters[row] = stats
-            kth_score = int(ranked[-1]) if n == k else 0
-            gap = _gap(stats, n == k, kth_score, int(prepared.dropped[at]), options)
+            kth_score = int(state.scores[at, -1]) if n == k else 0
+            gap = _gap(stats, n == k, kth_score, _dropped(batch, at, width), options)
             result.rank_safe[row] = gap == 0
-            result.bound_gap[row] = gap * factor
+            result.bound_gap[row] = gap * scale * _query_scale(batch, at, width)
 
     term_ids, weights = np.asarray(term_ids), np.asarray(weights)
     jobs = _chunks(np.diff(offsets), options)

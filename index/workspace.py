@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from index.kernels.views import N_LANES, N_LONGS, N_WORDS, Workspace
+from index.kernels.views import N_LANES, N_LONGS, N_WORDS, QueryBatch, Workspace
 from index.quantize import Width
+from index.query import empty_batch
 
 if TYPE_CHECKING:
     from index.search import SegmentSearcher
@@ -21,9 +22,17 @@ _SKEW = 96
 class _Scratch(local):
     def __init__(self) -> None:
         self.by_width: dict[int, Workspace] = {}
+        self.single = empty_batch(1, 64)
 
 
 _scratch = _Scratch()
+
+
+def single_query(n_terms: int) -> QueryBatch:
+    """The calling thread's place for one query of up to that many terms."""
+    if _scratch.single.raw_terms.size < n_terms:
+        _scratch.single = empty_batch(1, n_terms)
+    return _scratch.single
 
 
 def workspace_for(segments: Sequence[SegmentSearcher], n_terms: int, width: Width) -> Workspace:

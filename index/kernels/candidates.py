@@ -1,97 +1,61 @@
-"""From flagged blocks to documents, and from documents to exact scores."""
+"""From accumulators to candidates, and from candidates to exact scores."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.mask import LANES, lowest_bit, reach_mask
 from index.kernels.views import DOCS_PER_RANGE, N_BLOCKS, PLAIN_ORDER, RANGE_SIZE
 
 
 @kernel
-def flagged_blocks(flags, high_bits, hits):  # type: ignore[no-untyped-def]
-    """Numbers of the blocks whose flag has its top bit set.
-
-    Parameters
-    ----------
-    flags : (n_blocks,) uint16 or uint32
-    high_bits : uint64
-        The top bit of every accumulator that a 64-bit word holds.
-    hits : (>= n_blocks,) uint32
-        Filled, ascending.
-
-    Returns
-    -------
-    int64
-    """
-    words = flags.view(np.uint64)
-    per_word = flags.size // words.size
-    n = np.int64(0)
-    for w in range(words.size):
-        if words[w] & high_bits:
-            for i in range(w * per_word, (w + 1) * per_word):
-                hits[n] = i
-                n += np.int64(np.uint64(flags[i]) & high_bits != 0)
-    return n
-
-
-@kernel
-def collect_sparse(acc, bias, top, hits, n_hit, needs, found):  # type: ignore[no-untyped-def]
-    """Slots of few flagged blocks that may reach the threshold, lane by lane.
+def collect(acc, bias, limit, seen, found):  # type: ignore[no-untyped-def]
+    """Slots that may reach the threshold: those where ``acc + bias`` has its top bit set.
 
     Parameters
     ----------
     acc : (lanes * n_blocks,) uint16 or uint32
     bias : (n_blocks,) same dtype
-    top : uint32
-    hits : (>= n_hit,) uint32
-        Flagged blocks, ascending.
-    n_hit : int64
-    needs : (>= n_hit,) uint32
+    limit : int64
+        The walk ends once more than this many are found.
+    seen : (n_blocks,) same dtype
         Scratch.
     found : ((range_size,) uint32, (range_size,) uint32)
-        Slots and blocks, filled.
+        Slots, ascending, and their blocks; filled.
 
     Returns
     -------
-    int64
+    (int64, int64)
+        Slots found, and blocks they are in.
     """
     slots, blocks = found
     n_blocks = bias.size
-    for i in range(n_hit):
-        needs[i] = top - np.uint32(bias[hits[i]])
-    n = 0
+    whole = n_blocks - n_blocks % LANES
+    seen[:] = 0
+    n = np.int64(0)
+    n_seen = np.int64(0)
+    top_bit = np.uint64(acc.itemsize * 8 - 1)
     for base in range(0, acc.size, n_blocks):
-        lane = acc[base : base + n_blocks]
-        for i in range(np.uint64(n_hit)):
-            block = hits[i]
-            if np.uint32(lane[block]) >= needs[i]:
-                slots[n] = base + np.int64(block)
-                blocks[n] = block
+        begin = n
+        for first in range(0, whole, LANES):
+            mask = reach_mask(acc, base + first, bias, first)
+            while mask != np.uint64(0):
+                blocks[n] = first + lowest_bit(mask)
+                mask &= mask - np.uint64(1)
                 n += 1
-    return n
-
-
-@kernel
-def collect_dense(acc, bias, high_bits, found):  # type: ignore[no-untyped-def]
-    """As `collect_sparse` when many blocks are flagged: tests a 64-bit word at a time."""
-    slots, blocks = found
-    words = acc.view(np.uint64)
-    bias_words = bias.view(np.uint64)
-    per_word = acc.size // words.size
-    n = 0
-    for base in range(0, words.size, bias_words.size):
-        lane = words[base : base + bias_words.size]
-        for w in range(bias_words.size):
-            if (lane[w] + bias_words[w]) & high_bits:
-                for i in range(w * per_word, (w + 1) * per_word):
-                    slot = base * per_word + i
-                    reach = np.uint64(acc[slot]) + np.uint64(bias[i])
-                    if reach & high_bits:
-                        slots[n] = slot
-                        blocks[n] = i
-                        n += 1
-    return n
+        for block in range(whole, n_blocks):
+            blocks[n] = block
+            reach = np.uint64(acc[base + block]) + np.uint64(bias[block])
+            n += np.int64(reach >> top_bit)
+        for i in range(begin, n):
+            block = blocks[i]
+            slots[i] = base + block
+            n_seen += np.int64(seen[block] == 0)
+            seen[block] = 1
+        if n > limit:
+            break
+    return n, n_seen
 
 
 @kernel

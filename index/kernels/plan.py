@@ -20,13 +20,12 @@ from index.kernels.views import (
 
 
 @kernel
-def find_terms(terms, query_terms, query_weights, longs):  # type: ignore[no-untyped-def]
+def find_terms(seg, query_terms, query_weights, longs):  # type: ignore[no-untyped-def]
     """Positions of the query's terms in the segment's dictionary; unknown terms are left out.
 
     Parameters
     ----------
-    terms : (n_terms,) uint32
-        Ascending.
+    seg : SegmentView
     query_terms, query_weights : (n,) uint32
     longs : (N_LONGS, n) int64
         ``LOCAL``, ``WEIGHT`` and ``ORDER`` are filled.
@@ -37,6 +36,8 @@ def find_terms(terms, query_terms, query_weights, longs):  # type: ignore[no-unt
         Number of known terms.
     """
     term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
+    terms = seg.terms
+    n_ranges = seg.sizes[N_RANGES]
     n = 0
     for i in range(query_terms.size):
         wanted = query_terms[i]
@@ -53,6 +54,11 @@ def find_terms(terms, query_terms, query_weights, longs):  # type: ignore[no-unt
             term_weight[n] = query_weights[i]
             order[n] = n
             n += 1
+            prefetch(seg.kth_impacts, low * 3)
+            prefetch(seg.dense_of_term, low)
+            prefetch(seg.range_max, low * n_ranges)
+            prefetch(seg.offsets, low * n_ranges)
+            prefetch(seg.offsets, low * n_ranges + n_ranges)
     return n
 
 

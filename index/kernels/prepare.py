@@ -74,15 +74,15 @@ def prepare_queries(indptr, terms, weights, limit, beta, out, factors, dropped):
         factors[q] = 1.0
         dropped[q] = 0
         if n * 4 > limit:
-            return TOO_LONG, q
+            return np.int64(TOO_LONG), q
         for j in range(begin + 1, end):
             if terms[j] <= terms[j - 1]:
-                return BAD_ORDER, q
+                return np.int64(BAD_ORDER), q
         if n > 0:
             part = out_weights[at : at + n]
             factors[q] = quantize_weights(weights[begin:end], limit, part)
             if factors[q] == 0.0:
-                return BAD_WEIGHT, q
+                return np.int64(BAD_WEIGHT), q
         for i in range(n):
             weight = out_weights[at + i]
             term = terms[begin + i]
@@ -98,4 +98,4 @@ def prepare_queries(indptr, terms, weights, limit, beta, out, factors, dropped):
             dropped[q] += np.int64(out_weights[at + i])
         at += kept
         out_indptr[q + 1] = at
-    return 0, 0
+    return np.int64(0), np.int64(0)

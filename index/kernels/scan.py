@@ -1,4 +1,4 @@
-"""The three hot loops over one range: scatter postings, add block bounds, flag blocks.
+"""The hot loops over one range: scatter postings, add block bounds, turn them into a bias.
 
 A range keeps its accumulators *lane-major*: the document at position ``lane`` of block ``b`` has
 slot ``lane * n_blocks + b``. Everything per block is then a vertical operation over contiguous
@@ -76,37 +76,6 @@ def bounds_to_bias(bounds, threshold, top):  # type: ignore[no-untyped-def]
     for i in range(bounds.size):
         bound = np.uint32(bounds[i])
         bounds[i] = top - (threshold - min(threshold, bound))
-
-
-@kernel
-def flag_blocks(acc, bias, flags):  # type: ignore[no-untyped-def]
-    """OR ``acc + bias`` over the lanes of each block: the top bit says "has a candidate".
-
-    Parameters
-    ----------
-    acc : (lanes * n_blocks,) uint16 or uint32
-    bias, flags : (n_blocks,) same dtype
-        ``flags`` is overwritten.
-    """
-    n_blocks = bias.size
-    lanes = acc.size // n_blocks
-    flags[:] = 0
-    lane = 0
-    while lane + 4 <= lanes:
-        base = lane * n_blocks
-        a = acc[base : base + n_blocks]
-        b = acc[base + n_blocks : base + 2 * n_blocks]
-        c = acc[base + 2 * n_blocks : base + 3 * n_blocks]
-        d = acc[base + 3 * n_blocks : base + 4 * n_blocks]
-        for i in range(n_blocks):
-            x = bias[i]
-            flags[i] |= (a[i] + x) | (b[i] + x) | (c[i] + x) | (d[i] + x)
-        lane += 4
-    while lane < lanes:
-        e = acc[lane * n_blocks : (lane + 1) * n_blocks]
-        for i in range(n_blocks):
-            flags[i] |= e[i] + bias[i]
-        lane += 1
 
 
 @kernel

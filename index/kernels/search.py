@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from index.kernels.address import open_view, words_at
 from index.kernels.candidates import (
-    collect_dense,
-    collect_sparse,
+    collect,
     complete,
-    flagged_blocks,
     name_documents,
 )
 from index.kernels.jit import kernel
 from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
 from index.kernels.prefetch import prefetch
-from index.kernels.results import estimate, push, settle
-from index.kernels.scan import add_bounds, bounds_to_bias, flag_blocks, scatter
+from index.kernels.prepare import prepare_queries
+from index.kernels.results import estimate, hit_key, push, rank, settle
+from index.kernels.scan import add_bounds, bounds_to_bias, scatter
 from index.kernels.select import kth_largest
 from index.kernels.views import (
     ACC,
@@ -36,12 +36,10 @@ from index.kernels.views import (
     END,
     FLAGS,
     HISTOGRAM,
-    HITS,
     LOCAL,
     N_BLOCKS,
     N_DENSE,
     N_RANGES,
-    NEEDS,
     OPT_ALPHA,
     OPT_BOUNDS,
     OPT_COMPLETION_COST,
@@ -50,7 +48,11 @@ from index.kernels.views import (
     OPT_FINISH,
     OPT_K,
     OPT_KTH,
+    OPT_LAST,
+    OPT_LIVE,
+    OPT_LIVE_WORDS,
     OPT_MAX_WORK,
+    OPT_PREPARE,
     OPT_SPLIT,
     ORDER,
     PEAK,
@@ -64,12 +66,14 @@ from index.kernels.views import (
     STAT_COUNT,
     STAT_CUT,
     STAT_FINISHED,
+    STAT_KTH_KEY,
     STAT_POSTINGS,
     STAT_RANGES,
     STAT_THRESHOLD,
     STAT_UNSEEN,
     TABLE,
     WEIGHT,
+    Workspace,
 )
 
 # Candidates whose forward rows are on their way while one is completed.
@@ -165,15 +169,6 @@ def bound_rest(seg, work, bounds, r, split, n, shift, options):  # type: ignore[
 
 
 @kernel
-def collect(work, acc, bias, top, high_bits, n_hit):  # type: ignore[no-untyped-def]
-    """Candidates of the flagged blocks into ``SLOTS`` and ``BLOCKS``; returns their number."""
-    found = (work.words[SLOTS], work.words[BLOCKS])
-    if n_hit * 16 > bias.size:
-        return collect_dense(acc, bias, high_bits, found)
-    return collect_sparse(acc, bias, top, work.words[HITS], n_hit, work.words[NEEDS], found)
-
-
-@kernel
 def raise_by_partials(work, acc, n_found, k, threshold):  # type: ignore[no-untyped-def]
     """Raise the threshold to the k-th largest partial score of live candidates."""
     if n_found <= k:
@@ -190,12 +185,18 @@ def offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats):  # 
     """Offer candidates whose accumulators are complete; returns the threshold."""
     slots, histogram = work.words[SLOTS], work.longs[HISTOGRAM]
     threshold = raise_by_partials(work, acc, n_found, k, threshold)
+    count = stats[STAT_COUNT]
+    kth_key = np.uint64(stats[STAT_KTH_KEY])
     for i in range(n_found):
-        slot = slots[i]
-        score = np.int64(acc[slot])
-        if score >= threshold:
-            doc = base + np.int64(docs[i])
-            threshold = push(keys, stats, k, score, doc, threshold, histogram)
+        if count == keys.size:
+            stats[STAT_COUNT] = count
+            threshold = settle(keys, stats, k, threshold, histogram)
+            count = stats[STAT_COUNT]
+            kth_key = np.uint64(stats[STAT_KTH_KEY])
+        key = hit_key(np.int64(acc[slots[i]]), base + np.int64(docs[i]))
+        keys[count] = key
+        count += np.int64(key > kth_key) & np.int64(np.int64(key >> np.uint64(32)) >= threshold)
+    stats[STAT_COUNT] = count
     return threshold
 
 
@@ -255,7 +256,7 @@ def complete_candidates(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, stats, options):  # type: ignore[no-untyped-def]
+def search_range(seg, work, live, r, n, shift, threshold, top, keys, stats, options):  # type: ignore[no-untyped-def]
     """Search one range; returns the threshold after it."""
     k = options[OPT_K]
     n_blocks = seg.sizes[N_BLOCKS]
@@ -271,16 +272,14 @@ def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, 
     reach = scaled(threshold, options[OPT_ALPHA], top)
     bound_rest(seg, work, bounds, r, split, n, shift, options)
     bounds_to_bias(bounds, np.uint32(reach), top)
-    flag_blocks(acc, bounds, flags)
-    n_hit = flagged_blocks(flags, high_bits, work.words[HITS])
-    stats[STAT_BLOCKS] += n_hit
-    if n_hit == 0:
+    many = np.int64(acc.size)
+    if options[OPT_FINISH] != 0 and split < n:
+        many = rest // options[OPT_COMPLETION_COST]
+    found = (work.words[SLOTS], work.words[BLOCKS])
+    n_found, n_hit = collect(acc, bounds, many, flags, found)
+    if n_found == 0:
         return threshold
-    many = rest // options[OPT_COMPLETION_COST] if options[OPT_FINISH] != 0 else acc.size
-    n_found = np.int64(n_hit)
-    if n_hit <= many or split == n:
-        n_found = collect(work, acc, bounds, top, high_bits, n_hit)
-    if split < n and n_found > many:
+    if n_found > many:
         scatter_terms(seg, work.longs, acc, split, n, shift)
         stats[STAT_POSTINGS] += rest
         stats[STAT_FINISHED] += 1
@@ -289,10 +288,8 @@ def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, 
             threshold = estimate(work, acc, n_blocks, k, threshold)
         bounds[:] = 0
         bounds_to_bias(bounds, np.uint32(threshold), top)
-        flag_blocks(acc, bounds, flags)
-        n_hit = flagged_blocks(flags, high_bits, work.words[HITS])
-        n_found = collect(work, acc, bounds, top, high_bits, n_hit)
-    found = (work.words[SLOTS], work.words[BLOCKS])
+        n_found, n_hit = collect(acc, bounds, np.int64(acc.size), flags, found)
+    stats[STAT_BLOCKS] += n_hit
     docs = work.words[DOCS]
     n_found = name_documents(seg, r, found, n_found, live, docs)
     if split == n:
@@ -310,10 +307,9 @@ def search_range(seg, work, live, r, n, shift, threshold, top, high_bits, keys, 
 def search_query(seg, terms, weights, live, work, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
     """Search one segment for one query."""
     longs = work.longs
-    n = find_terms(seg.terms, terms, weights, longs)
+    n = find_terms(seg, terms, weights, longs)
     if n == 0:
         return
-    high_bits = np.uint64(0x8000000080000000) if shift == 0 else np.uint64(0x8000800080008000)
     k, alpha = options[OPT_K], options[OPT_ALPHA]
     threshold = max(np.int64(1), stats[STAT_THRESHOLD])
     if options[OPT_KTH] != 0 and live.size == 0:
@@ -331,34 +327,64 @@ def search_query(seg, terms, weights, live, work, keys, stats, options, shift, t
             stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
             break
         stats[STAT_RANGES] += 1
-        threshold = search_range(
-            seg, work, live, r, n, shift, threshold, top, high_bits, keys, stats, options
-        )
+        threshold = search_range(seg, work, live, r, n, shift, threshold, top, keys, stats, options)
     stats[STAT_THRESHOLD] = threshold
 
 
 @kernel
-def search_batch(seg, batch, live, work, state, options, shift, top, cancel):  # type: ignore[no-untyped-def]
+def search_batch(  # type: ignore[no-untyped-def]
+    segment, raw_indptr, raw_terms, raw_weights, indptr, terms, weights, factors, dropped,
+    lanes, words, longs, keys, stats, docs, scores, floats, options, cancel, beta, scale,
+):  # fmt: skip
     """Search one segment for every query of a batch, raising each query's running result.
 
     Parameters
     ----------
-    seg : SegmentView
-    batch : QueryBatch
-    live : (ceil(n_docs / 64),) uint64, or empty for "all live"
-    work : Workspace
-        Its ``TABLE`` must be zero; it is zero again at the end.
-    state : ResultState
+    segment : (15, 2) int64
+        Address table of the segment's view.
+    raw_indptr, raw_terms, raw_weights, indptr, terms, weights, factors, dropped
+        A `QueryBatch`.
+    lanes, words, longs
+        A `Workspace`. Its ``TABLE`` must be zero; it is zero again at the end. The lanes' type
+        decides the accumulator width.
+    keys, stats, docs, scores, floats
+        A `ResultState`; the last three are filled with the last segment.
     options : (N_OPTIONS,) int64
-    shift, top : uint32
-        8 and 2**15 with uint16 accumulators, 0 and 2**31 with uint32 ones.
     cancel : (1,) uint8
         Looked at before every range; non-zero ends the search.
+    beta : float64
+        Share of the query terms kept.
+    scale : float64
+        Document scale.
+
+    Returns
+    -------
+    int64
+        0, or a fault of `prepare_queries` plus 4 times the query it is in.
     """
-    for q in range(batch.indptr.size - 1):
-        begin = batch.indptr[q]
-        end = batch.indptr[q + 1]
+    narrow = lanes.itemsize == 2
+    shift = np.uint32(8 if narrow else 0)
+    top = np.uint32(1 << 15 if narrow else 1 << 31)
+    if options[OPT_PREPARE] != 0:
+        limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
+        out = (indptr, terms, weights)
+        fault, at = prepare_queries(
+            raw_indptr, raw_terms, raw_weights, limit, beta, out, factors, dropped
+        )
+        if fault != 0:
+            return fault + 4 * at
+    seg = open_view(segment)
+    live = words_at(options[OPT_LIVE], options[OPT_LIVE_WORDS])
+    work = Workspace(lanes, words, longs)
+    for q in range(raw_indptr.size - 1):
+        begin = indptr[q]
+        end = indptr[q + 1]
         search_query(
-            seg, batch.terms[begin:end], batch.weights[begin:end], live, work,
-            state.keys[q], state.stats[q], options, shift, top, cancel,
+            seg, terms[begin:end], weights[begin:end], live, work,
+            keys[q], stats[q], options, shift, top, cancel,
         )  # fmt: skip
+        if options[OPT_LAST] != 0:
+            factor = scale * (np.float64(np.int64(1) << np.int64(shift)) / factors[q])
+            k = options[OPT_K]
+            rank(keys[q], stats[q], k, factor, longs[HISTOGRAM], docs[q], scores[q], floats[q])
+    return np.int64(0)

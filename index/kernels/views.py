@@ -24,8 +24,12 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE, DOCS_PER_RANGE, PLAIN_
     OPT_FINISH,  # scatter the rest when candidates are many
     OPT_COMPLETION_COST,  # postings that one completion is worth
     OPT_DOC_BASE,  # added to document numbers in keys
+    OPT_PREPARE,  # 1: the queries are still to be checked and quantised
+    OPT_LIVE,  # address of the live bitmap
+    OPT_LIVE_WORDS,  # its length; 0 = all live
+    OPT_LAST,  # 1: no segment follows, the hits are to be ranked
     N_OPTIONS,
-) = range(11)
+) = range(15)
 
 # Columns of the per-query state that is carried from segment to segment.
 (
@@ -44,7 +48,7 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE, DOCS_PER_RANGE, PLAIN_
 
 # Rows of `Workspace.lanes`, `words` and `longs`.
 ACC, GROUPS, BOUNDS, FLAGS, N_LANES = range(5)
-SLOTS, BLOCKS, DOCS, SCORES, HITS, NEEDS, TABLE, N_WORDS = range(8)
+SLOTS, BLOCKS, DOCS, SCORES, TABLE, N_WORDS = range(6)
 LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(10)
 
 
@@ -77,18 +81,32 @@ class Workspace(NamedTuple):
 
 
 class QueryBatch(NamedTuple):
-    """Quantised queries, terms of each in descending order of weight."""
+    """Queries of one accumulator width as they came in, and as the kernels take them.
 
+    ``indptr``, ``terms`` and ``weights`` are filled by `index.kernels.prepare.prepare_queries`:
+    integer weights, heaviest term first. So are ``factors`` (integer weight per unit of weight)
+    and ``dropped`` (integer weights taken out by ``beta``), one per query.
+    """
+
+    raw_indptr: NDArray[np.int64]
+    raw_terms: NDArray[np.uint32]
+    raw_weights: NDArray[np.float32]
     indptr: NDArray[np.int64]
     terms: NDArray[np.uint32]
     weights: NDArray[np.uint32]
+    factors: NDArray[np.float64]
+    dropped: NDArray[np.int64]
 
 
 class ResultState(NamedTuple):
     """What a search carries from segment to segment, one row per query.
 
-    A key orders hits: ``score << 32 | (2**32 - 1 - document)``, below 2**63.
+    A key orders hits: ``score << 32 | (2**32 - 1 - document)``, below 2**63. There is room for
+    ``k + max(k, 32)`` of them, and for ``k`` ranked hits.
     """
 
     keys: NDArray[np.uint64]
     stats: NDArray[np.int64]
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.int64]
+    float_scores: NDArray[np.float64]

@@ -47,6 +47,7 @@ def write(path: Path) -> None:
         max_weight=3.0,
         block_size=4,
         range_size=16,
+        dense_fraction=1 / 64,
         encoder=EncoderAssets({"kind": "golden"}, {"idf": np.arange(5, dtype=np.float32)}),
         fingerprint=Fingerprint({"kind": "golden"}, {"idf": "none"}),
     ).close()

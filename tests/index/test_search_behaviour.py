@@ -155,7 +155,7 @@ def test_hot_loops_are_vectorised_and_specialised_once() -> None:
     one = np.uint32(1)
     calls = {
         "add_bounds": (blocks, np.zeros(64, np.uint8), one, one),
-        "flag_blocks": (lanes, blocks, blocks.copy()),
+        "bounds_to_bias": (blocks, one, one),
         "group_maxima": (lanes, lanes.copy(), 1, 64),
     }
     for name, arguments in calls.items():

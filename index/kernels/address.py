@@ -1,0 +1,98 @@
+"""Arrays of a segment behind one table of addresses.
+
+Handing fifteen read-only arrays to a compiled function costs more than a short search: Numba wraps
+each of them anew, and recognises read-only ones slowly. A segment therefore hands over one table,
+and the kernels make their views of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types as numba_types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from index.kernels.jit import JIT_ENABLED, kernel
+from index.kernels.views import SegmentView
+
+
+def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Address and length of each array; whoever keeps the table must keep the arrays.
+
+    Returns
+    -------
+    (len(arrays), 2) int64
+    """
+    return np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)
+
+
+def _pointer(typing_context: Any, address: Any) -> Any:
+    """An address as an untyped pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(numba_types.voidptr))
+
+    return numba_types.voidptr(numba_types.int64), codegen
+
+
+def _plain_pointer(address: int) -> Any:
+    """The same without the compiler."""
+    return ctypes.c_void_p(int(address))
+
+
+pointer: Any = intrinsic(_pointer) if JIT_ENABLED else _plain_pointer
+
+
+def _plain_view(pointer: Any, size: int, dtype: Any) -> NDArray[Any]:
+    """The array behind an address, without the compiler."""
+    n_bytes = int(size) * np.dtype(dtype).itemsize
+    if n_bytes == 0:
+        return np.zeros(0, dtype)
+    return np.frombuffer((ctypes.c_uint8 * n_bytes).from_address(pointer.value), dtype)
+
+
+carray: Any = numba.carray if JIT_ENABLED else _plain_view
+
+
+@kernel
+def words_at(address, size):  # type: ignore[no-untyped-def]
+    """The uint64 words at an address."""
+    return carray(pointer(address), size, np.uint64)
+
+
+@kernel
+def open_view(table):  # type: ignore[no-untyped-def]
+    """The view that a segment's table describes.
+
+    Parameters
+    ----------
+    table : (15, 2) int64
+        `address_table` of a `SegmentView`, in its order.
+
+    Returns
+    -------
+    SegmentView
+        Not to be written to: its arrays may be read-only maps.
+    """
+    return SegmentView(
+        carray(pointer(table[0, 0]), table[0, 1], np.int64),
+        carray(pointer(table[1, 0]), table[1, 1], np.uint32),
+        carray(pointer(table[2, 0]), table[2, 1], np.int32),
+        carray(pointer(table[3, 0]), table[3, 1], np.uint8),
+        carray(pointer(table[4, 0]), table[4, 1], np.int64),
+        carray(pointer(table[5, 0]), table[5, 1], np.uint32),
+        carray(pointer(table[6, 0]), table[6, 1], np.uint8),
+        carray(pointer(table[7, 0]), table[7, 1], np.uint16),
+        carray(pointer(table[8, 0]), table[8, 1], np.uint8),
+        carray(pointer(table[9, 0]), table[9, 1], np.uint8),
+        carray(pointer(table[10, 0]), table[10, 1], np.int64),
+        carray(pointer(table[11, 0]), table[11, 1], np.uint32),
+        carray(pointer(table[12, 0]), table[12, 1], np.uint16),
+        carray(pointer(table[13, 0]), table[13, 1], np.uint8),
+        carray(pointer(table[14, 0]), table[14, 1], np.uint32),
+    )
