@@ -31,7 +31,6 @@ METHODS = {
         "model": {"query": {"head": "mlm"}},
         "loss": {"margin_mse": {"weight": 0.05}, "infonce": {}},
     },
-    "splade-doc": {"model": {"query": {"head": "tokens", "table": "binary"}}, "loss": INFONCE},
     "unicoil": {"model": {"document": {"head": "mlp"}, "query": {"head": "mlp"}}, "loss": INFONCE},
     "deepimpact": {
         "model": {
@@ -39,6 +38,7 @@ METHODS = {
             "query": {"head": "tokens", "table": "binary"},
         },
         "loss": INFONCE,
+        "optimiser": {"lr": 1e-2, "warmup_steps": 4},
     },
     "free-idf-kl": {"model": {"query": FREE}, "loss": {"kl": {}}},
     "free-learned-double-log": {
