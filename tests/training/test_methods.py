@@ -172,7 +172,7 @@ def test_a_real_encoder_on_real_questions(tmp_path):
         tmp_path / "run",
         {"query": 24, "document": 32},
         loss=INFONCE,
-        optimiser={"lr": 5e-4, "warmup_steps": 4},
+        optimiser={"lr": 1e-4, "warmup_steps": 2},
         batch={"queries": 8, "chunk": 16},
         steps=16,
     )
