@@ -17,7 +17,7 @@ from index.reader import Index, open_index
 from lsr.corpus.base import Corpus, ReadRules, Row
 from lsr.encoders.base import Encoder
 from lsr.encoding import encode_corpus
-from lsr.errors import UsageError
+from lsr.errors import IndexStateError, UsageError
 
 _READ_DOCS = 1024
 
@@ -92,19 +92,25 @@ def reindex(
             shard_docs=DEFAULT_SHARD_DOCS,
             progress=progress,
         )
-    made = build_index(
-        path,
-        collection.batches,
-        encoder=collection.encoder.assets(),
-        fingerprint=collection.encoder.fingerprint,
-        n_terms=collection.encoder.n_terms,
-        max_weight=collection.max_weight,
-        memory_bytes=memory_bytes,
-        reorder=reorder,
-        compact=compact,
-        replace=True,
-        replaces=generation,
-        progress=progress,
-    )
+    try:
+        made = build_index(
+            path,
+            collection.batches,
+            encoder=collection.encoder.assets(),
+            fingerprint=collection.encoder.fingerprint,
+            n_terms=collection.encoder.n_terms,
+            max_weight=collection.max_weight,
+            memory_bytes=memory_bytes,
+            reorder=reorder,
+            compact=compact,
+            replace=True,
+            replaces=generation,
+            progress=progress,
+        )
+    except IndexStateError:
+        with open_index(path) as index:
+            if index.generation != generation:
+                shutil.rmtree(workspace)  # these documents are the past; the next call starts over
+        raise
     shutil.rmtree(workspace)
     return made

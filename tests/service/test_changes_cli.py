@@ -1,0 +1,190 @@
+"""Verbs that change an index: add, delete, compact, verify, snapshot, restore, reindex."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from index.indexing import index_corpus
+from index.retriever import Retriever
+from index.writer import IndexWriter
+from lsr.corpus import open_corpus
+from lsr.encoders import load_encoder
+from service.cli import run
+
+
+@pytest.fixture
+def path(corpus_path: Path, tmp_path: Path) -> Path:
+    """Return an index of its own, of 300 documents."""
+    path = tmp_path / "own.index"
+    index_corpus(open_corpus(corpus_path), load_encoder("bm25"), path).close()
+    return path
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    """Return 60 further documents; ten of them replace others."""
+    path = tmp_path / "more.jsonl"
+    ids = [f"d{i:03}" for i in range(10)] + [f"new{i}" for i in range(50)]
+    lines = [
+        json.dumps({"_id": id, "text": f"quokka stone number{i}", "year": 2000 + i})
+        for i, id in enumerate(ids)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+class Shell:
+    """Runs commands and reads what they print as JSON."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def json(self, *arguments: str | Path, code: int = 0) -> Any:
+        assert run([*map(str, arguments), "--json"]) == code, self.capsys.readouterr().err
+        return json.loads(self.capsys.readouterr().out)
+
+    def error(self, *arguments: str | Path, code: int = 1) -> str:
+        assert run([*map(str, arguments)]) == code
+        printed = self.capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return printed.err
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Return what runs commands."""
+    return Shell(capsys)
+
+
+def hits(path: Path, query: str, **more: Any) -> set[str]:
+    with Retriever.open(path) as retriever:
+        return {hit.id for hit in retriever.search(query, 1000, **more).hits}
+
+
+@pytest.mark.parametrize("options", [(), ("--commit-every", "25")])
+def test_added_documents_are_found_and_replace_others(
+    path: Path, more: Path, shell: Shell, options: tuple[str, ...]
+) -> None:
+    added = shell.json("add", path, more, *options)
+    assert (added["read"], added["replaced"], added["n_docs"]) == (60, 10, 350)
+    assert added["generation"] >= (4 if options else 2)
+    assert len(hits(path, "quokka")) == 60
+    again = shell.json("add", path, more, *options)
+    assert (again["replaced"], again["n_docs"]) == (60, 350)
+    assert len(hits(path, "quokka")) == 60
+    assert shell.json("verify", path, "--level", "3")["ok"]
+
+
+def test_the_weights_of_queries_follow_the_collection(path: Path, more: Path, shell: Shell) -> None:
+    """A new term has an id and a document frequency as soon as it is committed."""
+    with Retriever.open(path) as retriever:
+        assert retriever.encoder is not None
+        assert retriever.encoder.term_id("quokka") is None
+        (before,) = retriever.encode("storm")[0].row(0)[1]
+    shell.json("add", path, more)
+    with Retriever.open(path) as retriever:
+        assert retriever.encoder is not None
+        assert retriever.encoder.term_id("quokka") is not None
+        (after,) = retriever.encode("storm")[0].row(0)[1]
+        (quokka,) = retriever.encode("quokka")[0].row(0)[1]
+    assert after > before  # as many storms among more documents
+    assert quokka == pytest.approx(math.log(1 + (360 - 60 + 0.5) / 60.5), rel=1e-6)
+
+
+def test_a_malformed_line_adds_nothing(path: Path, tmp_path: Path, shell: Shell) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"_id": "x", "text": "quokka"}\n{"_id": \n', encoding="utf-8")
+    assert "bad.jsonl:2" in shell.error("add", path, bad)
+    assert hits(path, "quokka") == set()
+    assert shell.json("add", path, bad, "--on-error", "skip")["skipped"] == 1
+    assert hits(path, "quokka") == {"x"}
+
+
+def test_documents_are_deleted_by_id_list_and_filter(
+    path: Path, tmp_path: Path, shell: Shell
+) -> None:
+    ids = tmp_path / "ids"
+    ids.write_text("d003\nnobody\nd004\n", encoding="utf-8")
+    done = shell.json("delete", path, "d001", "--ids-from", ids, "--where", '{"year": 1905}')
+    assert done["deleted"] == 3 + sum(1 for i in range(297) if i % 7 == 5)
+    assert done["n_docs"] == 300 - done["deleted"]
+    assert done["generation"] == 2
+    assert not hits(path, "storm river") & {"d001", "d003", "d004", "d005"}
+    assert shell.json("delete", path, "d001")["generation"] == 2
+    assert "every document" in shell.error("delete", path, "--where", "{}", code=2)
+    assert "not JSON" in shell.error("delete", path, "--where", "year=3", code=2)
+    assert "say which" in shell.error("delete", path, code=2)
+
+
+def test_search_takes_a_filter(path: Path, shell: Shell) -> None:
+    command = ("search", path, "storm", "--k", "300", "--filter", '{"year": {"$gte": 1905}}')
+    found = {hit["id"] for hit in shell.json(*command)["hits"]}
+    assert found == {i for i in hits(path, "storm") if i[1:].isdigit() and int(i[1:]) % 7 >= 5}
+    assert "year" in shell.error("search", path, "x", "--filter", '{"year": {"gte": 1}}', code=2)
+
+
+def test_compacting_frees_the_room(path: Path, more: Path, shell: Shell) -> None:
+    shell.json("add", path, more, "--commit-every", "20")
+    shell.json("delete", path, "--where", '{"year": {"$lt": 1904}}')
+    expected = hits(path, "storm river stone quokka")
+    compacted = shell.json("compact", path)
+    assert compacted["changed"]
+    assert (compacted["n_segments"], compacted["n_deleted"]) == (1, 0)
+    assert hits(path, "storm river stone quokka") == expected
+    assert not shell.json("compact", path)["changed"]
+
+
+def test_verify_tells_damage_from_nothing_there(path: Path, tmp_path: Path, shell: Shell) -> None:
+    report = shell.json("verify", path)
+    assert report["ok"]
+    assert report["generation"] == 1
+    segment = next(path.glob("segment-*"))
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    report = shell.json("verify", path, "--level", "1", code=1)
+    assert segment.name in report["problems"][0]
+    assert shell.json("verify", tmp_path / "nothing", code=2)["unreadable"]
+    assert "level" in shell.error("verify", path, "--level", "4", code=2)
+
+
+def test_a_snapshot_is_restored(path: Path, more: Path, tmp_path: Path, shell: Shell) -> None:
+    copy = tmp_path / "copy.index"
+    assert shell.json("snapshot", path, copy)["generation"] == 1
+    shell.json("add", path, more)
+    assert hits(copy, "quokka") == set()
+    assert "index here already" in shell.error("restore", copy, path)
+    assert shell.json("restore", copy, path, "--overwrite")["generation"] == 3
+    assert hits(path, "quokka") == set()
+    elsewhere = tmp_path / "elsewhere.index"
+    shell.json("restore", copy, elsewhere)
+    assert hits(elsewhere, "storm") == hits(path, "storm")
+
+
+def test_reindexing_changes_the_vectors_and_keeps_the_documents(
+    path: Path, more: Path, shell: Shell
+) -> None:
+    shell.json("add", path, more)
+    shell.json("delete", path, "d020")
+    made = shell.json("reindex", path, "--encoder", "bm25", "--language", "none", "--k1", "0.9")
+    assert (made["n_docs"], made["generation"]) == (349, 4)
+    with Retriever.open(path) as retriever:
+        assert retriever.index.fingerprint is not None
+        assert retriever.index.fingerprint.document["k1"] == 0.9
+        assert retriever.index.document("d020") is None
+        document = retriever.index.document("d001")
+        assert document is not None
+        assert document.text == "quokka stone number1"
+    assert len(hits(path, "quokka")) == 60
+    assert not list(path.parent.glob("*.building"))
+
+
+def test_a_second_writer_is_told_who_is_there(path: Path, more: Path, shell: Shell) -> None:
+    with IndexWriter(path):
+        for command in (("add", path, more), ("delete", path, "d001"), ("compact", path)):
+            assert "another writer holds the lock (process" in shell.error(*command)
