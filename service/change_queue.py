@@ -134,7 +134,7 @@ class ChangeQueue:
         """
         try:
             self.submit(_load_encoder).result()
-        except LsrError as error:
+        except (LsrError, OSError) as error:
             _logger.warning("index %s: %s", self._name, error)
 
     def compact(self, reorder: bool | None) -> Future[Change]:
