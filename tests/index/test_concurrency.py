@@ -20,6 +20,7 @@ N_COMMITS = 200
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_answer_is_right_for_its_own_generation(tmp_path: Path) -> None:
     path = tmp_path / "x.index"
     n_reads = int(50_000 * SCALE) // (N_THREADS + N_PROCESSES) + 1

@@ -50,6 +50,7 @@ def run(folder: Path, mode: str, count: int, seed: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_at_random_moments(folder: Path) -> None:
     count = int(2000 * SCALE)
     found = run(folder, "random", count, 50)
@@ -58,6 +59,7 @@ def test_at_random_moments(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_before_and_after_every_operation(folder: Path) -> None:
     """As far as a few commits with a merge reach."""
     found = run(folder, "points", 10_000, 51)
