@@ -34,7 +34,7 @@ SEARCH = (
 
 
 def request(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         headers = {"content-type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -60,7 +60,7 @@ def connect() -> Iterator[Connect]:
     """Return a function that connects to a port; connections are closed at the end."""
     with contextlib.ExitStack() as opened:
         yield lambda port: opened.enter_context(
-            socket.create_connection(("127.0.0.1", port), timeout=10)
+            socket.create_connection(("127.0.0.1", port), timeout=60)
         )
 
 
@@ -74,7 +74,7 @@ def read_all(client: socket.socket) -> bytes:
 
 def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str]:
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
@@ -179,7 +179,7 @@ def test_a_reader_that_takes_nothing_loses_its_connection(port: int, connect: Co
     with contextlib.suppress(OSError):
         client.sendall((SEARCH.replace(b"close", b"keep-alive") + one) * 2000)
     time.sleep(2.5)
-    client.settimeout(10)
+    client.settimeout(60)
     assert read_all(client).count(b"200 OK") < 2000
     assert request(port, "GET", "/livez")[0] == 200
 
