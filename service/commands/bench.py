@@ -80,6 +80,8 @@ def bench(
 
     if ablation and growth is not None:
         raise UsageError("--ablation and --growth are two different measurements; give one")
+    if ablation and plot is not None:
+        raise UsageError("--plot draws a comparison or --growth; an ablation is a table")
     if plot is not None:
         from eval.bench.plot import import_pyplot
 

@@ -218,6 +218,7 @@ def test_command_writes_json(workload: Workload, tmp_path: Path) -> None:
         (("--k", "0"), "--k: expected whole numbers"),
         (("--peers", "lucene"), "no such peer: lucene"),
         (("--ablation", "--growth", "5"), "two different measurements"),
+        (("--ablation", "--plot", "x.png"), "an ablation is a table"),
         (("--growth", "a"), "--growth: expected whole numbers"),
     ],
 )
