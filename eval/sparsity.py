@@ -87,7 +87,7 @@ def count_documents(index: Index) -> VectorCounter:
     """Count the stored vectors of the documents a search can return.
 
     Stored ones: weights that quantisation took for 0 are not there any more. Counted from the
-    lengths of the posting lists; vectors are read only in segments with deleted documents.
+    stored frequencies of the terms; vectors are read only in segments with deleted documents.
     """
     counter = VectorCounter()
     for segment in index.segments:
@@ -98,7 +98,7 @@ def count_documents(index: Index) -> VectorCounter:
             continue
         terms = segment.arrays.terms
         counts = np.zeros(int(terms.max(initial=0)) + 1, np.int64)
-        counts[terms] = segment.arrays.posting_counts()
+        counts[terms] = segment.arrays.counts
         counter.add_counts(counts, segment.n_docs)
     return counter
 

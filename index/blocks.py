@@ -1,7 +1,8 @@
 """Geometry of a segment: which range, block and slot a document has.
 
-Documents in layout order fill ranges, within a range blocks of ``block_size`` neighbours, and a
-document's slot is lane-major: ``lane * n_blocks + block`` (see `index.kernels.scan` for why).
+Documents in layout order fill ranges of ``range_size`` slots, and a range is cut into blocks of
+``block_size`` neighbours: the document at position ``p`` of the order stands in range
+``p // range_size``, slot ``p % range_size``, block ``slot // block_size``.
 """
 
 from __future__ import annotations
@@ -13,20 +14,17 @@ from numpy.typing import NDArray
 
 MAX_RANGE_SIZE = 1 << 16
 NO_DOC = 0xFFFFFFFF
-# Kernels test several blocks at a time through 64-bit words, which must not straddle lanes.
-BLOCK_MULTIPLE = 4
+# A block is a whole number of vector registers of accumulators, and ranges begin at a word of a
+# bitmap of documents.
+BLOCK_SIZES = (16, 32, 64, 128, 256)
+WORD = 64
 
 
 class Geometry(NamedTuple):
-    """Sizes of ranges and blocks.
-
-    ``docs_per_range`` documents stand in every range but the last; a range has
-    ``n_blocks * block_size`` slots, of which the last few may be padding.
-    """
+    """Sizes of ranges and blocks; the last slots of the last range may be padding."""
 
     n_docs: int
     n_ranges: int
-    docs_per_range: int
     n_blocks: int
     block_size: int
 
@@ -42,25 +40,22 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
     Raises
     ------
     ValueError
-        If ``block_size`` is not in 1..256 or ``range_size`` not in ``block_size``..65,536.
+        If ``block_size`` is not one of `BLOCK_SIZES`, or ``range_size`` is above 65,536 or holds
+        no block.
     """
-    if not 1 <= block_size <= 256:
-        raise ValueError(f"block_size must be in 1..256, got {block_size}")
-    step = block_size * BLOCK_MULTIPLE
+    if block_size not in BLOCK_SIZES:
+        raise ValueError(f"block_size must be one of {BLOCK_SIZES}, got {block_size}")
+    step = max(block_size, WORD)
     if not step <= range_size <= MAX_RANGE_SIZE:
-        raise ValueError(
-            f"range_size must be in {step} ({BLOCK_MULTIPLE} blocks)..{MAX_RANGE_SIZE}, "
-            f"got {range_size}"
-        )
+        raise ValueError(f"range_size must be in {step}..{MAX_RANGE_SIZE}, got {range_size}")
     capacity = range_size - range_size % step
     n_ranges = max(1, -(-n_docs // capacity))
-    docs_per_range = max(1, -(-n_docs // n_ranges))
-    n_blocks = -(-docs_per_range // step) * BLOCK_MULTIPLE
-    return Geometry(n_docs, n_ranges, docs_per_range, n_blocks, block_size)
+    share = max(1, -(-n_docs // n_ranges))
+    return Geometry(n_docs, n_ranges, -(-share // step) * step // block_size, block_size)
 
 
 def slot_documents(geometry: Geometry, order: NDArray[np.uint32] | None) -> NDArray[np.uint32]:
-    """Document of every slot, ``NO_DOC`` for padding.
+    """Document of every slot, ``NO_DOC`` for padding; empty in plain order.
 
     Parameters
     ----------
@@ -70,13 +65,10 @@ def slot_documents(geometry: Geometry, order: NDArray[np.uint32] | None) -> NDAr
 
     Returns
     -------
-    (n_ranges * range_size,) uint32
+    (n_ranges * range_size,) or (0,) uint32
     """
-    lane, block = np.divmod(np.arange(geometry.range_size), geometry.n_blocks)
-    local = block * geometry.block_size + lane
-    first = np.arange(geometry.n_ranges)[:, None] * geometry.docs_per_range
-    position = first + local[None, :]
-    used = (local[None, :] < geometry.docs_per_range) & (position < geometry.n_docs)
-    out = np.full(position.shape, NO_DOC, dtype=np.uint32)
-    out[used] = position[used] if order is None else order[position[used]]
-    return out.reshape(-1)
+    if order is None:
+        return np.zeros(0, np.uint32)
+    out = np.full(geometry.n_ranges * geometry.range_size, NO_DOC, dtype=np.uint32)
+    out[: geometry.n_docs] = order
+    return out

@@ -22,7 +22,7 @@ class Docnos(Protocol):
         """Return the ids of documents by their numbers."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Hits:
     """What a search found, best first: score descending, then document number ascending.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from index.blocks import Geometry, plan_geometry, slot_documents
 from index.kernels.build import (
     add_histograms,
-    count_dense,
+    count_listed,
     count_terms,
     invert_range,
     kth_from_histograms,
@@ -29,8 +29,8 @@ from index.spool import Sink, Spool
 
 # Vocabularies up to this size are counted in arrays over all term ids.
 _DIRECT_TERMS = 1 << 24
-# Working bytes per posting of a range while it is built (input, local ids, lists, forward rows).
-_BYTES_PER_POSTING = 20
+# Working bytes per posting of a range while it is built (input, local ids, lists, rows).
+_BYTES_PER_POSTING = 24
 
 
 class SegmentBuilder:
@@ -125,12 +125,10 @@ class SegmentBuilder:
         options = self._options
         n_docs = indptr.size - 1
         geometry = plan_geometry(n_docs, self._range_size(indptr), options.block_size)
-        dense_of_term = choose_dense(counts, n_docs, geometry, options.share)
+        row_of_term = choose_dense(counts, geometry, options.share)
         order = self._order(indptr, terms, counts)
-        job = _Job(self, indptr, terms, dense_of_term, geometry, order)
-        rows = histogram_rows(counts, options.memory_bytes)
-        sizes = job.measure(options.threads)
-        return job.run(sizes, rows, options, self._scratch, self._progress)
+        job = _Job(self, indptr, terms, counts, row_of_term, geometry, order)
+        return job.run(job.measure(options.threads), options, self._scratch, self._progress)
 
     def _range_size(self, indptr: NDArray[np.int64]) -> int:
         """The largest range that fits the memory bound with all threads at work."""
@@ -138,7 +136,7 @@ class SegmentBuilder:
         size = options.range_size
         share = options.memory_bytes // (2 * max(1, options.threads))
         per_doc = (int(indptr[-1]) / max(1, indptr.size - 1)) * _BYTES_PER_POSTING
-        while size > 4096 and size >= 2 * options.block_size and size * per_doc > share:
+        while size > 4096 and size * per_doc > share:
             size //= 2
         return size
 
@@ -169,14 +167,16 @@ class _Job:
         source: SegmentBuilder,
         indptr: NDArray[np.int64],
         terms: NDArray[np.uint32],
-        dense_of_term: NDArray[np.int32],
+        counts: NDArray[np.int64],
+        row_of_term: NDArray[np.int32],
         geometry: Geometry,
         order: NDArray[np.uint32] | None,
     ) -> None:
         self._source = source
         self._indptr = indptr
         self._terms = terms
-        self._dense_of_term = dense_of_term
+        self._counts = counts
+        self._row_of_term = row_of_term
         self._geometry = geometry
         self._order = order
         self._lookup: NDArray[np.uint32] | None = None
@@ -194,8 +194,8 @@ class _Job:
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
         """Documents of a range in layout order, as CSR over local term numbers."""
         geometry = self._geometry
-        first = min(number * geometry.docs_per_range, geometry.n_docs)
-        last = min(first + geometry.docs_per_range, geometry.n_docs)
+        first = min(number * geometry.range_size, geometry.n_docs)
+        last = min(first + geometry.range_size, geometry.n_docs)
         source = self._source
         if self._order is None:
             begin, end = int(self._indptr[first]), int(self._indptr[last])
@@ -213,44 +213,39 @@ class _Job:
             impacts[indptr[at] : indptr[at + 1]] = source._impacts.read(begin, end)
         return indptr, self._local(terms), impacts
 
-    def measure(self, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First posting and first forward entry of every range."""
+    def measure(self, threads: int) -> NDArray[np.int64]:
+        """First listed posting of every range, (n_ranges + 1,)."""
 
-        def sizes(number: int) -> tuple[int, int]:
+        def size(number: int) -> int:
             indptr, local, _ = self._documents(number)
-            return int(indptr[-1]), int(count_dense(indptr, local, self._dense_of_term))
+            return int(count_listed(indptr, local, self._row_of_term))
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
-            pairs = list(pool.map(sizes, range(self._geometry.n_ranges)))
-        table = np.concatenate([np.zeros((1, 2), np.int64), np.array(pairs, dtype=np.int64)])
-        totals = np.cumsum(table, axis=0)
-        return np.ascontiguousarray(totals[:, 0]), np.ascontiguousarray(totals[:, 1])
+            sizes = list(pool.map(size, range(self._geometry.n_ranges)))
+        return np.cumsum([0, *sizes], dtype=np.int64)
 
     def run(
         self,
-        bases: tuple[NDArray[np.int64], NDArray[np.int64]],
-        rows: NDArray[np.int32],
+        range_base: NDArray[np.int64],
         options: BuildOptions,
         folder: Path | None,
         progress: Callable[[int, int], None] | None,
     ) -> SegmentArrays:
         """Build every range and put the segment together."""
         geometry, n_terms = self._geometry, self._terms.size
-        n_dense = int((self._dense_of_term >= 0).sum())
-        range_base, forward_base = bases
+        histogram_of_term = choose_histograms(self._counts, options.memory_bytes)
+        n_dense = int((self._row_of_term >= 0).sum())
         sizes = {
             "slots": int(range_base[-1]),
             "impacts": int(range_base[-1]),
+            "rows": geometry.n_ranges * n_dense * geometry.range_size,
             "block_max": geometry.n_ranges * n_dense * geometry.n_blocks,
-            "forward_offsets": geometry.n_ranges * (geometry.range_size + 1),
-            "forward_terms": int(forward_base[-1]),
-            "forward_impacts": int(forward_base[-1]),
         }
         sinks = {
             name: Sink(DTYPES[name], size, None if folder is None else folder / f"{name}.bin")
             for name, size in sizes.items()
         }
-        histograms = np.zeros((int(rows.max(initial=-1)) + 1, 256), dtype=np.uint32)
+        histograms = np.zeros((int(histogram_of_term.max(initial=-1)) + 1, 256), dtype=np.uint32)
         # Term-major, so that a query reads a term's lists of all ranges from one place.
         offsets = np.empty((n_terms + 1, geometry.n_ranges), np.uint32)
         range_max = np.empty((n_terms, geometry.n_ranges), np.uint8)
@@ -259,59 +254,52 @@ class _Job:
         def one(number: int) -> None:
             nonlocal done
             parts = self._range(number, n_dense)
-            at = {
-                "slots": int(range_base[number]),
-                "impacts": int(range_base[number]),
-                "forward_terms": int(forward_base[number]),
-                "forward_impacts": int(forward_base[number]),
-            }
             offsets[:, number] = parts["offsets"]
             range_max[:, number] = parts.pop("range_max")
             with lock:
-                add_histograms(parts.pop("offsets"), parts["impacts"], rows, histograms)
+                add_histograms(
+                    parts.pop("offsets"), parts["impacts"], parts["rows"], geometry.range_size,
+                    self._row_of_term, histogram_of_term, histograms,
+                )  # fmt: skip
             for name, part in parts.items():
-                sinks[name].write(at.get(name, number * part.size), part)
+                listed = name in ("slots", "impacts")
+                sinks[name].write(int(range_base[number]) if listed else number * part.size, part)
             with lock:
-                done = min(geometry.n_docs, done + geometry.docs_per_range)
+                done = min(geometry.n_docs, done + geometry.range_size)
                 if progress is not None:
                     progress(done, geometry.n_docs)
 
         with ThreadPoolExecutor(max(1, options.threads)) as pool:
             list(pool.map(one, range(geometry.n_ranges)))
         kth = np.zeros(n_terms * len(KTH_DEPTHS), dtype=np.uint8)
-        kth_from_histograms(histograms, rows, np.array(KTH_DEPTHS, dtype=np.int64), kth)
+        depths = np.array(KTH_DEPTHS, dtype=np.int64)
+        kth_from_histograms(histograms, histogram_of_term, depths, kth)
         arrays: dict[str, NDArray[Any]] = {name: sink.finish() for name, sink in sinks.items()}
         arrays |= {
             "terms": self._terms,
-            "dense_of_term": self._dense_of_term,
+            "counts": self._counts.astype(np.uint32),
+            "row_of_term": self._row_of_term,
             "kth_impacts": kth,
             "offsets": offsets.reshape(-1),
             "range_max": range_max.reshape(-1),
             "range_base": range_base,
-            "forward_base": forward_base,
             "slot_docs": slot_documents(geometry, self._order),
         }
-        params = geometry._asdict() | {
-            "compact": options.compact,
-            "reordered": self._order is not None,
-        }
-        return SegmentArrays.from_arrays(arrays, params)
+        return SegmentArrays.from_arrays(arrays, geometry._asdict() | {"compact": options.compact})
 
     def _range(self, number: int, n_dense: int) -> dict[str, NDArray[Any]]:
         geometry, n_terms = self._geometry, self._terms.size
         indptr, local, impacts = self._documents(number)
         if local.size >= 1 << 32:
             raise ValueError(f"range {number} has {local.size} postings; use a smaller range_size")
-        n_forward = int(count_dense(indptr, local, self._dense_of_term))
+        n_listed = int(count_listed(indptr, local, self._row_of_term))
         parts: dict[str, NDArray[Any]] = {
             "offsets": np.empty(n_terms + 1, np.uint32),
-            "slots": np.empty(local.size, np.uint16),
-            "impacts": np.empty(local.size, np.uint8),
+            "slots": np.empty(n_listed, np.uint16),
+            "impacts": np.empty(n_listed, np.uint8),
             "range_max": np.zeros(n_terms, np.uint8),
+            "rows": np.zeros(n_dense * geometry.range_size, np.uint8),
             "block_max": np.zeros(n_dense * geometry.n_blocks, np.uint8),
-            "forward_offsets": np.empty(geometry.range_size + 1, np.uint32),
-            "forward_terms": np.empty(n_forward, np.uint16),
-            "forward_impacts": np.empty(n_forward, np.uint8),
         }
         invert_range(
             indptr,
@@ -319,47 +307,39 @@ class _Job:
             impacts,
             geometry.block_size,
             geometry.n_blocks,
-            self._dense_of_term,
+            self._row_of_term,
             (parts["offsets"], parts["slots"], parts["impacts"]),
-            (parts["range_max"], parts["block_max"]),
-            (parts["forward_offsets"], parts["forward_terms"], parts["forward_impacts"]),
+            parts["range_max"],
+            (parts["rows"], parts["block_max"]),
         )
         return parts
 
 
 def choose_dense(
-    counts: NDArray[np.int64], n_docs: int, geometry: Geometry, share: float
+    counts: NDArray[np.int64], geometry: Geometry, share: float
 ) -> NDArray[np.int32]:
-    """Number the terms that get block bounds: those in at least ``share`` of the documents.
-
-    At most 65,535 rows, the most frequent terms first in line; a bounds row must also not outgrow
-    the postings it describes, so a term needs at least a posting per four blocks.
+    """Number the terms that are stored as rows: those that fill at least ``share`` of the places.
 
     Returns
     -------
     (n_terms,) int32
         Row, ascending with the term id, or -1.
     """
-    floor = max(2.0, share * n_docs, geometry.n_ranges * geometry.n_blocks / 4)
-    chosen = counts >= floor
-    if int(chosen.sum()) > (1 << 16) - 1:
-        ranked = np.argsort(-counts, kind="stable")[: (1 << 16) - 1]
-        chosen = np.zeros(counts.size, dtype=np.bool_)
-        chosen[ranked] = True
+    chosen = counts >= max(2.0, share * geometry.n_ranges * geometry.range_size)
     rows = np.full(counts.size, -1, dtype=np.int32)
     rows[chosen] = np.arange(int(chosen.sum()), dtype=np.int32)
     return rows
 
 
-def histogram_rows(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
-    """Rows of impact histograms for the terms that can have a k-th impact, within memory."""
+def choose_histograms(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
+    """Number the terms that can have a k-th impact and get a histogram, within memory."""
     limit = max(1, memory_bytes // 8 // 1024)
     wanted = np.flatnonzero(counts >= KTH_DEPTHS[0])
     if wanted.size > limit:
         wanted = np.sort(wanted[np.argsort(-counts[wanted], kind="stable")[:limit]])
-    rows = np.full(counts.size, -1, dtype=np.int32)
-    rows[wanted] = np.arange(wanted.size, dtype=np.int32)
-    return rows
+    numbers = np.full(counts.size, -1, dtype=np.int32)
+    numbers[wanted] = np.arange(wanted.size, dtype=np.int32)
+    return numbers
 
 
 def _check_chunk(
@@ -398,4 +378,4 @@ def _merge_counts(
     return merged, total
 
 
-__all__ = ["SegmentBuilder", "Spool", "choose_dense"]
+__all__ = ["SegmentBuilder", "choose_dense"]

@@ -20,102 +20,96 @@ from index.check import check_sizes, check_structure
 from index.kernels.views import SegmentView
 
 KTH_DEPTHS = (10, 100, 1000)
-_PARAMS = ("n_docs", "docs_per_range", "n_ranges", "n_blocks", "block_size")
+_PARAMS = ("n_docs", "n_ranges", "n_blocks", "block_size")
 DTYPES: dict[str, type[np.generic]] = {
     "terms": np.uint32,
-    "dense_of_term": np.int32,
+    "counts": np.uint32,
+    "row_of_term": np.int32,
     "kth_impacts": np.uint8,
     "range_base": np.int64,
     "offsets": np.uint32,
     "range_max": np.uint8,
     "slots": np.uint16,
     "impacts": np.uint8,
+    "rows": np.uint8,
     "block_max": np.uint8,
-    "forward_base": np.int64,
-    "forward_offsets": np.uint32,
-    "forward_terms": np.uint16,
-    "forward_impacts": np.uint8,
     "slot_docs": np.uint32,
 }
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentArrays:
-    """One segment. ``R`` ranges, ``T`` distinct terms, ``D`` of them dense, ``B`` blocks a range.
+    """One segment. ``R`` ranges of ``S`` slots in ``B`` blocks, ``T`` distinct terms, ``D`` dense.
+
+    Dense terms, those in a good share of the documents, are stored as rows with a place for every
+    slot; the others as posting lists.
 
     Parameters
     ----------
     terms : (T,) uint32
         Term ids, strictly ascending.
-    dense_of_term : (T,) int32
-        Row of the term in ``block_max``, -1 if it has none (rare terms).
+    counts : (T,) uint32
+        Documents that hold the term.
+    row_of_term : (T,) int32
+        Number of a dense term, -1 for the others.
     kth_impacts : (T * 3,) uint8
         10th, 100th, 1,000th largest impact; 0 where there are fewer.
     range_base : (R + 1,) int64
         First posting of each range.
     offsets : ((T + 1) * R,) uint32
         First posting of term ``t`` in range ``r`` at ``t * R + r``, relative to ``range_base[r]``;
-        the list ends where the next term's begins.
+        the list ends where the next term's begins. Lists of dense terms are empty.
     range_max : (T * R,) uint8
-        Largest impact of each list, in the same places.
-    slots, impacts : (n_postings,) uint16, uint8
+        Largest impact of each term in each range, in the same places.
+    slots, impacts : (n,) uint16, uint8
         Postings by range, then term, then slot.
+    rows : (R * D * S,) uint8
+        Impacts of the dense terms by range, then term, then slot; 0 where there is none.
     block_max : (R * D * B,) uint8
         Largest impact of each dense term in each block.
-    forward_base : (R + 1,) int64
-    forward_offsets : (R * (range_size + 1),) uint32
-    forward_terms, forward_impacts : (n_forward,) uint16, uint8
-        Dense terms (their rows) and impacts of each slot's document.
-    slot_docs : (R * range_size,) uint32
-        Document of each slot, 2**32 - 1 for padding.
-    n_docs, docs_per_range, n_ranges, n_blocks, block_size : int
-    compact, reordered : bool
+    slot_docs : (R * S,) or (0,) uint32
+        Document of each slot, 2**32 - 1 for padding; empty where slots are in document order.
+    n_docs, n_ranges, n_blocks, block_size : int
+    compact : bool
         How it was built; for information.
     """
 
     terms: NDArray[np.uint32]
-    dense_of_term: NDArray[np.int32]
+    counts: NDArray[np.uint32]
+    row_of_term: NDArray[np.int32]
     kth_impacts: NDArray[np.uint8]
     range_base: NDArray[np.int64]
     offsets: NDArray[np.uint32]
     range_max: NDArray[np.uint8]
     slots: NDArray[np.uint16]
     impacts: NDArray[np.uint8]
+    rows: NDArray[np.uint8]
     block_max: NDArray[np.uint8]
-    forward_base: NDArray[np.int64]
-    forward_offsets: NDArray[np.uint32]
-    forward_terms: NDArray[np.uint16]
-    forward_impacts: NDArray[np.uint8]
     slot_docs: NDArray[np.uint32]
     n_docs: int
-    docs_per_range: int
     n_ranges: int
     n_blocks: int
     block_size: int
     compact: bool = False
-    reordered: bool = False
 
     @property
     def geometry(self) -> Geometry:
         """Sizes of ranges and blocks."""
-        return Geometry(
-            self.n_docs, self.n_ranges, self.docs_per_range, self.n_blocks, self.block_size
-        )
+        return Geometry(self.n_docs, self.n_ranges, self.n_blocks, self.block_size)
 
     @property
+    def reordered(self) -> bool:
+        """Whether slots are in another order than documents."""
+        return self.slot_docs.size != 0
+
+    @cached_property
     def n_postings(self) -> int:
         """Stored (document, term) pairs."""
-        return int(self.impacts.size)
-
-    def posting_counts(self) -> NDArray[np.int64]:
-        """Postings of each term, (T,) int64: documents that hold it, deleted ones included."""
-        starts = self.offsets.reshape(self.terms.size + 1, self.n_ranges).astype(np.int64)
-        counts: NDArray[np.int64] = np.diff(starts, axis=0).sum(axis=1)
-        return counts
+        return int(self.counts.sum(dtype=np.int64))
 
     @property
     def n_dense(self) -> int:
-        """Terms with block bounds and a place in the forward index."""
+        """Terms with rows."""
         cells = self.n_ranges * self.n_blocks
         return int(self.block_max.size) // cells if cells else 0
 
@@ -172,7 +166,6 @@ class SegmentArrays:
             **views,
             **scalars,
             compact=bool(params.get("compact", False)),
-            reordered=bool(params.get("reordered", False)),
         )
         check_sizes(segment)
         return segment
@@ -187,8 +180,6 @@ class SegmentArrays:
             self.geometry.range_size,
             self.n_blocks,
             self.n_dense,
-            self.docs_per_range,
-            int(not self.reordered),
         ]
         arrays = {name: readonly(array) for name, array in self.arrays().items()}
         return SegmentView(sizes=readonly(np.array(sizes, dtype=np.int64)), **arrays)
@@ -223,12 +214,12 @@ class BuildOptions:
     Parameters
     ----------
     block_size : int
-        Documents per block, 1..256.
+        Documents per block: 16, 32, 64, 128 or 256.
     range_size : int
         Accumulators per range, at most 65,536.
     dense_fraction : float
-        Terms that stand in at least this share of the documents get block bounds and a place in
-        the forward index; the others are always scattered.
+        Terms that stand in at least this share of the documents are stored as rows with block
+        bounds, a byte for every document; the others as lists of three bytes a posting.
     compact : bool
         Fewer dense terms: smaller, somewhat slower.
     reorder : {"none", "bisect"}
@@ -255,8 +246,8 @@ class BuildOptions:
         return COMPACT_DENSE_FRACTION if self.compact else DENSE_FRACTION
 
 
-DENSE_FRACTION = 1 / 8
-COMPACT_DENSE_FRACTION = 1 / 4
+DENSE_FRACTION = 1 / 10
+COMPACT_DENSE_FRACTION = 1 / 5
 
 
 def field_names() -> list[str]:

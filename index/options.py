@@ -23,6 +23,7 @@ from index.kernels.views import (
 )
 
 ALPHA_ONE = 1 << 16
+_KEPT_DEPTHS = 64
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ class SearchOptions:
     beta : float
         Share of the query terms kept, heaviest first; below 1 approximate.
     max_work : int
-        Postings (a completion counts as ``completion_cost``) after which no further range is
-        started; 0 = no cap.
+        Postings (16 cells of a row count as one) after which no further range is started; 0 = no
+        cap.
     split, bounds, kth_threshold, estimates, finish : bool
-        Levers of the exact search, for measurements: essential split, block-local bounds, stored
-        k-th impacts, thresholds from partial scores, finishing by scatter. Off is never wrong.
+        Levers of the exact search, for measurements: rows only for blocks that may hold a result,
+        block-local bounds, stored k-th impacts, thresholds from the most promising blocks, rows
+        for the whole range where such blocks are many. Off is never wrong.
     width : {0, 16, 32}
         Accumulator bits; 0 chooses from the number of query terms.
     completion_cost : int
-        What completing one candidate costs, in scattered postings.
+        What completing one block on its own costs, in blocks of a row added as a whole.
     """
 
     alpha: float = 1.0
@@ -57,7 +59,7 @@ class SearchOptions:
     estimates: bool = True
     finish: bool = True
     width: Literal[0, 16, 32] = 0
-    completion_cost: int = 150
+    completion_cost: int = 8
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha <= 1:
@@ -76,20 +78,27 @@ class SearchOptions:
         """``alpha`` as the kernels take it, in 1/65536."""
         return max(1, round(self.alpha * ALPHA_ONE))
 
+    def packed(self, k: int) -> NDArray[np.int64]:
+        """Options as the kernels take them; not to be written to."""
+        found = self._packed.get(k)
+        if found is None:
+            found = np.zeros(N_OPTIONS, dtype=np.int64)
+            found[OPT_K] = k
+            found[OPT_ALPHA] = self.alpha_units
+            found[OPT_MAX_WORK] = self.max_work
+            found[OPT_SPLIT] = self.split
+            found[OPT_BOUNDS] = self.bounds
+            found[OPT_KTH] = self.kth_threshold
+            found[OPT_ESTIMATE] = self.estimates
+            found[OPT_FINISH] = self.finish
+            found[OPT_COMPLETION_COST] = self.completion_cost
+            if len(self._packed) < _KEPT_DEPTHS:
+                self._packed[k] = found
+        return found
+
     @cached_property
-    def template(self) -> NDArray[np.int64]:
-        """Packed options; k and the document base are filled in per call."""
-        packed = np.zeros(N_OPTIONS, dtype=np.int64)
-        packed[OPT_K] = 1
-        packed[OPT_ALPHA] = self.alpha_units
-        packed[OPT_MAX_WORK] = self.max_work
-        packed[OPT_SPLIT] = self.split
-        packed[OPT_BOUNDS] = self.bounds
-        packed[OPT_KTH] = self.kth_threshold
-        packed[OPT_ESTIMATE] = self.estimates
-        packed[OPT_FINISH] = self.finish
-        packed[OPT_COMPLETION_COST] = self.completion_cost
-        return packed
+    def _packed(self) -> dict[int, NDArray[np.int64]]:
+        return {}
 
 
 EXACT = SearchOptions()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from index.kernels.prepare import BAD_ORDER, TOO_LONG
 from index.kernels.views import QueryBatch
@@ -20,57 +17,14 @@ def choose_width(n_terms: int, options: SearchOptions) -> Width:
     return NARROW if options.width == 16 else WIDE
 
 
-def empty_batch(n_queries: int, n_terms: int) -> QueryBatch:
-    """Room for queries of ``n_terms`` terms together."""
-    return QueryBatch(
-        np.zeros(n_queries + 1, np.int64),
-        np.empty(n_terms, np.uint32),
-        np.empty(n_terms, np.float32),
-        np.zeros(n_queries + 1, np.int64),
-        np.empty(n_terms, np.uint32),
-        np.empty(n_terms, np.uint32),
-        np.ones(n_queries, np.float64),
-        np.zeros(n_queries, np.int64),
-    )
-
-
-def fill_batch(
-    batch: QueryBatch, indptr: Any, term_ids: NDArray[Any], weights: NDArray[Any]
-) -> None:
-    """Copy queries into a batch that has room for them; their contents are not looked at.
-
-    Parameters
-    ----------
-    batch : QueryBatch
-    indptr : (n_queries + 1,) int64, or the number of terms of a single query
-    term_ids : (nnz,) integer
-    weights : (nnz,) float
-
-    Raises
-    ------
-    ValueError
-        If the arrays are not of one length, or a term id does not fit 32 bits.
-    """
-    if term_ids.ndim != 1 or term_ids.shape != weights.shape:
-        raise ValueError("query term ids and weights must be one-dimensional and of one length")
-    n = len(term_ids)
-    trusted = term_ids.dtype == np.uint32 or n == 0
-    if not trusted and not 0 <= int(term_ids.min()) <= int(term_ids.max()) <= 0xFFFFFFFF:
-        raise ValueError("query term ids must be in 0..2**32 - 1")
-    batch.raw_terms[:n] = term_ids
-    batch.raw_weights[:n] = weights
-    if isinstance(indptr, int):
-        batch.raw_indptr[1] = indptr
-    else:
-        batch.raw_indptr[:] = indptr
-
-
-def sort_or_refuse(batch: QueryBatch, fault: int, again: bool, width: Width) -> None:
+def sort_or_refuse(batch: QueryBatch, n: int, fault: int, again: bool, width: Width) -> None:
     """Sort the terms of the queries if that is what the kernel wants.
 
     Parameters
     ----------
     batch : QueryBatch
+    n : int
+        Queries in it.
     fault : int
         What the kernel returned.
     again : bool
@@ -84,13 +38,13 @@ def sort_or_refuse(batch: QueryBatch, fault: int, again: bool, width: Width) -> 
         than the accumulators can hold.
     """
     reason, at = fault & 3, fault >> 2
-    indptr = batch.raw_indptr
+    indptr = batch.raw_indptr[: n + 1]
     if reason == BAD_ORDER and not again:
-        rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
-        n = rows.size
-        order = np.lexsort((batch.raw_terms[:n], rows))
-        batch.raw_terms[:n] = batch.raw_terms[order]
-        batch.raw_weights[:n] = batch.raw_weights[order]
+        rows = np.repeat(np.arange(n), np.diff(indptr))
+        used = rows.size
+        order = np.lexsort((batch.raw_terms[:used], rows))
+        batch.raw_terms[:used] = batch.raw_terms[order]
+        batch.raw_weights[:used] = batch.raw_weights[order]
         return
     if reason == BAD_ORDER:
         raise ValueError(f"query {at}: term ids must be unique")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from index.manifest import Manifest, generations, read_manifest
 from index.quantize import quantize_query, width_for
 from index.search import (
     Cancel,
+    LiveBitmaps,
+    Segments,
     search_segments,
     search_segments_batch,
 )
@@ -109,6 +111,13 @@ def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
     raise IndexStateError(f"{path}: the index changed {_OPEN_ATTEMPTS} times while being opened")
 
 
+class Passing(NamedTuple):
+    """The documents that pass a filter: a bitmap for each segment, and all as the kernels take it."""
+
+    words: list[Words]
+    bitmaps: LiveBitmaps
+
+
 class Index:
     """One generation of an index. Safe to use from several threads.
 
@@ -126,10 +135,12 @@ class Index:
         # Opened now, read when asked for: by then a writer may have removed the file's name.
         self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
         self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
-        self._filters: dict[Filter, list[Words]] = {}
+        self._filters: dict[Filter, Passing] = {}
         self._filters_mutex = threading.Lock()
-        self._searchers = [segment.searcher for segment in self._segments]
-        self._live = [segment.live for segment in self._segments]
+        self._searchers = Segments(segment.searcher for segment in self._segments)
+        self._live = LiveBitmaps(
+            self._searchers.searchers, [segment.live for segment in self._segments]
+        )
 
     @property
     def segments(self) -> list[SegmentReader]:
@@ -191,12 +202,12 @@ class Index:
         UsageError
             `k` or a mode is out of range, or the filter is none.
         """
-        terms, weights = single_vector(query).row(0)
+        vector = single_vector(query)
         options = search_options(k, modes)
         found = search_segments(
             self._searchers,
-            terms,
-            weights,
+            vector.term_ids,
+            vector.weights,
             k,
             live=self._bitmaps(filter),
             scale=self.manifest.scale,
@@ -262,7 +273,7 @@ class Index:
         found = [
             np.flatnonzero(mask_of(words, segment.n_docs)) + base
             for words, segment, base in zip(
-                self._passing(filter), self.segments, self._bases, strict=False
+                self._passing(filter).words, self.segments, self._bases, strict=False
             )
         ]
         return np.concatenate([np.zeros(0, np.int64), *found])
@@ -275,16 +286,17 @@ class Index:
                 found.setdefault(field_name, set()).update(kinds)
         return found
 
-    def _bitmaps(self, filter: Any) -> Sequence[Words | None]:
+    def _bitmaps(self, filter: Any) -> LiveBitmaps:
         _ = self.segments  # refuses when closed
-        return self._live if filter is None else self._passing(filter)
+        return self._live if filter is None else self._passing(filter).bitmaps
 
-    def _passing(self, filter: Any) -> list[Words]:
+    def _passing(self, filter: Any) -> Passing:
         condition = parse_filter(filter)
         with self._filters_mutex:
             found = self._filters.get(condition)
         if found is None:
-            found = [segment.passing(condition) for segment in self.segments]
+            words = [segment.passing(condition) for segment in self.segments]
+            found = Passing(words, LiveBitmaps(self._searchers.searchers, words))
             with self._filters_mutex:
                 while len(self._filters) >= _KEPT_FILTERS:
                     del self._filters[next(iter(self._filters))]
@@ -335,7 +347,7 @@ class Index:
         list of (term id, contribution)
             Largest contribution first.
         """
-        terms, weights = single_vector(query).row(0)
+        vector = single_vector(query)
         segment, position = self._place(doc_id)
         width = width_for(len(terms))
         ints, query_scale = quantize_query(weights, width)
@@ -374,7 +386,8 @@ class Index:
     def close(self) -> None:
         """Let go of the files. A search that is running ends first."""
         self._segments = None
-        self._searchers, self._live = [], []
+        self._searchers = Segments(())
+        self._live = LiveBitmaps(())
 
     def __enter__(self) -> Self:
         return self

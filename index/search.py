@@ -1,4 +1,4 @@
-"""Queries in, ranked documents out: segments in turn, merging, threads.
+"""Queries in, ranked documents out: checks, segments side by side, threads.
 
 A query runs through the segments one after the other; its running k-th score is the threshold the
 next segment starts with. Results are ordered by score descending, then segment, then document id,
@@ -7,7 +7,7 @@ and are equal to an exhaustive scan unless an approximate option is set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -17,25 +17,21 @@ from numpy.typing import NDArray
 from index.kernels.address import address_table
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
+    LIVE_ADDRESS,
+    LIVE_BASE,
+    LIVE_WORDS,
+    N_LIVE,
     N_STATS,
-    OPT_DOC_BASE,
-    OPT_K,
-    OPT_LAST,
-    OPT_LIVE,
-    OPT_LIVE_WORDS,
-    OPT_PREPARE,
     STAT_COUNT,
     STAT_THRESHOLD,
     STAT_UNSEEN,
-    QueryBatch,
-    ResultState,
     SegmentView,
 )
 from index.layout import SegmentArrays, readonly
 from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
 from index.quantize import NARROW, WIDE, Width
-from index.query import choose_width, empty_batch, fill_batch, sort_or_refuse
-from index.workspace import single_query, workspace_for
+from index.query import choose_width, sort_or_refuse
+from index.workspace import Frame, frame_for
 
 _ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
 _MAX_DOCS = 0xFFFFFFFF
@@ -44,11 +40,15 @@ _CHUNK = 32
 
 
 class Counters(NamedTuple):
-    """What a search did."""
+    """What a search did.
+
+    Postings scattered from lists, cells of dense rows added range-wide, blocks completed on their
+    own, ranges entered, and those of them that got their rows added as a whole.
+    """
 
     postings_scored: int
-    blocks_visited: int
-    candidates_completed: int
+    cells_added: int
+    blocks_completed: int
     ranges_visited: int
     ranges_finished: int
 
@@ -94,10 +94,93 @@ class SegmentSearcher:
         self.arrays = arrays
         self.n_docs = arrays.n_docs
         self.n_ranges = arrays.n_ranges
-        self.n_dense = arrays.n_dense
         self.range_size = arrays.geometry.range_size
         self.view: SegmentView = arrays.view
         self.table = address_table(self.view)
+
+    def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """A bitmap of documents as one of slots, which is what the kernels look at."""
+        if not self.arrays.reordered:
+            return live
+        bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
+        bits = np.append(bits, np.uint8(0))  # what padding slots find
+        slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
+        return np.packbits(slots, bitorder="little").view(np.uint64)
+
+
+class LiveBitmaps:
+    """Which documents of each segment may appear, as the kernels take it.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentSearcher
+    live : sequence of (ceil(n_docs / 64),) uint64 or None
+        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
+        appear; ``None`` or an empty array means all.
+
+    Raises
+    ------
+    ValueError
+        If a bitmap does not fit its segment.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[SegmentSearcher],
+        live: Sequence[NDArray[np.uint64] | None] | None = None,
+    ) -> None:
+        if live is None:
+            live = [None] * len(segments)
+        if len(live) != len(segments):
+            raise ValueError(f"{len(live)} live bitmaps for {len(segments)} segments")
+        self._kept = [
+            _ALL_LIVE if words is None or words.size == 0 else _checked(segment, words)
+            for segment, words in zip(segments, live, strict=True)
+        ]
+        self.table = np.zeros((len(segments), N_LIVE), np.int64)
+        for row, segment, words in zip(self.table, segments, self._kept, strict=True):
+            row[LIVE_ADDRESS] = words.ctypes.data
+            row[LIVE_WORDS] = words.size
+        self.table[1:, LIVE_BASE] = np.cumsum([s.n_docs for s in segments])[:-1]
+
+
+def _checked(segment: SegmentSearcher, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    if words.dtype != np.uint64 or words.size != (segment.n_docs + 63) // 64:
+        raise ValueError(
+            f"a live bitmap of {segment.n_docs} documents needs {(segment.n_docs + 63) // 64} "
+            f"uint64 words, got {words.size} of {words.dtype}"
+        )
+    return readonly(segment.slot_bitmap(words))
+
+
+class Segments:
+    """The segments of one search, as the kernels take them.
+
+    Parameters
+    ----------
+    segments : iterable of SegmentSearcher
+        Together below 2**32 documents.
+
+    Raises
+    ------
+    ValueError
+        If there are too many documents.
+    """
+
+    def __init__(self, segments: Iterable[SegmentSearcher]) -> None:
+        self.searchers = tuple(segments)
+        self.n_docs = sum(segment.n_docs for segment in self.searchers)
+        if self.n_docs >= _MAX_DOCS:
+            raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
+        self.range_size = max((s.range_size for s in self.searchers), default=0)
+        self.n_ranges = max((s.n_ranges for s in self.searchers), default=0)
+        tables = [segment.table for segment in self.searchers]
+        self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
+        self.all_live = LiveBitmaps(self.searchers)
+
+    def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
+        """The bitmaps of a search; see `LiveBitmaps`."""
+        return self.all_live if live is None else LiveBitmaps(self.searchers, live)
 
 
 class Cancel:
@@ -114,76 +197,56 @@ class Cancel:
 _NEVER = Cancel()
 
 
-def _check_live(
-    segments: Sequence[SegmentSearcher], live: Sequence[NDArray[np.uint64] | None] | None
-) -> list[NDArray[np.uint64]]:
-    if live is None:
-        return [_ALL_LIVE] * len(segments)
-    if len(live) != len(segments):
-        raise ValueError(f"{len(live)} live bitmaps for {len(segments)} segments")
-    out = []
-    for segment, words in zip(segments, live, strict=True):
-        if words is None or words.size == 0:
-            out.append(_ALL_LIVE)
-            continue
-        if words.dtype != np.uint64 or words.size != (segment.n_docs + 63) // 64:
-            raise ValueError(
-                f"a live bitmap of {segment.n_docs} documents needs {(segment.n_docs + 63) // 64} "
-                f"uint64 words, got {words.size} of {words.dtype}"
-            )
-        out.append(readonly(words))
-    return out
-
-
-def _count_docs(segments: Sequence[SegmentSearcher], k: int) -> int:
+def _prepared(
+    segments: Segments | Sequence[SegmentSearcher],
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None,
+    k: int,
+) -> tuple[Segments, LiveBitmaps, int]:
+    """Segments, bitmaps, and how many hits there can be."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    n_docs = sum([segment.n_docs for segment in segments])
-    if n_docs >= _MAX_DOCS:
-        raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
-    return n_docs
+    if not isinstance(segments, Segments):
+        segments = Segments(segments)
+    if not isinstance(live, LiveBitmaps):
+        live = segments.bitmaps(live)
+    return segments, live, min(k, max(1, segments.n_docs))
 
 
 def _run(
-    segments: Sequence[SegmentSearcher],
-    batch: QueryBatch,
+    segments: Segments,
+    queries: tuple[NDArray[np.int64] | int, NDArray[Any], NDArray[Any]],
     width: Width,
-    live: Sequence[NDArray[np.uint64]],
+    live: LiveBitmaps,
     options: SearchOptions,
     k: int,
     cancel: Cancel,
     scale: float,
-) -> ResultState:
-    """Search all segments for a batch in the calling thread; the batch is prepared on the way."""
-    n_queries = batch.raw_indptr.size - 1
-    state = ResultState(
-        np.empty((n_queries, k + max(k, 32)), np.uint64),
-        np.zeros((n_queries, N_STATS), np.int64),
-        np.empty((n_queries, k), np.int64),
-        np.empty((n_queries, k), np.int64),
-        np.empty((n_queries, k), np.float64),
-    )
-    work = workspace_for(segments, batch.raw_terms.size, width)
-    packed = options.template.copy()
-    packed[OPT_K] = k
-    packed[OPT_PREPARE] = 1
-    base, left = 0, len(segments)
-    for segment, words in zip(segments, live, strict=True):
-        left -= 1
-        packed[OPT_LAST] = left == 0
-        packed[OPT_DOC_BASE] = base
-        packed[OPT_LIVE_WORDS] = words.size
-        if words.size:
-            packed[OPT_LIVE] = words.ctypes.data
-        again = False
-        while fault := search_batch_kernel(
-            segment.table, *batch, *work, *state, packed, cancel.flag, options.beta, scale
-        ):
-            sort_or_refuse(batch, fault, again, width)
-            again = True
-        packed[OPT_PREPARE] = 0
-        base += segment.n_docs
-    return state
+) -> tuple[Frame, NDArray[np.int64]]:
+    """Search all segments for a batch of queries in the calling thread.
+
+    Queries are ``indptr`` (or the length of a single one), term ids and weights.
+
+    Returns
+    -------
+    Frame
+        Counters and query factors, until the thread's next search.
+    (n_queries, 3, k) int64
+        Documents, scores and the bits of float scores.
+    """
+    indptr, terms, weights = queries
+    n = 1 if isinstance(indptr, int) else indptr.size - 1
+    frame = frame_for(n, len(terms), k, segments.range_size, segments.n_ranges, width)
+    frame.load(indptr, terms, weights)
+    out = np.empty((n, 3, k), np.int64)
+    packed = options.packed(k)
+    again = False
+    while fault := search_batch_kernel(
+        segments.table, live.table, frame.table, frame.lanes, out, packed, cancel.flag,
+        options.beta, scale,
+    ):  # fmt: skip
+        sort_or_refuse(frame.batch, n, fault, again, width)
+        again = True
+    return frame, out
 
 
 def _gap(
@@ -197,23 +260,23 @@ def _gap(
     return max(0, unseen - (kth_score if full else 0)) + dropped
 
 
-def _query_scale(batch: QueryBatch, row: int, width: Width) -> float:
+def _query_scale(frame: Frame, row: int, width: Width) -> float:
     """What brings integer scores back to query weight times impact."""
-    return (1 << width.shift) / batch.factors.item(row)
+    return (1 << width.shift) / frame.batch.factors.item(row)
 
 
-def _dropped(batch: QueryBatch, row: int, width: Width) -> int:
+def _dropped(frame: Frame, row: int, width: Width) -> int:
     """The largest score that terms removed by ``beta`` could have added."""
-    return (255 * batch.dropped.item(row)) >> width.shift
+    return (255 * frame.batch.dropped.item(row)) >> width.shift
 
 
 def search_segments(
-    segments: Sequence[SegmentSearcher],
+    segments: Segments | Sequence[SegmentSearcher],
     query_term_ids: NDArray[Any],
     query_weights: NDArray[Any],
     k: int,
     *,
-    live: Sequence[NDArray[np.uint64] | None] | None = None,
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
@@ -222,17 +285,16 @@ def search_segments(
 
     Parameters
     ----------
-    segments : sequence of SegmentSearcher
-        Together below 2**32 documents.
+    segments : Segments, or sequence of SegmentSearcher
+        A `Segments` saves their preparation.
     query_term_ids : (n,) integer
         Unique; unknown ids are allowed.
     query_weights : (n,) float32
         Positive and finite.
     k : int
         At least 1; more than there are documents is allowed.
-    live : sequence of (ceil(n_docs / 64),) uint64, optional
-        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
-        appear; ``None`` or an empty array means all.
+    live : LiveBitmaps, or a sequence that it takes, optional
+        Which documents may appear.
     scale : float
         Document scale, for ``float_scores``.
     options : SearchOptions
@@ -247,42 +309,40 @@ def search_segments(
     ValueError
         If an argument is not as described.
     """
-    room = min(k, max(1, _count_docs(segments, k)))
-    words = _check_live(segments, live)
+    segments, live, room = _prepared(segments, live, k)
     n_terms = len(query_term_ids)
     width = choose_width(n_terms, options)
-    batch = single_query(n_terms)
-    fill_batch(batch, n_terms, query_term_ids, query_weights)
     flag = cancel or _NEVER
-    state = _run(segments, batch, width, words, options, room, flag, scale)
-    stats = state.stats[0].tolist()
+    queries = (n_terms, query_term_ids, query_weights)
+    frame, out = _run(segments, queries, width, live, options, room, flag, scale)
+    stats = frame.stats[0].tolist()
     n = stats[STAT_COUNT]
     gap = 0
     if stats[STAT_UNSEEN] or options.alpha < 1 or options.beta < 1:
         full = n == k
-        gap = _gap(
-            stats, full, int(state.scores[0, -1]) if full else 0, _dropped(batch, 0, width), options
-        )
+        kth_score = int(out[0, 1, -1]) if full else 0
+        gap = _gap(stats, full, kth_score, _dropped(frame, 0, width), options)
+    doc_ids, scores, bits = out[0, :, :n]
     return SearchResult(
-        doc_ids=state.doc_ids[0, :n],
-        scores=state.scores[0, :n],
-        float_scores=state.float_scores[0, :n],
-        rank_safe=gap == 0,
-        bound_gap=gap * scale * _query_scale(batch, 0, width) if gap else 0.0,
-        cancelled=bool(flag.flag[0]),
-        counters=Counters(*stats[:5]),
+        doc_ids,
+        scores,
+        bits.view(np.float64),
+        gap == 0,
+        gap * scale * _query_scale(frame, 0, width) if gap else 0.0,
+        bool(flag.flag[0]),
+        Counters(*stats[:5]),
     )
 
 
 def search_segments_batch(
-    segments: Sequence[SegmentSearcher],
+    segments: Segments | Sequence[SegmentSearcher],
     indptr: NDArray[Any],
     term_ids: NDArray[Any],
     weights: NDArray[Any],
     k: int,
     *,
     threads: int = 1,
-    live: Sequence[NDArray[np.uint64] | None] | None = None,
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
@@ -307,10 +367,9 @@ def search_segments_batch(
     ValueError
         If an argument is not as described.
     """
-    room = min(k, max(1, _count_docs(segments, k)))
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    words = _check_live(segments, live)
+    prepared, bitmaps, room = _prepared(segments, live, k)
     flag = cancel or _NEVER
     offsets = np.ascontiguousarray(indptr, dtype=np.int64)
     if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
@@ -333,21 +392,20 @@ def search_segments_batch(
         lengths = offsets[rows + 1] - offsets[rows]
         part = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         places = np.repeat(offsets[rows] - part[:-1], lengths) + np.arange(part[-1])
-        batch = empty_batch(rows.size, places.size)
-        fill_batch(batch, part, term_ids[places], weights[places])
-        state = _run(segments, batch, width, words, options, room, flag, scale)
+        queries = (part, term_ids[places], weights[places])
+        frame, out = _run(prepared, queries, width, bitmaps, options, room, flag, scale)
         for at, row in enumerate(rows.tolist()):
-            stats = state.stats[at].tolist()
+            stats = frame.stats[at].tolist()
             n = stats[STAT_COUNT]
-            result.doc_ids[row, :n] = state.doc_ids[at, :n]
-            result.scores[row, :n] = state.scores[at, :n]
-            result.float_scores[row, :n] = state.float_scores[at, :n]
+            result.doc_ids[row, :n] = out[at, 0, :n]
+            result.scores[row, :n] = out[at, 1, :n]
+            result.float_scores[row, :n] = out[at, 2, :n].view(np.float64)
             result.counts[row] = n
             result.counters[row] = stats
-            kth_score = int(state.scores[at, -1]) if n == k else 0
-            gap = _gap(stats, n == k, kth_score, _dropped(batch, at, width), options)
+            kth_score = int(out[at, 1, -1]) if n == k else 0
+            gap = _gap(stats, n == k, kth_score, _dropped(frame, at, width), options)
             result.rank_safe[row] = gap == 0
-            result.bound_gap[row] = gap * scale * _query_scale(batch, at, width)
+            result.bound_gap[row] = gap * scale * _query_scale(frame, at, width)
 
     term_ids, weights = np.asarray(term_ids), np.asarray(weights)
     jobs = _chunks(np.diff(offsets), options)
@@ -378,9 +436,11 @@ __all__ = [
     "BatchResult",
     "Cancel",
     "Counters",
+    "LiveBitmaps",
     "SearchOptions",
     "SearchResult",
     "SegmentSearcher",
+    "Segments",
     "search_segments",
     "search_segments_batch",
 ]

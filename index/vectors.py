@@ -1,6 +1,6 @@
-"""The document vectors of a segment, read back from its posting lists.
+"""The document vectors of a segment, read back from its posting lists and rows.
 
-Lists are stored range by range. One range at a time is turned round; where the layout was
+They are stored range by range. One range at a time is turned round; where the layout was
 reordered, the documents of a range lie anywhere in the segment, and the turned ranges are kept
 (in a scratch file) until documents can be read in order.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.blocks import NO_DOC
-from index.invert import Spool
-from index.kernels.transpose import gather_slot, transpose_range
+from index.kernels.transpose import count_slots, gather_slot, impact_at, transpose_range
 from index.layout import SegmentArrays
+from index.spool import Spool
 from lsr.errors import CorruptIndexError
 
 CHUNK_DOCS = 4096
@@ -40,12 +40,12 @@ class Vectors(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """The lists of one range and the documents in its slots."""
+    """The lists and rows of one range."""
 
     offsets: NDArray[np.uint32]
     slots: NDArray[np.uint16]
     impacts: NDArray[np.uint8]
-    documents: NDArray[np.uint32]
+    rows: NDArray[np.uint8]
 
 
 class VectorReader:
@@ -58,24 +58,22 @@ class VectorReader:
     def vector(self, document: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Return the term ids and impacts of one document; O(terms of the segment)."""
         number, slot = self._place(document)
-        part = self._range(number)
-        terms = self._arrays.terms
-        out_terms, out_impacts = np.empty(terms.size, np.uint32), np.empty(terms.size, np.uint8)
-        n = gather_slot(terms, part.offsets, part.slots, part.impacts, slot, out_terms, out_impacts)
-        return out_terms[:n].copy(), out_impacts[:n].copy()
+        found = np.empty(self._arrays.terms.size, np.uint8)
+        size = self._arrays.geometry.range_size
+        gather_slot(self._arrays.row_of_term, *self._range(number), size, slot, found)
+        kept = np.flatnonzero(found)
+        return self._arrays.terms[kept], found[kept]
 
     def impacts(self, document: int, term_ids: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """Return the impacts of some terms in one document; 0 where it lacks a term."""
         number, slot = self._place(document)
         part = self._range(number)
-        terms = self._arrays.terms
+        terms, rows = self._arrays.terms, self._arrays.row_of_term
+        size = self._arrays.geometry.range_size
         found = np.zeros(len(term_ids), np.uint8)
         for i, local in enumerate(np.searchsorted(terms, term_ids)):
             if local < terms.size and terms[local] == term_ids[i]:
-                start, end = int(part.offsets[local]), int(part.offsets[local + 1])
-                at = start + int(np.searchsorted(part.slots[start:end], slot))
-                if at < end and part.slots[at] == slot:
-                    found[i] = part.impacts[at]
+                found[i] = impact_at(*part, size, rows[local], local, slot)
         return found
 
     def chunks(self, scratch: Path | None = None) -> Iterator[tuple[int, Vectors]]:
@@ -92,14 +90,10 @@ class VectorReader:
         first = 0
         for number in range(self._arrays.n_ranges):
             turned = self._turned(number)
-            documents, order = self._in_order(number)
-            if not np.array_equal(documents, np.arange(first, first + len(order))):
-                raise self._corrupt(f"the documents of range {number} are not in order")
+            _, order = self._in_order(number)
             for at in range(0, len(order), CHUNK_DOCS):
                 yield first + at, select(turned, order[at : at + CHUNK_DOCS])
             first += len(order)
-        if first != self._arrays.n_docs:
-            raise self._corrupt("not every document has a place in the layout")
 
     def _reordered_chunks(self, scratch: Path | None) -> Iterator[tuple[int, Vectors]]:
         n_docs = self._arrays.n_docs
@@ -134,53 +128,59 @@ class VectorReader:
 
     def _in_order(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Documents of a range, rising, and the slot of each."""
-        documents = self._range(number).documents
+        size, n_docs = self._arrays.geometry.range_size, self._arrays.n_docs
+        first = number * size
+        if not self._arrays.reordered:
+            slots = np.arange(max(0, min(size, n_docs - first)))
+            return slots + first, slots
+        documents = self._arrays.slot_docs[first : first + size]
         slots = np.flatnonzero(documents != NO_DOC)
         order = slots[np.argsort(documents[slots], kind="stable")]
         found = documents[order].astype(np.int64)
-        if len(found) and found[-1] >= self._arrays.n_docs:
+        if len(found) and found[-1] >= n_docs:
             raise self._corrupt(f"range {number} holds a document that the segment has not")
         return found, order
 
     def _turned(self, number: int) -> Vectors:
         part = self._range(number)
-        indptr = np.empty(self._arrays.geometry.range_size + 1, np.int64)
-        if part.slots.size and int(part.slots.max()) >= indptr.size - 1:
+        n_slots = self._arrays.geometry.range_size
+        if part.slots.size and int(part.slots.max()) >= n_slots:
             raise self._corrupt(f"a posting of range {number} has a slot beyond the range")
-        term_ids = np.empty(part.slots.size, np.uint32)
-        impacts = np.empty(part.slots.size, np.uint8)
+        counts = np.zeros(n_slots, np.int64)
+        count_slots(part.slots, part.rows, counts)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        term_ids, impacts = np.empty(indptr[-1], np.uint32), np.empty(indptr[-1], np.uint8)
         transpose_range(
-            self._arrays.terms, part.offsets, part.slots, part.impacts, indptr, term_ids, impacts
+            self._arrays.terms, self._arrays.row_of_term, *part, indptr, term_ids, impacts
         )
         return Vectors(indptr, term_ids, impacts)
 
     def _place(self, document: int) -> tuple[int, int]:
         """Return range and slot of a document."""
         size = self._arrays.geometry.range_size
-        guess = document // self._arrays.docs_per_range
-        part = self._arrays.slot_docs[guess * size : (guess + 1) * size]
-        at = np.flatnonzero(part == document)
-        if at.size:
-            return guess, int(at[0])
-        everywhere = np.flatnonzero(self._arrays.slot_docs == document)
-        if not everywhere.size:
+        if not self._arrays.reordered:
+            return divmod(document, size)
+        found = np.flatnonzero(self._arrays.slot_docs == document)
+        if not found.size:
             raise self._corrupt(f"document {document} has no place in the layout")
-        return divmod(int(everywhere[0]), size)
+        return divmod(int(found[0]), size)
 
     def _range(self, number: int) -> _Range:
         arrays = self._arrays
-        size = arrays.geometry.range_size
         offsets = np.ascontiguousarray(arrays.offsets[number :: arrays.n_ranges])
         start, end = int(arrays.range_base[number]), int(arrays.range_base[number + 1])
         # Without bounds checks in the kernels, this is what keeps them inside of the arrays.
         ascending = bool((offsets[1:] >= offsets[:-1]).all())
         if not ascending or int(offsets[0]) != 0 or int(offsets[-1]) != end - start:
             raise self._corrupt(f"the offsets of range {number} are damaged")
+        if int(arrays.row_of_term.max(initial=-1)) >= arrays.n_dense:
+            raise self._corrupt("row_of_term names a row that is not there")
+        width = arrays.n_dense * arrays.geometry.range_size
         return _Range(
             offsets,
             arrays.slots[start:end],
             arrays.impacts[start:end],
-            arrays.slot_docs[number * size : (number + 1) * size],
+            arrays.rows[number * width : (number + 1) * width],
         )
 
     def _corrupt(self, message: str) -> CorruptIndexError:

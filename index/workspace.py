@@ -1,73 +1,127 @@
-"""Scratch arrays of the kernels, one set per thread and accumulator width."""
+"""What a search needs besides the index, kept from one search of a thread to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from threading import local
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index.kernels.views import N_LANES, N_LONGS, N_WORDS, QueryBatch, Workspace
+from index.kernels.views import KEY_ROOM, N_LANES, N_LONGS, N_STATS, N_WORDS, QueryBatch
 from index.quantize import Width
-from index.query import empty_batch
-
-if TYPE_CHECKING:
-    from index.search import SegmentSearcher
 
 # Rows of whole pages would make equal places of different rows compete for the same cache sets.
-_SKEW = 96
+_SKEW = 160
 
 
-class _Scratch(local):
-    def __init__(self) -> None:
-        self.by_width: dict[int, Workspace] = {}
-        self.single = empty_batch(1, 64)
-
-
-_scratch = _Scratch()
-
-
-def single_query(n_terms: int) -> QueryBatch:
-    """The calling thread's place for one query of up to that many terms."""
-    if _scratch.single.raw_terms.size < n_terms:
-        _scratch.single = empty_batch(1, n_terms)
-    return _scratch.single
-
-
-def workspace_for(segments: Sequence[SegmentSearcher], n_terms: int, width: Width) -> Workspace:
-    """The calling thread's workspace, grown to fit these segments and queries.
+class Frame:
+    """Queries on their way in, accumulators and other scratch, keys and counters.
 
     Parameters
     ----------
-    segments : sequence of SegmentSearcher
-    n_terms : int
-        Most terms of a query.
+    n_queries, n_terms : int
+        Room for that many queries with so many terms together.
+    n_keys : int
+        Room for results of all queries.
+    lanes, longs : int
+        Slots of the largest range; terms of a query, or ranges of a segment.
     width : Width
-
-    Returns
-    -------
-    Workspace
-        Its table is zero; everything else holds whatever the last search left.
+        Of the accumulators.
     """
-    lanes = words = 1
-    longs = max(256, n_terms)
-    for segment in segments:
-        lanes = max(lanes, segment.range_size)
-        words = max(words, segment.n_dense)
-        longs = max(longs, segment.n_ranges)
-    words = max(words, lanes)
-    have = _scratch.by_width.get(width.top)
+
+    def __init__(
+        self, n_queries: int, n_terms: int, n_keys: int, lanes: int, longs: int, width: Width
+    ) -> None:
+        self.sizes = (n_queries, n_terms, n_keys, lanes, longs)
+        self.batch = QueryBatch(
+            np.zeros(n_queries + 1, np.int64),
+            np.empty(n_terms, np.uint32),
+            np.empty(n_terms, np.float32),
+            np.zeros(n_queries + 1, np.int64),
+            np.empty(n_terms, np.uint32),
+            np.empty(n_terms, np.uint32),
+            np.ones(n_queries, np.float64),
+            np.zeros(n_queries, np.int64),
+        )
+        self._raw_indptr, self._raw_terms, self._raw_weights = self.batch[:3]
+        # Blocks are looked at by the word: their rows are read up to the next multiple of 64.
+        row = lanes + _SKEW - lanes % 64
+        self.lanes: Any = np.zeros((N_LANES, row), width.dtype)
+        self._words = np.zeros((N_WORDS, row), np.uint32)
+        self._longs = np.zeros((N_LONGS, longs), np.int64)
+        self._keys = np.empty(n_keys, np.uint64)
+        self.stats = np.zeros((n_queries, N_STATS), np.int64)
+        scratch = (self._words, self._longs, self._keys, self.stats)
+        self.table: NDArray[np.int64] = np.array(
+            [(array.ctypes.data, array.size) for array in (*self.batch, *scratch)], np.int64
+        )
+        self.table[8:10, 1] = row, longs
+
+    def load(
+        self, indptr: NDArray[np.int64] | int, terms: NDArray[Any], weights: NDArray[Any]
+    ) -> None:
+        """Copy queries in; their contents are not looked at.
+
+        Parameters
+        ----------
+        indptr : (n_queries + 1,) int64, or the number of terms of a single query
+        terms : (nnz,) integer
+        weights : (nnz,) float
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not of one length, or a term id does not fit 32 bits.
+        """
+        if terms.ndim != 1 or terms.shape != weights.shape:
+            raise ValueError("query term ids and weights must be one-dimensional and of one length")
+        n = len(terms)
+        if terms.dtype != np.uint32 and n and not 0 <= terms.min() <= terms.max() <= 0xFFFFFFFF:
+            raise ValueError("query term ids must be in 0..2**32 - 1")
+        self._raw_terms[:n] = terms
+        self._raw_weights[:n] = weights
+        if isinstance(indptr, int):
+            self._raw_indptr[:2] = 0, indptr
+            self.table[0, 1] = 2
+        else:
+            self._raw_indptr[: indptr.size] = indptr
+            self.table[0, 1] = indptr.size
+
+
+class _Frames(local):
+    def __init__(self) -> None:
+        self.by_width: dict[int, Frame] = {}
+
+
+_frames = _Frames()
+
+
+def frame_for(
+    n_queries: int, n_terms: int, k: int, range_size: int, n_ranges: int, width: Width
+) -> Frame:
+    """The calling thread's frame, grown to fit.
+
+    Parameters
+    ----------
+    n_queries, n_terms, k : int
+    range_size, n_ranges : int
+        Of the largest segment.
+    width : Width
+    """
+    have = _frames.by_width.get(width.top)
+    n_keys = n_queries * (k + max(k, KEY_ROOM))
     if have is not None:
-        sizes = (have.lanes.shape[1], have.words.shape[1], have.longs.shape[1])
-        if sizes[0] >= lanes and sizes[1] >= words and sizes[2] >= longs:
+        queries, terms, keys, lanes, longs = have.sizes
+        if (
+            queries >= n_queries and terms >= n_terms and keys >= n_keys
+            and lanes >= range_size and longs >= n_ranges and longs >= n_terms
+        ):  # fmt: skip
             return have
-        lanes, words, longs = max(lanes, sizes[0]), max(words, sizes[1]), max(longs, sizes[2])
-    rows: Any = np.zeros((N_LANES, lanes + _SKEW - lanes % 32), width.dtype)
-    made = Workspace(
-        rows,
-        np.zeros((N_WORDS, words + _SKEW), np.uint32),
-        np.zeros((N_LONGS, longs), np.int64),
-    )
-    _scratch.by_width[width.top] = made
+    need = (n_queries, n_terms, n_keys, range_size, max(n_terms, n_ranges))
+    if have is not None:
+        need = tuple(map(max, need, have.sizes))
+    n_queries, n_terms, n_keys, lanes, longs = need
+    made = Frame(n_queries, max(64, n_terms), n_keys, max(64, lanes), max(256, longs), width)
+    _frames.by_width[width.top] = made
     return made

@@ -1,8 +1,8 @@
-"""Arrays of a segment behind one table of addresses.
+"""Arrays behind tables of addresses.
 
-Handing fifteen read-only arrays to a compiled function costs more than a short search: Numba wraps
-each of them anew, and recognises read-only ones slowly. A segment therefore hands over one table,
-and the kernels make their views of it.
+Handing dozens of arrays to a compiled function costs a good part of a short search: Numba wraps
+each of them anew, and recognises read-only ones slowly. Segments and scratch therefore hand over a
+table each, and the kernels make their views of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from index.kernels.jit import JIT_ENABLED, kernel
-from index.kernels.views import SegmentView
+from index.kernels.views import N_LONGS, N_WORDS, QueryBatch, SegmentView
 
 
 def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
@@ -48,12 +48,13 @@ def _plain_pointer(address: int) -> Any:
 pointer: Any = intrinsic(_pointer) if JIT_ENABLED else _plain_pointer
 
 
-def _plain_view(pointer: Any, size: int, dtype: Any) -> NDArray[Any]:
+def _plain_view(pointer: Any, size: Any, dtype: Any) -> NDArray[Any]:
     """The array behind an address, without the compiler."""
-    n_bytes = int(size) * np.dtype(dtype).itemsize
+    n_bytes = int(np.prod(size)) * np.dtype(dtype).itemsize
     if n_bytes == 0:
-        return np.zeros(0, dtype)
-    return np.frombuffer((ctypes.c_uint8 * n_bytes).from_address(pointer.value), dtype)
+        return np.zeros(size, dtype)
+    whole = (ctypes.c_uint8 * n_bytes).from_address(pointer.value)
+    return np.frombuffer(whole, dtype).reshape(size)
 
 
 carray: Any = numba.carray if JIT_ENABLED else _plain_view
@@ -71,7 +72,7 @@ def open_view(table):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    table : (15, 2) int64
+    table : (13, 2) int64
         `address_table` of a `SegmentView`, in its order.
 
     Returns
@@ -80,19 +81,48 @@ def open_view(table):  # type: ignore[no-untyped-def]
         Not to be written to: its arrays may be read-only maps.
     """
     return SegmentView(
-        carray(pointer(table[0, 0]), table[0, 1], np.int64),
-        carray(pointer(table[1, 0]), table[1, 1], np.uint32),
-        carray(pointer(table[2, 0]), table[2, 1], np.int32),
-        carray(pointer(table[3, 0]), table[3, 1], np.uint8),
-        carray(pointer(table[4, 0]), table[4, 1], np.int64),
-        carray(pointer(table[5, 0]), table[5, 1], np.uint32),
-        carray(pointer(table[6, 0]), table[6, 1], np.uint8),
-        carray(pointer(table[7, 0]), table[7, 1], np.uint16),
-        carray(pointer(table[8, 0]), table[8, 1], np.uint8),
-        carray(pointer(table[9, 0]), table[9, 1], np.uint8),
-        carray(pointer(table[10, 0]), table[10, 1], np.int64),
-        carray(pointer(table[11, 0]), table[11, 1], np.uint32),
-        carray(pointer(table[12, 0]), table[12, 1], np.uint16),
-        carray(pointer(table[13, 0]), table[13, 1], np.uint8),
-        carray(pointer(table[14, 0]), table[14, 1], np.uint32),
+        carray(pointer(table[0, 0]), table[0, 1], np.int64),  # sizes
+        carray(pointer(table[1, 0]), table[1, 1], np.uint32),  # terms
+        carray(pointer(table[2, 0]), table[2, 1], np.uint32),  # counts
+        carray(pointer(table[3, 0]), table[3, 1], np.int32),  # row_of_term
+        carray(pointer(table[4, 0]), table[4, 1], np.uint8),  # kth_impacts
+        carray(pointer(table[5, 0]), table[5, 1], np.int64),  # range_base
+        carray(pointer(table[6, 0]), table[6, 1], np.uint32),  # offsets
+        carray(pointer(table[7, 0]), table[7, 1], np.uint8),  # range_max
+        carray(pointer(table[8, 0]), table[8, 1], np.uint16),  # slots
+        carray(pointer(table[9, 0]), table[9, 1], np.uint8),  # impacts
+        carray(pointer(table[10, 0]), table[10, 1], np.uint8),  # rows
+        carray(pointer(table[11, 0]), table[11, 1], np.uint8),  # block_max
+        carray(pointer(table[12, 0]), table[12, 1], np.uint32),  # slot_docs
     )
+
+
+@kernel
+def open_frame(table):  # type: ignore[no-untyped-def]
+    """Queries, scratch, keys and counters behind a table.
+
+    Parameters
+    ----------
+    table : (12, 2) int64
+        Addresses and lengths: the arrays of a `QueryBatch`, words and longs (length of a row),
+        keys, stats.
+
+    Returns
+    -------
+    (QueryBatch, words, longs, keys, stats)
+    """
+    batch = QueryBatch(
+        carray(pointer(table[0, 0]), table[0, 1], np.int64),  # raw_indptr
+        carray(pointer(table[1, 0]), table[1, 1], np.uint32),  # raw_terms
+        carray(pointer(table[2, 0]), table[2, 1], np.float32),  # raw_weights
+        carray(pointer(table[3, 0]), table[3, 1], np.int64),  # indptr
+        carray(pointer(table[4, 0]), table[4, 1], np.uint32),  # terms
+        carray(pointer(table[5, 0]), table[5, 1], np.uint32),  # weights
+        carray(pointer(table[6, 0]), table[6, 1], np.float64),  # factors
+        carray(pointer(table[7, 0]), table[7, 1], np.int64),  # dropped
+    )
+    words = carray(pointer(table[8, 0]), (N_WORDS, table[8, 1]), np.uint32)
+    longs = carray(pointer(table[9, 0]), (N_LONGS, table[9, 1]), np.int64)
+    keys = carray(pointer(table[10, 0]), table[10, 1], np.uint64)
+    stats = carray(pointer(table[11, 0]), table[11, 1], np.int64)
+    return batch, words, longs, keys, stats

@@ -1,147 +1,224 @@
-"""From accumulators to candidates, and from candidates to exact scores."""
+"""Blocks that may hold a result: finding them, completing them row by row, offering documents."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from index.kernels.jit import kernel
-from index.kernels.mask import LANES, lowest_bit, reach_mask
-from index.kernels.views import DOCS_PER_RANGE, N_BLOCKS, PLAIN_ORDER, RANGE_SIZE
+from index.kernels.lanes import add_unit
+from index.kernels.mask import LANES, UNIT, blocks_at_least, lowest_bit, unit_at_least
+from index.kernels.prefetch import prefetch
+from index.kernels.results import hit_key, settle
+from index.kernels.scan import block_maximum, live_unit
+from index.kernels.select import kth_largest
+from index.kernels.views import HISTOGRAM, SCORES, SLOTS, STAT_COUNT, STAT_KTH_KEY
+
+# Blocks of a row that are on their way while one is added.
+_AHEAD = 12
 
 
 @kernel
-def collect(acc, bias, limit, seen, found):  # type: ignore[no-untyped-def]
-    """Slots that may reach the threshold: those where ``acc + bias`` has its top bit set.
+def surviving(maxima, bounds, level, limit, potential, blocks):  # type: ignore[no-untyped-def]
+    """Blocks where ``maximum + bound >= level``, ascending.
 
     Parameters
     ----------
-    acc : (lanes * n_blocks,) uint16 or uint32
-    bias : (n_blocks,) same dtype
+    maxima, bounds : (n,) uint16 or uint32
+        ``n`` is a multiple of 64.
+    level : int64
+        At least 1, at most the top bit of an accumulator.
     limit : int64
-        The walk ends once more than this many are found.
-    seen : (n_blocks,) same dtype
+        The walk ends once this many are found.
+    potential : (n,) same dtype
         Scratch.
-    found : ((range_size,) uint32, (range_size,) uint32)
-        Slots, ascending, and their blocks; filled.
-
-    Returns
-    -------
-    (int64, int64)
-        Slots found, and blocks they are in.
-    """
-    slots, blocks = found
-    n_blocks = bias.size
-    whole = n_blocks - n_blocks % LANES
-    seen[:] = 0
-    n = np.int64(0)
-    n_seen = np.int64(0)
-    top_bit = np.uint64(acc.itemsize * 8 - 1)
-    for base in range(0, acc.size, n_blocks):
-        begin = n
-        for first in range(0, whole, LANES):
-            mask = reach_mask(acc, base + first, bias, first)
-            while mask != np.uint64(0):
-                blocks[n] = first + lowest_bit(mask)
-                mask &= mask - np.uint64(1)
-                n += 1
-        for block in range(whole, n_blocks):
-            blocks[n] = block
-            reach = np.uint64(acc[base + block]) + np.uint64(bias[block])
-            n += np.int64(reach >> top_bit)
-        for i in range(begin, n):
-            block = blocks[i]
-            slots[i] = base + block
-            n_seen += np.int64(seen[block] == 0)
-            seen[block] = 1
-        if n > limit:
-            break
-    return n, n_seen
-
-
-@kernel
-def is_live(live, doc):  # type: ignore[no-untyped-def]
-    """Whether bit ``doc`` is set; an empty bitmap means that every document is live.
-
-    Parameters
-    ----------
-    live : (ceil(n_docs / 64),) uint64, or empty
-    doc : uint32
-
-    Returns
-    -------
-    bool
-    """
-    if live.size == 0:
-        return True
-    return ((live[doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))) & np.uint64(1)) != 0
-
-
-@kernel
-def name_documents(seg, r, found, n, live, docs):  # type: ignore[no-untyped-def]
-    """Documents of the found slots, without the dead.
-
-    In plain order they are computed rather than looked up: a table over all documents is cold.
-    Padding slots hold no document and never have a positive score, so they are not found.
-
-    Parameters
-    ----------
-    seg : SegmentView
-    r : int64
-    found : ((range_size,) uint32, (range_size,) uint32)
-        Slots and blocks; the dead are taken out.
-    n : int64
-    live : (n_words,) uint64
-    docs : (range_size,) uint32
+    blocks : (>= n,) uint32
         Filled.
 
     Returns
     -------
     int64
+        Blocks found.
     """
-    slots, blocks = found
-    n_blocks = seg.sizes[N_BLOCKS]
-    size = seg.sizes[RANGE_SIZE]
-    slot_docs = seg.slot_docs[r * size : (r + 1) * size]
-    if seg.sizes[PLAIN_ORDER] != 0:
-        first = r * seg.sizes[DOCS_PER_RANGE]
-        block_size = size // n_blocks
-        for i in range(n):
-            block = np.int64(blocks[i])
-            docs[i] = first + block * block_size + np.int64(slots[i]) // n_blocks
-    else:
-        for i in range(n):
-            docs[i] = slot_docs[slots[i]]
-    if live.size == 0:
-        return n
+    for b in range(potential.size):
+        potential[b] = maxima[b] + bounds[b]
+    n = np.int64(0)
+    for first in range(0, potential.size, LANES):
+        mask = blocks_at_least(potential, first, np.uint32(level))
+        while mask != np.uint64(0):
+            blocks[n] = first + lowest_bit(mask)
+            mask &= mask - np.uint64(1)
+            n += 1
+        if n >= limit:
+            break
+    return n
+
+
+@kernel
+def prefetch_blocks(rows, row, block_size, blocks, n):  # type: ignore[no-untyped-def]
+    """Ask for a row where the first blocks of a list begin."""
+    for i in range(min(np.int64(_AHEAD), n)):
+        prefetch(rows, row + np.int64(blocks[i]) * block_size)
+
+
+@kernel
+def add_row_to_tiles(tiles, rows, row, block_size, blocks, n, weight):  # type: ignore[no-untyped-def]
+    """Add one term's row to copies of some blocks, which stand one after the other.
+
+    Parameters
+    ----------
+    tiles : (>= n * block_size,) uint16 or uint32
+    rows : (n_cells,) uint8
+    row, block_size : int64
+        The row begins at ``rows[row]``.
+    blocks : (>= n,) uint32
+    n : int64
+    weight : uint32
+    """
+    for i in range(n):
+        if i + _AHEAD < n:
+            prefetch(rows, row + np.int64(blocks[i + _AHEAD]) * block_size)
+        place = row + np.int64(blocks[i]) * block_size
+        for u in range(0, block_size, UNIT):
+            add_unit(tiles, i * block_size + u, rows, place + u, weight)
+
+
+@kernel
+def add_row_to_blocks(  # type: ignore[no-untyped-def]
+    acc, live, first_slot, rows, row, block_max, cell, block_size, blocks, n, weight, shift, level,
+    maxima, bounds,
+):  # fmt: skip
+    """Add one term's row to some blocks, and keep those that may still reach the level.
+
+    Parameters
+    ----------
+    acc : (range_size,) uint16 or uint32
+    live : (n_words,) uint64
+    first_slot : int64
+        Slot of the segment at which the range begins.
+    rows, block_max : (n_cells,), (n_bounds,) uint8
+    row, cell : int64
+        Where the term's row and its bounds begin.
+    block_size : int64
+    blocks : (>= n,) uint32
+        Cut down in place.
+    n : int64
+    weight, shift : uint32
+    level : int64
+    maxima, bounds : (n_blocks,) same dtype as ``acc``
+        Brought up to date where a block is listed.
+
+    Returns
+    -------
+    int64
+        Blocks kept.
+    """
     kept = np.int64(0)
     for i in range(n):
-        doc = docs[i]
-        slots[kept] = slots[i]
-        blocks[kept] = blocks[i]
-        docs[kept] = doc
-        kept += np.int64(is_live(live, doc))
+        if i + _AHEAD < n:
+            prefetch(rows, row + np.int64(blocks[i + _AHEAD]) * block_size)
+        b = np.int64(blocks[i])
+        for at in range(b * block_size, (b + 1) * block_size, UNIT):
+            add_unit(acc, at, rows, row + at, weight)
+        best = block_maximum(acc, live, first_slot, b * block_size, block_size)
+        bound = np.uint32(bounds[b]) - ((np.uint32(block_max[cell + b]) * weight) >> shift)
+        maxima[b] = best
+        bounds[b] = bound
+        blocks[kept] = b
+        kept += np.int64(np.int64(best) + np.int64(bound) >= level)
     return kept
 
 
 @kernel
-def complete(terms, impacts, begin, end, table, shift):  # type: ignore[no-untyped-def]
-    """What the terms of ``table`` add to one document.
+def gather(acc, live, first_slot, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
+    """Live slots of some blocks with at least that score.
 
     Parameters
     ----------
-    terms : (n_forward,) uint16
-        Dense-term numbers, one run per document.
-    impacts : (n_forward,) uint8
-    begin, end : int64
-    table : (n_dense,) uint32
-        Query weight by dense-term number; zero for the others.
-    shift : uint32
+    acc : (range_size,) uint16 or uint32
+    live, first_slot, block_size, blocks, n
+        As in `add_row_to_blocks`.
+    level : int64
+    slots, scores : (>= n * block_size,) uint32
+        Filled; slots count from the beginning of the range.
 
     Returns
     -------
-    uint32
+    int64
+        Slots found.
     """
-    total = np.uint32(0)
-    for j in range(np.uint64(begin), np.uint64(end)):
-        total += (np.uint32(impacts[j]) * table[terms[j]]) >> shift
-    return total
+    found = np.int64(0)
+    for i in range(n):
+        first = np.int64(blocks[i]) * block_size
+        for at in range(first, first + block_size, UNIT):
+            mask = unit_at_least(acc, at, np.uint32(level))
+            if live.size != 0:
+                mask &= live_unit(live, (first_slot + at) // UNIT)
+            while mask != np.uint64(0):
+                slot = at + lowest_bit(mask)
+                mask &= mask - np.uint64(1)
+                slots[found] = slot
+                scores[found] = acc[slot]
+                found += 1
+    return found
+
+
+@kernel
+def gather_tiles(tiles, live, first_slot, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
+    """The same for copies of blocks."""
+    found = np.int64(0)
+    for i in range(n):
+        for u in range(0, block_size, UNIT):
+            mask = unit_at_least(tiles, i * block_size + u, np.uint32(level))
+            at = np.int64(blocks[i]) * block_size + u
+            if live.size != 0:
+                mask &= live_unit(live, (first_slot + at) // UNIT)
+            while mask != np.uint64(0):
+                lane = lowest_bit(mask)
+                mask &= mask - np.uint64(1)
+                slots[found] = at + lane
+                scores[found] = tiles[i * block_size + u + lane]
+                found += 1
+    return found
+
+
+@kernel
+def offer(seg, work, n, first_slot, base, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
+    """Offer gathered documents, exactly scored; returns the possibly raised threshold.
+
+    Parameters
+    ----------
+    seg : SegmentView
+    work : Workspace
+        ``SLOTS`` and ``SCORES`` hold them.
+    n, first_slot : int64
+    base : int64
+        Added to document numbers.
+    threshold, k : int64
+    keys : (> k,) uint64
+    stats : (N_STATS,) int64
+    """
+    slots, scores, histogram = work.words[SLOTS], work.words[SCORES], work.longs[HISTOGRAM]
+    slot_docs = seg.slot_docs
+    if n > k:
+        threshold = max(threshold, np.int64(kth_largest(scores, n, k, histogram, False)))
+    count = stats[STAT_COUNT]
+    kth_key = np.uint64(stats[STAT_KTH_KEY])
+    for i in range(n):
+        score = np.int64(scores[i])
+        if score < threshold:
+            continue
+        doc = first_slot + np.int64(slots[i])
+        if slot_docs.size != 0:
+            doc = np.int64(slot_docs[doc])
+        key = hit_key(score, base + doc)
+        if key <= kth_key:
+            continue
+        keys[count] = key
+        count += 1
+        if count == keys.size:
+            stats[STAT_COUNT] = count
+            threshold = settle(keys, stats, k, threshold, histogram)
+            count = stats[STAT_COUNT]
+            kth_key = np.uint64(stats[STAT_KTH_KEY])
+    stats[STAT_COUNT] = count
+    return threshold

@@ -10,11 +10,13 @@ from index.kernels.views import (
     BEGIN,
     END,
     LOCAL,
+    N_DENSE,
     N_RANGES,
     ORDER,
     PEAK,
     RANGE_PEAK,
     RANGES,
+    ROW,
     WEIGHT,
 )
 
@@ -28,14 +30,14 @@ def find_terms(seg, query_terms, query_weights, longs):  # type: ignore[no-untyp
     seg : SegmentView
     query_terms, query_weights : (n,) uint32
     longs : (N_LONGS, n) int64
-        ``LOCAL``, ``WEIGHT`` and ``ORDER`` are filled.
+        ``LOCAL`` and ``WEIGHT`` are filled.
 
     Returns
     -------
     int64
         Number of known terms.
     """
-    term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
+    term_local, term_weight = longs[LOCAL], longs[WEIGHT]
     terms = seg.terms
     n_ranges = seg.sizes[N_RANGES]
     n = 0
@@ -52,10 +54,9 @@ def find_terms(seg, query_terms, query_weights, longs):  # type: ignore[no-untyp
         if low < terms.size and terms[low] == wanted and query_weights[i] > 0:
             term_local[n] = low
             term_weight[n] = query_weights[i]
-            order[n] = n
             n += 1
             prefetch(seg.kth_impacts, low * 3)
-            prefetch(seg.dense_of_term, low)
+            prefetch(seg.row_of_term, low)
             prefetch(seg.range_max, low * n_ranges)
             prefetch(seg.offsets, low * n_ranges)
             prefetch(seg.offsets, low * n_ranges + n_ranges)
@@ -128,53 +129,55 @@ def order_ranges(seg, longs, n, shift):  # type: ignore[no-untyped-def]
 
 @kernel
 def plan_range(seg, longs, r, n, shift):  # type: ignore[no-untyped-def]
-    """Lists and peaks of the query's terms in a range, and the order to scatter them in.
+    """Lists, rows and peaks of the query's terms in a range, and the order to add them in.
 
-    Terms without block bounds come first (they are always scattered), the others follow by
-    descending peak. The order of the range before is the starting point, so that the insertion
-    sort is near linear.
+    Terms with lists come first, the others follow by descending peak.
 
     Parameters
     ----------
     seg : SegmentView
     longs : (N_LONGS, n) int64
-        ``BEGIN``, ``END``, ``PEAK`` and ``ORDER`` are filled.
+        ``BEGIN``, ``END``, ``PEAK``, ``ROW`` and ``ORDER`` are filled.
     r, n : int64
     shift : uint32
 
     Returns
     -------
     int64
-        Number of terms without block bounds.
+        Number of terms with lists.
     """
     term_local, term_weight, order = longs[LOCAL], longs[WEIGHT], longs[ORDER]
-    term_begin, term_end, term_peak = longs[BEGIN], longs[END], longs[PEAK]
-    range_max, offsets, dense_of_term = seg.range_max, seg.offsets, seg.dense_of_term
+    term_begin, term_end = longs[BEGIN], longs[END]
+    term_peak, term_row = longs[PEAK], longs[ROW]
+    range_max, offsets, row_of_term = seg.range_max, seg.offsets, seg.row_of_term
     n_ranges = seg.sizes[N_RANGES]
     base = seg.range_base[r]
-    n_sparse = 0
+    n_lists = 0
+    n_rows = 0
     for i in range(n):
         local = term_local[i]
         at = local * n_ranges + r
-        begin = base + np.int64(offsets[at])
-        term_begin[i] = begin
-        term_end[i] = base + np.int64(offsets[at + n_ranges])
-        for line in range(4):
-            prefetch(seg.slots, begin + line * 32)
-            prefetch(seg.impacts, begin + line * 64)
-        peak = contribution(range_max[at], term_weight[i], shift)
-        if dense_of_term[local] < 0:
-            n_sparse += 1
-            peak += 1 << 40  # ahead of every term with bounds; taken off below
-        term_peak[i] = peak
-    for i in range(1, n):
+        term_peak[i] = contribution(range_max[at], term_weight[i], shift)
+        row = np.int64(row_of_term[local])
+        if row < 0:
+            begin = base + np.int64(offsets[at])
+            term_begin[i] = begin
+            term_end[i] = base + np.int64(offsets[at + n_ranges])
+            for line in range(4):
+                prefetch(seg.slots, begin + line * 32)
+                prefetch(seg.impacts, begin + line * 64)
+            order[n_lists] = i
+            n_lists += 1
+        else:
+            term_row[i] = r * seg.sizes[N_DENSE] + row
+            n_rows += 1
+            order[n - n_rows] = i
+    for i in range(n_lists + 1, n):
         moved = order[i]
         peak = term_peak[moved]
         at = i
-        while at > 0 and term_peak[order[at - 1]] < peak:
+        while at > n_lists and term_peak[order[at - 1]] < peak:
             order[at] = order[at - 1]
             at -= 1
         order[at] = moved
-    for i in range(n_sparse):
-        term_peak[order[i]] -= 1 << 40
-    return n_sparse
+    return n_lists

@@ -5,108 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
-from index.kernels.mask import LANES, at_least_mask, lowest_bit
-from index.kernels.scan import group_maxima
-from index.kernels.select import keep_best, kth_largest
-from index.kernels.views import GROUPS, HISTOGRAM, SCORES, STAT_COUNT, STAT_KTH_KEY
-
-
-@kernel
-def select_above(values, size, level, out):  # type: ignore[no-untyped-def]
-    """Values of at least ``level`` among the first ``size``; returns their number.
-
-    Parameters
-    ----------
-    values : (>= size,) uint16 or uint32
-    size : int64
-    level : int64
-        At most the top bit of an accumulator.
-    out : (>= size,) uint32
-        Filled.
-
-    Returns
-    -------
-    int64
-    """
-    n = np.int64(0)
-    whole = size - size % LANES
-    for at in range(0, whole, LANES):
-        mask = at_least_mask(values, at, np.uint32(level))
-        while mask != np.uint64(0):
-            out[n] = values[at + lowest_bit(mask)]
-            mask &= mask - np.uint64(1)
-            n += 1
-    for i in range(whole, size):
-        out[n] = values[i]
-        n += np.int64(np.int64(values[i]) >= level)
-    return n
-
-
-@kernel
-def estimate(work, acc, n_blocks, k, threshold):  # type: ignore[no-untyped-def]
-    """Raise the threshold to about the k-th largest of group maxima of partial scores.
-
-    Partial scores are lower bounds and groups are disjoint, so ``k`` documents reach the result.
-    Valid only if every document is live.
-
-    Parameters
-    ----------
-    work : Workspace
-    acc : (range_size,) uint16 or uint32
-    n_blocks, k, threshold : int64
-
-    Returns
-    -------
-    int64
-    """
-    lanes = acc.size // n_blocks
-    n_groups = 1
-    while n_groups < lanes and n_groups * n_blocks < 4 * k:
-        n_groups = min(lanes, n_groups * 2)
-    size = n_groups * n_blocks
-    if size < k:
-        return threshold
-    groups = work.lanes[GROUPS]
-    group_maxima(acc, groups, n_groups, n_blocks)
-    # Only what beats the present threshold can raise it, and that is little.
-    scores = work.words[SCORES]
-    n = select_above(groups, size, threshold + 1, scores)
-    if n < k:
-        return threshold
-    return max(threshold, np.int64(kth_largest(scores, n, k, work.longs[HISTOGRAM], False)))
+from index.kernels.select import keep_best
+from index.kernels.views import STAT_COUNT, STAT_KTH_KEY
 
 
 @kernel
 def hit_key(score, doc):  # type: ignore[no-untyped-def]
     """The key of a hit: orders by score, then by smaller document."""
     return (np.uint64(score) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(doc))
-
-
-@kernel
-def push(keys, stats, k, score, doc, threshold, histogram):  # type: ignore[no-untyped-def]
-    """Offer one exactly scored document; returns the possibly raised threshold.
-
-    Parameters
-    ----------
-    keys : (> k,) uint64
-        Buffer of the query.
-    stats : (N_STATS,) int64
-    k, score, doc, threshold : int64
-    histogram : (>= 256,) int64
-
-    Returns
-    -------
-    int64
-    """
-    key = hit_key(score, doc)
-    if key <= np.uint64(stats[STAT_KTH_KEY]):
-        return threshold
-    count = stats[STAT_COUNT]
-    keys[count] = key
-    stats[STAT_COUNT] = count + 1
-    if count + 1 == keys.size:
-        return settle(keys, stats, k, threshold, histogram)
-    return threshold
 
 
 @kernel
@@ -177,14 +83,15 @@ def rank(keys, stats, k, factor, histogram, docs, scores, floats):  # type: igno
     factor : float64
         Weight of one score unit.
     histogram : (>= 256,) int64
-    docs, scores, floats : (k,) int64, int64, float64
-        The first `STAT_COUNT` places are filled.
+    docs, scores, floats : (k,) int64
+        The first `STAT_COUNT` places are filled; ``floats`` with the bits of float64 numbers.
     """
     n = stats[STAT_COUNT]
+    reals = floats.view(np.float64)
     sort_keys(keys, n, keys[k:], histogram)
     for i in range(n):
         key = keys[n - 1 - i]
         score = np.int64(key >> np.uint64(32))
         docs[i] = np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
         scores[i] = score
-        floats[i] = np.float64(score) * factor
+        reals[i] = np.float64(score) * factor

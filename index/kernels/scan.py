@@ -1,8 +1,4 @@
-"""The hot loops over one range: scatter postings, add block bounds, turn them into a bias.
-
-A range keeps its accumulators *lane-major*: the document at position ``lane`` of block ``b`` has
-slot ``lane * n_blocks + b``. Everything per block is then a vertical operation over contiguous
-arrays, which the vectoriser turns into full-width integer code for any block size.
+"""The hot loops over one range: scatter postings, add rows, bound blocks, take block maxima.
 
 Overflow. ``contribution(impact, weight) = (impact * weight) >> shift``. Query weights are made so
 that ``sum((255 * weight) >> shift) < top`` where ``top`` is the accumulator's highest bit
@@ -15,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.lanes import add_unit, unit_max, unit_max_all
+from index.kernels.mask import UNIT
 from index.kernels.prefetch import prefetch
 
 # Postings between two requests, and how far ahead of the loop they are: about 100 ns of work.
@@ -47,55 +45,140 @@ def scatter(acc, slots, impacts, begin, end, weight, shift):  # type: ignore[no-
 
 
 @kernel
-def add_bounds(bounds, block_max, weight, shift):  # type: ignore[no-untyped-def]
+def add_row(acc, rows, row, weight):  # type: ignore[no-untyped-def]
+    """Add one term's row of impacts to all accumulators of a range.
+
+    Parameters
+    ----------
+    acc : (range_size,) uint16 or uint32
+        ``range_size`` is a multiple of 16.
+    rows : (n,) uint8
+    row : int64
+        The row is ``rows[row : row + range_size]``.
+    weight : uint32
+    """
+    for at in range(0, acc.size, UNIT):
+        add_unit(acc, at, rows, row + at, weight)
+
+
+@kernel
+def add_bounds(bounds, block_max, cell, weight, shift):  # type: ignore[no-untyped-def]
     """Add one term's largest possible contribution per block.
 
     Parameters
     ----------
     bounds : (n_blocks,) uint16 or uint32
-    block_max : (n_blocks,) uint8
+    block_max : (n_bounds,) uint8
+    cell : int64
+        The term's bounds are ``block_max[cell : cell + n_blocks]``.
     weight, shift : uint32
     """
-    for i in range(bounds.size):
-        bounds[i] += (np.uint32(block_max[i]) * weight) >> shift
+    whole = bounds.size - bounds.size % UNIT
+    for at in range(0, whole, UNIT):
+        add_unit(bounds, at, block_max, cell + at, weight)
+    for b in range(whole, bounds.size):
+        bounds[b] += (np.uint32(block_max[cell + b]) * weight) >> shift
 
 
 @kernel
-def bounds_to_bias(bounds, threshold, top):  # type: ignore[no-untyped-def]
-    """Turn bounds into what lifts an accumulator to ``top`` exactly when it may qualify.
+def take_bounds(bounds, block_max, cell, weight, shift):  # type: ignore[no-untyped-def]
+    """Take one term's bounds off again; a bound that was dropped to 0 stays there."""
+    for b in range(bounds.size):
+        added = (np.uint32(block_max[cell + b]) * weight) >> shift
+        bounds[b] -= min(np.uint32(bounds[b]), np.uint32(added))
 
-    ``acc + bias >= top`` is the same as ``acc + bound >= threshold``; the comparison becomes the
-    test of one bit.
+
+@kernel
+def live_unit(live, unit):  # type: ignore[no-untyped-def]
+    """Bits of the 16 documents from slot ``16 * unit`` of the segment; 0 beyond the bitmap."""
+    word = unit >> 2
+    if word >= live.size:
+        return np.uint64(0)
+    return (live[word] >> np.uint64((unit & 3) * UNIT)) & np.uint64(0xFFFF)
+
+
+@kernel
+def block_maximum(acc, live, first_slot, begin, block_size):  # type: ignore[no-untyped-def]
+    """Largest accumulator of a live document in the block that begins at slot ``begin``."""
+    best = np.uint32(0)
+    for at in range(begin, begin + block_size, UNIT):
+        if live.size == 0:
+            best = max(best, unit_max_all(acc, at))
+        else:
+            best = max(best, unit_max(acc, at, live_unit(live, (first_slot + at) // UNIT)))
+    return best
+
+
+@kernel
+def all_maxima(acc, block_size, maxima):  # type: ignore[no-untyped-def]
+    """Largest accumulator of each block."""
+    if block_size == UNIT:
+        for b in range(acc.size // UNIT):
+            maxima[b] = unit_max_all(acc, b * UNIT)
+        return
+    for b in range(acc.size // block_size):
+        best = np.uint32(0)
+        for at in range(b * block_size, (b + 1) * block_size, UNIT):
+            best = max(best, unit_max_all(acc, at))
+        maxima[b] = best
+
+
+@kernel
+def has_live(live, first_slot, begin, block_size):  # type: ignore[no-untyped-def]
+    """Whether a block holds a live document."""
+    alive = np.uint64(0)
+    for at in range(begin, begin + block_size, UNIT):
+        alive |= live_unit(live, (first_slot + at) // UNIT)
+    return alive != np.uint64(0)
+
+
+@kernel
+def block_maxima(acc, live, first_slot, block_size, maxima, bounds):  # type: ignore[no-untyped-def]
+    """Largest accumulator of a live document in each block; blocks of the dead lose their bound.
 
     Parameters
     ----------
-    bounds : (n_blocks,) uint16 or uint32
-        Changed in place; ``bias = top - max(0, threshold - bound)``.
-    threshold, top : uint32
+    acc : (n_blocks * block_size,) uint16 or uint32
+    live : (n_words,) uint64
+        Empty: all live.
+    first_slot : int64
+        Slot of the segment at which the range begins.
+    block_size : int64
+        A multiple of 16.
+    maxima, bounds : (>= n_blocks,) same dtype
+        ``maxima`` is filled; ``bounds`` becomes 0 where no document of the block is live.
     """
-    for i in range(bounds.size):
-        bound = np.uint32(bounds[i])
-        bounds[i] = top - (threshold - min(threshold, bound))
+    if live.size == 0:
+        all_maxima(acc, block_size, maxima)
+        return
+    for b in range(acc.size // block_size):
+        begin = b * block_size
+        if has_live(live, first_slot, begin, block_size):
+            maxima[b] = block_maximum(acc, live, first_slot, begin, block_size)
+        else:
+            maxima[b] = 0
+            bounds[b] = 0
 
 
 @kernel
-def group_maxima(acc, out, n_groups, n_blocks):  # type: ignore[no-untyped-def]
-    """Largest accumulator of each of ``n_groups * n_blocks`` disjoint groups of documents.
+def group_maxima(maxima, bounds, out, width):  # type: ignore[no-untyped-def]
+    """Largest ``maxima + bounds`` of each of ``width`` disjoint groups of blocks.
 
     Parameters
     ----------
-    acc : (lanes * n_blocks,) uint16 or uint32
-    out : (>= n_groups * n_blocks,) same dtype
+    maxima, bounds : (n_blocks,) uint16 or uint32
+        Together below the top bit.
+    out : (>= width,) same dtype
         Overwritten.
-    n_groups, n_blocks : int64
-        ``1 <= n_groups <= lanes``; lane ``l`` belongs to group ``l % n_groups``.
+    width : int64
+        Block ``b`` belongs to group ``b % width``; at most ``n_blocks``.
     """
-    width = n_groups * n_blocks
-    out[:width] = acc[:width]
+    out[:width] = maxima[:width] + bounds[:width]
     begin = width
-    while begin < acc.size:
-        part = acc[begin : min(begin + width, acc.size)]
-        kept = out[: part.size]
-        for i in range(part.size):
-            kept[i] = kept[i] if kept[i] > part[i] else part[i]
+    while begin < maxima.size:
+        end = min(begin + width, maxima.size)
+        one, other, kept = maxima[begin:end], bounds[begin:end], out[: end - begin]
+        for i in range(kept.size):
+            total = one[i] + other[i]
+            kept[i] = kept[i] if kept[i] > total else total
         begin += width

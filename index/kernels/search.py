@@ -1,10 +1,11 @@
-"""Exact top-k of a batch of queries over one segment: the range loop.
+"""Exact top-k of a batch of queries over the segments of an index: the range loop.
 
-A range is served in up to four steps: scatter the *essential* terms (the others together cannot
-lift a document over the threshold), add block-local bounds of the others, flag the blocks that may
-hold a result, then either complete the candidates exactly from the forward index or, when they are
-many, scatter the rest. MaxScore [Turtle and Flood 1995] with block-max bounds [Ding and Suel 2011],
-laid out for range-at-a-time processing.
+Frequent terms are stored as dense rows of impacts, the others as posting lists. In a range the
+lists are scattered into accumulators; what the rows can add is bounded block by block, and only
+blocks that may hold a result get their rows added, sixteen documents at a time. Where such blocks
+are many the rows are added to the whole range, which is a linear pass in vector registers.
+Block-max bounds follow [Ding and Suel 2011], the split by the sums of bounds MaxScore [Turtle and
+Flood 1995].
 
 Threshold rule: a document is dropped only if its upper bound is *below* the threshold, a score that
 ``k`` live documents are known to reach; a tie with the k-th score is decided by document number.
@@ -14,70 +15,83 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.kernels.address import open_view, words_at
+from index.kernels.address import open_frame, open_view, words_at
 from index.kernels.candidates import (
-    collect,
-    complete,
-    name_documents,
+    add_row_to_blocks,
+    add_row_to_tiles,
+    gather,
+    gather_tiles,
+    offer,
+    prefetch_blocks,
+    surviving,
 )
 from index.kernels.jit import kernel
+from index.kernels.mask import LANES
 from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
-from index.kernels.prefetch import prefetch
 from index.kernels.prepare import prepare_queries
-from index.kernels.results import estimate, hit_key, push, rank, settle
-from index.kernels.scan import add_bounds, bounds_to_bias, scatter
+from index.kernels.results import rank, settle
+from index.kernels.scan import (
+    add_bounds,
+    add_row,
+    block_maxima,
+    block_maximum,
+    group_maxima,
+    scatter,
+    take_bounds,
+)
 from index.kernels.select import kth_largest
 from index.kernels.views import (
     ACC,
     BEGIN,
     BLOCKS,
     BOUNDS,
-    DOCS,
     END,
-    FLAGS,
     HISTOGRAM,
-    LOCAL,
+    KEY_ROOM,
+    LIVE_ADDRESS,
+    LIVE_BASE,
+    LIVE_WORDS,
+    MAXIMA,
     N_BLOCKS,
-    N_DENSE,
     N_RANGES,
+    N_STATS,
     OPT_ALPHA,
     OPT_BOUNDS,
     OPT_COMPLETION_COST,
-    OPT_DOC_BASE,
     OPT_ESTIMATE,
     OPT_FINISH,
     OPT_K,
     OPT_KTH,
-    OPT_LAST,
-    OPT_LIVE,
-    OPT_LIVE_WORDS,
     OPT_MAX_WORK,
-    OPT_PREPARE,
     OPT_SPLIT,
     ORDER,
     PEAK,
+    POTENTIAL,
+    PROBED,
     RANGE_PEAK,
     RANGE_SIZE,
     RANGES,
+    ROW,
     SCORES,
     SLOTS,
     STAT_BLOCKS,
-    STAT_COMPLETED,
+    STAT_CELLS,
     STAT_COUNT,
     STAT_CUT,
     STAT_FINISHED,
-    STAT_KTH_KEY,
     STAT_POSTINGS,
     STAT_RANGES,
     STAT_THRESHOLD,
     STAT_UNSEEN,
-    TABLE,
+    TILES,
     WEIGHT,
     Workspace,
 )
 
-# Candidates whose forward rows are on their way while one is completed.
-_AHEAD = 6
+# Cells of a row that are added in the time of one scattered posting.
+_CELLS_PER_POSTING = 16
+# Probing a block costs as much as this many additions of a row to a listed block.
+_PROBE_COST = 3
 
 
 @kernel
@@ -90,222 +104,178 @@ def scaled(threshold, alpha, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scatter_terms(seg, longs, acc, first, last, shift):  # type: ignore[no-untyped-def]
-    """Scatter the terms at places ``first`` to ``last`` of the order; returns their postings."""
+def scatter_lists(seg, longs, acc, n_lists, shift, stats):  # type: ignore[no-untyped-def]
+    """Scatter the lists of a range: the first places of the order."""
     order, weights = longs[ORDER], longs[WEIGHT]
     begins, ends = longs[BEGIN], longs[END]
     slots, impacts = seg.slots, seg.impacts
-    total = np.int64(0)
-    for i in range(first, last):
+    for i in range(n_lists):
         t = order[i]
         scatter(acc, slots, impacts, begins[t], ends[t], np.uint32(weights[t]), shift)
-        total += ends[t] - begins[t]
-    return total
+        stats[STAT_POSTINGS] += ends[t] - begins[t]
 
 
 @kernel
-def scatter_essential(seg, work, acc, all_live, n_sparse, n, threshold, shift, top, stats, options):  # type: ignore[no-untyped-def]
-    """Scatter terms until the rest cannot reach the threshold.
-
-    While fewer than ``k`` documents are known, the partial scores also raise the threshold, where
-    that promises to save more postings than it costs.
-
-    Returns
-    -------
-    (int64, int64, int64)
-        First place of the order that was left out, postings left out, threshold.
-    """
-    k, alpha = options[OPT_K], options[OPT_ALPHA]
-    longs = work.longs
-    order, peaks, begins, ends = longs[ORDER], longs[PEAK], longs[BEGIN], longs[END]
-    rest_peak = np.int64(0)
-    rest = np.int64(0)
-    for i in range(n_sparse, n):
-        t = order[i]
-        rest_peak += peaks[t]
-        rest += ends[t] - begins[t]
-    n_blocks = seg.sizes[N_BLOCKS]
-    unsettled = all_live and stats[STAT_COUNT] < k and options[OPT_ESTIMATE] != 0
-    estimate_cost = 2000 + acc.size // 8 + 4 * k
-    fresh = scatter_terms(seg, longs, acc, 0, n_sparse, shift)
-    done = fresh
-    split = n
-    for i in range(n_sparse, n):
-        if options[OPT_SPLIT] != 0:
-            if unsettled and rest_peak >= threshold and fresh * 3 > rest > 3 * estimate_cost:
-                threshold = estimate(work, acc, n_blocks, k, threshold)
-                fresh = 0
-            if rest_peak < scaled(threshold, alpha, top):
-                split = i
-                break
-        t = order[i]
-        added = scatter_terms(seg, longs, acc, i, i + 1, shift)
-        fresh += added
-        done += added
-        rest_peak -= peaks[t]
-        rest -= added
-    if unsettled and fresh > 0:
-        threshold = estimate(work, acc, n_blocks, k, threshold)
-    stats[STAT_POSTINGS] += done
-    return split, rest, threshold
-
-
-@kernel
-def bound_rest(seg, work, bounds, r, split, n, shift, options):  # type: ignore[no-untyped-def]
-    """Upper bounds, per block, of what the terms from place ``split`` on add."""
-    longs = work.longs
-    order, weights, local = longs[ORDER], longs[WEIGHT], longs[LOCAL]
-    n_blocks = seg.sizes[N_BLOCKS]
-    block_max, dense_of_term = seg.block_max, seg.dense_of_term
+def bound_rows(seg, longs, bounds, n_lists, n, shift, options):  # type: ignore[no-untyped-def]
+    """Upper bounds, per block, of what the rows of a range add."""
+    order, weights = longs[ORDER], longs[WEIGHT]
     bounds[:] = 0
-    for i in range(split, n):
+    for i in range(n_lists, n):
         t = order[i]
         if options[OPT_BOUNDS] == 0:
             for b in range(bounds.size):
                 bounds[b] += longs[PEAK, t]
-            continue
-        row = (r * seg.sizes[N_DENSE] + np.int64(dense_of_term[local[t]])) * n_blocks
-        add_bounds(bounds, block_max[row : row + n_blocks], np.uint32(weights[t]), shift)
+        else:
+            cell = longs[ROW, t] * bounds.size
+            add_bounds(bounds, seg.block_max, cell, np.uint32(weights[t]), shift)
 
 
 @kernel
-def raise_by_partials(work, acc, n_found, k, threshold):  # type: ignore[no-untyped-def]
-    """Raise the threshold to the k-th largest partial score of live candidates."""
-    if n_found <= k:
-        return threshold
-    slots, scores = work.words[SLOTS], work.words[SCORES]
+def kth_group(work, maxima, bounds, k):  # type: ignore[no-untyped-def]
+    """A score that the ``maximum + bound`` of at least ``k`` blocks reaches, near the largest such.
+
+    Selecting among a few maxima of groups of blocks is cheaper than among all blocks.
+    """
+    width = min(np.int64(maxima.size), (4 * k + LANES - 1) // LANES * LANES)
+    groups = work.lanes[POTENTIAL]
+    group_maxima(maxima, bounds, groups, width)
+    return np.int64(kth_largest(groups, width, k, work.longs[HISTOGRAM], False))
+
+
+@kernel
+def probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats):  # type: ignore[no-untyped-def]
+    """Complete copies of the ``k`` most promising blocks; their scores raise the threshold.
+
+    Returns
+    -------
+    (int64, int64)
+        Blocks probed, and the threshold.
+    """
+    size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
+    block_size = size // n_blocks
+    padded = (n_blocks + LANES - 1) // LANES * LANES
+    longs, histogram = work.longs, work.longs[HISTOGRAM]
+    maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
+    acc, tiles = work.lanes[ACC], work.lanes[TILES]
+    blocks, scores = work.words[PROBED], work.words[SCORES]
+    level = max(np.int64(1), kth_group(work, maxima[:n_blocks], bounds[:n_blocks], k))
+    n_found = surviving(maxima, bounds, level, 2 * k, work.lanes[POTENTIAL, :padded], blocks)
+    n_found = min(n_found, 2 * k)
+    for i in range(n_lists, n):
+        prefetch_blocks(seg.rows, longs[ROW, longs[ORDER, i]] * size, block_size, blocks, n_found)
     for i in range(n_found):
-        scores[i] = acc[slots[i]]
-    found = np.int64(kth_largest(scores, n_found, k, work.longs[HISTOGRAM], False))
-    return max(threshold, found)
-
-
-@kernel
-def offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
-    """Offer candidates whose accumulators are complete; returns the threshold."""
-    slots, histogram = work.words[SLOTS], work.longs[HISTOGRAM]
-    threshold = raise_by_partials(work, acc, n_found, k, threshold)
-    count = stats[STAT_COUNT]
-    kth_key = np.uint64(stats[STAT_KTH_KEY])
-    for i in range(n_found):
-        if count == keys.size:
-            stats[STAT_COUNT] = count
-            threshold = settle(keys, stats, k, threshold, histogram)
-            count = stats[STAT_COUNT]
-            kth_key = np.uint64(stats[STAT_KTH_KEY])
-        key = hit_key(np.int64(acc[slots[i]]), base + np.int64(docs[i]))
-        keys[count] = key
-        count += np.int64(key > kth_key) & np.int64(np.int64(key >> np.uint64(32)) >= threshold)
-    stats[STAT_COUNT] = count
-    return threshold
-
-
-@kernel
-def prefetch_row(terms, impacts, base, offsets, slot):  # type: ignore[no-untyped-def]
-    """Ask for the first lines of a document's forward row."""
-    begin = base + np.int64(offsets[slot])
-    for line in range(3):
-        prefetch(terms, begin + line * 32)
-    for line in range(2):
-        prefetch(impacts, begin + line * 64)
-
-
-@kernel
-def complete_candidates(  # type: ignore[no-untyped-def]
-    seg, work, acc, bias, docs, r, n_found, split, n, shift, threshold, top, keys, stats, options
-):
-    """Score the candidates exactly through the forward index; returns the threshold."""
-    k, alpha, base = options[OPT_K], options[OPT_ALPHA], options[OPT_DOC_BASE]
-    longs, table = work.longs, work.words[TABLE]
-    slots, blocks, histogram = work.words[SLOTS], work.words[BLOCKS], longs[HISTOGRAM]
-    used = scaled(threshold, alpha, top)
-    if options[OPT_ESTIMATE] != 0:
-        threshold = raise_by_partials(work, acc, n_found, k, threshold)
-    for i in range(split, n):
+        b = np.int64(blocks[i]) * block_size
+        tiles[i * block_size : (i + 1) * block_size] = acc[b : b + block_size]
+    for i in range(n_lists, n):
         t = longs[ORDER, i]
-        table[seg.dense_of_term[longs[LOCAL, t]]] = longs[WEIGHT, t]
-    first = r * (seg.sizes[RANGE_SIZE] + 1)
-    offsets = seg.forward_offsets[first : first + seg.sizes[RANGE_SIZE] + 1]
-    forward_base = seg.forward_base[r]
-    terms, impacts = seg.forward_terms, seg.forward_impacts
-    completed = 0
+        weight = np.uint32(longs[WEIGHT, t])
+        row = longs[ROW, t] * size
+        add_row_to_tiles(tiles, seg.rows, row, block_size, blocks, n_found, weight)
+    stats[STAT_BLOCKS] += n_found * (n - n_lists)
     for i in range(n_found):
-        prefetch(offsets, np.int64(slots[i]))
-    for i in range(min(np.int64(_AHEAD), n_found)):
-        prefetch_row(terms, impacts, forward_base, offsets, slots[i])
-    for i in range(n_found):
-        if i + _AHEAD < n_found:
-            prefetch_row(terms, impacts, forward_base, offsets, slots[i + _AHEAD])
-        slot = slots[i]
-        # `bias` was made with the threshold of before: what it has gained since is subtracted.
-        need = np.int64(top) + scaled(threshold, alpha, top) - used
-        score = np.int64(acc[slot])
-        if score + np.int64(bias[blocks[i]]) < need:
+        b = np.int64(blocks[i])
+        slot = first_slot + b * block_size
+        scores[i] = block_maximum(tiles, live, slot - i * block_size, i * block_size, block_size)
+        maxima[b] = 0
+        bounds[b] = 0
+    if n_found >= k:
+        threshold = max(threshold, np.int64(kth_largest(scores, n_found, k, histogram, False)))
+    return n_found, threshold
+
+
+@kernel
+def add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, many, stats):  # type: ignore[no-untyped-def]
+    """Add the rows of a range wherever they can matter, those with the highest peaks first.
+
+    While many blocks may reach the level, a row is added to the whole range; then only to the
+    blocks that may.
+
+    Returns
+    -------
+    int64
+        Blocks left, listed in ``BLOCKS``; their accumulators are complete.
+    """
+    size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
+    block_size = size // n_blocks
+    padded = (n_blocks + LANES - 1) // LANES * LANES
+    longs, acc = work.longs, work.lanes[ACC, :size]
+    maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
+    potential, blocks, probed = work.lanes[POTENTIAL, :padded], work.words[BLOCKS], work.words[PROBED]
+    n_found = surviving(maxima, bounds, level, padded, potential, blocks)
+    for i in range(n_lists, n):
+        t = longs[ORDER, i]
+        weight = np.uint32(longs[WEIGHT, t])
+        row, cell = longs[ROW, t] * size, longs[ROW, t] * n_blocks
+        if n_found <= many:
+            prefetch_blocks(seg.rows, row, block_size, blocks, n_found)
+            stats[STAT_BLOCKS] += n_found
+            n_found = add_row_to_blocks(
+                acc, live, first_slot, seg.rows, row, seg.block_max, cell, block_size, blocks,
+                n_found, weight, shift, level, maxima, bounds,
+            )  # fmt: skip
             continue
-        begin = forward_base + np.int64(offsets[slot])
-        end = forward_base + np.int64(offsets[np.int64(slot) + 1])
-        score += np.int64(complete(terms, impacts, begin, end, table, shift))
-        completed += 1
-        if score >= threshold:
-            doc = base + np.int64(docs[i])
-            threshold = push(keys, stats, k, score, doc, threshold, histogram)
-    stats[STAT_COMPLETED] += completed
-    for i in range(split, n):
-        table[seg.dense_of_term[longs[LOCAL, longs[ORDER, i]]]] = 0
-    return threshold
+        add_row(acc, seg.rows, row, weight)
+        stats[STAT_CELLS] += size
+        take_bounds(bounds[:n_blocks], seg.block_max, cell, weight, shift)
+        block_maxima(acc, live, first_slot, block_size, maxima, bounds)
+        for j in range(n_probed):
+            maxima[probed[j]] = 0
+        n_found = surviving(maxima, bounds, level, padded, potential, blocks)
+    return n_found
 
 
 @kernel
-def search_range(seg, work, live, r, n, shift, threshold, top, keys, stats, options):  # type: ignore[no-untyped-def]
+def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats, options):  # type: ignore[no-untyped-def]
     """Search one range; returns the threshold after it."""
-    k = options[OPT_K]
-    n_blocks = seg.sizes[N_BLOCKS]
-    size = seg.sizes[RANGE_SIZE]
-    acc, flags = work.lanes[ACC, :size], work.lanes[FLAGS, :n_blocks]
-    bounds = work.lanes[BOUNDS, :n_blocks]
+    k, longs = options[OPT_K], work.longs
+    size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
+    padded = (n_blocks + LANES - 1) // LANES * LANES
+    acc, tiles = work.lanes[ACC, :size], work.lanes[TILES]
+    maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
+    slots, scores = work.words[SLOTS], work.words[SCORES]
+    block_size, first_slot = size // n_blocks, r * size
 
-    n_sparse = plan_range(seg, work.longs, r, n, shift)
+    n_lists = plan_range(seg, longs, r, n, shift)
     acc[:] = 0
-    split, rest, threshold = scatter_essential(
-        seg, work, acc, live.size == 0, n_sparse, n, threshold, shift, top, stats, options
+    scatter_lists(seg, longs, acc, n_lists, shift, stats)
+    maxima[n_blocks:] = 0
+    bounds[:] = 0
+    fresh = options[OPT_ESTIMATE] != 0 and stats[STAT_COUNT] < k <= n_blocks
+    # More blocks than this cost more to add a row to than the whole range does.
+    many = n_blocks // options[OPT_COMPLETION_COST] if options[OPT_FINISH] != 0 else n_blocks
+    n_probed = np.int64(0)
+    if options[OPT_SPLIT] == 0 or (fresh and k * _PROBE_COST > many):
+        for i in range(n_lists, n):
+            t = longs[ORDER, i]
+            add_row(acc, seg.rows, longs[ROW, t] * size, np.uint32(longs[WEIGHT, t]))
+            stats[STAT_CELLS] += size
+        n_lists = n
+    bound_rows(seg, longs, bounds[:n_blocks], n_lists, n, shift, options)
+    block_maxima(acc, live, first_slot, block_size, maxima, bounds)
+    if fresh and n_lists < n:
+        n_probed, threshold = probe(
+            seg, work, live, first_slot, n_lists, n, k, threshold, stats
+        )
+    elif fresh:
+        threshold = max(threshold, kth_group(work, maxima[:n_blocks], bounds[:n_blocks], k))
+    level = scaled(threshold, options[OPT_ALPHA], top)
+    n_found = add_rows(
+        seg, work, live, first_slot, n_lists, n, n_probed, shift, level, many, stats
     )
-    reach = scaled(threshold, options[OPT_ALPHA], top)
-    bound_rest(seg, work, bounds, r, split, n, shift, options)
-    bounds_to_bias(bounds, np.uint32(reach), top)
-    many = np.int64(acc.size)
-    if options[OPT_FINISH] != 0 and split < n:
-        many = rest // options[OPT_COMPLETION_COST]
-    found = (work.words[SLOTS], work.words[BLOCKS])
-    n_found, n_hit = collect(acc, bounds, many, flags, found)
-    if n_found == 0:
-        return threshold
-    if n_found > many:
-        scatter_terms(seg, work.longs, acc, split, n, shift)
-        stats[STAT_POSTINGS] += rest
-        stats[STAT_FINISHED] += 1
-        split = n
-        if stats[STAT_COUNT] < k and options[OPT_ESTIMATE] != 0 and live.size == 0:
-            threshold = estimate(work, acc, n_blocks, k, threshold)
-        bounds[:] = 0
-        bounds_to_bias(bounds, np.uint32(threshold), top)
-        n_found, n_hit = collect(acc, bounds, np.int64(acc.size), flags, found)
-    stats[STAT_BLOCKS] += n_hit
-    docs = work.words[DOCS]
-    n_found = name_documents(seg, r, found, n_found, live, docs)
-    if split == n:
-        base = options[OPT_DOC_BASE]
-        threshold = offer_scored(work, acc, docs, base, n_found, threshold, k, keys, stats)
-    else:
-        threshold = complete_candidates(
-            seg, work, acc, bounds, docs, r, n_found, split, n, shift, threshold, top,
-            keys, stats, options,
-        )  # fmt: skip
-    return settle(keys, stats, k, threshold, work.longs[HISTOGRAM])
+    n_hits = gather_tiles(
+        tiles, live, first_slot, block_size, work.words[PROBED], n_probed, threshold, slots, scores
+    )
+    threshold = offer(seg, work, n_hits, first_slot, base, threshold, k, keys, stats)
+    n_hits = gather(
+        acc, live, first_slot, block_size, work.words[BLOCKS], n_found, threshold, slots, scores
+    )
+    threshold = offer(seg, work, n_hits, first_slot, base, threshold, k, keys, stats)
+    return settle(keys, stats, k, threshold, longs[HISTOGRAM])
 
 
 @kernel
-def search_query(seg, terms, weights, live, work, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
-    """Search one segment for one query."""
+def search_segment(seg, terms, weights, live, work, base, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
+    """Search one segment for one query, raising its running result."""
     longs = work.longs
     n = find_terms(seg, terms, weights, longs)
     if n == 0:
@@ -320,35 +290,35 @@ def search_query(seg, terms, weights, live, work, keys, stats, options, shift, t
         peak = longs[RANGE_PEAK, r]
         if peak < scaled(threshold, alpha, top):
             break  # the later ranges can reach even less
-        spent = stats[STAT_POSTINGS] + options[OPT_COMPLETION_COST] * stats[STAT_COMPLETED]
-        capped = options[OPT_MAX_WORK] > 0 and spent >= options[OPT_MAX_WORK]
-        if cancel[0] != 0 or capped:
+        spent = stats[STAT_POSTINGS] + stats[STAT_CELLS] // _CELLS_PER_POSTING
+        if cancel[0] != 0 or (options[OPT_MAX_WORK] > 0 and spent >= options[OPT_MAX_WORK]):
             stats[STAT_CUT] = 1
             stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
             break
         stats[STAT_RANGES] += 1
-        threshold = search_range(seg, work, live, r, n, shift, threshold, top, keys, stats, options)
+        threshold = search_range(
+            seg, work, live, r, n, shift, threshold, top, base, keys, stats, options
+        )
     stats[STAT_THRESHOLD] = threshold
 
 
 @kernel
-def search_batch(  # type: ignore[no-untyped-def]
-    segment, raw_indptr, raw_terms, raw_weights, indptr, terms, weights, factors, dropped,
-    lanes, words, longs, keys, stats, docs, scores, floats, options, cancel, beta, scale,
-):  # fmt: skip
-    """Search one segment for every query of a batch, raising each query's running result.
+def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale):  # type: ignore[no-untyped-def]
+    """Search the segments of an index for every query of a batch.
 
     Parameters
     ----------
-    segment : (15, 2) int64
-        Address table of the segment's view.
-    raw_indptr, raw_terms, raw_weights, indptr, terms, weights, factors, dropped
-        A `QueryBatch`.
-    lanes, words, longs
-        A `Workspace`. Its ``TABLE`` must be zero; it is zero again at the end. The lanes' type
-        decides the accumulator width.
-    keys, stats, docs, scores, floats
-        A `ResultState`; the last three are filled with the last segment.
+    segments : (n_segments, 13, 2) int64
+        Address tables of the segments' views.
+    live : (n_segments, N_LIVE) int64
+        Address and length of each segment's live bitmap (over slots), and the number of its first
+        document.
+    frame : (N_FRAME, 2) int64
+        Addresses and lengths of the queries and of scratch, see `index.workspace.Frame`.
+    lanes : (N_LANES, n) uint16 or uint32
+        Scratch; its type decides the accumulator width.
+    out : (n_queries, 3, k) int64
+        Filled: documents, scores, and the bits of float scores; stats say how many.
     options : (N_OPTIONS,) int64
     cancel : (1,) uint8
         Looked at before every range; non-zero ends the search.
@@ -365,26 +335,27 @@ def search_batch(  # type: ignore[no-untyped-def]
     narrow = lanes.itemsize == 2
     shift = np.uint32(8 if narrow else 0)
     top = np.uint32(1 << 15 if narrow else 1 << 31)
-    if options[OPT_PREPARE] != 0:
-        limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
-        out = (indptr, terms, weights)
-        fault, at = prepare_queries(
-            raw_indptr, raw_terms, raw_weights, limit, beta, out, factors, dropped
-        )
-        if fault != 0:
-            return fault + 4 * at
-    seg = open_view(segment)
-    live = words_at(options[OPT_LIVE], options[OPT_LIVE_WORDS])
+    limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
+    batch, words, longs, keys, stats = open_frame(frame)
+    fault, at = prepare_queries(
+        batch.raw_indptr, batch.raw_terms, batch.raw_weights, limit, beta,
+        (batch.indptr, batch.terms, batch.weights), batch.factors, batch.dropped,
+    )  # fmt: skip
+    if fault != 0:
+        return fault + 4 * at
     work = Workspace(lanes, words, longs)
-    for q in range(raw_indptr.size - 1):
-        begin = indptr[q]
-        end = indptr[q + 1]
-        search_query(
-            seg, terms[begin:end], weights[begin:end], live, work,
-            keys[q], stats[q], options, shift, top, cancel,
-        )  # fmt: skip
-        if options[OPT_LAST] != 0:
-            factor = scale * (np.float64(np.int64(1) << np.int64(shift)) / factors[q])
-            k = options[OPT_K]
-            rank(keys[q], stats[q], k, factor, longs[HISTOGRAM], docs[q], scores[q], floats[q])
+    k = options[OPT_K]
+    room = k + max(k, np.int64(KEY_ROOM))
+    for q in range(out.shape[0]):
+        begin, end = batch.indptr[q], batch.indptr[q + 1]
+        row, mine = keys[q * room : (q + 1) * room], stats[q * N_STATS : (q + 1) * N_STATS]
+        mine[:] = 0
+        for s in range(segments.shape[0]):
+            bitmap = words_at(live[s, LIVE_ADDRESS], live[s, LIVE_WORDS])
+            search_segment(
+                open_view(segments[s]), batch.terms[begin:end], batch.weights[begin:end], bitmap,
+                work, live[s, LIVE_BASE], row, mine, options, shift, top, cancel,
+            )  # fmt: skip
+        factor = scale * (np.float64(np.int64(1) << np.int64(shift)) / batch.factors[q])
+        rank(row, mine, k, factor, longs[HISTOGRAM], out[q, 0], out[q, 1], out[q, 2])
     return np.int64(0)

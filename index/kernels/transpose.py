@@ -1,4 +1,4 @@
-"""Posting lists back to documents: what merging, checking and showing a vector need."""
+"""Posting lists and rows back to documents: what merging, checking and showing a vector need."""
 
 import numpy as np
 
@@ -6,30 +6,43 @@ from index.kernels.jit import kernel
 
 
 @kernel
-def transpose_range(
-    terms: np.ndarray,
-    offsets: np.ndarray,
-    slots: np.ndarray,
-    impacts: np.ndarray,
-    starts: np.ndarray,
-    out_terms: np.ndarray,
-    out_impacts: np.ndarray,
-) -> None:
-    """Turn the lists of one range into one vector per slot, terms ascending.
+def count_slots(slots, rows, counts):  # type: ignore[no-untyped-def]
+    """Add the number of postings in each slot.
 
-    The caller proves that the offsets ascend from 0 to the number of postings, and that every slot
-    is below ``starts.size - 1``. On return slot ``s`` owns the entries
-    ``starts[s]:starts[s + 1]``.
+    Parameters
+    ----------
+    slots : (n,) uint16
+        All below ``counts.size``.
+    rows : (n_dense * n_slots,) uint8
+    counts : (n_slots,) int64
+    """
+    for i in range(slots.size):
+        counts[slots[i]] += 1
+    for begin in range(0, rows.size, counts.size):
+        for slot in range(counts.size):
+            counts[slot] += np.int64(rows[begin + slot] != 0)
+
+
+@kernel
+def transpose_range(terms, row_of_term, offsets, slots, impacts, rows, starts, out_terms, out_impacts):  # type: ignore[no-untyped-def]
+    """Turn the lists and rows of one range into one vector per slot, terms ascending.
+
+    The caller proves that the offsets ascend from 0 to the number of listed postings, that every
+    slot is below ``starts.size - 1``, that rows are numbered in order, and that ``starts`` is the
+    running total of `count_slots`. Slot ``s`` owns the entries ``starts[s]:starts[s + 1]``.
     """
     n_slots = starts.size - 1
-    cursor = np.zeros(n_slots + 1, np.int64)
-    for i in range(slots.size):
-        cursor[np.int64(slots[i]) + 1] += 1
-    for s in range(n_slots):
-        cursor[s + 1] += cursor[s]
-    for s in range(n_slots + 1):
-        starts[s] = cursor[s]
+    cursor = starts.copy()
     for t in range(terms.size):
+        row = np.int64(row_of_term[t])
+        if row >= 0:
+            for slot in range(n_slots):
+                impact = rows[row * n_slots + slot]
+                if impact != 0:
+                    out_terms[cursor[slot]] = terms[t]
+                    out_impacts[cursor[slot]] = impact
+                    cursor[slot] += 1
+            continue
         for i in range(np.int64(offsets[t]), np.int64(offsets[t + 1])):
             slot = np.int64(slots[i])
             out_terms[cursor[slot]] = terms[t]
@@ -38,33 +51,35 @@ def transpose_range(
 
 
 @kernel
-def gather_slot(
-    terms: np.ndarray,
-    offsets: np.ndarray,
-    slots: np.ndarray,
-    impacts: np.ndarray,
-    slot: int,
-    out_terms: np.ndarray,
-    out_impacts: np.ndarray,
-) -> int:
-    """Collect one slot's vector by a binary search in every list; returns its length.
+def impact_at(offsets, slots, impacts, rows, n_slots, row, t, slot):  # type: ignore[no-untyped-def]
+    """Impact of the ``t``-th term (with that row, or -1) in a slot; 0 where it is absent."""
+    if row >= 0:
+        return rows[np.int64(row) * n_slots + slot]
+    low = np.int64(offsets[t])
+    end = np.int64(offsets[t + 1])
+    high = end
+    while low < high:
+        middle = (low + high) // 2
+        if np.int64(slots[middle]) < slot:
+            low = middle + 1
+        else:
+            high = middle
+    if low < end and np.int64(slots[low]) == slot:
+        return impacts[low]
+    return np.uint8(0)
 
-    The caller proves that the offsets ascend from 0 to the number of postings, and sizes the
-    outputs for all terms.
+
+@kernel
+def gather_slot(row_of_term, offsets, slots, impacts, rows, n_slots, slot, out):  # type: ignore[no-untyped-def]
+    """Impact of every term of a range in one slot, by a look at every list and row.
+
+    The caller proves that the offsets ascend from 0 to the number of listed postings and that rows
+    are numbered in order.
+
+    Parameters
+    ----------
+    out : (n_terms,) uint8
+        Filled.
     """
-    found = 0
-    for t in range(terms.size):
-        low = np.int64(offsets[t])
-        end = np.int64(offsets[t + 1])
-        high = end
-        while low < high:
-            middle = (low + high) // 2
-            if np.int64(slots[middle]) < slot:
-                low = middle + 1
-            else:
-                high = middle
-        if low < end and np.int64(slots[low]) == slot:
-            out_terms[found] = terms[t]
-            out_impacts[found] = impacts[low]
-            found += 1
-    return found
+    for t in range(row_of_term.size):
+        out[t] = impact_at(offsets, slots, impacts, rows, n_slots, row_of_term[t], t, slot)

@@ -10,34 +10,29 @@ from numpy.typing import NDArray
 Accumulators = NDArray[np.uint16] | NDArray[np.uint32]
 
 # Positions in `SegmentView.sizes`.
-N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE, DOCS_PER_RANGE, PLAIN_ORDER = range(8)
+N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
 
 # Positions in the int64 options of a search.
 (
     OPT_K,
     OPT_ALPHA,  # bound scaling, 65,536 = exact
     OPT_MAX_WORK,  # postings and completions (in postings) a query may cost; 0 = no cap
-    OPT_SPLIT,  # essential split and block bounds
+    OPT_SPLIT,  # rows are added only where they can matter (else everywhere)
     OPT_BOUNDS,  # block-local bounds (else the range-wide ones)
     OPT_KTH,  # stored k-th impacts as a first threshold
-    OPT_ESTIMATE,  # thresholds from partial scores
-    OPT_FINISH,  # scatter the rest when candidates are many
-    OPT_COMPLETION_COST,  # postings that one completion is worth
-    OPT_DOC_BASE,  # added to document numbers in keys
-    OPT_PREPARE,  # 1: the queries are still to be checked and quantised
-    OPT_LIVE,  # address of the live bitmap
-    OPT_LIVE_WORDS,  # its length; 0 = all live
-    OPT_LAST,  # 1: no segment follows, the hits are to be ranked
+    OPT_ESTIMATE,  # thresholds from the most promising blocks
+    OPT_FINISH,  # add the rows everywhere when candidates are many
+    OPT_COMPLETION_COST,  # blocks of a whole row that completing one block is worth
     N_OPTIONS,
-) = range(15)
+) = range(10)
 
-# Columns of the per-query state that is carried from segment to segment.
+# Columns of the per-query state.
 (
-    STAT_POSTINGS,
-    STAT_BLOCKS,
-    STAT_COMPLETED,
+    STAT_POSTINGS,  # postings scattered
+    STAT_CELLS,  # places of dense rows added
+    STAT_BLOCKS,  # (block, row) pairs added on their own
     STAT_RANGES,
-    STAT_FINISHED,
+    STAT_FINISHED,  # ranges to which the rows were added as a whole
     STAT_UNSEEN,  # largest upper bound of anything left out without proof
     STAT_CUT,  # 1 if the work cap or the cancel flag ended the search early
     STAT_COUNT,  # keys in the buffer
@@ -46,10 +41,16 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE, DOCS_PER_RANGE, PLAIN_
     N_STATS,
 ) = range(11)
 
+# Columns of the table of live bitmaps.
+LIVE_ADDRESS, LIVE_WORDS, LIVE_BASE, N_LIVE = range(4)
+
+# There is room for k keys and as many again, or for this many.
+KEY_ROOM = 32
+
 # Rows of `Workspace.lanes`, `words` and `longs`.
-ACC, GROUPS, BOUNDS, FLAGS, N_LANES = range(5)
-SLOTS, BLOCKS, DOCS, SCORES, TABLE, N_WORDS = range(6)
-LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(10)
+ACC, TILES, MAXIMA, BOUNDS, POTENTIAL, N_LANES = range(6)
+BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
+LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, ROW, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(11)
 
 
 class SegmentView(NamedTuple):
@@ -57,18 +58,16 @@ class SegmentView(NamedTuple):
 
     sizes: NDArray[np.int64]
     terms: NDArray[np.uint32]
-    dense_of_term: NDArray[np.int32]
+    counts: NDArray[np.uint32]
+    row_of_term: NDArray[np.int32]
     kth_impacts: NDArray[np.uint8]
     range_base: NDArray[np.int64]
     offsets: NDArray[np.uint32]
     range_max: NDArray[np.uint8]
     slots: NDArray[np.uint16]
     impacts: NDArray[np.uint8]
+    rows: NDArray[np.uint8]
     block_max: NDArray[np.uint8]
-    forward_base: NDArray[np.int64]
-    forward_offsets: NDArray[np.uint32]
-    forward_terms: NDArray[np.uint16]
-    forward_impacts: NDArray[np.uint8]
     slot_docs: NDArray[np.uint32]
 
 
@@ -81,7 +80,7 @@ class Workspace(NamedTuple):
 
 
 class QueryBatch(NamedTuple):
-    """Queries of one accumulator width as they came in, and as the kernels take them.
+    """Queries of one accumulator width as they came in, and as the search takes them.
 
     ``indptr``, ``terms`` and ``weights`` are filled by `index.kernels.prepare.prepare_queries`:
     integer weights, heaviest term first. So are ``factors`` (integer weight per unit of weight)
@@ -96,17 +95,3 @@ class QueryBatch(NamedTuple):
     weights: NDArray[np.uint32]
     factors: NDArray[np.float64]
     dropped: NDArray[np.int64]
-
-
-class ResultState(NamedTuple):
-    """What a search carries from segment to segment, one row per query.
-
-    A key orders hits: ``score << 32 | (2**32 - 1 - document)``, below 2**63. There is room for
-    ``k + max(k, 32)`` of them, and for ``k`` ranked hits.
-    """
-
-    keys: NDArray[np.uint64]
-    stats: NDArray[np.int64]
-    doc_ids: NDArray[np.int64]
-    scores: NDArray[np.int64]
-    float_scores: NDArray[np.float64]

@@ -30,7 +30,7 @@ from tests.shared import shared_path
 
 
 def searcher(matrix: NDArray[np.int64], **options: int) -> SegmentSearcher:
-    settings = BuildOptions(block_size=4, range_size=64, threads=1, **options)  # type: ignore[arg-type]
+    settings = BuildOptions(block_size=16, range_size=64, threads=1, **options)  # type: ignore[arg-type]
     return SegmentSearcher(build_segment(*strategies.from_dense(matrix), options=settings))
 
 

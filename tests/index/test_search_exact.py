@@ -22,10 +22,10 @@ GROUPS = 20 if JIT_ENABLED else 2
 def build(rng: np.random.Generator, matrix: NDArray[np.int64]) -> SegmentArrays:
     """A segment with random layout options."""
     collection = strategies.from_dense(matrix)
-    block_size = int(rng.choice([1, 2, 3, 4, 8, 16, 32]))
+    block_size = int(rng.choice([16, 16, 32, 64, 128]))
     options = BuildOptions(
         block_size=block_size,
-        range_size=int(block_size * rng.choice([4, 8, 16, 400])),
+        range_size=int(rng.choice([128, 200, 256, 1024, 65536])),
         dense_fraction=float(rng.choice([0.0, 0.05, 0.3, 1.1])),
         reorder=str(rng.choice(["none", "bisect"])),
         compact=bool(rng.random() < 0.3),
@@ -44,7 +44,7 @@ def random_options(rng: np.random.Generator) -> SearchOptions:
         estimates=flags[3],
         finish=flags[4],
         width=int(rng.choice([0, 16, 32])),  # type: ignore[arg-type]
-        completion_cost=int(rng.choice([1, 10, 150, 100000])),
+        completion_cost=int(rng.choice([1, 2, 8, 100000])),
     )
 
 
