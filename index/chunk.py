@@ -92,10 +92,16 @@ def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
             f"the index has dense vectors of {part.dimension} numbers, the batch has none; give "
             "them as its field dense"
         )
-    without = np.diff(batch.vectors.indptr) == 0
-    content = zip(without, batch.titles, batch.texts, strict=True)
-    blank = np.array([no and not (a + b).strip() for no, a, b in content], np.bool_)
+    blank = blank_rows(batch.vectors.indptr)
     return encode_rows(batch.dense, part.similarity, part.dimension, batch.ids, blank)
+
+
+def blank_rows(indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which documents have no term; only they may lack a dense vector.
+
+    What holds no term (nothing, white space, invisible characters) is nothing to a model either.
+    """
+    return np.equal(np.diff(indptr), 0)
 
 
 def without_zeros(

@@ -51,14 +51,14 @@ def encode_rows(
         Another shape, a number that is not finite or too large, or zeros; names the document.
     """
     rows = _matrix(vectors, dimension, len(docnos))
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        docno = docnos[int(np.argmin(finite))]
+    unfit = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(unfit):
+        docno = docnos[int(unfit[0])]
         raise VectorError(
             f"document {docno!r}: its dense vector holds a number that is not finite (NaN or "
             "infinity); every number must be finite"
         )
-    nonzero: NDArray[np.bool_] = rows.any(axis=1)
+    nonzero = np.not_equal(rows, 0).any(axis=1)
     refused = np.flatnonzero(~nonzero & ~blank)
     if len(refused):
         docno = docnos[int(refused[0])]
@@ -92,8 +92,7 @@ def decode(codes: Codes) -> NDArray[np.float32]:
 
 def present(codes: Codes) -> NDArray[np.bool_]:
     """Return which rows are vectors: all zeros is none."""
-    found: NDArray[np.bool_] = (codes & _MAGNITUDE).any(axis=1)
-    return found
+    return np.asarray((codes & _MAGNITUDE).any(axis=1), np.bool_)
 
 
 def finite(codes: Codes) -> bool:
