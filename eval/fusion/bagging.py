@@ -1,15 +1,15 @@
 """Choosing weights that hold on other topics: averaged over resamples, judged where left out.
 
 The best of many settings on a few dozen topics is mostly the luckiest. So the topics are drawn anew
-many times, the best weights of each draw are averaged (bagging: Breiman, Machine Learning 24, 1996),
-and for every topic the outcome is judged with the average over those draws that did not hold it
-(out-of-bag: Efron & Tibshirani, JASA 92, 1997). The best single branch is chosen in the same way, so
-that what is compared are two ways of choosing, both with the luck taken out.
+many times, the best weights of each draw are averaged (bagging: Breiman, Machine Learning 24,
+1996), and for every topic the outcome is judged with the average over those draws that did not hold
+it (out-of-bag: Efron & Tibshirani, JASA 92, 1997). The best single branch is chosen in the same
+way, so that what is compared are two ways of choosing, both with the luck taken out.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ def weight_grid(n_branches: int) -> Values:
     rows = []
     for bars in combinations(range(steps + n_branches - 1), n_branches - 1):
         edges = (-1, *bars, steps + n_branches - 1)
-        rows.append([b - a - 1 for a, b in zip(edges, edges[1:], strict=False)])
+        rows.append([b - a - 1 for a, b in pairwise(edges)])
     return np.array(rows, np.float64) / steps
 
 
@@ -107,4 +107,4 @@ def beyond_chance(differences: Values, errors: float = 1.0) -> bool:
     if n < 2:
         return False
     error = float(differences.std(ddof=1)) / np.sqrt(n)
-    return float(differences.mean()) > max(errors * error, _TIED)
+    return bool(differences.mean() > max(errors * error, _TIED))

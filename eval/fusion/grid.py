@@ -14,6 +14,7 @@ from eval.measures import measure_run
 from eval.qrels import Qrels
 from eval.runs import Ranking, Run
 from index.fusion import Fusion, fuse
+from index.fusion.method import Absent
 
 Values = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Bench:
         depths = [depth for depth in DEPTHS if depth < longest] or [DEPTHS[0]]
         if depths[-1] < longest and longest <= DEPTHS[-1]:
             depths.append(DEPTHS[-1])
-        absent = "score" if self._scorer else "floor"
+        absent: Absent = "score" if self._scorer else "floor"
         for method in _METHODS:
             # Where no score can be had, a longer list says more of the documents it lacks.
             for depth in depths if self._scorer else depths[::-1]:

@@ -1,0 +1,22 @@
+"""Hybrid search: the branches of one or several indexes, searched together and fused."""
+
+from index.hybrid.answer import BranchAnswer, HybridAnswer
+from index.hybrid.branches import Branch, DenseBranch, HybridQuery, Kind, SparseBranch
+from index.hybrid.feedback import Feedback, parse_feedback
+from index.hybrid.retriever import HybridRetriever, open_branches
+from index.hybrid.steps import Reranking
+
+__all__ = [
+    "Branch",
+    "BranchAnswer",
+    "DenseBranch",
+    "Feedback",
+    "HybridAnswer",
+    "HybridQuery",
+    "HybridRetriever",
+    "Kind",
+    "Reranking",
+    "SparseBranch",
+    "open_branches",
+    "parse_feedback",
+]
