@@ -17,6 +17,7 @@ from lsr.errors import LsrError, MissingDependencyError, UsageError
 from lsr.installation import check_siblings
 from service.commands import (
     add,
+    attach,
     bench,
     compact,
     delete,
@@ -53,6 +54,7 @@ app.command("serve")(serve.serve)
 app.command("add")(add.add)
 app.command("delete")(delete.delete)
 app.command("reindex")(reindex.reindex)
+app.command("attach")(attach.attach)
 app.command("compact")(compact.compact)
 app.command("verify")(verify.verify)
 app.command("snapshot")(snapshot.snapshot)

@@ -84,6 +84,11 @@ class DenseArrays:
         """Whether there are no clusters."""
         return self.n_lists == 1
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all arrays."""
+        return sum(getattr(self, name).nbytes for name in _DTYPES)
+
     @cached_property
     def safe(self) -> bool:
         """True, once everything that kernels index with is known to lie in its array.

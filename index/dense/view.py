@@ -121,6 +121,19 @@ class DenseIndex:
         """Whether every search compares every vector: no segment has clusters."""
         return all(arrays.flat for arrays in self.segments)
 
+    def stats(self) -> dict[str, Any]:
+        """Return counts and the encoder, as JSON values."""
+        stored = self.fingerprint
+        return {
+            "n_vectors": self.n_vectors,
+            "dimension": self.dimension,
+            "similarity": self.similarity,
+            "n_lists": sum(arrays.n_lists for arrays in self.segments),
+            "vectors_bytes": sum(arrays.n_bytes for arrays in self.segments),
+            "encoder": None if stored is None else dict(stored.document),
+            "fingerprint": None if stored is None else stored.digest,
+        }
+
     @cached_property
     def encoder_assets(self) -> EncoderAssets | None:
         """The stored encoder, read and checked when first asked for."""
