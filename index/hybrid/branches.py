@@ -7,7 +7,7 @@ A branch turns a query into its own kind of vector, finds documents with it and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.dense.view import DenseIndex
+from index.fusion import BranchIdentity
 from index.hits import Hits
 from index.hybrid.feedback import Feedback, expand_dense, expand_sparse
 from index.reader import Index
@@ -213,14 +214,14 @@ class DenseBranch:
         return expand_dense(self.dense, vector, doc_ids, feedback)
 
 
-def identities(branches: list[Branch]) -> list[Mapping[str, str | None]]:
-    """Return the name, kind and encoder of branches, as an artefact keeps them."""
+def identities(branches: Sequence[Branch]) -> list[BranchIdentity]:
+    """Return the names, kinds and encoders of branches, as an artefact keeps them."""
     return [
-        {
-            "name": branch.name,
-            "kind": branch.kind,
-            "encoder": None if branch.fingerprint is None else branch.fingerprint.digest,
-        }
+        BranchIdentity(
+            branch.name,
+            branch.kind,
+            None if branch.fingerprint is None else branch.fingerprint.digest,
+        )
         for branch in branches
     ]
 

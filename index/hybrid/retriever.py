@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from index.fusion import Fusion
 from index.hybrid.answer import HybridAnswer, answer_of
@@ -152,6 +152,17 @@ class HybridRetriever:
         if rerank is not None:
             ranking = reranked(ranking, rerank, query)
         return answer_of(plan, ran, ranking, k, offset, explain, started)
+
+    def close(self) -> None:
+        """Release the files of the indexes."""
+        for branch in self.branches:
+            branch.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
 
 def open_branches(
