@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.fusion.method import Fusion
+from index.fusion.method import Fusion, parse_fusion
 from lsr.errors import DataError, EncoderMismatchError, StorageFullError, UsageError
 
 FORMAT = "lsr-fusion"
@@ -142,3 +142,27 @@ def read_artefact(path: Path | str) -> FusionArtefact:
     except (UsageError, TypeError, KeyError, ValueError) as error:
         raise DataError(f"{path}: is damaged ({error}); fit it again with lsr fit-fusion") from None
     return FusionArtefact(fusion, branches, evidence)
+
+
+def fusion_of(text: str, branches: Sequence[BranchIdentity]) -> Fusion:
+    """Return the fusion that a command line names: a fitted one by its file, or a method.
+
+    Parameters
+    ----------
+    text : str
+        Path of an artefact, or what `parse_fusion` reads.
+    branches : sequence of BranchIdentity
+        The branches to fuse.
+
+    Raises
+    ------
+    UsageError, DataError, EncoderMismatchError
+        See `parse_fusion`, `read_artefact`, `FusionArtefact.check` and `Fusion.shares`.
+    """
+    if Path(text).is_file() or text.endswith(".json"):
+        artefact = read_artefact(text)
+        artefact.check(branches, text)
+        return artefact.fusion
+    fusion = parse_fusion(text)
+    fusion.shares([branch.name for branch in branches])
+    return fusion

@@ -12,13 +12,19 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.fusion import Fusion
 from index.hybrid.answer import HybridAnswer, answer_of
 from index.hybrid.branches import Branch, DenseBranch, HybridQuery, Kind, SparseBranch
 from index.hybrid.feedback import Feedback
 from index.hybrid.steps import (
+    Plan,
+    Ran,
+    Ranking,
     Reranking,
     plan_search,
     rank,
@@ -29,8 +35,26 @@ from index.hybrid.steps import (
 )
 from index.retriever import Retriever
 from index.search import Cancel
+from lsr.encoders.base import QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.errors import UsageError
+
+
+class RankedIds(NamedTuple):
+    """A ranking without its documents.
+
+    Attributes
+    ----------
+    ids : list of str, (n,)
+    scores : (n,) float64
+        Never rising.
+    rank_safe : bool
+        Whether every branch is.
+    """
+
+    ids: list[str]
+    scores: NDArray[np.float64]
+    rank_safe: bool
 
 
 class HybridRetriever:
@@ -138,20 +162,43 @@ class HybridRetriever:
             cannot encode.
         """
         started = time.perf_counter()
+        query = HybridQuery(query) if isinstance(query, str) else query
+        plan = self._plan(k, offset, kind, fusion, rerank)
+        ran, ranking = _carry_out(plan, query, filter, cancel, feedback, rerank)
+        return answer_of(plan, ran, ranking, k, offset, explain, started)
+
+    def rank(
+        self,
+        query: HybridQuery | str,
+        k: int = 1000,
+        *,
+        kind: Kind | None = None,
+        fusion: Fusion | None = None,
+        filter: Any = None,
+        feedback: Feedback | None = None,
+        rerank: Reranking | None = None,
+    ) -> RankedIds:
+        """Return ids and scores only, for runs and evaluation; otherwise as `search`."""
+        query = HybridQuery(query) if isinstance(query, str) else query
+        plan = self._plan(k, 0, kind, fusion, rerank)
+        ran, ranking = _carry_out(plan, query, filter, None, feedback, rerank)
+        return RankedIds(
+            ranking.joined.ids(ranking.keys[:k]),
+            ranking.scores[:k],
+            all(each.hits.rank_safe for each in ran),
+        )
+
+    def _plan(
+        self,
+        k: int,
+        offset: int,
+        kind: Kind | None,
+        fusion: Fusion | None,
+        rerank: Reranking | None,
+    ) -> Plan:
         if k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and offset at least 0, got {k} and {offset}")
-        query = HybridQuery(query) if isinstance(query, str) else query
-        plan = plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank)
-        ran = side_by_side(
-            [partial(run_branch, b, query, plan.depth, filter, cancel) for b in plan.branches]
-        )
-        ranking = rank(plan, ran)
-        if feedback is not None:
-            ran = search_again(plan, ran, ranking, feedback, filter, cancel)
-            ranking = rank(plan, ran)
-        if rerank is not None:
-            ranking = reranked(ranking, rerank, query)
-        return answer_of(plan, ran, ranking, k, offset, explain, started)
+        return plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank)
 
     def close(self) -> None:
         """Release the files of the indexes."""
@@ -165,15 +212,38 @@ class HybridRetriever:
         self.close()
 
 
+def _carry_out(
+    plan: Plan,
+    query: HybridQuery,
+    filter: Any,
+    cancel: Cancel | None,
+    feedback: Feedback | None,
+    rerank: Reranking | None,
+) -> tuple[list[Ran], Ranking]:
+    ran = side_by_side(
+        [partial(run_branch, b, query, plan.depth, filter, cancel) for b in plan.branches]
+    )
+    ranking = rank(plan, ran)
+    if feedback is not None:
+        ran = search_again(plan, ran, ranking, feedback, filter, cancel)
+        ranking = rank(plan, ran)
+    return ran, ranking if rerank is None else reranked(ranking, rerank, query)
+
+
 def open_branches(
-    path: Path | str, also: Sequence[Path | str] = (), **options: Any
+    path: Path | str,
+    also: Sequence[Path | str] = (),
+    *,
+    encoder: QueryEncoder | None = None,
+    **options: Any,
 ) -> HybridRetriever:
     """Open an index and further indexes of the same documents, all branches of each.
 
     With several indexes the branches are named after their folders: ``NAME`` for sparse vectors,
-    ``NAME-dense`` for dense ones. `options` are those of `HybridRetriever.of`.
+    ``NAME-dense`` for dense ones. `encoder` is the query encoder of the first, where not the stored
+    one; `options` are those of `HybridRetriever.of`.
     """
-    retrievers = [Retriever.open(each) for each in (path, *also)]
+    retrievers = [Retriever.open(path, encoder=encoder), *map(Retriever.open, also)]
     if len(retrievers) == 1:
         return HybridRetriever.of(retrievers[0], **options)
     branches: list[Branch] = []
