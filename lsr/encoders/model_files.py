@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError
+from lsr.models import packaged_model
 
 ARCHITECTURES = {
     "BertForMaskedLM": "bert",
@@ -52,11 +53,16 @@ _VOLATILE = {"transformers_version", "_name_or_path", "torch_dtype", "dtype", "u
 def find_model(name: str | Path) -> Path:
     """Return the folder of a model, fetching it from the hub when the name is no local path.
 
+    The name of a model that comes with the package is its folder there, wherever that is.
+
     Raises
     ------
     ModelError
         When there is no such folder, the hub cannot be reached or has no such model.
     """
+    packaged = packaged_model(str(name))
+    if packaged is not None:
+        return packaged
     path = Path(name).expanduser()
     if path.is_dir():
         return path.resolve()
