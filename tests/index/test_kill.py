@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def run(folder: Path, mode: str, count: int, seed: int) -> dict[str, int]:
+def run(folder: Path, mode: str, count: int, seed: int, *more: str) -> dict[str, int]:
     done = subprocess.run(
         [
             sys.executable,
@@ -36,6 +36,7 @@ def run(folder: Path, mode: str, count: int, seed: int) -> dict[str, int]:
             mode,
             str(count),
             str(seed),
+            *more,
         ],
         capture_output=True,
         text=True,
@@ -64,3 +65,11 @@ def test_before_and_after_every_operation(folder: Path) -> None:
     """As far as a few commits with a merge reach."""
     found = run(folder, "points", 10_000, 51)
     assert found["points"] >= 300
+
+
+@pytest.mark.timeout(300)
+def test_before_and_after_operations_on_dense_vectors(folder: Path) -> None:
+    """Those of the first commits."""
+    found = run(folder, "points", int(160 * SCALE), 53, "dense")
+    assert found["kills"] == found["points"] >= min(160, int(160 * SCALE))
+    assert found["commits"] > 0
