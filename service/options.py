@@ -28,7 +28,12 @@ Source = Annotated[
     ),
 ]
 EncoderName = Annotated[
-    str, typer.Option("--encoder", metavar="NAME", help="bm25, a model folder or a hub id.")
+    str,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
+    ),
 ]
 DenseModel = Annotated[
     str | None,

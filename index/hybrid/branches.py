@@ -67,6 +67,9 @@ class Branch(Protocol):
     def encode(self, query: HybridQuery) -> tuple[Any, list[str]]:
         """Return the vector of a query, and the terms that are not in the vocabulary."""
 
+    def load(self) -> None:
+        """Load what encoding a text needs, so that the first query does not wait for it."""
+
     def search(self, vector: Any, k: int, *, filter: Any, cancel: Cancel | None) -> Hits:
         """Return the `k` best documents."""
 
@@ -110,6 +113,9 @@ class SparseBranch:
                 f"branch {self.name!r} needs the text of the query, or weights of terms"
             )
         return self._retriever.encode(given)
+
+    def load(self) -> None:
+        """Do nothing: the query encoder was restored with the index."""
 
     def search(self, vector: SparseBatch, k: int, *, filter: Any, cancel: Cancel | None) -> Hits:
         """Return the `k` best documents."""
@@ -184,9 +190,14 @@ class DenseBranch:
             return np.asarray(query.dense, np.float32), []
         if query.text is None:
             raise UsageError(f"branch {self.name!r} needs the text of the query, or its vector")
+        self.load()
+        assert self._encoder is not None
+        return self._encoder.encode_queries([query.text])[0], []
+
+    def load(self) -> None:
+        """Load the stored encoder, unless another was given."""
         if self._encoder is None:
             self._encoder = _restored(self.dense)
-        return self._encoder.encode_queries([query.text])[0], []
 
     def search(
         self, vector: NDArray[np.float32], k: int, *, filter: Any, cancel: Cancel | None

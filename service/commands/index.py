@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lsr.models import DEFAULT
 from service import options
 from service.terminal import (
     program,
@@ -24,7 +25,7 @@ from service.terminal import (
 def index(
     source: options.Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the index will be.")],
-    encoder: options.EncoderName = "bm25",
+    encoder: options.EncoderName = DEFAULT,
     dense: options.DenseModel = None,
     query_encoder: options.QuerySide = None,
     max_length: options.MaxLength = None,
