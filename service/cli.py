@@ -23,6 +23,7 @@ from service.commands import (
     delete,
     demo,
     encode,
+    fit_fusion,
     index,
     mine,
     reindex,
@@ -60,6 +61,7 @@ app.command("verify")(verify.verify)
 app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(restore.restore)
 app.command("eval")(evaluate.evaluate)
+app.command("fit-fusion")(fit_fusion.fit_fusion)
 app.command("encode")(encode.encode)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)

@@ -13,7 +13,7 @@ from eval.fusion.topics import Scorer, Topic
 from eval.measures import measure_run
 from eval.qrels import Qrels
 from eval.runs import Ranking, Run
-from index.fusion import Fusion, fuse
+from index.fusion import Fusion, Pool, fuse
 from index.fusion.method import Absent
 
 Values = NDArray[np.float64]
@@ -63,6 +63,7 @@ class Bench:
         self._qrels = {topic.qid: qrels[topic.qid] for topic in topics}
         self._measure = measure
         self._scorer = scorer
+        self._known_pools: dict[tuple[int | None, bool], list[Pool]] = {}
         self.measure = str(measure)
         cutoff = measure.params.get("cutoff")
         self._k = cutoff if isinstance(cutoff, int) else None
@@ -104,8 +105,7 @@ class Bench:
 
     def fused(self, family: Fusion, grid: Sequence[Sequence[float]] | Values) -> Values:
         """Return the measure of a family with each row of weights, (n_points, n_topics)."""
-        scorer = self._scorer if family.absent == "score" and family.method != "rrf" else None
-        pools = [topic.pool(family.depth, self.branches, scorer) for topic in self.topics]
+        pools = self._pools(family)
         found = []
         for shares in grid:
             rankings = {
@@ -114,6 +114,16 @@ class Bench:
             }
             found.append(self._values(rankings))
         return np.stack(found)
+
+    def _pools(self, family: Fusion) -> list[Pool]:
+        scored = family.absent == "score" and family.method != "rrf"
+        key = family.depth, scored
+        if key not in self._known_pools:
+            scorer = self._scorer if scored else None
+            self._known_pools[key] = [
+                topic.pool(family.depth, self.branches, scorer) for topic in self.topics
+            ]
+        return self._known_pools[key]
 
     def _values(self, rankings: Mapping[str, Ranking]) -> Values:
         measured = measure_run(Run("bench", rankings), self._qrels, [self._measure])
