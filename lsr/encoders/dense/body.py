@@ -175,17 +175,13 @@ class OnnxBody:
 
     Raises
     ------
-    MissingDependencyError
-        Without onnxruntime.
     ModelError
         The file is no graph of a text encoder.
     """
 
     def __init__(self, graph: Path, config: dict[str, Any]) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError("an ONNX encoder", "dense") from error
+        import onnxruntime
+
         self._config = config
         self._pad_id = int(config.get("pad_token_id") or 0)
         options = onnxruntime.SessionOptions()
