@@ -7,9 +7,11 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from eval.branch_systems import BranchSystem, DenseSystem
 from eval.collections import JudgedCollection, open_collection
+from eval.fusion.systems import FusedSystem, fused_systems
 from eval.measures import DEFAULT_MEASURES, Measured, measure_run, parse_measures
 from eval.results import Answers, Report, SystemKind, SystemReport
 from eval.significance import (
@@ -21,6 +23,7 @@ from eval.significance import (
     bootstrap_interval,
     check_choices,
     compare,
+    correct,
 )
 from eval.systems import (
     EncoderSystem,
@@ -46,6 +49,9 @@ def evaluate(
     encoder: OneOrMore = (),
     index: OneOrMore = (),
     run: OneOrMore = (),
+    dense: OneOrMore = (),
+    mode: Literal["sparse", "dense", "hybrid"] = "sparse",
+    fusion: OneOrMore = (),
     query_encoder: str | None = None,
     encoder_options: Mapping[str, Any] | None = None,
     corpus_options: Mapping[str, Any] | None = None,
@@ -71,6 +77,13 @@ def evaluate(
         Indexes of this corpus, searched with the encoders they were made with.
     run : path or sequence of paths
         TREC run files.
+    dense : str or sequence of str
+        Dense encoders: ``minilm``, model folders, hub ids.
+    mode : {"sparse", "dense", "hybrid"}
+        How indexes are searched; with "hybrid" their branches are measured too.
+    fusion : str or sequence of str
+        Methods or files of ``lsr fit-fusion``. With mode "hybrid" they fuse the branches of each
+        index; otherwise the rankings of the systems, see `eval.fusion.systems.fused_systems`.
     query_encoder : str, optional
         ``idf`` or ``model``: the query side of the encoders.
     encoder_options : mapping, optional
@@ -93,7 +106,8 @@ def evaluate(
         Of the search for rankings.
     test, correction
         See `eval.significance.compare`; systems are compared with the first: encoders first, then
-        indexes, then runs, each in the order given.
+        dense ones, indexes, runs, each in the order given. Fusions come last and are compared with
+        their parts as well.
     progress : callable, optional
         ``progress(stage, done, total)``.
 
@@ -117,7 +131,10 @@ def evaluate(
             f"query encoder {query_encoder!r} without an encoder: an index brings its own, "
             "a run needs none"
         )
-    systems += [IndexSystem(Path(path)) for path in _listed(index)]
+    systems += [DenseSystem(str(name)) for name in _listed(dense)]
+    fusions = [str(name) for name in _listed(fusion)]
+    for path in _listed(index):
+        systems += _index_systems(Path(path), mode, fusions)
     systems += [RunSystem(Path(path)) for path in _listed(run)]
     return run_experiment(
         open_collection(collection, split=split, drop_query_id=drop_query_id),
@@ -131,6 +148,7 @@ def evaluate(
         ),
         test=test,
         correction=correction,
+        fusions=() if mode == "hybrid" else fusions,
         progress=progress,
     )
 
@@ -143,6 +161,7 @@ def run_experiment(
     settings: SearchSettings | None = None,
     test: Test = "permutation",
     correction: Correction = "holm",
+    fusions: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Evaluate systems, whatever they are; the first is the baseline.
@@ -156,12 +175,19 @@ def run_experiment(
         raise UsageError("nothing to evaluate; name an encoder, an index or a run")
     check_choices(test, correction)
     names = _unique([system.name for system in systems])
+    dense = [name for name, system in zip(names, systems, strict=True) if _is_dense(system)]
+    fused = fused_systems(fusions, names, dense)
     answers = _answers(collection, systems, names, settings, progress)
+    by_name = dict(zip(names, answers, strict=True))
+    answers += [one.answer([by_name[part] for part in one.parts], settings.k) for one in fused]
+    everything: list[System | FusedSystem] = [*systems, *fused]
+    names += _unique([one.name for one in fused])
     measured = [
         measure_run(a.run, collection.qrels, parsed, drop_query_id=collection.drop_query_id)
         for a in answers
     ]
     comparisons = _comparisons(measured, test, correction)
+    versus = _versus_parts(everything, dict(zip(names, measured, strict=True)), test, correction)
     return Report(
         collection=collection.name,
         split=collection.split,
@@ -171,7 +197,7 @@ def run_experiment(
         parameters=_parameters(collection, settings, test, correction),
         systems=[
             _system_report(*parts)
-            for parts in zip(systems, names, answers, measured, comparisons, strict=True)
+            for parts in zip(everything, names, answers, measured, comparisons, versus, strict=True)
         ],
         warnings=collection.warnings,
         environment=environment(),
@@ -202,15 +228,16 @@ def _answers(
 
 
 def _system_report(
-    system: System,
+    system: System | FusedSystem,
     name: str,
     answers: Answers,
     measured: Measured,
     comparisons: Mapping[str, Comparison],
+    versus_parts: Mapping[str, Mapping[str, Comparison]],
 ) -> SystemReport:
     return SystemReport(
         name,
-        system.kind,
+        "fusion" if isinstance(system, FusedSystem) else system.kind,
         system.source,
         system.query_encoder if isinstance(system, EncoderSystem) else None,
         dict(system.options) if isinstance(system, EncoderSystem) else {},
@@ -218,7 +245,30 @@ def _system_report(
         measured,
         {measure: bootstrap_interval(v) for measure, v in measured.per_topic.items()},
         comparisons,
+        versus_parts,
     )
+
+
+def _versus_parts(
+    systems: Sequence[System | FusedSystem],
+    measured: Mapping[str, Measured],
+    test: Test,
+    correction: Correction,
+) -> list[dict[str, dict[str, Comparison]]]:
+    """Compare every fusion with each of its parts; the family of the correction is its parts."""
+    found: list[dict[str, dict[str, Comparison]]] = []
+    for system, own in zip(systems, measured.values(), strict=True):
+        parts = system.parts if isinstance(system, FusedSystem) else ()
+        versus: dict[str, dict[str, Comparison]] = {part: {} for part in parts}
+        for measure, values in own.per_topic.items() if parts else ():
+            against = [
+                compare(measured[part].per_topic[measure], [values], test=test)[0] for part in parts
+            ]
+            corrected = correct([each.p_value for each in against], correction)
+            for part, each, p_value in zip(parts, against, corrected, strict=True):
+                versus[part][measure] = each._replace(p_corrected=p_value)
+        found.append(versus)
+    return found
 
 
 def _comparisons(
@@ -265,6 +315,22 @@ def _labelled(progress: Progress | None, label: str | None) -> Progress:
         return progress
     report: Callable[[str, int, int | None], None] = progress
     return lambda stage, done, total: report(f"{label}: {stage}", done, total)
+
+
+def _index_systems(path: Path, mode: str, fusions: Sequence[str]) -> list[System]:
+    if mode == "sparse":
+        return [IndexSystem(path)]
+    branches: list[System] = [BranchSystem(path, "dense")]
+    if mode == "dense":
+        return branches
+    chosen: list[str | None] = [*fusions] or [None]
+    return [IndexSystem(path), *branches, *(BranchSystem(path, "hybrid", f) for f in chosen)]
+
+
+def _is_dense(system: System) -> bool:
+    return isinstance(system, DenseSystem) or (
+        isinstance(system, BranchSystem) and system.mode == "dense"
+    )
 
 
 def _encoder_system(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,25 @@ def render_table(report: Report) -> RenderableType:
     difference from the first system that is significant at 0.05 after correction.
     """
     parts: list[RenderableType] = [_effectiveness(report)]
+    if any(system.versus_parts for system in report.systems):
+        parts.append(_against_parts(report))
     if any(system.answers.indexing for system in report.systems):
         parts.append(_cost(report))
     parts += _notes(report)
     return Group(*parts)
+
+
+def render_summary(reports: Sequence[Report]) -> RenderableType:
+    """Return one table of several collections: the first measure of every system on each."""
+    measure = reports[0].measures[0]
+    table = _table(f"{measure} on {len(reports)} collections")
+    for report in reports:
+        table.add_column(report.collection, justify="right", no_wrap=True)
+    names = dict.fromkeys(system.name for report in reports for system in report.systems)
+    for name in names:
+        found = [next((s for s in report.systems if s.name == name), None) for report in reports]
+        table.add_row(Text(name), *("–" if s is None else _value(s, measure) for s in found))
+    return table
 
 
 def to_json(report: Report, *, per_topic: bool = False) -> dict[str, Any]:
@@ -94,6 +109,24 @@ def _effectiveness(report: Report) -> Table:
     return table
 
 
+def _against_parts(report: Report) -> Table:
+    measure = report.measures[0]
+    table = _table(f"fusions against their parts, {measure}")
+    for heading in ("part", "difference", "95 % interval", "p"):
+        table.add_column(heading, justify="left" if heading == "part" else "right", no_wrap=True)
+    for system in report.systems:
+        for at, (part, versus) in enumerate(system.versus_parts.items()):
+            found = versus[measure]
+            table.add_row(
+                Text(system.name if at == 0 else ""),
+                Text(part),
+                f"{found.difference:+.4f}",
+                f"{found.interval.low:+.4f} … {found.interval.high:+.4f}",
+                f"{found.p_corrected:.4f}",
+            )
+    return table
+
+
 def _table(title: str) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
@@ -124,10 +157,10 @@ def _cost(report: Report) -> Table:
         if indexing is None:
             continue
         rate = indexing.encode_docs_per_second
-        cells = (
-            [f"{v:.1f}" for v in (sparsity.document_nnz, sparsity.query_nnz)] if sparsity else []
-        )
-        cells += [f"{sparsity.flops:.3f}"] if sparsity else []
+        cells = ["–", "–", "–"]
+        if sparsity:
+            nnz = [f"{v:.1f}" for v in (sparsity.document_nnz, sparsity.query_nnz)]
+            cells = [*nnz, f"{sparsity.flops:.3f}"]
         cells += [f"{rate:,.0f}" if rate else "–", f"{indexing.index_bytes / 1e6:,.1f}"]
         cells += [f"{v:.2f}" for v in (latency.wall_ms.p50, latency.wall_ms.p99)] if latency else []
         table.add_row(Text(system.name), *cells)
@@ -178,6 +211,10 @@ def _system_json(system: SystemReport, per_topic: bool) -> dict[str, Any]:
                 "versus_first": _comparison_json(system.comparisons.get(name)),
             }
             for name, value in measured.overall.items()
+        },
+        "versus_parts": {
+            part: {name: _comparison_json(comparison) for name, comparison in versus.items()}
+            for part, versus in system.versus_parts.items()
         },
         "sparsity": _sparsity_json(system),
         "indexing": _indexing_json(system),

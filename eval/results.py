@@ -12,7 +12,7 @@ from eval.runs import Run
 from eval.significance import Comparison, Interval
 from eval.sparsity import Sparsity
 
-SystemKind = Literal["encoder", "index", "run"]
+SystemKind = Literal["encoder", "index", "run", "fusion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class Answers:
     sparsity, latency, indexing
         None for a run file.
     warnings : sequence of str
+    least_score : float or None
+        The least score there can be, where it is known.
     """
 
     run: Run
@@ -66,6 +68,7 @@ class Answers:
     latency: Latency | None = None
     indexing: Indexing | None = None
     warnings: Sequence[str] = ()
+    least_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class SystemReport:
     ----------
     name : str
         Unique within the report.
-    kind : {"encoder", "index", "run"}
+    kind : {"encoder", "index", "run", "fusion"}
     source : str
         The encoder, index or run file as it was named.
     query_encoder : str or None
@@ -90,6 +93,8 @@ class SystemReport:
         Bootstrap confidence intervals of the means.
     comparisons : mapping of measure name to Comparison
         Against the first system; empty for the first itself.
+    versus_parts : mapping of name to mapping of measure name to Comparison
+        A fusion against each system it was made of, corrected for their number.
     """
 
     name: str
@@ -101,6 +106,7 @@ class SystemReport:
     measured: Measured
     intervals: Mapping[str, Interval]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    versus_parts: Mapping[str, Mapping[str, Comparison]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from eval.latency import Latency, measure_latency
 from eval.results import Answers, Indexing
 from eval.runs import Ranking, Run
 from eval.sparsity import VectorCounter, count_documents, measure_sparsity
+from index.reader import Index
 from index.retriever import Retriever
 from lsr.encoders.base import QueryEncoder
 from lsr.errors import CorpusError, UsageError
@@ -54,7 +55,7 @@ def answers_of(
             "the index was made of vectors and knows no encoder for the text of queries; "
             "evaluate a TREC run instead, made by searching it by vector"
         )
-    warnings = _absent_documents(retriever, collection)
+    warnings = absent_documents(retriever.index, collection)
     documents, queries = count_documents(retriever.index), VectorCounter()
     run, rank_safe = _search(retriever, encoder, collection, settings, tag, queries, progress)
     return Answers(
@@ -65,6 +66,7 @@ def answers_of(
         _latency(retriever, collection, settings, progress),
         indexing,
         warnings,
+        least_score=0.0,
     )
 
 
@@ -114,7 +116,7 @@ def _latency(
     return measure_latency(retriever.search, texts, k=settings.latency_k)
 
 
-def _absent_documents(retriever: Retriever, collection: JudgedCollection) -> tuple[str, ...]:
+def absent_documents(index: Index, collection: JudgedCollection) -> tuple[str, ...]:
     """Say how many judged documents are not in the index; refuse when no relevant one is.
 
     An index of another corpus would otherwise score 0 without a word.
@@ -123,7 +125,7 @@ def _absent_documents(retriever: Retriever, collection: JudgedCollection) -> tup
     for judged in collection.qrels.values():
         for docno, grade in judged.items():
             relevance[docno] = relevance.get(docno, False) or grade > 0
-    absent = [docno for docno in relevance if retriever.index.find(docno) is None]
+    absent = [docno for docno in relevance if index.find(docno) is None]
     n_relevant = sum(relevance.values())
     if n_relevant and sum(relevance[docno] for docno in absent) == n_relevant:
         raise CorpusError(

@@ -10,7 +10,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,16 +125,11 @@ class EncoderSystem:
         query_side = cast("QuerySide | None", self.query_encoder)
         encoder = load_encoder(self.encoder, query_encoder=query_side, **self.options)
         with ExitStack() as stack:
-            if settings.index_dir is None:
-                temporary = tempfile.TemporaryDirectory(prefix="lsr-eval-")
-                folder = Path(stack.enter_context(temporary))
-            else:
-                folder = settings.index_dir
-                folder.mkdir(parents=True, exist_ok=True)
             identity = [corpus.fingerprint(), encoder.fingerprint.document]
-            digest = hashlib.sha256(repr([*identity, encoder.fingerprint.query]).encode())
             label = slug(f"{collection.name}-{self.name}")
-            path = folder / f"{label}-{digest.hexdigest()[:12]}.index"
+            path = encoder_index_path(
+                settings.index_dir, label, [*identity, encoder.fingerprint.query], stack
+            )
             reused, clock = path.exists(), StageClock(progress)
             if not reused:
                 index_corpus(corpus, encoder, path, progress=clock).close()
@@ -238,6 +233,30 @@ class StageClock:
     def seconds_after(self, stage: str) -> float | None:
         """Return the time from the end of a stage until now; None when it did not run."""
         return time.perf_counter() - self._spans[stage][1] if stage in self._spans else None
+
+
+def encoder_index_path(
+    folder: Path | None, label: str, identity: Sequence[object], stack: ExitStack
+) -> Path:
+    """Return where the index of an encoder is kept, or made for this evaluation only.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None: a temporary one, removed when `stack` is left.
+    label : str
+        Beginning of the name.
+    identity : sequence
+        What makes another index: corpus and encoders.
+    stack : ExitStack
+    """
+    if folder is None:
+        temporary = tempfile.TemporaryDirectory(prefix="lsr-eval-")
+        folder = Path(stack.enter_context(temporary))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(repr(list(identity)).encode())
+    return folder / f"{label}-{digest.hexdigest()[:12]}.index"
 
 
 def folder_bytes(path: Path) -> int:

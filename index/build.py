@@ -9,14 +9,16 @@ from typing import Any
 
 from index.assets import write_assets
 from index.blocks import plan_geometry
+from index.chunk import Chunk, store_batch
 from index.commit import FirstCommit, WritableFolder
+from index.dense.part import DensePart, DenseSpec
 from index.files import DISK, Files
 from index.inputs import Batches, as_batches, largest
 from index.layout import BuildOptions
 from index.manifest import Manifest
 from index.quantize import fit_scale
 from index.reader import Index, open_index
-from index.segment import Chunk, Progress, store_batch, write_segment
+from index.segment import Progress, write_segment
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.records import DocumentBatch
@@ -34,6 +36,7 @@ def build_index(
     *,
     encoder: EncoderAssets | None = None,
     fingerprint: Fingerprint | None = None,
+    dense: DenseSpec | None = None,
     n_terms: int | None = None,
     max_weight: float | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
@@ -62,6 +65,8 @@ def build_index(
         Stored in the index, so that it can encode queries later.
     fingerprint : Fingerprint, optional
         Identity of the encoder.
+    dense : DenseSpec, optional
+        The dense vectors that every batch brings as its field `dense`.
     n_terms : int, optional
         Size of the vocabulary. Default: the largest term id plus one.
     max_weight : float, optional
@@ -107,7 +112,7 @@ def build_index(
     if not 0 <= n_terms <= MAX_TERMS:
         raise UsageError(f"a vocabulary has 0 to {MAX_TERMS} terms, got {n_terms}")
     scale = fit_scale(max_weight or 1.0)
-    plan = _Plan(source, n_terms, scale, options, encoder, fingerprint, progress)
+    plan = _Plan(source, n_terms, scale, options, encoder, fingerprint, dense, progress)
     path = Path(path)
     if replace and files.exists(path):
         writable, current = WritableFolder.open(path, files)
@@ -169,6 +174,7 @@ class _Plan:
         options: BuildOptions,
         encoder: EncoderAssets | None,
         fingerprint: Fingerprint | None,
+        dense: DenseSpec | None,
         progress: Progress | None,
     ) -> None:
         self._source = source
@@ -177,17 +183,20 @@ class _Plan:
         self._options = options
         self._encoder = encoder
         self._fingerprint = fingerprint
+        self._dense = dense
         self._progress = progress
 
     def write(self, writable: WritableFolder, generation: int) -> Manifest:
         """Write the files of the index; return the manifest that makes them one."""
+        dense = None if self._dense is None else write_dense_part(writable, self._dense)
         segment = write_segment(
             writable,
-            self._chunks(),
+            self._chunks(dense),
             n_terms=self._n_terms,
             scale=self._scale,
             options=self._options,
             generation=generation,
+            dense=dense,
             progress=self._progress,
         )
         return Manifest(
@@ -199,19 +208,25 @@ class _Plan:
             fingerprint=self._fingerprint,
             settings=options_to_json(self._options),
             parent=generation - 1,
+            dense=dense,
         )
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _chunks(self, dense: DensePart | None) -> Iterator[Chunk]:
         for batch in self._source():
-            yield self._store(batch)
+            yield self._store(batch, dense)
 
-    def _store(self, batch: DocumentBatch) -> Chunk:
+    def _store(self, batch: DocumentBatch, dense: DensePart | None) -> Chunk:
         try:
-            return store_batch(batch, self._scale, self._n_terms)
+            return store_batch(batch, self._scale, self._n_terms, dense)
         except DataError:
             raise
         except ValueError as error:
             raise DataError(f"the weights do not fit the max_weight given: {error}") from None
+
+
+def write_dense_part(writable: WritableFolder, spec: DenseSpec) -> DensePart:
+    """Write the stored dense encoder, if there is one; return what a manifest says."""
+    return spec.part(write_assets(writable, spec.encoder) if spec.encoder else None)
 
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "build_index"]

@@ -266,11 +266,11 @@ class Container:
         return offset, directory
 
 
-def check_version(version: int, path: Path) -> None:
+def check_version(version: int, path: Path, newest: int = FORMAT_VERSION) -> None:
     """Raise FormatVersionError unless this build reads format `version`; never guess."""
-    if version > FORMAT_VERSION:
+    if version > newest:
         raise FormatVersionError(
-            f"{path}: format {version} is newer than this version reads ({FORMAT_VERSION}); "
+            f"{path}: format {version} is newer than this version reads ({newest}); "
             "upgrade the package"
         )
     if version < OLDEST_SUPPORTED:

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from index.build import build_index
+from index.dense.part import DenseSpec
 from index.reader import Index, open_index
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoding import encode_corpus
 from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
@@ -34,6 +36,7 @@ def index_corpus(
     encoder: Encoder,
     path: Path | str,
     *,
+    dense: DenseEncoder | None = None,
     overwrite: bool = False,
     shard_docs: int = DEFAULT_SHARD_DOCS,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
@@ -52,6 +55,8 @@ def index_corpus(
     encoder : Encoder
     path : path
         Where the index will be. Its folder must exist.
+    dense : DenseEncoder, optional
+        Gives the index dense vectors of the same documents.
     overwrite : bool
         Replace an index that is already there. It serves until the new one is committed.
     shard_docs : int
@@ -75,7 +80,9 @@ def index_corpus(
     path = Path(path)
     _check_target(path, overwrite)
     workspace = path.with_name(path.name + ".building")
-    collection = encode_corpus(corpus, encoder, workspace, shard_docs=shard_docs, progress=progress)
+    collection = encode_corpus(
+        corpus, encoder, workspace, dense=dense, shard_docs=shard_docs, progress=progress
+    )
     if collection.n_docs == 0:
         shutil.rmtree(workspace)
         raise CorpusError("there is not one document in it; nothing to index", corpus.name)
@@ -84,6 +91,7 @@ def index_corpus(
         collection.batches,
         encoder=collection.encoder.assets(),
         fingerprint=collection.encoder.fingerprint,
+        dense=None if dense is None else DenseSpec.of(dense),
         n_terms=collection.encoder.n_terms,
         max_weight=collection.max_weight,
         memory_bytes=memory_bytes,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from index.container import FORMAT_VERSION, FileEntry, check_version
+from index.dense.part import DensePart, part_from_json
 from index.files import Files
 from lsr.encoders.base import Fingerprint
 from lsr.errors import CorruptIndexError, IndexNotFoundError
@@ -24,6 +25,8 @@ from lsr.errors import CorruptIndexError, IndexNotFoundError
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SEGMENTS = 4096
 MAX_DOCS = 2**31 - 1
+DENSE_VERSION = FORMAT_VERSION + 1
+"""Version of a manifest that names dense vectors: to ignore them would be to lose them."""
 
 _NAME = re.compile(r"MANIFEST-(\d{16})")
 _HEAD = re.compile(rb"lsr-manifest (\d{1,9})\n")
@@ -77,6 +80,8 @@ class Manifest:
         Choices of the build that later merges keep: JSON values.
     parent : int
         Generation this one was made from; 0 for the first.
+    dense : DensePart or None
+        The dense vectors that every segment has beside its postings.
     """
 
     generation: int
@@ -87,6 +92,7 @@ class Manifest:
     fingerprint: Fingerprint | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parent: int = 0
+    dense: DensePart | None = None
 
     @property
     def name(self) -> str:
@@ -106,11 +112,12 @@ class Manifest:
         """Return the containers that this generation needs."""
         found = [segment.file for segment in self.segments]
         found += [segment.deletes for segment in self.segments if segment.deletes]
-        return [*found, self.encoder] if self.encoder else found
+        found += [self.encoder] if self.encoder else []
+        return [*found, self.dense.encoder] if self.dense and self.dense.encoder else found
 
     def to_bytes(self) -> bytes:
         """Return the content of the file. Equal manifests give equal bytes."""
-        body = {
+        body: dict[str, Any] = {
             "encoder": self.encoder and self.encoder._asdict(),
             "fingerprint": self.fingerprint
             and {
@@ -124,8 +131,11 @@ class Manifest:
             "segments": [_segment_to_json(segment) for segment in self.segments],
             "settings": dict(self.settings),
         }
+        if self.dense is not None:
+            body["dense"] = self.dense.to_json()
+        version = FORMAT_VERSION if self.dense is None else DENSE_VERSION
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        head = b"lsr-manifest %d\n%s\n" % (FORMAT_VERSION, text.encode("ascii"))
+        head = b"lsr-manifest %d\n%s\n" % (version, text.encode("ascii"))
         return head + b"crc32 %08x\n" % zlib.crc32(head)
 
 
@@ -177,12 +187,13 @@ def read_manifest(files: Files, folder: Path, generation: int) -> Manifest:
     head = _HEAD.match(data)
     if head is None:
         raise CorruptIndexError("the file does not start as a manifest does", path, 0)
-    check_version(int(head[1]), path)
+    version = int(head[1])
+    check_version(version, path, newest=DENSE_VERSION)
     body_end = data.rfind(b"\n", 0, len(data) - 1) + 1
     if data[body_end:] != b"crc32 %08x\n" % zlib.crc32(data[:body_end]):
         raise CorruptIndexError("the manifest does not match its checksum", path, body_end)
     try:
-        manifest = _manifest_from_json(json.loads(data[head.end() : body_end]))
+        manifest = _manifest_from_json(json.loads(data[head.end() : body_end]), version)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptIndexError(f"the manifest is malformed: {error}", path, head.end()) from None
     if manifest.generation != generation:
@@ -203,13 +214,15 @@ def _segment_to_json(segment: SegmentEntry) -> dict[str, Any]:
     }
 
 
-def _manifest_from_json(body: Any) -> Manifest:
+def _manifest_from_json(body: Any, version: int) -> Manifest:
     fingerprint = body["fingerprint"]
     scale = body["scale"]
     if type(scale) is not float or not (math.isfinite(scale) and scale > 0):
         raise ValueError("the scale is not a positive number")
     if len(body["segments"]) > MAX_SEGMENTS:
         raise ValueError(f"more than {MAX_SEGMENTS} segments")
+    if ("dense" in body) != (version == DENSE_VERSION):
+        raise ValueError(f"version {version} does not go with what the manifest names")
     manifest = Manifest(
         generation=_count(body, "generation", 10**16 - 1),
         n_terms=_count(body, "n_terms", 2**32),
@@ -221,6 +234,7 @@ def _manifest_from_json(body: Any) -> Manifest:
         else None,
         settings=dict(body["settings"]),
         parent=_count(body, "parent", 10**16 - 1),
+        dense=part_from_json(body["dense"], _file_from_json) if "dense" in body else None,
     )
     names = [segment.file.name for segment in manifest.segments]
     if len(set(names)) != len(names):

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.chunk import Chunk, dense_codes, without_zeros
+from index.dense.codes import Codes
+from index.dense.part import DensePart
 from index.docnos import encode_id
 from index.documents import encode_record
 from index.filters import Filter
 from index.quantize import quantize_documents
-from index.segment import Chunk, without_zeros
 from lsr.errors import DataError
 from lsr.records import DocumentBatch
 
@@ -26,6 +28,7 @@ class PendingDocument(NamedTuple):
     parts: list[bytes]
     term_ids: NDArray[np.uint32]
     weights: NDArray[np.float32]
+    dense: Codes | None = None
 
 
 class Pending:
@@ -41,7 +44,8 @@ class Pending:
         Size of the vocabulary.
     """
 
-    def __init__(self, n_terms: int) -> None:
+    def __init__(self, n_terms: int, dense: DensePart | None = None) -> None:
+        self._dense = dense
         self.documents: dict[str, PendingDocument] = {}
         self.gone: set[str] = set()
         self.n_terms = n_terms
@@ -52,7 +56,7 @@ class Pending:
     def add(self, batch: DocumentBatch, n_terms: int | None) -> None:
         """Take a batch, or raise DataError and take nothing of it."""
         limit = max(self.n_terms, n_terms or 0)
-        rows = list(_rows(batch, limit))
+        rows = list(_rows(batch, limit, self._dense))
         self.n_terms = limit
         for docno, row in rows:
             self.documents.pop(docno, None)  # the last one written is the last in order
@@ -86,7 +90,11 @@ class Pending:
             indptr = np.cumsum([0, *(len(row.term_ids) for row in rows)], dtype=np.int64)
             impacts = quantize_documents(np.concatenate([row.weights for row in rows]), scale)
             term_ids = np.concatenate([row.term_ids for row in rows])
-            yield Chunk(part, [row.parts for row in rows], without_zeros(indptr, term_ids, impacts))
+            dense = None
+            if self._dense is not None:
+                dense = np.stack([row.dense for row in rows if row.dense is not None])
+            vectors = without_zeros(indptr, term_ids, impacts)
+            yield Chunk(part, [row.parts for row in rows], vectors, dense)
 
 
 def storable_ids(docnos: Iterable[str]) -> list[str]:
@@ -94,11 +102,14 @@ def storable_ids(docnos: Iterable[str]) -> list[str]:
     return [docno for docno in docnos if _is_utf8(docno)]
 
 
-def _rows(batch: DocumentBatch, n_terms: int) -> Iterator[tuple[str, PendingDocument]]:
+def _rows(
+    batch: DocumentBatch, n_terms: int, dense: DensePart | None
+) -> Iterator[tuple[str, PendingDocument]]:
     vectors = batch.vectors
     fields = (batch.ids, batch.titles, batch.texts, batch.metadata)
     if {len(field) for field in fields} != {vectors.n_rows}:
         raise DataError(f"a batch has {vectors.n_rows} vectors, but not as many of every field")
+    codes = dense_codes(batch, dense)
     seen: set[str] = set()
     for i, docno in enumerate(batch.ids):
         encode_id(docno)
@@ -112,7 +123,7 @@ def _rows(batch: DocumentBatch, n_terms: int) -> Iterator[tuple[str, PendingDocu
                 f"has {n_terms} terms; where it has grown, say how large it is (n_terms)"
             )
         parts = encode_record(docno, batch.titles[i], batch.texts[i], batch.metadata[i])
-        yield docno, PendingDocument(parts, term_ids, weights)
+        yield docno, PendingDocument(parts, term_ids, weights, None if codes is None else codes[i])
 
 
 def _is_utf8(docno: str) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from index.assets import read_assets
 from index.container import Container
 from index.deletes import Words, mask_of
+from index.dense.view import DenseIndex
 from index.files import DISK, Files
 from index.filters import Filter, parse_filter
 from index.hits import Hits, IndexStats, count_index
@@ -130,7 +131,8 @@ class Index:
         self.manifest = manifest
         self._files = files
         self._segments: list[SegmentReader] | None = [
-            SegmentReader(files, path, entry, manifest.scale) for entry in manifest.segments
+            SegmentReader(files, path, entry, manifest.scale, manifest.dense)
+            for entry in manifest.segments
         ]
         # Opened now, read when asked for: by then a writer may have removed the file's name.
         self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
@@ -141,6 +143,9 @@ class Index:
         self._live = LiveBitmaps(
             self._searchers.searchers, [segment.live for segment in self._segments]
         )
+        part = manifest.dense
+        stored = part.encoder if part else None
+        self._dense_encoder = Container(files, path, stored) if stored else None
 
     @property
     def segments(self) -> list[SegmentReader]:
@@ -168,6 +173,25 @@ class Index:
     def fingerprint(self) -> Fingerprint | None:
         """Identity of the encoder that made the vectors."""
         return self.manifest.fingerprint
+
+    @property
+    def dense(self) -> DenseIndex | None:
+        """The dense vectors, where the index has them."""
+        part = self.manifest.dense
+        arrays = [segment.dense for segment in self.segments if segment.dense]
+        if part is None:
+            return None
+        return DenseIndex(self, part, arrays, self._bases, self._dense_encoder, self._words)
+
+    def dense_or_refuse(self) -> DenseIndex:
+        """Return the dense vectors, or raise UsageError that says how to get them."""
+        dense = self.dense
+        if dense is None:
+            raise UsageError(
+                f"{self.path}: this index has no dense vectors; add them with: "
+                f"lsr reindex {self.path} --dense minilm"
+            )
+        return dense
 
     @cached_property
     def encoder_assets(self) -> EncoderAssets | None:
@@ -290,6 +314,11 @@ class Index:
         _ = self.segments  # refuses when closed
         return self._live if filter is None else self._passing(filter).bitmaps
 
+    def _words(self, filter: Any) -> Sequence[Words | None]:
+        if filter is None:
+            return [segment.live for segment in self.segments]
+        return self._passing(filter).words
+
     def _passing(self, filter: Any) -> Passing:
         condition = parse_filter(filter)
         with self._filters_mutex:
@@ -347,7 +376,7 @@ class Index:
         list of (term id, contribution)
             Largest contribution first.
         """
-        vector = single_vector(query)
+        terms, weights = single_vector(query).row(0)
         segment, position = self._place(doc_id)
         width = width_for(len(terms))
         ints, query_scale = quantize_query(weights, width)
@@ -371,7 +400,8 @@ class Index:
     def containers(self) -> list[Container]:
         """Return all files of this generation but the manifest, as they were when opened."""
         found = [c for segment in self.segments for c in (segment.container, segment.deletes) if c]
-        return [*found, self._encoder] if self._encoder else found
+        found += [self._encoder] if self._encoder else []
+        return [*found, self._dense_encoder] if self._dense_encoder else found
 
     def check_checksums(self) -> None:
         """Read every byte of every file. Raises CorruptIndexError."""

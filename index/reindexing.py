@@ -1,5 +1,7 @@
 """New vectors for the documents of an index, made from its stored texts by another encoder.
 
+Dense vectors stay as they are; `index.dense.adding` replaces those.
+
 The index serves its old generation until the new one is committed. Like indexing a corpus, an
 interrupted call leaves ``<index>.building`` and the same call goes on there.
 """
@@ -7,44 +9,18 @@ interrupted call leaves ``<index>.building`` and the same call goes on there.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from index.build import build_index
+from index.dense.part import DenseSpec
 from index.indexing import DEFAULT_MEMORY_BYTES, DEFAULT_SHARD_DOCS, Progress
 from index.reader import Index, open_index
-from lsr.corpus.base import Corpus, ReadRules, Row
+from index.stored import StoredDocuments
 from lsr.encoders.base import Encoder
 from lsr.encoding import encode_corpus
 from lsr.errors import IndexStateError, UsageError
-
-_READ_DOCS = 1024
-
-
-class StoredDocuments(Corpus):
-    """The live documents of one generation of an index, in their order, as a corpus."""
-
-    kind = "index"
-
-    def __init__(self, index: Index) -> None:
-        super().__init__(index.path.name, ReadRules())
-        self._index = index
-
-    def count_hint(self) -> int:
-        """Return how many there are."""
-        return self._index.n_docs
-
-    def _rows(self) -> Iterator[Row]:
-        doc_ids = self._index.select({})
-        for start in range(0, len(doc_ids), _READ_DOCS):
-            for document in self._index.documents(doc_ids[start : start + _READ_DOCS]):
-                yield Row(self._index.path, None, document)
-
-    def _identity(self) -> list[Any]:
-        manifest = self._index.manifest
-        files = sorted(manifest.files())
-        return [manifest.generation, files]
+from lsr.records import DocumentBatch
 
 
 def reindex(
@@ -92,25 +68,56 @@ def reindex(
             shard_docs=DEFAULT_SHARD_DOCS,
             progress=progress,
         )
-    try:
-        made = build_index(
-            path,
-            collection.batches,
-            encoder=collection.encoder.assets(),
-            fingerprint=collection.encoder.fingerprint,
-            n_terms=collection.encoder.n_terms,
-            max_weight=collection.max_weight,
-            memory_bytes=memory_bytes,
-            reorder=reorder,
-            compact=compact,
-            replace=True,
-            replaces=generation,
-            progress=progress,
-        )
-    except IndexStateError:
-        with open_index(path) as index:
-            if index.generation != generation:
-                shutil.rmtree(workspace)  # these documents are the past; the next call starts over
-        raise
+        try:
+            made = build_index(
+                path,
+                _with_kept(index, collection.batches),
+                encoder=collection.encoder.assets(),
+                fingerprint=collection.encoder.fingerprint,
+                dense=_kept_spec(index),
+                n_terms=collection.encoder.n_terms,
+                max_weight=collection.max_weight,
+                memory_bytes=memory_bytes,
+                reorder=reorder,
+                compact=compact,
+                replace=True,
+                replaces=generation,
+                progress=progress,
+            )
+        except IndexStateError:
+            with open_index(path) as now:
+                if now.generation != generation:
+                    shutil.rmtree(workspace)  # these documents are the past; start over next time
+            raise
     shutil.rmtree(workspace)
     return made
+
+
+def _kept_spec(index: Index) -> DenseSpec | None:
+    """Return what asks for the dense vectors that an index has."""
+    if index.dense is None:
+        return None
+    part = index.dense.part
+    return DenseSpec(
+        part.dimension,
+        part.similarity,
+        index.dense.encoder_assets,
+        part.fingerprint,
+        part.flat_below,
+        part.settings.get("n_lists"),
+    )
+
+
+def _with_kept(
+    index: Index, batches: Callable[[], Iterator[DocumentBatch]]
+) -> Callable[[], Iterator[DocumentBatch]]:
+    """Give batches of all documents of an index, in its order, the dense vectors it has."""
+
+    def stream() -> Iterator[DocumentBatch]:
+        doc_ids, first = index.select({}), 0
+        for batch in batches():
+            own = doc_ids[first : first + batch.n_docs]
+            first += batch.n_docs
+            yield batch._replace(dense=index.dense_or_refuse().vectors(own))
+
+    return stream if index.dense else batches

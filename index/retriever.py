@@ -199,12 +199,13 @@ class Retriever:
                 title=document.title,
                 text=document.text,
                 metadata=document.metadata,
-                explanation=self._explain(query, int(doc_id)) if explain else None,
+                explanation=self.explain(query, int(doc_id)) if explain else None,
             )
             for position, (doc_id, document) in enumerate(zip(doc_ids, documents, strict=True))
         ]
 
-    def _explain(self, query: SparseBatch, doc_id: int) -> list[TermContribution]:
+    def explain(self, query: SparseBatch, doc_id: int) -> list[TermContribution]:
+        """Return what each matched term contributes to the score of a document, largest first."""
         contributions = [
             TermContribution(self._term(term_id), contribution)
             for term_id, contribution in self.index.explain(query, doc_id)

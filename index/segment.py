@@ -1,9 +1,9 @@
 """A segment: some documents with their vectors, ids and texts, in one immutable file.
 
 `write_segment` makes one of chunks of stored documents, whether these come from new batches
-(`store_batch`) or from older segments (`SegmentReader.chunks`): adding, merging and compacting are
-the same code. Documents are numbered in the order in which they arrive, whatever the layout of the
-postings.
+(`index.chunk.store_batch`) or from older segments (`SegmentReader.chunks`): adding, merging and
+compacting are the same code. Documents are numbered in the order in which they arrive, whatever the
+layout of the postings.
 """
 
 from __future__ import annotations
@@ -14,27 +14,29 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.chunk import Chunk
 from index.columns import Columns, ColumnWriter
 from index.commit import WritableFolder
 from index.container import Container, ContainerWriter
 from index.deletes import Words, complement, mask_of, read_deletes, words_of
+from index.dense.arrays import DenseArrays
+from index.dense.part import DensePart
+from index.dense.storing import DenseWriter
 from index.docnos import DocnoReader, DocnoWriter
-from index.documents import DocumentReader, DocumentWriter, encode_record
+from index.documents import DocumentReader, DocumentWriter
 from index.files import Files, storage_errors
 from index.filters import Filter
 from index.invert import SegmentBuilder
 from index.layout import DTYPES, BuildOptions, SegmentArrays
 from index.manifest import MAX_DOCS, SegmentEntry
-from index.quantize import quantize_documents
 from index.search import SegmentSearcher
-from index.vectors import VectorReader, Vectors, select
+from index.vectors import VectorReader, select
 from lsr.errors import CorruptIndexError, DataError
-from lsr.records import DocumentBatch
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it, and how much there is where that is known."""
@@ -43,65 +45,6 @@ Progress = Callable[[str, int, int | None], None]
 _MEMORY_SHARE = 8
 _BYTES_PER_POSTING = 5
 _COPY_BYTES = 8 << 20
-
-
-class Chunk(NamedTuple):
-    """Some documents as they are stored.
-
-    Attributes
-    ----------
-    docnos : list of str, (n,)
-    parts : list, (n,)
-        Title, text and metadata of each document, encoded.
-    vectors : Vectors
-        `n` rows.
-    """
-
-    docnos: list[str]
-    parts: list[list[bytes]]
-    vectors: Vectors
-
-
-def store_batch(batch: DocumentBatch, scale: float, n_terms: int) -> Chunk:
-    """Encode and quantise a batch.
-
-    Raises
-    ------
-    DataError
-        A document cannot be stored, or has a term outside of the vocabulary.
-    ValueError
-        A weight does not fit the scale. Nothing is ever clipped.
-    """
-    vectors = batch.vectors
-    sizes = {len(field) for field in (batch.ids, batch.texts, batch.titles, batch.metadata)}
-    if sizes != {vectors.n_rows}:
-        raise DataError(
-            f"a batch has {vectors.n_rows} vectors, but ids, texts, titles and metadata of "
-            f"{sorted(sizes)} documents; expected as many of each"
-        )
-    columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
-    parts = [encode_record(*fields) for fields in zip(*columns, strict=True)]
-    beyond = vectors.term_ids >= n_terms
-    if beyond.any():
-        at = int(np.argmax(beyond))
-        row = int(np.searchsorted(vectors.indptr, at, side="right")) - 1
-        raise DataError(
-            f"document {batch.ids[row]!r} has term id {vectors.term_ids[at]}, but the vocabulary "
-            f"of the index has {n_terms} terms"
-        )
-    impacts = quantize_documents(vectors.weights, scale)
-    return Chunk(list(batch.ids), parts, without_zeros(vectors.indptr, vectors.term_ids, impacts))
-
-
-def without_zeros(
-    indptr: NDArray[np.int64], term_ids: NDArray[np.uint32], impacts: NDArray[np.uint8]
-) -> Vectors:
-    """Return vectors without the entries whose weight was below half a step of the scale."""
-    kept = impacts > 0
-    if kept.all():
-        return Vectors(indptr, term_ids, impacts)
-    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    return Vectors(before[indptr], term_ids[kept], impacts[kept])
 
 
 def write_segment(
@@ -113,6 +56,7 @@ def write_segment(
     options: BuildOptions,
     generation: int,
     ordinal: int = 0,
+    dense: DensePart | None = None,
     progress: Progress | None = None,
     total: int | None = None,
 ) -> SegmentEntry:
@@ -131,14 +75,16 @@ def write_segment(
     generation, ordinal : int
         Which commit the segment is written for, and which of its segments it is. They make the
         files of equal documents in two commits differ.
+    dense : DensePart, optional
+        The dense vectors that every chunk then has.
     total : int, optional
         Documents expected, for `progress`.
     """
-    filler = _SegmentFiller(writable, chunks, n_terms, options, progress, total)
+    filler = _SegmentFiller(writable, chunks, n_terms, options, dense, progress, total)
 
     def fill(container: ContainerWriter) -> Mapping[str, Any]:
         postings = filler.fill(container)
-        return {
+        params = {
             "columns": filler.columns,
             "generation": generation,
             "n_docs": filler.n_docs,
@@ -146,6 +92,7 @@ def write_segment(
             "postings": postings,
             "scale": scale,
         }
+        return params if filler.dense is None else {**params, "dense": filler.dense}
 
     with storage_errors(writable.folder):
         return SegmentEntry(writable.write_container("segment", fill), filler.n_docs)
@@ -159,10 +106,12 @@ class _SegmentFiller:
     chunks: Iterable[Chunk]
     n_terms: int
     options: BuildOptions
+    dense_part: DensePart | None
     progress: Progress | None
     total: int | None
     n_docs: int = 0
     columns: list[dict[str, str]] = field(default_factory=list)
+    dense: dict[str, int] | None = None
 
     def fill(self, container: ContainerWriter) -> dict[str, int | bool]:
         chunks = iter(self.chunks)
@@ -172,6 +121,7 @@ class _SegmentFiller:
                 max(1, self.n_terms), self.options, scratch, self._report_inverting
             )
             documents, docnos, columns = DocumentWriter(container), DocnoWriter(), ColumnWriter()
+            vectors = self._dense_writer(scratch)
             for chunk in chain(_emptied(head), chunks):
                 self._report_storing(len(chunk.docnos))
                 docnos.add(chunk.docnos)
@@ -179,13 +129,23 @@ class _SegmentFiller:
                     documents.add(parts)
                     columns.add(parts[2])
                 builder.add(*chunk.vectors)
+                if vectors is not None:
+                    assert chunk.dense is not None, "store_batch refuses a batch without them"
+                    vectors.add(chunk.dense)
             documents.finish()
             docnos.write(container)
             self.columns = columns.write(container)
+            if vectors is not None:
+                self.dense = vectors.write(container)
             segment = builder.finish()
             for name, array in segment.arrays().items():
                 _copy_array(container, f"postings/{name}", array, scratch and scratch / name)
             return segment.params()
+
+    def _dense_writer(self, scratch: Path | None) -> DenseWriter | None:
+        if self.dense_part is None:
+            return None
+        return DenseWriter(self.dense_part, self.options.memory_bytes, scratch)
 
     def _take_what_fits(self, chunks: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
         """Hold chunks back while all of them may fit in memory."""
@@ -195,6 +155,7 @@ class _SegmentFiller:
             head.append(chunk)
             n_bytes += len(chunk.vectors.term_ids) * _BYTES_PER_POSTING
             n_bytes += sum(len(part) for parts in chunk.parts for part in parts)
+            n_bytes += 0 if chunk.dense is None else chunk.dense.nbytes
             if n_bytes > self.options.memory_bytes // _MEMORY_SHARE:
                 return head, True
         return head, False
@@ -251,9 +212,18 @@ class SegmentReader:
         The segment's file and, where documents are deleted, the file of their bitmap.
     live : bitmap or None
         Which documents a search may return; None: all.
+    dense : DenseArrays or None
+        The dense vectors, in an index that has them.
     """
 
-    def __init__(self, files: Files, folder: Path, entry: SegmentEntry, scale: float) -> None:
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        entry: SegmentEntry,
+        scale: float,
+        dense: DensePart | None = None,
+    ) -> None:
         self.entry = entry
         self.container = container = Container(files, folder, entry.file)
         if container.params.get("n_docs") != entry.n_docs:
@@ -274,6 +244,7 @@ class SegmentReader:
         self.columns = Columns(container, entry.n_docs)
         self.arrays = self._postings()
         self.vectors = VectorReader(self.arrays, container.path)
+        self.dense = None if dense is None else DenseArrays(container, dense, entry.n_docs)
 
     @property
     def n_docs(self) -> int:
@@ -322,6 +293,8 @@ class SegmentReader:
         self.docnos.check()
         self.documents.check()
         self.columns.check()
+        if self.dense is not None:
+            self.dense.check()
 
     def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
         """Yield the live documents in order, as stored."""
@@ -335,6 +308,7 @@ class SegmentReader:
                     self.docnos.docnos(first + kept),
                     [parts[i] for i in kept],
                     vectors if len(kept) == len(parts) else select(vectors, kept),
+                    None if self.dense is None else self.dense.codes_of(first + kept),
                 )
 
     def _postings(self) -> SegmentArrays:
@@ -353,14 +327,6 @@ class SegmentReader:
                 "the postings are not those of as many documents", container.path
             )
         return arrays
-
-
-def rescaled(chunk: Chunk, old: float, new: float) -> Chunk:
-    """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
-    impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
-    return chunk._replace(
-        vectors=without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
-    )
 
 
 def merged_chunks(segments: Iterable[SegmentReader], scratch: Path | None) -> Iterator[Chunk]:

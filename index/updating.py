@@ -15,12 +15,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.files import DISK, Files
 from index.indexing import Progress
 from index.retriever import Retriever
 from index.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
 from lsr.encoders import restore_document_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
+from lsr.encoders.dense import DenseEncoder
 from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
 from lsr.errors import DataError, EncoderMismatchError, UsageError
 from lsr.records import Document, DocumentBatch
@@ -66,6 +70,7 @@ class IndexUpdater:
             self.path, memory_bytes=memory_bytes, background=background, files=files
         )
         self._encoder: Encoder | None = None
+        self._dense: DenseEncoder | None = None
         self._query_encoder: QueryEncoder | None = None
         self._counted: CollectionStatistics | None = None
         self._committed: CollectionStatistics | None = None
@@ -90,6 +95,7 @@ class IndexUpdater:
             return self._encoder
         with self._writer.snapshot() as index:
             assets, fingerprint = index.encoder_assets, index.fingerprint
+            dense = index.dense.restore_encoder() if index.dense and assets else None
         if assets is None:
             raise UsageError(
                 f"{self.path}: the index was made of vectors and stores no encoder for text; add "
@@ -102,7 +108,7 @@ class IndexUpdater:
                 "run lsr verify, or encode the documents again with lsr reindex"
             )
         self._counted = self._committed = statistics_of(assets)
-        self._encoder = encoder
+        self._encoder, self._dense = encoder, dense
         self._query_encoder = encoder.with_statistics(self._counted or CollectionStatistics())
         return encoder
 
@@ -150,12 +156,14 @@ class IndexUpdater:
             counted += encoded.statistics
         vectors = encoder.finish_documents(SparseBatch.concatenate(parts), counted)
         self._refuse_long(latest, vectors)
+        dense = self._dense_vectors(latest)
         batch = DocumentBatch(
             [document.id for document in latest],
             vectors,
             [document.text for document in latest],
             [document.title for document in latest],
             [document.metadata for document in latest],
+            dense,
         )
         self._writer.add(batch, n_terms=encoder.n_terms)
         if self._counted is not None:
@@ -220,6 +228,15 @@ class IndexUpdater:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _dense_vectors(self, documents: Sequence[Document]) -> NDArray[np.float32] | None:
+        if self._dense is None:
+            return None
+        parts = [np.zeros((0, self._dense.dimension), np.float32)]
+        for start in range(0, len(documents), BATCH_DOCS):
+            texts = [document.contents for document in documents[start : start + BATCH_DOCS]]
+            parts.append(self._dense.encode_documents(texts))
+        return np.concatenate(parts)
 
     def _refuse_long(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
         if self._max_terms is None:

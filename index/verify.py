@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.view import DenseIndex
 from index.files import DISK, Files
 from index.quantize import quantize_query, width_for
 from index.reader import Index, open_index
@@ -25,8 +26,10 @@ from lsr.sparse import SparseBatch
 
 MAX_LEVEL = 3
 N_QUERIES = 100
+N_DENSE_QUERIES = 10
 _QUERY_TERMS = 24
 _K = 100
+_BLOCK_DOCS = 8192
 
 
 @dataclass
@@ -129,6 +132,8 @@ def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator
         yield f"{index.n_docs} ids, each alive once", _check_unique(index)
     if level >= 3:
         yield f"{N_QUERIES} random queries", _check_queries(index, seed)
+        if index.dense is not None:
+            yield f"{index.dense.n_vectors} dense vectors", _check_dense(index, seed)
 
 
 def _check_bytes(index: Index) -> Iterator[LsrError | None]:
@@ -204,6 +209,52 @@ def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
                 f"stored vectors {order[:5].tolist()}…",
                 index.path,
             )
+
+
+def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
+    """Check that lists reach as far as they say, and that searches find what arithmetic finds."""
+    for segment in index.segments:
+        if segment.dense is not None:
+            segment.dense.check_radii()
+    dense = index.dense_or_refuse()
+    doc_ids = index.select({})
+    if not len(doc_ids):
+        return
+    rng = np.random.default_rng(seed)
+    queries = dense.vectors(rng.choice(doc_ids, N_DENSE_QUERIES))
+    queries += rng.normal(0, 0.01, queries.shape).astype(np.float32)
+    if dense.similarity == "cosine":
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    scores, longest = _dense_scores(dense, doc_ids, queries)
+    for i, query in enumerate(queries):
+        hits = dense.search(query, _K, exact=True)
+        best = np.sort(scores[i][np.isfinite(scores[i])])[::-1][:_K]
+        own = scores[i][np.isin(doc_ids, hits.doc_ids)]
+        slack = 1e-4 * float(np.linalg.norm(query)) * longest
+        same = len(hits) == len(best) == len(own) and bool(
+            (np.abs(hits.scores - best) <= slack).all()
+            and (np.abs(hits.scores - np.sort(own)[::-1]) <= slack).all()
+        )
+        if not same:
+            yield CorruptIndexError(
+                f"dense query {i} of seed {seed} finds {hits.doc_ids[:5].tolist()}…, arithmetic "
+                "over the stored vectors finds others",
+                index.path,
+            )
+
+
+def _dense_scores(
+    dense: DenseIndex, doc_ids: NDArray[np.int64], queries: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], float]:
+    """Scores of documents for all queries, -inf without a vector; length of the longest vector."""
+    scores, longest = np.empty((len(queries), len(doc_ids))), 0.0
+    for start in range(0, len(doc_ids), _BLOCK_DOCS):
+        part = slice(start, start + _BLOCK_DOCS)
+        vectors = dense.vectors(doc_ids[part]).astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=1)
+        scores[:, part] = np.where(lengths > 0, queries @ vectors.T, -np.inf)
+        longest = max(longest, float(lengths.max()))
+    return scores, longest
 
 
 def _scores(index: Index, queries: SparseBatch) -> NDArray[np.int64]:

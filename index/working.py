@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.build import options_from_json
+from index.chunk import Chunk, rescaled
 from index.commit import WritableFolder
 from index.deletes import words_of, write_deletes
+from index.dense.part import DensePart
 from index.files import Files
 from index.layout import BuildOptions
 from index.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
 from index.merge import carried_deletes
 from index.segment import (
-    Chunk,
     Progress,
     SegmentReader,
     merged_chunks,
-    rescaled,
     write_segment,
 )
 from lsr.errors import IndexStateError, LsrError
@@ -90,7 +90,7 @@ class WorkingIndex:
             n_deleted += n_now - n_before
             if n_now > n_before and n_now < reader.n_docs:
                 entry = self._with_deletes(reader.entry, deleted)
-                reader = self._reader(entry, self.manifest.scale)
+                reader = self._reader(entry, self.manifest.scale, self.manifest.dense)
             if n_now < reader.n_docs:
                 kept.append(reader)
         return kept, n_deleted
@@ -132,6 +132,7 @@ class WorkingIndex:
             options=options or self.options,
             generation=self.manifest.generation + 1,
             ordinal=next(self._ordinals),
+            dense=self.manifest.dense,
             progress=progress,
         )
 
@@ -190,7 +191,8 @@ class WorkingIndex:
         """Open the segments of a manifest that are not open yet."""
         known = {reader.entry: reader for reader in self.readers}
         return [
-            known.get(entry) or self._reader(entry, manifest.scale) for entry in manifest.segments
+            known.get(entry) or self._reader(entry, manifest.scale, manifest.dense)
+            for entry in manifest.segments
         ]
 
     def _take(self, manifest: Manifest, readers: list[SegmentReader]) -> None:
@@ -198,5 +200,5 @@ class WorkingIndex:
         self.manifest = manifest
         self.n_terms = max(self.n_terms, manifest.n_terms)
 
-    def _reader(self, entry: SegmentEntry, scale: float) -> SegmentReader:
-        return SegmentReader(self.files, self.path, entry, scale)
+    def _reader(self, entry: SegmentEntry, scale: float, dense: DensePart | None) -> SegmentReader:
+        return SegmentReader(self.files, self.path, entry, scale, dense)

@@ -25,9 +25,7 @@ from index.merge import MergePolicy
 from index.pending import Pending, storable_ids
 from index.quantize import MAX_IMPACT, fit_scale
 from index.reader import Index
-from index.segment import (
-    Progress,
-)
+from index.segment import Progress
 from index.working import WorkingIndex
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexStateError
@@ -308,7 +306,7 @@ class IndexWriter:
                 self._merge_error = error
 
     def _forget(self) -> None:
-        self._pending = Pending(self._work.manifest.n_terms)
+        self._pending = Pending(self._work.manifest.n_terms, self._work.manifest.dense)
 
     def _refuse_when_closed(self) -> None:
         if self._closed:

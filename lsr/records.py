@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.sparse import SparseBatch
 
 Metadata = Mapping[str, Any]
@@ -57,6 +60,8 @@ class DocumentBatch(NamedTuple):
         Empty strings where a source has none.
     metadata : list of mapping, (n,)
         JSON values.
+    dense : (n, dimension) float32 or None
+        Dense vectors, for an index that has them beside the sparse ones.
     """
 
     ids: list[str]
@@ -64,6 +69,7 @@ class DocumentBatch(NamedTuple):
     texts: list[str]
     titles: list[str]
     metadata: list[Metadata]
+    dense: NDArray[np.float32] | None = None
 
     @property
     def n_docs(self) -> int:

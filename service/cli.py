@@ -17,11 +17,13 @@ from lsr.errors import LsrError, MissingDependencyError, UsageError
 from lsr.installation import check_siblings
 from service.commands import (
     add,
+    attach,
     bench,
     compact,
     delete,
     demo,
     encode,
+    fit_fusion,
     index,
     mine,
     reindex,
@@ -53,11 +55,13 @@ app.command("serve")(serve.serve)
 app.command("add")(add.add)
 app.command("delete")(delete.delete)
 app.command("reindex")(reindex.reindex)
+app.command("attach")(attach.attach)
 app.command("compact")(compact.compact)
 app.command("verify")(verify.verify)
 app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(restore.restore)
 app.command("eval")(evaluate.evaluate)
+app.command("fit-fusion")(fit_fusion.fit_fusion)
 app.command("encode")(encode.encode)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsr.errors import IndexFormatError, LsrError, UsageError
+from lsr.errors import EncoderMismatchError, IndexFormatError, LsrError, UsageError
 from service.warm_up import warm_up
 
 if TYPE_CHECKING:
+    from index.fusion import Fusion
     from index.retriever import Retriever
+    from lsr.encoders.cross_encoder import CrossEncoder
 
 CHECKED_BYTES = 4 << 30
 """Up to this size every byte of an index is checked before it is served: some two seconds."""
@@ -49,12 +51,15 @@ class ServedIndex:
         None when the index is damaged.
     problem : str
         Why it cannot answer; empty when it can.
+    fusion : Fusion or None
+        What its searches use unless they name another.
     """
 
     name: str
     path: Path
     retriever: Retriever | None
     problem: str = ""
+    fusion: Fusion | None = None
 
 
 class Engine:
@@ -63,20 +68,39 @@ class Engine:
     Parameters
     ----------
     indexes : mapping of name to ServedIndex
+    reranker : CrossEncoder, optional
+        Orders the first hits where a request asks for it.
     """
 
-    def __init__(self, indexes: Mapping[str, ServedIndex]) -> None:
+    def __init__(
+        self, indexes: Mapping[str, ServedIndex], reranker: CrossEncoder | None = None
+    ) -> None:
         self._indexes = dict(indexes)
+        self.reranker = reranker
 
     @classmethod
-    def open(cls, paths: Mapping[str, Path]) -> Engine:
+    def open(
+        cls,
+        paths: Mapping[str, Path],
+        *,
+        fusions: Sequence[Path] = (),
+        rerank: str | None = None,
+    ) -> Engine:
         """Open every index.
+
+        Parameters
+        ----------
+        paths : mapping of name to path
+        fusions : sequence of Path
+            Files of ``lsr fit-fusion``; each is used for the indexes it fits.
+        rerank : str, optional
+            Name of a cross-encoder.
 
         Raises
         ------
         LsrError
             A path holds no index, or not one of the indexes can be read. When only some are
-            damaged, the others are served.
+            damaged, the others are served. A fusion that fits no index.
         """
         from index.retriever import Retriever
 
@@ -95,8 +119,11 @@ class Engine:
                     opened[name] = ServedIndex(name, path, None, "its files are damaged")
             if damaged and len(damaged) == len(paths):
                 raise damaged[0]
+            for path in fusions:
+                opened = _with_fusion(opened, path)
+            reranker = None if rerank is None else _cross_encoder(rerank)
             undo.pop_all()
-        return cls(opened)
+        return cls(opened, reranker)
 
     def __iter__(self) -> Iterator[ServedIndex]:
         return iter(self._indexes.values())
@@ -143,6 +170,34 @@ class Engine:
         for served in self:
             if served.retriever is not None:
                 served.retriever.close()
+
+
+def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
+    """Give a fitted fusion to the indexes it was fitted to; refuse one that fits none."""
+    from index.fusion import read_artefact
+    from index.hybrid import HybridRetriever, identities
+
+    artefact = read_artefact(path)
+    found, reasons = dict(opened), []
+    for name, served in opened.items():
+        if served.retriever is None:
+            continue
+        try:
+            branches = HybridRetriever.of(served.retriever).branches
+            artefact.check(identities(branches), path)
+        except (UsageError, EncoderMismatchError) as error:
+            reasons.append(f"{name}: {error}")
+        else:
+            found[name] = replace(served, fusion=artefact.fusion)
+    if len(reasons) == len(opened):
+        raise UsageError(f"{path} fits none of the indexes: {'; '.join(reasons)}")
+    return found
+
+
+def _cross_encoder(name: str) -> CrossEncoder:
+    from lsr.encoders.cross_encoder import CrossEncoder
+
+    return CrossEncoder(name)
 
 
 def named_paths(arguments: list[str]) -> dict[str, Path]:

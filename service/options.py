@@ -14,6 +14,7 @@ from lsr.errors import UsageError
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
     from lsr.encoders import Encoder
+    from lsr.encoders.dense import DenseEncoder
 
 MAX_K = 1_000_000
 
@@ -27,7 +28,20 @@ Source = Annotated[
     ),
 ]
 EncoderName = Annotated[
-    str, typer.Option("--encoder", metavar="NAME", help="bm25, a model folder or a hub id.")
+    str,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
+    ),
+]
+DenseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--dense",
+        metavar="MODEL",
+        help="Dense vectors beside the sparse ones: minilm, a model folder or a hub id.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
 BatchSize = Annotated[
@@ -146,6 +160,13 @@ def encoder_of(name: str, *, query_encoder: QueryEncoderName | None = None, **mo
     if query_encoder is not None:
         more["query_encoder"] = query_encoder.value
     return load_encoder(name, **given(**more))
+
+
+def dense_encoder_of(name: str | None, **more: Any) -> DenseEncoder | None:
+    """Load the dense encoder that the options name; None where they name none."""
+    from lsr.encoders.dense import load_dense_encoder
+
+    return None if name is None else load_dense_encoder(name, **given(**more))
 
 
 def filter_of(source: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -11,6 +11,7 @@ from rich.text import Text
 from service.terminal import one_line
 
 if TYPE_CHECKING:
+    from index.fusion import BranchScore
     from index.retriever import Hit, SearchAnswer
 
 SNIPPET_CHARS = 240
@@ -23,14 +24,26 @@ def render(answer: SearchAnswer, *, explain: bool = False) -> Iterator[Text]:
     if not answer.hits:
         yield Text("no hits" + _unknown(answer), style="dim")
         return
-    for hit in answer.hits:
-        yield from _render_hit(hit, explain)
+    scores = getattr(answer, "branch_scores", ()) if explain else ()
+    for at, hit in enumerate(answer.hits):
+        yield from _render_hit(hit, explain, scores[at] if scores else {})
     exact = "exact" if answer.rank_safe else f"approximate, gap at most {answer.bound_gap:.4g}"
     hits = "1 hit" if len(answer.hits) == 1 else f"{len(answer.hits)} hits"
-    yield Text(f"{hits} in {answer.took_ms:.1f} ms, {exact}{_unknown(answer)}", style="dim")
+    how = _how(answer)
+    yield Text(f"{hits} in {answer.took_ms:.1f} ms, {how}{exact}{_unknown(answer)}", style="dim")
 
 
-def _render_hit(hit: Hit, explain: bool) -> Iterator[Text]:
+def _how(answer: SearchAnswer) -> str:
+    """Say which branches answered, where it was not the sparse one alone."""
+    branches = getattr(answer, "branches", ())
+    if not branches:
+        return ""
+    shares = " + ".join(f"{branch.weight:.2g} {branch.name}" for branch in branches)
+    fusion = getattr(answer, "fusion", None)
+    return f"{branches[0].name}, " if fusion is None else f"{fusion.method} of {shares}, "
+
+
+def _render_hit(hit: Hit, explain: bool, branches: Mapping[str, BranchScore]) -> Iterator[Text]:
     terms = [term for term, _ in hit.explanation or ()]
     title = one_line(hit.title) or one_line(hit.id)
     head = Text.assemble((f"{hit.rank:>3}  ", "dim"), (f"{hit.score:8.3f}  ", "cyan"))
@@ -41,6 +54,11 @@ def _render_hit(hit: Hit, explain: bool) -> Iterator[Text]:
         yield Text(" " * 15).append_text(_marked(snippet(hit.text, terms), terms))
     if explain and hit.explanation:
         parts = ", ".join(f"{one_line(term)} {value:.3f}" for term, value in hit.explanation)
+        yield Text(f"{'':15}{parts}", style="green")
+    for name, said in branches.items():
+        rank = "not returned" if said.rank is None else f"rank {said.rank}"
+        score = "" if said.score is None else f", score {said.score:.3f}"
+        parts = f"{one_line(name)}: {rank}{score}, adds {said.contribution:.4f}"
         yield Text(f"{'':15}{parts}", style="green")
     yield Text()
 

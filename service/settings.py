@@ -69,6 +69,8 @@ class ServerSettings(BaseSettings):
     )
 
     indexes: dict[str, Path] = Field(default_factory=dict)
+    fusions: tuple[Path, ...] = ()
+    rerank: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     insecure: bool = False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from lsr.errors import LsrError
 from service.terminal import tell
 
 if TYPE_CHECKING:
     from index.retriever import Retriever
+
+_logger = logging.getLogger("lsr.engine")
 
 MANY_TERMS = 1_024
 """Terms of the longest query a server takes by default; few and many terms have kernels each."""
@@ -29,3 +33,15 @@ def warm_up(retriever: Retriever) -> None:
         retriever.search("is this thing on", explain=True)
     for n_terms in (1, MANY_TERMS):
         retriever.search(SparseBatch.from_rows([dict.fromkeys(range(n_terms), 1.0)]), explain=True)
+    if retriever.index.dense is not None and retriever.index.dense.encoder_assets is not None:
+        _warm_up_dense(retriever)
+
+
+def _warm_up_dense(retriever: Retriever) -> None:
+    """Load the dense model. Without it the index still answers sparse searches."""
+    from index.hybrid import HybridRetriever
+
+    try:
+        HybridRetriever.of(retriever).search("is this thing on", kind="dense")
+    except LsrError as error:
+        _logger.warning("dense searches will fail: %s", error)

@@ -23,11 +23,11 @@ from lsr.errors import LsrError
 BASE_VARIANT = Variant("as built by default")
 BASE_SETTING = Setting("all levers")
 SETTINGS = (
-    Setting("without block bounds", {"bounds": False}),
-    Setting("without the essential split", {"split": False}),
+    Setting("block bounds off: one bound a range", {"bounds": False}),
+    Setting("rows added everywhere", {"split": False}),
     Setting("without stored k-th impacts", {"kth_threshold": False}),
-    Setting("without threshold estimates", {"estimates": False}),
-    Setting("without finishing by scatter", {"finish": False}),
+    Setting("without probing the best blocks", {"estimates": False}),
+    Setting("blocks one by one, however many", {"finish": False}),
     Setting("accumulators of 32 bits", {"width": 32}),
     Setting(
         "exhaustive scan",
@@ -36,9 +36,9 @@ SETTINGS = (
     ),
 )  # fmt: skip
 VARIANTS = (
-    Variant("blocks of 8", {"block_size": 8}),
-    Variant("blocks of 16", {"block_size": 16}),
-    Variant("blocks of 64", {"block_size": 64}),
+    Variant("no dense rows: lists only", {"dense_fraction": 2.0}),
+    Variant("rows from 1/24 of the documents", {"dense_fraction": 1 / 24}),
+    Variant("blocks of 32", {"block_size": 32}),
     Variant("blocks of 128", {"block_size": 128}),
     Variant("ranges of 16,384", {"range_size": 16384}),
     Variant("compact", {"compact": True}),

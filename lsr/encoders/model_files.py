@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError
+from lsr.models import packaged_model
 
 ARCHITECTURES = {
     "BertForMaskedLM": "bert",
@@ -52,11 +53,16 @@ _VOLATILE = {"transformers_version", "_name_or_path", "torch_dtype", "dtype", "u
 def find_model(name: str | Path) -> Path:
     """Return the folder of a model, fetching it from the hub when the name is no local path.
 
+    The name of a model that comes with the package is its folder there, wherever that is.
+
     Raises
     ------
     ModelError
         When there is no such folder, the hub cannot be reached or has no such model.
     """
+    packaged = packaged_model(str(name))
+    if packaged is not None:
+        return packaged
     path = Path(name).expanduser()
     if path.is_dir():
         return path.resolve()
@@ -125,8 +131,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_architecture(folder: Path) -> str:
+def check_architecture(folder: Path, allowed: Mapping[str, str] = ARCHITECTURES) -> str:
     """Return the architecture a folder's configuration names, if it may be loaded.
+
+    Parameters
+    ----------
+    folder : Path
+    allowed : mapping
+        Architecture to its ``model_type``. Default: the masked language models.
 
     Raises
     ------
@@ -153,7 +165,7 @@ def check_architecture(folder: Path) -> str:
     if "quantization_config" in config or adapter.exists():
         where = adapter if adapter.exists() else path
         raise ModelError(f"{where}: quantised weights and adapters are not read; merge them first")
-    return _allowed(path, config)
+    return _allowed(path, config, allowed)
 
 
 def _tokenizer_configs(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
@@ -161,15 +173,15 @@ def _tokenizer_configs(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
     yield path, read_json(path)
 
 
-def _allowed(path: Path, config: dict[str, Any]) -> str:
+def _allowed(path: Path, config: dict[str, Any], allowed: Mapping[str, str]) -> str:
     named = config.get("architectures") or []
     for architecture in named:
-        if ARCHITECTURES.get(architecture) == config.get("model_type"):
+        if allowed.get(architecture) == config.get("model_type"):
             return str(architecture)
     raise ModelError(
         f"{path}: architecture {', '.join(map(str, named)) or 'missing'} "
         f"(model_type {config.get('model_type')!r}) cannot be an encoder; "
-        f"supported: {', '.join(sorted(ARCHITECTURES))}"
+        f"supported: {', '.join(sorted(allowed))}"
     )
 
 

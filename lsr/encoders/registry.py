@@ -12,10 +12,18 @@ from typing import Any, Literal
 import numpy as np
 
 from lsr.analysis.analyzer import Accents
-from lsr.encoders import bm25, inference_free, precomputed
+from lsr.encoders import bm25, composite, inference_free, precomputed
 from lsr.encoders.base import CollectionStatistics, Encoder, EncoderAssets, QueryEncoder
 from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.composite import (
+    CompositeEncoder,
+    CompositeQueryEncoder,
+    parts_of,
+    statistics_of_parts,
+)
+from lsr.encoders.composite_files import is_composite, load_composite
 from lsr.encoders.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
+from lsr.encoders.model_files import find_model
 from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
 from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
@@ -41,13 +49,16 @@ def load_encoder(
     pooling: Literal["max", "sum"] | None = None,
     activation: Literal["relu", "log1p_relu"] | None = None,
     special_tokens: Literal["keep", "drop"] | None = None,
+    backend: Literal["torch", "onnx"] | None = None,
 ) -> Encoder:
     """Load an encoder. What is None keeps the default of the encoder.
 
     Parameters
     ----------
     name : str or Path
-        ``bm25``, ``precomputed``, the folder of a model, or a hub id ``owner/model[@revision]``.
+        ``bm25``, ``precomputed``, a model that comes with the package (`lsr.models`), the folder of
+        a model or of a composite (`lsr.encoders.composite_files`), or a hub id
+        ``owner/model[@revision]``.
     query_encoder : {"model", "idf"}, optional
         For a model: encode queries with its network, or as their word pieces times an IDF table
         counted in the collection. By default what the model says; with a table of its own, that.
@@ -55,8 +66,9 @@ def load_encoder(
         For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.bm25.BM25Encoder`.
     vocabulary : path, optional
         For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
-    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens : optional
-        For a model; see `lsr.encoders.splade.load_splade`.
+    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
+        Optional, for a model; see `lsr.encoders.splade.load_splade`. A composite hands options on
+        to the parts that take them.
 
     Raises
     ------
@@ -73,7 +85,7 @@ def load_encoder(
     neural: dict[str, Any] = {
         "max_length": max_length, "batch_size": batch_size, "device": device, "top_k": top_k,
         "mass": mass, "pooling": pooling, "activation": activation,
-        "special_tokens": special_tokens,
+        "special_tokens": special_tokens, "backend": backend,
     }  # fmt: skip
     if name == bm25.KIND:
         _refuse(name, {"vocabulary": vocabulary, **neural})
@@ -84,9 +96,14 @@ def load_encoder(
         _refuse(name, {"query_encoder": query_encoder, **lexical, **neural})
         terms = None if vocabulary is None else read_vocabulary(Path(vocabulary))
         return PrecomputedEncoder(terms)
-    _refuse(name, {"vocabulary": vocabulary, **lexical})
+    _refuse(name, {"vocabulary": vocabulary})
     from lsr.encoders.splade import load_splade
 
+    folder = find_model(name)
+    if is_composite(folder):
+        options = _given({"query_encoder": query_encoder, **lexical, **neural})
+        return load_composite(str(name), folder, options, BM25Encoder.for_language, load_splade)
+    _refuse(name, lexical)
     return load_splade(name, query_encoder=query_encoder, **neural)
 
 
@@ -112,6 +129,8 @@ def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
             return InferenceFreeQueryEncoder.from_assets(assets)
         if kind == precomputed.KIND:
             return PrecomputedEncoder.from_assets(assets)
+        if kind == composite.KIND:
+            return CompositeQueryEncoder.from_assets(assets, restore_encoder)
         if kind == "splade":
             return _restore_model(assets.config)
     except KeyError as error:
@@ -142,6 +161,9 @@ def restore_document_encoder(assets: EncoderAssets) -> Encoder:
             "the index was made of vectors from elsewhere and has no encoder for text; add vectors "
             "with index.IndexWriter.add from Python, or index the file of all vectors again"
         )
+    if config.get("kind") == composite.KIND:
+        parts, _ = parts_of(assets, restore_document_encoder)
+        return CompositeEncoder(parts)
     if config.get("kind") != inference_free.KIND:
         encoder = restore_encoder(assets)
         assert isinstance(encoder, Encoder)
@@ -158,6 +180,8 @@ def restore_document_encoder(assets: EncoderAssets) -> Encoder:
 
 def statistics_of(assets: EncoderAssets) -> CollectionStatistics | None:
     """Return the counts that the queries of an index depend on; None when they depend on none."""
+    if assets.config.get("kind") == composite.KIND:
+        return statistics_of_parts(assets, statistics_of)
     config, counted = assets.config, assets.arrays.get("document_frequency")
     if counted is None or config.get("idf") == "model":
         return None

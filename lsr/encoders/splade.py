@@ -31,6 +31,7 @@ from lsr.encoders.model_files import (
     tokenizer_sha256,
     weights_sha256,
 )
+from lsr.encoders.onnx_vectors import OnnxVectors
 from lsr.encoders.pooling import Activation, Pooling
 from lsr.encoders.pruning import check_pruning, prune
 from lsr.encoders.splade_layout import ModelLayout, NeuralSide, StaticSide, read_layout
@@ -38,9 +39,11 @@ from lsr.encoders.torch_threads import run_batches
 from lsr.encoders.transformer_body import load_body, load_tokenizer
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import UsageError
+from lsr.models import packaged_model
 from lsr.sparse import SparseBatch
 
 KIND = "splade"
+Backend = Literal["torch", "onnx"]
 BATCH_SIZE = {"cpu": 8, "cuda": 128}
 """Texts of full length in a batch. On a CPU a small batch keeps the activations in the cache."""
 
@@ -144,7 +147,7 @@ class SpladeEncoder:
 
     Parameters
     ----------
-    documents, queries : NeuralVectors
+    documents, queries : NeuralVectors or OnnxVectors
         May be the same object.
     name : str
         Where the model was loaded from, to load it again.
@@ -154,8 +157,8 @@ class SpladeEncoder:
 
     def __init__(
         self,
-        documents: NeuralVectors,
-        queries: NeuralVectors,
+        documents: NeuralVectors | OnnxVectors,
+        queries: NeuralVectors | OnnxVectors,
         *,
         name: str,
         settings: dict[str, Any],
@@ -249,6 +252,7 @@ def load_splade(
     pooling: Pooling | None = None,
     activation: Activation | None = None,
     special_tokens: Literal["keep", "drop"] | None = None,
+    backend: Backend | None = None,
 ) -> Encoder:
     """Load a SPLADE model.
 
@@ -271,6 +275,9 @@ def load_splade(
     pooling, activation, special_tokens : optional
         Override what the model's folder says: ``"max"`` or ``"sum"``; ``"relu"`` or
         ``"log1p_relu"``; ``"keep"`` or ``"drop"`` the weights of special tokens.
+    backend : {"torch", "onnx"}, optional
+        What runs the network: torch, by default, or the int8 graph that lies in the model's folder,
+        on the CPU. Their vectors differ a little, so an index is bound to one of them.
 
     Raises
     ------
@@ -285,17 +292,28 @@ def load_splade(
     check_pruning(top_k, mass)
     if query_encoder not in (None, "model", "idf"):
         raise UsageError(f"query_encoder = {query_encoder!r}: expected model or idf")
+    if backend not in (None, "torch", "onnx"):
+        raise UsageError(f"backend = {backend!r}: expected torch or onnx")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size = {batch_size}: expected at least 1")
     folder = find_model(name)
     overrides = {"pooling": pooling, "activation": activation, "special_tokens": special_tokens}
     layout = _overridden(read_layout(folder), overrides)
     options: dict[str, Any] = {"batch_size": batch_size, "device": device, "max_length": max_length}
-    documents = queries = NeuralVectors(layout.document, **options)
-    if isinstance(layout.query, NeuralSide) and layout.query != layout.document:
-        queries = documents if query_encoder == "idf" else NeuralVectors(layout.query, **options)
-    settings = {"max_length": max_length, "top_k": top_k, "mass": mass, **overrides}
-    where = str(folder) if Path(name).expanduser().is_dir() else str(name)
+    settings: dict[str, Any] = {"max_length": max_length, "top_k": top_k, "mass": mass, **overrides}
+    documents: NeuralVectors | OnnxVectors
+    queries: NeuralVectors | OnnxVectors
+    if backend == "onnx":
+        _refuse_for_graph({"batch_size": batch_size, "device": device, **overrides})
+        documents = queries = OnnxVectors(layout.document.folder, max_length=max_length)
+        settings["backend"] = backend
+    else:
+        documents = queries = NeuralVectors(layout.document, **options)
+        if isinstance(layout.query, NeuralSide) and layout.query != layout.document:
+            other = query_encoder != "idf"
+            queries = NeuralVectors(layout.query, **options) if other else documents
+    is_path = packaged_model(str(name)) is None and Path(name).expanduser().is_dir()
+    where = str(folder) if is_path else str(name)
     encoder = SpladeEncoder(documents, queries, name=where, settings=settings)
     if query_encoder == "idf":
         return InferenceFreeEncoder.over(encoder, encoder.pieces)
@@ -303,6 +321,15 @@ def load_splade(
         table, prompt = layout.query.table, layout.query.prompt
         return InferenceFreeEncoder.over(encoder, encoder.pieces, table=table, prompt=prompt)
     return encoder
+
+
+def _refuse_for_graph(options: Mapping[str, Any]) -> None:
+    given = sorted(key for key, value in options.items() if value not in (None, "cpu"))
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: the exported graph of a model runs on the CPU, one text at a "
+            "time, as it was exported; leave the option out"
+        )
 
 
 def _overridden(layout: ModelLayout, overrides: Mapping[str, str | None]) -> ModelLayout:

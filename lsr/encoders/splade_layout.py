@@ -22,7 +22,7 @@ from lsr.errors import ModelError
 
 IDF_TABLE = "idf.json"
 _TRANSFORMERS = {"Transformer", "MLMTransformer"}
-_TRANSFORMER_CONFIGS = (
+TRANSFORMER_CONFIGS = (
     "sentence_bert_config.json",
     "sentence_distilbert_config.json",
     "sentence_roberta_config.json",
@@ -96,15 +96,16 @@ def read_layout(folder: Path) -> ModelLayout:
         document = NeuralSide(folder, drop_specials=table.is_file())
         return ModelLayout(document, StaticSide(folder, table) if table.is_file() else document)
     prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
-    listed = [(_class_name(entry.get("type")), folder / _relative(folder, entry.get("path")))
-              for entry in _entries(modules)]  # fmt: skip
+    listed = [(class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
+              for entry in module_entries(modules)]  # fmt: skip
     if [name for name, _ in listed] in (["Router"], ["Asym"]):
         return _routed(folder, listed[0][1], prompts)
     document = _neural_side(modules, listed, prompts.get("document"))
     return ModelLayout(document, document._replace(prompt=prompts.get("query") or ""))
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def module_entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a ``modules.json``."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -114,11 +115,12 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _class_name(qualified: Any) -> str:
+def class_name(qualified: Any) -> str:
+    """Return the last part of a qualified name."""
     return str(qualified).rpartition(".")[2]
 
 
-def _relative(folder: Path, path: Any) -> str:
+def path_within(folder: Path, path: Any) -> str:
     """Accept a path below the folder only: the description is data from elsewhere."""
     text = str(path or "")
     if Path(text).is_absolute() or ".." in Path(text).parts:
@@ -136,7 +138,7 @@ def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout
     if missing:
         raise ModelError(f"{path}: no route for {', '.join(sorted(missing))}")
     routes = {
-        route: [(_class_name(types.get(name)), router / _relative(router, name)) for name in names]
+        route: [(class_name(types.get(name)), router / path_within(router, name)) for name in names]
         for route, names in structure.items()
     }
     document = _neural_side(path, routes["document"], prompts.get("document"))
@@ -155,7 +157,7 @@ def _neural_side(where: Path, modules: list[tuple[str, Path]], prompt: Any) -> N
             "expected a Transformer and a SpladePooling"
         )
     (_, transformer), (_, pooling_folder) = modules
-    own = next(filter(None, (read_json(transformer / name) for name in _TRANSFORMER_CONFIGS)), {})
+    own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
     pooling = read_json(pooling_folder / "config.json")
     return NeuralSide(
         folder=transformer,
@@ -184,7 +186,7 @@ def _static_side(root: Path, folder: Path, prompt: Any) -> StaticSide:
     named = read_json(folder / "config.json").get("path")
     candidates = [folder / "model.safetensors"]
     if named:
-        name = Path(_relative(folder, named)).name
+        name = Path(path_within(folder, named)).name
         candidates = [folder / name, root / name, root / IDF_TABLE]
     for table in candidates:
         if table.is_file():

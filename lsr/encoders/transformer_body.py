@@ -103,10 +103,10 @@ def load_body(
         import transformers
     except ImportError as error:
         raise MissingDependencyError("a neural encoder", "torch") from error
-    where = _device(device)
+    where = choose_device(device)
     # On a GPU bfloat16 halves time and memory; on a CPU it would cost exactness, and mostly time.
     dtype = torch.float32 if where.type == "cpu" else torch.bfloat16
-    with _quiet():
+    with quiet():
         model = _load_model(getattr(transformers, architecture), side.folder, dtype)
     model.eval().requires_grad_(False).to(where)
     projection = projection_of(model, side.pooling, side.activation, dropped, dtype)
@@ -152,7 +152,7 @@ def load_tokenizer(folder: Path) -> tuple[str, int | None]:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingDependencyError("the tokenizer of a neural encoder", "torch") from error
-    with _quiet():
+    with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_fast=True
@@ -165,7 +165,8 @@ def load_tokenizer(folder: Path) -> tuple[str, int | None]:
     return backend, limit if limit < 10**9 else None
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None) -> torch.device:
+    """Return a device by name, or the fastest there is; raises UsageError."""
     import torch
 
     if name is None:
@@ -183,7 +184,7 @@ def _brief(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from printing progress bars and advice."""
     from transformers.utils import logging
 

@@ -5,6 +5,7 @@
 ==================== ====================================================================
 ``job.json``         what is being encoded with what, and how many shards are complete
 ``shard-00000.parquet`` ids, raw vectors, titles, texts and metadata of so many documents
+``shard-00000.npy``  their dense vectors, when there is a dense encoder
 ``shard-00000.npz``  what that shard added to the counts and to the state of the encoder
 ``lock``             held while a process works here
 ==================== ====================================================================

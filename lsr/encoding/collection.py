@@ -6,8 +6,19 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.encoders.base import CollectionStatistics, Encoder
-from lsr.encoding.shards import read_vectors, vectors_path
+from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoding.shards import (
+    dense_path,
+    read_dense,
+    read_record,
+    read_vectors,
+    record_path,
+    vectors_path,
+)
 from lsr.records import DocumentBatch
 
 
@@ -24,15 +35,23 @@ class EncodedCollection:
         Counts over all of them.
     encoder : Encoder
         The one that made the vectors, with the statistics: it encodes queries.
+    dense : DenseEncoder or None
+        The one that made the dense vectors.
     """
 
     def __init__(
-        self, folder: Path, n_shards: int, statistics: CollectionStatistics, encoder: Encoder
+        self,
+        folder: Path,
+        n_shards: int,
+        statistics: CollectionStatistics,
+        encoder: Encoder,
+        dense: DenseEncoder | None = None,
     ) -> None:
         self.folder = folder
         self.n_docs = statistics.n_docs
         self.statistics = statistics
         self.encoder = encoder.with_statistics(statistics)
+        self.dense = dense
         self._n_shards = n_shards
 
     def batches(self) -> Iterator[DocumentBatch]:
@@ -41,9 +60,25 @@ class EncodedCollection:
         Memory is bounded by one batch, some hundred documents.
         """
         for number in range(self._n_shards):
+            dense, first = self._dense_of(number), 0
             for batch in read_vectors(vectors_path(self.folder, number)):
                 finished = self.encoder.finish_documents(batch.vectors, self.statistics)
-                yield batch._replace(vectors=finished)
+                rows = None if dense is None else np.asarray(dense[first : first + batch.n_docs])
+                first += batch.n_docs
+                yield batch._replace(vectors=finished, dense=rows)
+
+    def dense_vectors(self) -> Iterator[NDArray[np.float32]]:
+        """Stream the dense vectors alone, shard by shard, in the order of the corpus."""
+        for number in range(self._n_shards):
+            vectors = self._dense_of(number)
+            if vectors is not None:
+                yield vectors
+
+    def _dense_of(self, number: int) -> NDArray[np.float32] | None:
+        if self.dense is None:
+            return None
+        n_docs = read_record(record_path(self.folder, number)).statistics.n_docs
+        return read_dense(dense_path(self.folder, number), n_docs, self.dense.dimension)
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         return self.batches()

@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.corpus import Corpus
 from lsr.encoders.base import CollectionStatistics, Encoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.plan import (
     BATCH_CHARS,
@@ -19,10 +23,13 @@ from lsr.encoding.plan import (
 )
 from lsr.encoding.shards import (
     ShardRecord,
+    dense_path,
+    read_dense,
     read_record,
     record_path,
     start_path,
     vectors_path,
+    write_dense,
     write_record,
     write_vectors,
 )
@@ -39,6 +46,7 @@ def encode_corpus(
     encoder: Encoder,
     folder: Path | str,
     *,
+    dense: DenseEncoder | None = None,
     shard_docs: int = 4096,
     progress: Progress | None = None,
 ) -> EncodedCollection:
@@ -57,6 +65,8 @@ def encode_corpus(
         grows during the job.
     folder : path
         Made when it is not there. Nothing else should be in it.
+    dense : DenseEncoder, optional
+        Makes dense vectors of the same documents.
     shard_docs : int
         Documents per shard, the unit of resuming.
     progress : callable, optional
@@ -79,7 +89,7 @@ def encode_corpus(
     """
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
-    job = _Job(corpus, encoder, Path(folder), shard_docs, progress)
+    job = _Job(corpus, encoder, dense, Path(folder), shard_docs, progress)
     with locked(job.folder):
         remove_leftovers(job.folder)
         return job.run()
@@ -90,16 +100,18 @@ class _Job:
         self,
         corpus: Corpus,
         encoder: Encoder,
+        dense: DenseEncoder | None,
         folder: Path,
         shard_docs: int,
         progress: Progress | None,
     ) -> None:
         self.corpus = corpus
         self.encoder = encoder
+        self.dense = dense
         self.folder = folder
         self.shard_docs = shard_docs
         self.progress = progress
-        self.plan = make_plan(corpus, encoder, shard_docs)
+        self.plan = make_plan(corpus, encoder, shard_docs, dense)
         self.n_shards = 0
         self.statistics = CollectionStatistics()
         self.state: bytes | None = None
@@ -108,7 +120,9 @@ class _Job:
         complete = self._resume() if is_job(self.folder) else self._start()
         if not complete:
             self._encode()
-        return EncodedCollection(self.folder, self.n_shards, self.statistics, self.encoder)
+        return EncodedCollection(
+            self.folder, self.n_shards, self.statistics, self.encoder, self.dense
+        )
 
     def _start(self) -> bool:
         self.state = self.encoder.state()
@@ -126,6 +140,9 @@ class _Job:
             path = record_path(self.folder, number)
             record = read_record(path, vectors_path(self.folder, number))
             self.statistics += record.statistics
+            if self.dense is not None:
+                n_docs = record.statistics.n_docs
+                read_dense(dense_path(self.folder, number), n_docs, self.dense.dimension)
             del state[record.state_kept :]
             state += record.state_added
         if self.encoder.state() is not None:
@@ -156,11 +173,15 @@ class _Job:
 
     def _encode_shard(self, documents: Iterable[Document], total: int | None) -> None:
         counted = CollectionStatistics()
+        dense: list[NDArray[np.float32]] = []
 
         def encoded() -> Iterator[DocumentBatch]:
             nonlocal counted
             for batch in _batches(documents):
-                vectors, statistics = self.encoder.encode_documents([d.contents for d in batch])
+                texts = [d.contents for d in batch]
+                vectors, statistics = self.encoder.encode_documents(texts)
+                if self.dense is not None:
+                    dense.append(self.dense.encode_documents(texts))
                 counted += statistics
                 yield DocumentBatch(
                     [d.id for d in batch],
@@ -173,6 +194,8 @@ class _Job:
 
         vectors = vectors_path(self.folder, self.n_shards)
         write_vectors(vectors, encoded())
+        if self.dense is not None:
+            write_dense(dense_path(self.folder, self.n_shards), np.concatenate(dense))
         record = ShardRecord(counted, *self._state_change(), n_bytes=vectors.stat().st_size)
         write_record(record_path(self.folder, self.n_shards), record)
         save_progress(self.folder, self.plan, self.n_shards + 1, complete=False)

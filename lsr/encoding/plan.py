@@ -10,6 +10,7 @@ import orjson
 
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoding.storage import write_atomically
 from lsr.errors import DataError, UsageError
 
@@ -22,7 +23,9 @@ weights that differ in the last bit."""
 _FORMAT = 1
 
 
-def make_plan(corpus: Corpus, encoder: Encoder, shard_docs: int) -> dict[str, Any]:
+def make_plan(
+    corpus: Corpus, encoder: Encoder, shard_docs: int, dense: DenseEncoder | None = None
+) -> dict[str, Any]:
     """Return everything that the bytes of the shards depend on, as JSON values."""
     plan = {
         "format": _FORMAT,
@@ -31,6 +34,8 @@ def make_plan(corpus: Corpus, encoder: Encoder, shard_docs: int) -> dict[str, An
         "batch": {"docs": BATCH_DOCS, "chars": BATCH_CHARS},
         "shard_docs": shard_docs,
     }
+    if dense is not None:
+        plan["dense"] = dict(dense.fingerprint.document)
     return dict(orjson.loads(orjson.dumps(plan)))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.encoders.base import CollectionStatistics
 from lsr.encoding.storage import room_on_disk, sync_folder, write_atomically
@@ -47,6 +48,11 @@ def vectors_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05}.parquet"
 
 
+def dense_path(folder: Path, number: int) -> Path:
+    """Return where the dense vectors of a shard are."""
+    return folder / f"shard-{number:05}.npy"
+
+
 def record_path(folder: Path, number: int) -> Path:
     """Return where the counts of a shard are."""
     return folder / f"shard-{number:05}.npz"
@@ -68,6 +74,30 @@ def read_vectors(path: Path) -> Iterator[DocumentBatch]:
     """Stream the batches of a shard, smaller ones where documents are long."""
     mean_bytes = path.stat().st_size // max(1, read_parquet(path).n_docs)
     yield from read_parquet(path, batch_docs=min(1024, 1 + _READ_BYTES // max(1, mean_bytes)))
+
+
+def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
+    """Write the dense vectors of a shard, all of it or nothing."""
+    content = io.BytesIO()
+    np.save(content, np.ascontiguousarray(vectors, np.float32), allow_pickle=False)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+
+
+def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
+    """Map the dense vectors of a shard.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, damaged or of another shape.
+    """
+    try:
+        vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
+    if vectors.shape != (n_docs, dimension) or vectors.dtype != np.float32:
+        raise _damaged(path, f"has shape {vectors.shape}, expected {(n_docs, dimension)}")
+    return vectors
 
 
 def write_record(path: Path, record: ShardRecord) -> None:

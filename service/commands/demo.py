@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsr.errors import IndexFormatError, IndexNotFoundError
+from lsr.models import DEFAULT
 from service.terminal import program, progress, quoted, resumable, tell, write, write_json
 from service.warm_up import tell_if_compiling, warm_up
 
@@ -35,7 +36,7 @@ def demo(
 ) -> None:
     """Index the documentation of this Python and search it.
 
-    Takes some seconds; a second run uses the index that is there.
+    Takes a minute or two; a second run uses the index that is there.
     """
     folder = folder or _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def _build(path: Path, show: Callable[[str, int, int | None], None]) -> tuple[Re
 
     started = time.perf_counter()
     corpus = open_corpus("python-docs")
-    with index_corpus(corpus, load_encoder("bm25"), path, progress=show) as made:
+    with index_corpus(corpus, load_encoder(DEFAULT), path, progress=show) as made:
         n_docs = made.n_docs
     seconds = time.perf_counter() - started
     rate = n_docs / seconds

@@ -7,22 +7,46 @@ from typing import Annotated, Any
 
 import typer
 
-from service import options
+from lsr.errors import UsageError
+from service import hybrid_options, options
 from service.terminal import progress, resumable, tell, write_json
 
 
 def evaluate(
-    collection: Annotated[
-        str, typer.Argument(help="BEIR folder (corpus, queries, qrels) or ir-datasets id.")
+    collections: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="COLLECTION...",
+            help="BEIR folder (corpus, queries, qrels) or ir-datasets id; several, for a table.",
+        ),
     ],
     encoder: Annotated[
         list[str] | None,
         typer.Option("--encoder", metavar="NAME", help="bm25, a model folder, a hub id; repeat."),
     ] = None,
+    dense: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dense", metavar="NAME", help="minilm, a dense model's folder, a hub id; repeat."
+        ),
+    ] = None,
     index: Annotated[
         list[Path] | None, typer.Option("--index", help="An index of this corpus; repeat.")
     ] = None,
     run: Annotated[list[Path] | None, typer.Option("--run", help="A TREC run; repeat.")] = None,
+    mode: Annotated[
+        hybrid_options.Mode,
+        typer.Option("--mode", help="How indexes are searched; hybrid measures each branch too."),
+    ] = hybrid_options.Mode.SPARSE,
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fusion",
+            metavar="METHOD[:PARAMETERS]|FILE",
+            help="Fuse each sparse system with each dense one, or the systems that weights name, "
+            "or with --mode hybrid the branches of an index; repeat. As in lsr search.",
+        ),
+    ] = None,
     query_encoder: options.QuerySide = None,
     split: Annotated[str | None, typer.Option("--split", help="Which judgments (test).")] = None,
     measures: Annotated[
@@ -60,53 +84,66 @@ def evaluate(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Measure encoders, indexes and runs on a test collection.
+    """Measure encoders, indexes and runs on test collections.
 
-    Several are compared with the first: encoders, then indexes, then runs.
+    Several are compared with the first: encoders, then dense ones, indexes, runs. Fusions come last
+    and are compared with their parts as well.
     """
     from eval.experiment import evaluate as run_evaluation
     from eval.report import to_json, write_runs
 
+    if output is not None and len(collections) > 1:
+        raise UsageError("--output writes the runs of one collection; name one")
     more: dict[str, Any] = {} if measures is None else {"measures": [measures]}
     with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
-        report = run_evaluation(
-            collection,
-            encoder=encoder or (),
-            index=index or (),
-            run=run or (),
-            query_encoder=None if query_encoder is None else query_encoder.value,
-            encoder_options=options.given(
-                max_length=max_length,
-                batch_size=batch_size,
-                device=device,
-                top_k=top_k,
-                language=language,
-                k1=k1,
-                b=b,
-            ),
-            split=split,
-            k=k,
-            drop_query_id=drop_query_id,
-            index_dir=index_dir,
-            threads=threads,
-            progress=show,
-            **more,
-        )
+        reports = [
+            run_evaluation(
+                collection,
+                encoder=encoder or (),
+                dense=dense or (),
+                mode=mode.value,
+                fusion=fusion or (),
+                index=index or (),
+                run=run or (),
+                query_encoder=None if query_encoder is None else query_encoder.value,
+                encoder_options=options.given(
+                    max_length=max_length,
+                    batch_size=batch_size,
+                    device=device,
+                    top_k=top_k,
+                    language=language,
+                    k1=k1,
+                    b=b,
+                ),
+                split=split,
+                k=k,
+                drop_query_id=drop_query_id,
+                index_dir=index_dir,
+                threads=threads,
+                progress=show,
+                **more,
+            )
+            for collection in collections
+        ]
     if output is not None:
-        for path in write_runs(report, output):
+        for path in write_runs(reports[0], output):
             tell(f"wrote {path}")
     if json:
-        write_json(to_json(report, per_topic=per_topic))
+        values = [to_json(report, per_topic=per_topic) for report in reports]
+        write_json(values if len(values) > 1 else values[0])
     else:
-        _show(report)
+        _show(reports)
 
 
-def _show(report: Any) -> None:
+def _show(reports: list[Any]) -> None:
     from rich.console import Console
 
-    from eval.report import render_table
+    from eval.report import render_summary, render_table
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
-    console.print(render_table(report))
+    for report in reports:
+        console.print(render_table(report))
+    if len(reports) > 1:
+        console.print(render_summary(reports))

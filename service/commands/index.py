@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lsr.models import DEFAULT
 from service import options
 from service.terminal import (
     program,
@@ -24,7 +25,8 @@ from service.terminal import (
 def index(
     source: options.Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the index will be.")],
-    encoder: options.EncoderName = "bm25",
+    encoder: options.EncoderName = DEFAULT,
+    dense: options.DenseModel = None,
     query_encoder: options.QuerySide = None,
     max_length: options.MaxLength = None,
     batch_size: options.BatchSize = None,
@@ -75,12 +77,14 @@ def index(
         k1=k1,
         b=b,
     )
+    dense_encoding = options.dense_encoder_of(dense, batch_size=batch_size, device=device)
     started = time.perf_counter()
     with resumable("indexing"), progress() as show:
         made = index_corpus(
             corpus,
             encoding,
             out,
+            dense=dense_encoding,
             overwrite=overwrite,
             memory_bytes=memory_bytes,
             reorder=reorder,
@@ -94,5 +98,8 @@ def index(
             stats = made.stats()._asdict()
             write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
             return
-        write(f"{out}: {made.n_docs:,} documents, {made.n_terms:,} terms, in {seconds:.1f} s")
+        vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
+        write(
+            f"{out}: {made.n_docs:,} documents, {made.n_terms:,} terms{vectors}, in {seconds:.1f} s"
+        )
         tell(f'search it with: {program()} search {quoted(out)} "your query"')

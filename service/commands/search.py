@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lsr.errors import UsageError
-from service import options
+from service import hybrid_options, options
+from service.searching import Searcher, open_searcher
 from service.terminal import tell, write, write_json
 from service.warm_up import tell_if_compiling
-
-if TYPE_CHECKING:
-    from index.retriever import Retriever
 
 
 class Format(StrEnum):
@@ -52,6 +51,12 @@ def search(
         bool, typer.Option("--explain", help="Show what each matched term contributes.")
     ] = False,
     filter: options.Filter = None,
+    mode: hybrid_options.ModeOption = None,
+    fusion: hybrid_options.FusionOption = None,
+    also: hybrid_options.With = None,
+    feedback: hybrid_options.FeedbackOption = None,
+    rerank: hybrid_options.Rerank = None,
+    rerank_depth: hybrid_options.RerankDepth = 50,
     threads: Annotated[int, typer.Option("--threads", min=1, help="For --topics.")] = 1,
     encoder: Annotated[
         str | None,
@@ -63,6 +68,9 @@ def search(
 
     With a QUERY, print its hits. With --topics, search all of them and print or write a run. With
     neither, read one query per line.
+
+    Where the index has dense vectors too (lsr index --dense), --mode says which to search, and
+    --fusion how the two rankings become one.
     """
     if query is not None and topics is not None:
         raise UsageError("give either a QUERY or --topics, not both")
@@ -70,23 +78,18 @@ def search(
         raise UsageError("--output writes a TREC run; leave out --json and --format, or redirect")
     chosen = _format(format, json, trec=output is not None or topics is not None)
     passing = None if filter is None else options.filter_of(filter)
-    with _open(index, encoder) as retriever:
+    asked = hybrid_options.HybridOptions.of(
+        mode, fusion, also, feedback=feedback, rerank=rerank, rerank_depth=rerank_depth
+    )
+    with closing(open_searcher(index, encoder, asked)) as searcher:
         tell_if_compiling()
         if topics is not None or chosen is Format.TREC:
-            _search_run(retriever, _topics(query, topics), k, threads, chosen, output, tag, passing)
+            _search_run(searcher, _topics(query, topics), k, threads, chosen, output, tag, passing)
         elif query is not None:
-            _search_one(retriever, index.name, query, k, chosen, explain, passing)
+            _search_one(searcher, index.name, query, k, chosen, explain, passing)
         else:
             for line in _lines():
-                _search_one(retriever, index.name, line, k, chosen, explain, passing)
-
-
-def _open(path: Path, encoder: str | None) -> Retriever:
-    from index.retriever import Retriever
-
-    if encoder is None:
-        return Retriever.open(path)
-    return Retriever.open(path, encoder=options.encoder_of(encoder))
+                _search_one(searcher, index.name, line, k, chosen, explain, passing)
 
 
 def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
@@ -98,7 +101,7 @@ def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
 
 
 def _search_one(
-    retriever: Retriever,
+    searcher: Searcher,
     name: str,
     query: str,
     k: int,
@@ -107,23 +110,20 @@ def _search_one(
     filter: dict[str, Any] | None,
 ) -> None:
     if format is Format.JSON:
-        from service.http.answers import search_response
-
-        answer = retriever.search(query, k, explain=explain, filter=filter)
-        response = search_response(name, retriever, answer)
-        write_json({"query": query, **response.model_dump()})
+        answer = searcher.answer(query, k, explain=explain, filter=filter)
+        write_json({"query": query, **searcher.response(name, answer).model_dump()})
         return
     from rich.console import Console
 
     from service.results import render
 
     console = Console(highlight=False)
-    for line in render(retriever.search(query, k, explain=True, filter=filter), explain=explain):
+    for line in render(searcher.answer(query, k, explain=True, filter=filter), explain=explain):
         console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _search_run(
-    retriever: Retriever,
+    searcher: Searcher,
     topics: list[tuple[str, str]],
     k: int,
     threads: int,
@@ -134,10 +134,10 @@ def _search_run(
 ) -> None:
     from eval.runs import Ranking, Run, run_lines, write_run
 
-    found = retriever.search_batch([text for _, text in topics], k, threads=threads, filter=filter)
+    found = searcher.run([text for _, text in topics], k, threads=threads, filter=filter)
     if format is not Format.TREC:
         for (qid, _), hits in zip(topics, found, strict=True):
-            _write_hits(qid, hits.ids, hits.scores.tolist(), format)
+            _write_hits(qid, hits.ids, hits.scores, format)
         return
     rankings = {
         qid: Ranking.of(hits.ids, hits.scores) for (qid, _), hits in zip(topics, found, strict=True)

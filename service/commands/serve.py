@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,18 @@ def serve(
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Searches at a time (cores).")
+    ] = None,
+    fusion: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--fusion",
+            metavar="FILE",
+            help="A file of lsr fit-fusion: searches of the index it fits are hybrid; repeat.",
+        ),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option("--rerank", metavar="MODEL", help="A cross-encoder that requests can use."),
     ] = None,
     insecure: Annotated[
         bool | None,
@@ -58,6 +71,8 @@ def serve(
     settings = load_settings(
         {
             "indexes": named_paths(indexes),
+            "fusions": tuple(fusion) if fusion else None,
+            "rerank": rerank,
             "host": host,
             "port": port,
             "threads": threads,
@@ -73,7 +88,7 @@ def serve(
     _log_to_stderr()
     server.refuse_public(settings)
     with server.bind(settings.host, settings.port) as listener:
-        engine = Engine.open(settings.indexes)
+        engine = Engine.open(settings.indexes, fusions=settings.fusions, rerank=settings.rerank)
         url = server.url_of(listener)
         tell_if_compiling()
 

@@ -18,6 +18,8 @@ def stats(index: options.IndexPath, json: options.Json = False) -> None:
         if opened.fingerprint is not None:
             figures["encoder"] = dict(opened.fingerprint.document)
             figures["fingerprint"] = opened.fingerprint.digest
+        if opened.dense is not None:
+            figures["dense"] = opened.dense.stats()
     if json:
         write_json(figures)
         return

@@ -12,6 +12,8 @@ from service.engine import ServedIndex
 from service.http import models
 
 if TYPE_CHECKING:
+    from index.hybrid import HybridAnswer, HybridQuery
+    from index.reader import Index
     from index.retriever import Hit, QueryInput, Retriever, SearchAnswer
     from index.search import Cancel
     from lsr.records import Document
@@ -37,9 +39,28 @@ def query_of(request: models.SearchRequest) -> QueryInput:
     return SparseBatch.from_rows([dict(entries)])
 
 
-def encoder_of(retriever: Retriever) -> models.EncoderInfo | None:
+def hybrid_query_of(request: models.SearchRequest) -> HybridQuery:
+    """Return the query of a request as the branches take it."""
+    import numpy as np
+
+    from index.hybrid import HybridQuery
+
+    dense = request.dense_vector
+    return HybridQuery(
+        request.query,
+        None if request.query is not None or has_no_query(request) else query_of(request),
+        None if dense is None else np.array(dense, np.float32),
+    )
+
+
+def has_no_query(request: models.SearchRequest) -> bool:
+    """Return whether nothing but a dense vector was given."""
+    return request.query is None and request.tokens is None and request.vector is None
+
+
+def encoder_of(index: Index) -> models.EncoderInfo | None:
     """Return which encoder an index was made with, where it is known."""
-    fingerprint = retriever.index.fingerprint
+    fingerprint = index.fingerprint
     if fingerprint is None:
         return None
     kind = str(fingerprint.document.get("kind", "unknown"))
@@ -54,9 +75,35 @@ def search_response(name: str, retriever: Retriever, answer: SearchAnswer) -> mo
         took_ms=round(answer.took_ms, 3),
         rank_safe=answer.rank_safe,
         bound_gap=answer.bound_gap,
-        encoder=encoder_of(retriever),
+        encoder=encoder_of(retriever.index),
         unknown_terms=answer.unknown_terms,
         hits=[_hit(hit) for hit in answer.hits],
+    )
+
+
+def hybrid_response(
+    name: str, mode: str, index: Index, answer: HybridAnswer
+) -> models.SearchResponse:
+    """Return the answer to a search of one or several branches."""
+    branches = [models.BranchAnswer(**branch._asdict()) for branch in answer.branches]
+    hits = [_hit(hit) for hit in answer.hits]
+    for hit, scores in zip(hits, answer.branch_scores, strict=False):
+        hit.branches = {
+            branch: models.BranchScore(**score._asdict()) for branch, score in scores.items()
+        }
+    return models.SearchResponse(
+        index=name,
+        generation=answer.generation,
+        took_ms=round(answer.took_ms, 3),
+        rank_safe=answer.rank_safe,
+        bound_gap=answer.bound_gap,
+        encoder=encoder_of(index),
+        unknown_terms=answer.unknown_terms,
+        mode=mode,  # type: ignore[arg-type]  # checked by the model
+        fusion=None if answer.fusion is None else answer.fusion.to_json(),
+        branches=branches,
+        pool_size=answer.pool_size,
+        hits=hits,
     )
 
 
@@ -103,7 +150,9 @@ def details(served: ServedIndex) -> models.IndexDetails:
     return models.IndexDetails(
         name=served.name,
         n_terms=index.n_terms,
-        encoder=encoder_of(served.retriever),
+        encoder=encoder_of(index),
+        modes=["sparse"] if index.dense is None else ["sparse", "dense", "hybrid"],
+        fusion=None if served.fusion is None else served.fusion.to_json(),
         stats=index.stats()._asdict(),
         **_figures(served),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -54,7 +55,9 @@ def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAP
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServerSettings = app.state.settings
     if app.state.engine is None:
-        app.state.engine = await asyncio.to_thread(Engine.open, settings.indexes)
+        app.state.engine = await asyncio.to_thread(
+            partial(Engine.open, settings.indexes, fusions=settings.fusions, rerank=settings.rerank)
+        )
     engine: Engine = app.state.engine
     app.state.pool = WorkPool(settings.threads, settings.queue_length)
     app.state.metrics = Metrics(engine, app.state.pool)

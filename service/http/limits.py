@@ -28,6 +28,8 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
         raise refuse(["body", "k"], f"at most {limits.k}")
     if request.offset + request.k > limits.window:
         raise refuse(["body", "offset"], f"offset + k is at most {limits.window}")
+    if request.fusion is not None and (request.fusion.depth or 0) > limits.window:
+        raise refuse(["body", "fusion", "depth"], f"at most {limits.window}")
     if request.filter is not None:
         check_filter(request.filter)
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
 
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+BranchName = Literal["sparse", "dense"]
+BranchWeight = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 TermId = Annotated[int, Field(ge=0, le=MAX_TERM_ID)]
 
 
@@ -34,8 +36,53 @@ class SparseVector(_Request):
         return self
 
 
+class FusionRequest(_Request):
+    """How the rankings of the branches become one."""
+
+    method: Literal["rrf", "min-max", "theoretical-min", "z-score", "dbsf", "max"] = Field(
+        default="min-max", description="Of ranks (rrf) or of normalised scores."
+    )
+    weights: dict[BranchName, BranchWeight] | None = Field(
+        default=None,
+        min_length=1,
+        description="Only their ratio matters. 0: the branch is left out.",
+    )
+    k: float = Field(default=60.0, ge=0, le=1e9, allow_inf_nan=False, description="Of rrf.")
+    depth: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Hits of each branch in the pool, which does not depend on offset. By default "
+        "100, or k where it is more.",
+    )
+    absent: Literal["score", "floor"] = Field(
+        default="score",
+        description="A document that a branch did not return counts there with its score, or as "
+        "its last one.",
+    )
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> FusionRequest:
+        if self.weights is not None and not any(self.weights.values()):
+            raise ValueError("the weights are all 0; at least one branch counts")
+        return self
+
+
+class FeedbackRequest(_Request):
+    """Search a second time with what the first hits say."""
+
+    method: Literal["rocchio", "average"] = "rocchio"
+    docs: int = Field(default=5, ge=1, le=100, description="Hits learned from.")
+    terms: int = Field(default=10, ge=1, le=1000, description="New terms of a sparse query.")
+    alpha: float = Field(default=0.4, ge=0, le=1e6, allow_inf_nan=False)
+    beta: float = Field(default=0.6, gt=0, le=1e6, allow_inf_nan=False)
+    source: Literal["fused", "own"] = Field(
+        default="fused", description="Of the fused ranking, or of each branch's own."
+    )
+
+
 class SearchRequest(_Request):
-    """What to search for: exactly one of `query`, `tokens` and `vector`."""
+    """What to search for: exactly one of `query`, `tokens` and `vector`, or a `dense_vector`."""
 
     query: str | None = Field(
         default=None, description="Text, encoded by the encoder of the index."
@@ -44,13 +91,37 @@ class SearchRequest(_Request):
         default=None, description="Weights by term. Zeros are dropped; unknown terms match nothing."
     )
     vector: SparseVector | None = None
+    dense_vector: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=65_536,
+        description="For the dense branch, instead of the encoded text.",
+    )
+    mode: Literal["sparse", "dense", "hybrid"] | None = Field(
+        default=None,
+        description="Which vectors to search. By default sparse; hybrid where a fusion is given or "
+        "the server was started with one for this index.",
+    )
+    fusion: FusionRequest | None = Field(
+        default=None, description="With mode hybrid; by default the server's, or min-max."
+    )
+    feedback: FeedbackRequest | None = None
+    rerank: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Let the server's cross-encoder order this many hits; there are none beyond.",
+    )
     k: int = Field(default=10, ge=1, description="Number of hits.")
     offset: int = Field(default=0, ge=0, description="Hits to skip.")
     filter: dict[str, Any] | None = Field(
         default=None,
         description='Only documents whose metadata pass, as in {"year": {"$gte": 2000}}.',
     )
-    explain: bool = Field(default=False, description="Say what each matched term contributes.")
+    explain: bool = Field(
+        default=False,
+        description="Say what each matched term contributes, and each branch of a fusion.",
+    )
     timeout_ms: int | None = Field(
         default=None,
         ge=1,
@@ -59,9 +130,18 @@ class SearchRequest(_Request):
 
     @model_validator(mode="after")
     def _one_query(self) -> SearchRequest:
-        if [self.query, self.tokens, self.vector].count(None) != 2:
+        given = 3 - [self.query, self.tokens, self.vector].count(None)
+        if given > 1 or (given == 0 and self.dense_vector is None):
             raise ValueError("give exactly one of query, tokens and vector")
+        if self.fusion is not None and self.mode not in (None, "hybrid"):
+            raise ValueError("a fusion goes with mode hybrid")
         return self
+
+    @property
+    def plain(self) -> bool:
+        """Whether the request names nothing beyond a search of the sparse vectors."""
+        extras = (self.dense_vector, self.fusion, self.feedback, self.rerank)
+        return self.mode in (None, "sparse") and all(extra is None for extra in extras)
 
 
 class EmbedRequest(_Request):
@@ -131,6 +211,28 @@ class TermContribution(BaseModel):
     contribution: float
 
 
+class BranchScore(BaseModel):
+    """What one branch says of a hit."""
+
+    rank: int | None = Field(description="Null: the branch did not return it within the depth.")
+    score: float | None = Field(description="The branch's own score, where it was computed.")
+    normalised: float
+    contribution: float = Field(description="Weighted; the contributions sum to the score.")
+
+
+class BranchAnswer(BaseModel):
+    """One branch of a hybrid search."""
+
+    name: str
+    kind: Literal["sparse", "dense"]
+    weight: float = Field(description="Its share; the shares sum to 1.")
+    n_hits: int = Field(description="Hits it brought into the pool.")
+    rank_safe: bool = Field(description="True: exactly its best documents.")
+    bound_gap: float
+    generation: int
+    took_ms: float
+
+
 class Hit(BaseModel):
     """One result."""
 
@@ -141,7 +243,11 @@ class Hit(BaseModel):
     text: str
     metadata: dict[str, Any]
     explanation: list[TermContribution] | None = Field(
-        default=None, description="Largest contribution first; they sum to the score."
+        default=None,
+        description="Largest contribution first; they sum to the score of the sparse branch.",
+    )
+    branches: dict[str, BranchScore] | None = Field(
+        default=None, description="With explain, for a fusion."
     )
 
 
@@ -164,6 +270,14 @@ class SearchResponse(BaseModel):
     )
     encoder: EncoderInfo | None
     unknown_terms: list[str]
+    mode: Literal["sparse", "dense", "hybrid"] = "sparse"
+    fusion: dict[str, Any] | None = Field(default=None, description="The fusion that was used.")
+    branches: list[BranchAnswer] = Field(
+        default_factory=list, description="Empty for a plain search of the sparse vectors."
+    )
+    pool_size: int | None = Field(
+        default=None, description="Documents that were ranked; there are no hits beyond."
+    )
     hits: list[Hit]
 
 
@@ -187,6 +301,12 @@ class IndexDetails(IndexSummary):
 
     n_terms: int
     encoder: EncoderInfo | None
+    modes: list[Literal["sparse", "dense", "hybrid"]] = Field(
+        default_factory=list, description="What a search can ask for."
+    )
+    fusion: dict[str, Any] | None = Field(
+        default=None, description="The fitted fusion the server was started with."
+    )
     stats: dict[str, Any]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from service.admission import WorkPool
 from service.engine import Engine
-from service.http import answers, models
+from service.http import answers, models, searching
 from service.http.errors import ApiError, refuse
 from service.http.limits import check_embed, check_search
 from service.http.strict_json import StrictRoute
@@ -44,23 +44,17 @@ router = APIRouter(route_class=StrictRoute)
     tags=["search"],
 )
 async def search(name: str, body: models.SearchRequest, request: Request) -> Response:
-    """Search an index by text, by term weights or by vector."""
+    """Search an index by text, by term weights or by vector; one branch, or several fused."""
     settings: ServerSettings = request.app.state.settings
     check_search(body, settings.limits)
-    retriever = _engine(request).retriever(name)
+    engine = _engine(request)
+    engine.retriever(name)  # an unknown one is refused before it waits for a thread
     cancel = answers.new_cancel()
 
     def work() -> bytes:
-        answer = retriever.search(
-            answers.query_of(body),
-            body.k,
-            offset=body.offset,
-            explain=body.explain,
-            filter=body.filter,
-            cancel=cancel,
-        )
-        request.app.state.metrics.search_seconds.labels(name).observe(answer.took_ms / 1e3)
-        return _json(answers.search_response(name, retriever, answer))
+        response = searching.search(engine, name, body, cancel)
+        request.app.state.metrics.search_seconds.labels(name).observe(response.took_ms / 1e3)
+        return _json(response)
 
     limit_ms = settings.limits.deadline_ms
     deadline_s = min(body.timeout_ms or limit_ms, limit_ms) / 1e3

@@ -7,14 +7,17 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index import IndexWriter, build_index, open_index
+from index.dense.part import DenseSpec
 from index.verify import verify
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import CorruptIndexError, IndexFormatError
 from lsr.records import Document
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
+from tests.index.dense.collections import DIMENSION, clustered
 from tests.index.faults.disk import SimulatedDisk
 
 SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
@@ -22,16 +25,20 @@ PATH = Path("/x.index")
 QUERY = {1: 1.0, 5: 0.5, 7: 2.0}
 
 
-def make() -> SimulatedDisk:
+def make(dense: bool = False) -> SimulatedDisk:
     disk = SimulatedDisk()
     rows = random_rows(1, numbered(30))
     documents = {d: Document(d, f"text {d}", d.upper(), {"n": i}) for i, d in enumerate(rows)}
+    vectors = clustered(np.random.default_rng(5), 32) if dense else None
+    spec = DenseSpec(DIMENSION, encoder=EncoderAssets({"kind": "y"}), flat_below=20, n_lists=3)
     build_index(
-        PATH, [batch_of(rows, documents)], files=disk, n_terms=N_TERMS,
-        encoder=EncoderAssets({"kind": "x"}),
+        PATH, [batch_of(rows, documents)._replace(dense=vectors[:30] if dense else None)],
+        files=disk, n_terms=N_TERMS, encoder=EncoderAssets({"kind": "x"}),
+        dense=spec if dense else None,
     )  # fmt: skip
     with IndexWriter(PATH, files=disk) as writer:
-        writer.add(batch_of(random_rows(2, ["d1", "new"])))
+        later = batch_of(random_rows(2, ["d1", "new"]))
+        writer.add(later._replace(dense=vectors[30:] if dense else None))
         writer.delete(["d3"])
         writer.commit()
     return disk
@@ -41,7 +48,13 @@ def answers(disk: SimulatedDisk) -> list[object]:
     """Everything that can be read of an index."""
     index = open_index(PATH, verify="checksums", files=disk)
     hits = index.search(query_of(QUERY), 10)
+    dense: list[object] = []
+    if index.dense is not None:
+        near = index.dense.search(np.ones(DIMENSION), 10, probes=1)
+        every = index.dense.vectors(index.select({})).tolist()
+        dense = [near.ids, near.scores.tolist(), every, index.dense.encoder_assets]
     return [
+        dense,
         hits.ids,
         hits.scores.tolist(),
         index.documents(hits.doc_ids),
@@ -52,9 +65,11 @@ def answers(disk: SimulatedDisk) -> list[object]:
     ]
 
 
-@pytest.fixture(scope="module")
-def disk() -> SimulatedDisk:
-    return make()
+@pytest.fixture(scope="module", params=[False, True], ids=["sparse", "dense"])
+def disk(request: pytest.FixtureRequest) -> SimulatedDisk:
+    if request.param:
+        pytest.importorskip("faiss")
+    return make(request.param)
 
 
 def needed_files(disk: SimulatedDisk) -> list[str]:
@@ -73,7 +88,8 @@ def test_flipped_bits(disk: SimulatedDisk) -> None:
         for bit in range(len(contents[name]) * 8)
     ]
     names = [name for name in contents if contents[name]]
-    while len(bits) < 20_000 * SCALE:
+    n_bits = 20_000 if open_index(PATH, files=disk).dense is None else len(bits) + 4_000
+    while len(bits) < n_bits * SCALE:
         name = rng.choice(names)
         bits.append((name, rng.randrange(len(contents[name]) * 8)))
     needed = set(needed_files(disk))
@@ -163,7 +179,8 @@ class TestVerify:
             report = verify(PATH, level, files=disk)
             assert (report.exit_code, report.problems, report.generation) == (0, [], 2)
             assert report.ok
-        assert len(verify(PATH, 3, files=disk).checked) == 5
+        n_steps = 5 + (open_index(PATH, files=disk).dense is not None)
+        assert len(verify(PATH, 3, files=disk).checked) == n_steps
         assert disk.contents() == before
 
     def test_every_damaged_file_is_named(self) -> None:
@@ -184,7 +201,7 @@ class TestVerify:
         assert report.unreadable is not None
         name = "MANIFEST-0000000000000002"
         content = disk.contents()[f"{PATH}/{name}"]
-        disk.put(PATH / name, content.replace(b"manifest 1", b"manifest 7"))
+        disk.put(PATH / name, b"lsr-manifest 7" + content[14:])
         report = verify(PATH, 3, files=disk)
         assert report.exit_code == 2
         assert "newer" in (report.unreadable or "")

@@ -159,7 +159,7 @@ def crowd() -> tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Docum
 
     build_index(
         PATH, [batch_of(part(0, 1500), documents)], files=disk, n_terms=40, max_weight=3.0,
-        block_size=8, range_size=256,
+        block_size=16, range_size=256,
     ).close()  # fmt: skip
     with IndexWriter(PATH, files=disk) as writer:
         for start in range(1500, 3000, 500):
@@ -287,4 +287,4 @@ def test_a_filter_is_evaluated_once() -> None:
     for i in range(100):
         index.select({"x": i})
     assert len(index._filters) <= 32
-    np.testing.assert_array_equal(index._passing({"x": 1})[0], first[0])
+    np.testing.assert_array_equal(index._passing({"x": 1}).words[0], first.words[0])

@@ -15,8 +15,11 @@ SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_hostile_files_lead_nowhere() -> None:
-    count = int(20_000 * SCALE)
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_hostile_files_lead_nowhere(dense: bool) -> None:
+    if dense:
+        pytest.importorskip("faiss")
+    count = int((4_000 if dense else 20_000) * SCALE)
     environment = {
         **os.environ,
         "NUMBA_BOUNDSCHECK": "1",
@@ -24,7 +27,7 @@ def test_hostile_files_lead_nowhere() -> None:
         "PYTHONFAULTHANDLER": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.index.faults.hostile", str(count), "40"],
+        [sys.executable, "-m", "tests.index.faults.hostile", str(count), "40", *["dense"] * dense],
         capture_output=True,
         text=True,
         check=False,

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def run(folder: Path, mode: str, count: int, seed: int) -> dict[str, int]:
+def run(folder: Path, mode: str, count: int, seed: int, *more: str) -> dict[str, int]:
     done = subprocess.run(
         [
             sys.executable,
@@ -36,6 +36,7 @@ def run(folder: Path, mode: str, count: int, seed: int) -> dict[str, int]:
             mode,
             str(count),
             str(seed),
+            *more,
         ],
         capture_output=True,
         text=True,
@@ -64,3 +65,12 @@ def test_before_and_after_every_operation(folder: Path) -> None:
     """As far as a few commits with a merge reach."""
     found = run(folder, "points", 10_000, 51)
     assert found["points"] >= 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_before_and_after_operations_on_dense_vectors(folder: Path) -> None:
+    """As far as the first commit reaches, and a little on."""
+    found = run(folder, "points", 320, 53, "dense")
+    assert found["kills"] == found["points"] == 320
+    assert found["commits"] > 0

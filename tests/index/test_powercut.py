@@ -29,6 +29,7 @@ from tests.index.faults.workload import (
 
 SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 CUTS_PER_OPERATION = max(1, int(36 * SCALE))
+DENSE_SHARE = 0.15
 
 
 def new_disk() -> SimulatedDisk:
@@ -79,22 +80,24 @@ def walk(
     return disk
 
 
-def test_a_power_cut_anywhere_loses_nothing() -> None:
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_a_power_cut_anywhere_loses_nothing(dense: bool) -> None:
     rng = random.Random(20)
+    share = DENSE_SHARE if dense else 1
     recovery = Recovery()
     n_cuts = 0
 
     def cut(disk: SimulatedDisk, where: str, allowed: list[State | None]) -> None:
         nonlocal n_cuts
-        for _ in range(CUTS_PER_OPERATION):
+        for _ in range(max(1, int(CUTS_PER_OPERATION * share))):
             n_cuts += 1
             found = recovery.state(disk.after_power_cut(rng))
             assert found in allowed, where
 
-    steps = history()
+    steps = history(dense)
     walk([*steps, *backups(steps[-1].after)], cut)
     print(f"{n_cuts} power cuts, {recovery.n_distinct} distinct disks")  # noqa: T201
-    assert n_cuts >= 20_000 * min(1, SCALE)
+    assert n_cuts >= 20_000 * share * min(1, SCALE)
 
 
 def test_a_snapshot_is_there_completely_or_not_at_all() -> None:
@@ -145,7 +148,8 @@ def test_after_a_cut_the_next_writer_goes_on_and_may_be_cut_again() -> None:
     assert n_recoveries > 20 * min(1, SCALE)
 
 
-def test_a_kill_at_every_operation() -> None:
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_a_kill_at_every_operation(dense: bool) -> None:
     """The page cache survives a killed process; half-finished files and the lock do not matter."""
     recovery = Recovery()
 
@@ -159,22 +163,25 @@ def test_a_kill_at_every_operation() -> None:
                 writer.commit()
             assert recovery.state(survivor) == {d: v for d, v in found.items() if d != "d0"}, where
 
-    walk(history(), kill)
+    walk(history(dense), kill)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EMFILE])
-def test_every_operation_fails_once(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "dense"),
+    [(errno.ENOSPC, False), (errno.EIO, False), (errno.EMFILE, False), (errno.ENOSPC, True)],
+)
+def test_every_operation_fails_once(code: int, dense: bool) -> None:
     """Typed errors, the old state or the new one, and a writer that goes on afterwards."""
     recovery = Recovery()
     operations: list[str] = []
-    walk(history(), lambda disk, where, allowed: operations.append(where))
+    walk(history(dense), lambda disk, where, allowed: operations.append(where))
     rng = random.Random(code)
     n = len(operations)
-    for failing in sorted(rng.sample(range(n), min(n, int(100 * SCALE)))):
-        fail_once(failing, code, recovery)
+    for failing in sorted(rng.sample(range(n), min(n, int((60 if dense else 100) * SCALE)))):
+        fail_once(failing, code, recovery, history(dense))
 
 
-def fail_once(failing: int, code: int, recovery: Recovery) -> None:
+def fail_once(failing: int, code: int, recovery: Recovery, steps: list[Step]) -> None:
     disk = new_disk()
     number = -1
     where = ""
@@ -188,7 +195,7 @@ def fail_once(failing: int, code: int, recovery: Recovery) -> None:
 
     before: State | None = None
     disk.before = fail
-    for step in history():
+    for step in steps:
         error: Exception | None = None
         try:
             step.apply(disk)

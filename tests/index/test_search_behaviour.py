@@ -151,18 +151,19 @@ def test_threads_and_single_calls_agree() -> None:
 
 @pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")
 def test_hot_loops_are_vectorised_and_specialised_once() -> None:
-    lanes, blocks = np.zeros(256, np.uint16), np.zeros(64, np.uint16)
+    lanes, blocks, cells = np.zeros(256, np.uint16), np.zeros(64, np.uint16), np.zeros(256, np.uint8)
     one = np.uint32(1)
     calls = {
-        "add_bounds": (blocks, np.zeros(64, np.uint8), one, one),
-        "bounds_to_bias": (blocks, one, one),
-        "group_maxima": (lanes, lanes.copy(), 1, 64),
+        "add_row": (lanes, cells, 0, one),
+        "add_bounds": (blocks, cells, 0, one, one),
+        "all_maxima": (lanes, 16, blocks),
+        "group_maxima": (blocks, blocks.copy(), blocks.copy(), 64),
     }
     for name, arguments in calls.items():
         fresh = numba.njit(getattr(scan, name).py_func)
         fresh(*arguments)
         assembly = "".join(fresh.inspect_asm().values())
-        packed = re.findall(r"v?p(?:add|mul|max|or|srl)[a-z]*\s.*%[xyz]mm", assembly)
+        packed = re.findall(r"v?p(?:add|mul|max|or|srl|minpos)[a-z]*\s.*%[xyz]mm", assembly)
         assert len(packed) >= 2, name
     ask(searcher(np.ones((50, 2), np.int64)), [0, 1], 3)
     compiled: Any = search_batch

@@ -7,11 +7,13 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from index import IndexWriter, build_index, open_index
+from index.dense.part import DenseSpec
 from index.merge import MergePolicy
 from index.verify import verify
 from lsr.records import Document
@@ -22,18 +24,28 @@ SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 PATH = Path("/x.index")
 N_TERMS = 6
 IDS = st.sampled_from([f"d{i}" for i in range(8)])
+DIMENSION = 2
 ROWS = st.dictionaries(st.integers(0, N_TERMS - 1), st.integers(1, 255), max_size=4)
 Model = dict[str, tuple[dict[int, int], int]]
 """Id to impacts and number, in the order of the last writing."""
 
 
+def dense_of(docno: str, row: dict[int, int]) -> list[float]:
+    """The dense vector of a document; none (zeros) for one without a term."""
+    if not row:
+        return [0.0] * DIMENSION
+    return [int(docno[1:]) - 3.5, (sum(row.values()) % 64) / 16]
+
+
 class Machine(RuleBasedStateMachine):
     """One index, one writer, and what it must hold."""
+
+    dense: DenseSpec | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.disk = SimulatedDisk()
-        build_index(PATH, [], files=self.disk, n_terms=N_TERMS, max_weight=1.0)
+        build_index(PATH, [], files=self.disk, n_terms=N_TERMS, max_weight=1.0, dense=self.dense)
         self.committed: Model = {}
         self.pending: Model = {}
         self.old = (open_index(PATH, files=self.disk), self.committed)
@@ -50,7 +62,11 @@ class Machine(RuleBasedStateMachine):
     def add(self, rows: Model) -> None:
         vectors = {d: {t: i / 255 for t, i in row.items()} for d, (row, _) in rows.items()}
         documents = {d: Document(d, f"text {n}", "", {"n": n}) for d, (_, n) in rows.items()}
-        self.writer.add(batch_of(vectors, documents))
+        batch = batch_of(vectors, documents)
+        if self.dense is not None:
+            rows_of = [dense_of(docno, row) for docno, (row, _) in rows.items()]
+            batch = batch._replace(dense=np.array(rows_of, np.float32))
+        self.writer.add(batch)
         for docno, value in rows.items():
             self.pending.pop(docno, None)
             self.pending[docno] = value
@@ -135,6 +151,28 @@ class Machine(RuleBasedStateMachine):
             assert abs(score - wanted) < 0.01 + 0.01 * wanted
             assert abs(score - scores[docno]) < 0.01 + 0.01 * wanted
 
+    @precondition(lambda self: self.dense and self.committed)
+    @rule(
+        angle=st.floats(0, 6.25),
+        k=st.integers(1, 9),
+        limit=st.none() | st.integers(0, 9),
+        pinned=st.booleans(),
+    )
+    def search_dense(self, angle: float, k: int, limit: int | None, pinned: bool) -> None:
+        index, model = self.old if pinned else (open_index(PATH, files=self.disk), self.committed)
+        scores = {
+            docno: float(np.dot(dense_of(docno, row), [np.cos(angle), np.sin(angle)]))
+            for docno, (row, n) in model.items()
+            if row and (limit is None or n < limit)
+        }
+        condition = None if limit is None else {"n": {"$lt": limit}}
+        query = np.array([np.cos(angle), np.sin(angle)])
+        hits = index.dense_or_refuse().search(query, k, filter=condition)
+        best = sorted(scores.values(), reverse=True)[:k]
+        assert hits.rank_safe
+        assert np.allclose(hits.scores, best, atol=1e-3 * DIMENSION)
+        assert np.allclose([scores[d] for d in hits.ids], hits.scores, atol=1e-3 * DIMENSION)
+
     @invariant()
     def holds(self) -> None:
         index = open_index(PATH, files=self.disk)
@@ -152,9 +190,22 @@ class Machine(RuleBasedStateMachine):
         assert report.ok, report.problems
 
 
+class DenseMachine(Machine):
+    """The same, with dense vectors beside the sparse ones."""
+
+    dense = DenseSpec(DIMENSION, "dot")
+
+
 TestStateful = Machine.TestCase
 TestStateful.settings = settings(
     max_examples=max(1, int(500 * SCALE)),
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestStatefulDense = DenseMachine.TestCase
+TestStatefulDense.settings = settings(
+    max_examples=max(1, int(60 * SCALE)),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),

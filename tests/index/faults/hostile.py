@@ -1,8 +1,8 @@
 """Files with wrong numbers and right checksums, opened with bounds checking on.
 
-Run as a program, in a process of its own: ``python -m tests.index.faults.hostile COUNT SEED``. A
-crash, an access out of bounds, a hang or an allocation out of proportion ends it; it prints how
-many files were refused and how many were searched.
+Run as a program, in a process of its own: ``python -m tests.index.faults.hostile COUNT SEED
+[dense]``. A crash, an access out of bounds, a hang or an allocation out of proportion ends it; it
+prints how many files were refused and how many were searched.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ from numpy.typing import NDArray
 from index import IndexWriter, open_index
 from index.commit import WritableFolder
 from index.container import Container, ContainerWriter, FileEntry
+from index.dense.part import DenseSpec
 from index.manifest import Manifest, SegmentEntry, read_manifest
 from lsr.errors import LsrError
 from lsr.records import Document
 from lsr.sparse import SparseBatch
 from tests.index.collections import N_TERMS, batch_of, numbered, random_rows
+from tests.index.dense.collections import DIMENSION, clustered
 from tests.index.faults.disk import SimulatedDisk
 
 PATH = Path("/x.index")
 MAX_SECONDS = 5
 MAX_EXTRA_BYTES = 2 << 30
+VECTORS = clustered(np.random.default_rng(5), 40)
 
 
-def make() -> SimulatedDisk:
+def make(dense: bool = False) -> SimulatedDisk:
     from index import build_index
 
     disk = SimulatedDisk()
@@ -45,8 +48,9 @@ def make() -> SimulatedDisk:
         d: Document(d, f"text {d}", "", {"n": i, "tag": "ab"[i % 2]}) for i, d in enumerate(rows)
     }
     build_index(
-        PATH, [batch_of(rows, documents)], files=disk, n_terms=N_TERMS, block_size=4,
-        range_size=16, dense_fraction=0.1, reorder=True,
+        PATH, [batch_of(rows, documents)._replace(dense=VECTORS if dense else None)],
+        files=disk, n_terms=N_TERMS, block_size=16, range_size=64, dense_fraction=0.1, reorder=True,
+        dense=DenseSpec(DIMENSION, flat_below=0, n_lists=4) if dense else None,
     ).close()  # fmt: skip
     with IndexWriter(PATH, files=disk) as writer:
         writer.delete(["d3"])
@@ -72,7 +76,9 @@ class Forger:
             if rng.random() < 0.1:
                 _mutate_params(params, rng)
             else:
-                name = rng.choice(sorted(arrays))
+                dense = [name for name in sorted(arrays) if name.startswith("dense/")]
+                of_dense = dense and rng.random() < 0.7
+                name = rng.choice(dense if of_dense else sorted(arrays))
                 arrays[name] = _mutated(arrays[name], rng)
         return self._written(kind, arrays, params, segment)
 
@@ -122,7 +128,7 @@ def _mutated(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
 
 def _number(dtype: np.dtype[Any], rng: random.Random) -> Any:
     if dtype.kind == "f":
-        return rng.choice([float("nan"), float("inf"), -1.0, 1e300])
+        return rng.choice([float("nan"), float("inf"), -1.0, float(np.finfo(dtype).max)])
     info = np.iinfo(dtype)
     near = [info.min, info.max, 0, 1, info.max // 2, *range(2, 70, 7)]
     return rng.choice(
@@ -133,6 +139,8 @@ def _number(dtype: np.dtype[Any], rng: random.Random) -> Any:
 def _mutate_params(params: Any, rng: random.Random) -> None:
     postings = params.get("postings")
     target = rng.choice([params, postings]) if isinstance(postings, dict) else params
+    if not target:
+        return
     key = rng.choice(sorted(target))
     target[key] = rng.choice([None, -1, 0, 1, 2**31, 2**63 - 1, "x", [], {}, 1.5, True, [1, 2]])
 
@@ -154,14 +162,21 @@ def use(disk: SimulatedDisk) -> None:
         index.vector(doc_id)
         index.explain(queries.rows(0, 1), doc_id)
     index.find("d7")
+    if index.dense is not None:
+        for query in VECTORS[:4]:
+            for probes in (1, 3, 10):
+                hits = index.dense.search(query, 10, probes=probes)
+                assert len(hits.ids) == len(hits)
+            index.dense.search(query, 100, filter={"n": {"$lt": 20}})
+            index.dense.scores(query, list(range(40)))
+        index.dense.vectors(list(range(40)))
 
 
-def main(count: int, seed: int) -> None:
+def main(count: int, seed: int, dense: bool) -> None:
     """Forge and use `count` files; see the module."""
-    for warm in (make(),):
-        use(warm)
+    use(make(dense))
     rng = random.Random(seed)
-    forger = Forger(make())
+    forger = Forger(make(dense))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (pages + MAX_EXTRA_BYTES, pages + MAX_EXTRA_BYTES))
@@ -185,4 +200,4 @@ def main(count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["dense"])

@@ -1,7 +1,7 @@
 """A writer that is killed, again and again, on the real disk.
 
-Run as a program: ``python -m tests.index.faults.killed FOLDER random|points COUNT SEED``. The
-parent forks a child that opens the index and commits without end; it is killed by SIGKILL at a
+Run as a program: ``python -m tests.index.faults.killed FOLDER random|points COUNT SEED [dense]``.
+The parent forks a child that opens the index and commits without end; it is killed by SIGKILL at a
 random moment, or kills itself before or after its n-th operation on the disk (`points`). The parent
 then reads the index and compares it with what the child had acknowledged through a pipe.
 
@@ -19,11 +19,14 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 from index import IndexWriter, build_index, open_index
+from index.dense.part import DenseSpec
 from index.files import Files
 from index.merge import MergePolicy
 from index.verify import verify
-from lsr.records import Document
+from lsr.records import Document, DocumentBatch
 from tests.index.collections import batch_of
 
 N_IDS = 24
@@ -48,19 +51,30 @@ def state_after(n: int) -> dict[str, str]:
     return state
 
 
-def batch(n: int) -> tuple[object, list[str]]:
+def vector(text: str) -> list[float]:
+    """The dense vector of a document: numbers that half precision holds exactly."""
+    return [1.0 + sum(text.encode()) % 1000, float(len(text))]
+
+
+def batch(n: int, dense: bool) -> tuple[DocumentBatch, list[str]]:
     new, gone = written(n)
     documents = {docno: Document(docno, text, "", {"n": n}) for docno, text in new.items()}
+    documents["last"] = Document("last", str(n))
     rows = {docno: {n % 7: 1.0, 7: 0.5} for docno in new}
-    return batch_of(
-        {**rows, "last": {8: 1.0}}, {**documents, "last": Document("last", str(n))}
-    ), gone
+    made = batch_of({**rows, "last": {8: 1.0}}, documents)
+    vectors = np.array([vector(document.text) for document in documents.values()], np.float32)
+    return made._replace(dense=vectors if dense else None), gone
 
 
 def last_commit(path: Path) -> tuple[int, dict[str, str]]:
     """Read the index: the number of its last commit, and all documents but that mark."""
     with open_index(path, verify="checksums") as index:
-        documents = index.documents(index.select({}))
+        doc_ids = index.select({})
+        documents = index.documents(doc_ids)
+        if index.dense is not None:
+            expected = [vector(document.text) for document in documents]
+            if index.dense.vectors(doc_ids).tolist() != expected:
+                sys.exit("a dense vector is not that of its document")
     state = {document.id: document.text for document in documents}
     return int(state.pop("last")), state
 
@@ -92,12 +106,14 @@ class DeadlyFiles(Files):
 def child(path: Path, pipe: int, files: Files, limit: int) -> NoReturn:
     """Commit and acknowledge until killed, or `limit` times."""
     n, _ = last_commit(path)
+    with open_index(path) as index:
+        dense = index.dense is not None
     with IndexWriter(path, policy=POLICY, files=files) as writer:
         os.write(pipe, n.to_bytes(8, "little"))
         for _ in range(limit):
             n += 1
-            documents, gone = batch(n)
-            writer.add(documents)  # type: ignore[arg-type]
+            documents, gone = batch(n, dense)
+            writer.add(documents)
             writer.delete(gone)
             writer.commit()
             os.write(pipe, n.to_bytes(8, "little"))
@@ -144,13 +160,14 @@ def check(path: Path, before: int, acknowledged: int, what: str) -> int:
     return found
 
 
-def main(folder: Path, mode: str, count: int, seed: int) -> None:
+def main(folder: Path, mode: str, count: int, seed: int, dense: bool) -> None:
     """See the module."""
     path = folder / "killed.index"
-    documents, _ = batch(0)
-    build_index(path, [documents], n_terms=10, max_weight=1.0).close()
+    documents, _ = batch(0, dense)
+    spec = DenseSpec(2, "dot") if dense else None
+    build_index(path, [documents], n_terms=10, max_weight=1.0, dense=spec).close()
     # Everything is imported and compiled before the first fork.
-    run_warm(path)
+    run_warm(path, dense)
     rng = random.Random(seed)
     at, kills, points = 0, 0, 0
     for number in range(count):
@@ -177,16 +194,18 @@ def main(folder: Path, mode: str, count: int, seed: int) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def run_warm(path: Path) -> None:
+def run_warm(path: Path, dense: bool) -> None:
     """Compile in this process what the children will use."""
     copy = path.with_name("warm.index")
-    documents, _ = batch(0)
-    build_index(copy, [documents], n_terms=10, max_weight=1.0).close()
+    documents, _ = batch(0, dense)
+    spec = DenseSpec(2, "dot") if dense else None
+    build_index(copy, [documents], n_terms=10, max_weight=1.0, dense=spec).close()
     with IndexWriter(copy) as writer:
-        writer.add(documents)  # type: ignore[arg-type]
+        writer.add(documents)
         writer.commit()
         writer.compact()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    _, to, how, times, first, *rest = sys.argv
+    main(Path(to), how, int(times), int(first), rest == ["dense"])

@@ -10,19 +10,25 @@ import numpy as np
 
 from index import Index, IndexWriter, build_index, open_index
 from index.backup import restore, snapshot
+from index.dense.adding import set_dense
+from index.dense.codes import decode
+from index.dense.part import DenseSpec
 from index.files import Files
 from index.merge import MergePolicy
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexNotFoundError
-from lsr.records import Document
+from lsr.records import Document, DocumentBatch
 from tests.index.collections import batch_of
 
 PATH = Path("/indexes/my.index")
 COPY = Path("/indexes/copy.index")
 N_TERMS = 12
 
-State = dict[str, tuple[str, tuple[tuple[int, int], ...]]]
-"""Id to text and (term id, impact): everything an index must give back of a document."""
+DIMENSION = 3
+Vector = tuple[tuple[int, int], ...]
+State = dict[str, tuple[str, Vector, tuple[float, ...] | None]]
+"""Id to text, (term id, impact) and dense vector: all that an index must give back of a document.
+"""
 
 
 class Step(NamedTuple):
@@ -33,13 +39,14 @@ class Step(NamedTuple):
     after: State
 
 
-def documents(docnos: list[str], version: int) -> State:
+def documents(docnos: list[str], version: int, dense: bool = False) -> State:
     return {
         docno: (
             f"{docno} version {version}",
             tuple(
                 sorted({(hash_of(docno, version, i) % N_TERMS): 1 + i for i in range(3)}.items())
             ),
+            dense_of(docno, version) if dense else None,
         )
         for docno in docnos
     }
@@ -49,14 +56,27 @@ def hash_of(docno: str, version: int, i: int) -> int:
     return sum(map(ord, docno)) * 31 + version * 7 + i * 5
 
 
+def dense_of(docno: str, version: int) -> tuple[float, ...]:
+    """Numbers that half precision holds exactly."""
+    return tuple(float(hash_of(docno, version, i) % 64 + 1) for i in range(DIMENSION))
+
+
 def add(writer: IndexWriter, state: State, scale: float = 1.0 / 255) -> None:
-    rows = {docno: {t: impact * scale for t, impact in v} for docno, (_, v) in state.items()}
-    texts = {docno: Document(docno, text, "", {"v": 1}) for docno, (text, _) in state.items()}
-    writer.add(batch_of(rows, texts))
+    writer.add(stored(state, 1, scale))
 
 
-def history() -> list[Step]:
+def stored(state: State, version: int, scale: float) -> DocumentBatch:
+    """Make a batch of documents."""
+    rows = {docno: {t: i * scale for t, i in v} for docno, (_, v, _) in state.items()}
+    texts = {d: Document(d, text, "", {"v": version}) for d, (text, _, _) in state.items()}
+    dense = [vector for _, _, vector in state.values() if vector is not None]
+    batch = batch_of(rows, texts)
+    return batch._replace(dense=np.array(dense, np.float32)) if dense else batch
+
+
+def history(dense: bool = False) -> list[Step]:
     """The steps, in order. Each builds on the state that the one before left."""
+    spec = DenseSpec(DIMENSION, "dot") if dense else None
     steps: list[Step] = []
     state: State = {}
 
@@ -67,14 +87,12 @@ def history() -> list[Step]:
 
         steps.append(Step(name, apply, after))
 
-    first = documents([f"d{i}" for i in range(6)], 0)
+    first = documents([f"d{i}" for i in range(6)], 0, dense)
 
     def build(files: Files) -> None:
-        rows = {d: {t: i / 255 for t, i in v} for d, (_, v) in first.items()}
-        texts = {d: Document(d, text, "", {"v": 0}) for d, (text, _) in first.items()}
         build_index(
-            PATH, [batch_of(rows, texts)], n_terms=N_TERMS, max_weight=1.0, files=files,
-            encoder=EncoderAssets({"kind": "none"}),
+            PATH, [stored(first, 0, 1 / 255)], n_terms=N_TERMS, max_weight=1.0, files=files,
+            encoder=EncoderAssets({"kind": "none"}), dense=spec,
         )  # fmt: skip
 
     state = dict(first)
@@ -82,14 +100,15 @@ def history() -> list[Step]:
 
     def adding(new: State, gone: list[str]) -> Callable[[IndexWriter], object]:
         def change(writer: IndexWriter) -> None:
-            add(writer, new)
+            if new:
+                add(writer, new)
             writer.delete(gone)
             writer.commit()
 
         return change
 
     for version in range(1, 4):
-        new = documents([f"d{version}", f"e{version}", f"f{version}"], version)
+        new = documents([f"d{version}", f"e{version}", f"f{version}"], version, dense)
         gone = [f"d{version + 2}"]
         state = {d: v for d, v in (state | new).items() if d not in gone}
         step(f"upsert and delete {version}", adding(new, gone), dict(state))
@@ -98,14 +117,29 @@ def history() -> list[Step]:
     step("delete alone", adding({}, ["e1"]), dict(state))
     step("compact", lambda writer: writer.compact(), dict(state))
     step("new encoder", lambda w: w.commit(encoder=EncoderAssets({"kind": "other"})), dict(state))
-    new = documents(["g0"], 9)
+    new = documents(["g0"], 9, dense)
     state = state | new
     step("add after compact", adding(new, []), dict(state))
     # A weight of 1.6 makes the scale 2 / 255: what is stored is halved, and 0 is dropped.
-    state = {d: (text, halved(vector)) for d, (text, vector) in state.items()}
-    state["large"] = ("large", ((3, 204),))
-    step("larger scale", adding({"large": ("large", ((3, 408),))}, []), dict(state))
+    state = {d: (text, halved(vector), own) for d, (text, vector, own) in state.items()}
+    large = dense_of("large", 0) if dense else None
+    state["large"] = ("large", ((3, 204),), large)
+    step("larger scale", adding({"large": ("large", ((3, 408),), large)}, []), dict(state))
+    if spec is not None:
+        steps.append(other_dense_vectors(spec, state))
     return steps
+
+
+def other_dense_vectors(spec: DenseSpec, state: State) -> Step:
+    after = {d: (text, v, dense_of(d, 77)) for d, (text, v, _) in state.items()}
+
+    def change(files: Files) -> None:
+        index = open_index(PATH, files=files)
+        docnos = index.docnos(index.select({}))
+        rows = np.array([dense_of(docno, 77) for docno in docnos], np.float32)
+        set_dense(PATH, spec, [rows[:3], rows[3:]], files=files)
+
+    return Step("other dense vectors", change, after)
 
 
 def halved(vector: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
@@ -140,7 +174,7 @@ def state_of(files: Files, path: Path = PATH) -> State | None:
     return dict(rows_of(index))
 
 
-def rows_of(index: Index) -> Iterator[tuple[str, tuple[str, tuple[tuple[int, int], ...]]]]:
+def rows_of(index: Index) -> Iterator[tuple[str, tuple[str, Vector, tuple[float, ...] | None]]]:
     for segment in index.segments:
         live = np.flatnonzero(segment.live_mask())
         records = segment.documents.records(live.tolist())
@@ -149,7 +183,11 @@ def rows_of(index: Index) -> Iterator[tuple[str, tuple[str, tuple[tuple[int, int
             for position, record in zip(live.tolist(), records, strict=True):
                 span = slice(vectors.indptr[position], vectors.indptr[position + 1])
                 terms, impacts = vectors.term_ids[span].tolist(), vectors.impacts[span].tolist()
+                dense = None
+                if segment.dense is not None:
+                    codes = segment.dense.codes_of(np.array([position]))
+                    dense = tuple(decode(codes)[0].tolist())
                 yield (
                     segment.docnos.docno(position),
-                    (record.text, tuple(zip(terms, impacts, strict=True))),
+                    (record.text, tuple(zip(terms, impacts, strict=True)), dense),
                 )

@@ -1,0 +1,1 @@
+"""Fusion of runs, and fitting it to judgments."""

@@ -1,0 +1,196 @@
+"""The best vectors of one segment for a query: which rows are compared, and what they score."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.deletes import Words, count
+from index.dense.arrays import DenseArrays
+from index.dense.kernels import live_rows, score_rows
+
+# Rounding of a bound computed in single precision, as a share of what went into it.
+_SLACK = 1e-5
+
+
+class Effort(NamedTuple):
+    """How much of a clustered segment is looked at.
+
+    Attributes
+    ----------
+    probes : int or None
+        Lists opened; None: a share of them, see `default_probes`.
+    exact : bool
+        Compare every vector.
+    """
+
+    probes: int | None = None
+    exact: bool = False
+
+
+class Found(NamedTuple):
+    """The best documents of one segment.
+
+    Attributes
+    ----------
+    documents : (m,) int64
+    scores : (m,) float32
+    bound : float
+        No document that was not compared scores more; -inf: all were compared.
+    n_compared, n_opened : int
+        Vectors compared with the query, and lists opened.
+    """
+
+    documents: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    bound: float
+    n_compared: int
+    n_opened: int
+
+
+def default_probes(n_lists: int) -> int:
+    """Return how many lists are opened where nothing else is asked for."""
+    return min(n_lists, max(8, math.ceil(n_lists / 24)))
+
+
+def search_segment(
+    arrays: DenseArrays,
+    query: NDArray[np.float32],
+    k: int,
+    live: Words | None,
+    effort: Effort,
+    lists: NDArray[np.integer] | None = None,
+) -> Found:
+    """Return the `k` best documents of a segment.
+
+    Parameters
+    ----------
+    query : (d,) float32
+        As `index.dense.codes.check_query` returned it.
+    live : bitmap or None
+        Documents that may be returned; None: all.
+    lists : (l,) integers, optional
+        Open these lists and no others.
+    """
+    assert arrays.safe  # reads what kernels index with, once
+    every = arrays.flat or effort.exact
+    probes = effort.probes or default_probes(arrays.n_lists)
+    if lists is None and not every and live is not None:
+        # A filter that leaves less than the lists hold is cheaper, and exact, without them.
+        every = count(live) <= arrays.n_vectors * probes // arrays.n_lists
+    if lists is None and (every or probes >= arrays.n_lists):
+        rows = _passing(arrays, 0, arrays.n_vectors, live)
+        return _ranked(arrays, query, k, rows, -math.inf, arrays.n_lists)
+    centres = _centre_scores(arrays, query)
+    if lists is None:
+        order = np.argsort(-centres, kind="stable")
+        rows, n_opened = _probed(arrays, order, probes, k, live)
+        opened = order[:n_opened]
+    else:
+        opened = _within(arrays, lists)
+        parts = [_list_rows(arrays, int(number), live) for number in opened]
+        rows = np.concatenate([np.zeros(0, np.int32), *parts])
+    bound = _bound(arrays, query, centres, opened)
+    return _ranked(arrays, query, k, rows, bound, len(opened))
+
+
+def score_documents(
+    arrays: DenseArrays, query: NDArray[np.float32], documents: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the scores of some documents, NaN for those without a vector."""
+    assert arrays.safe
+    rows = arrays.rows[documents]
+    there = rows >= 0
+    scores = np.full(len(rows), np.nan, np.float32)
+    scores[there] = _scores(arrays, query, np.ascontiguousarray(rows[there]))
+    return scores
+
+
+def best(
+    documents: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the `k` best, score descending, then document ascending."""
+    if len(scores) > k:
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        kept = np.flatnonzero(scores >= kth)
+        documents, scores = documents[kept], scores[kept]
+    order = np.lexsort((documents, -scores))[:k]
+    return documents[order], scores[order]
+
+
+def _probed(
+    arrays: DenseArrays, order: NDArray[np.intp], probes: int, k: int, live: Words | None
+) -> tuple[NDArray[np.int32], int]:
+    """Open lists in order: as many as asked for, and on until there are `k` documents."""
+    parts, n_rows, n_opened = [np.zeros(0, np.int32)], 0, 0
+    for number in order:
+        if n_opened >= probes and n_rows >= k:
+            break
+        part = _list_rows(arrays, int(number), live)
+        parts.append(part)
+        n_rows += len(part)
+        n_opened += 1
+    return np.concatenate(parts), n_opened
+
+
+def _within(arrays: DenseArrays, lists: NDArray[np.integer]) -> NDArray[np.intp]:
+    chosen = np.unique(np.asarray(lists, np.intp))
+    return chosen[(chosen >= 0) & (chosen < arrays.n_lists)]
+
+
+def _list_rows(arrays: DenseArrays, number: int, live: Words | None) -> NDArray[np.int32]:
+    return _passing(arrays, int(arrays.starts[number]), int(arrays.starts[number + 1]), live)
+
+
+def _passing(arrays: DenseArrays, begin: int, end: int, live: Words | None) -> NDArray[np.int32]:
+    if live is None:
+        return arrays.all_rows[begin:end]
+    out = np.empty(end - begin, np.int32)
+    return out[: live_rows(arrays.documents, begin, end, live, out)]
+
+
+def _scores(
+    arrays: DenseArrays, query: NDArray[np.float32], rows: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    out = np.empty(len(rows), np.float32)
+    score_rows(query, arrays.vectors, rows, out)
+    return out
+
+
+def _centre_scores(arrays: DenseArrays, query: NDArray[np.float32]) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = arrays.centroids @ query
+    return scores
+
+
+def _bound(
+    arrays: DenseArrays,
+    query: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    opened: NDArray[np.intp],
+) -> float:
+    """No vector x of a list with centre c and radius r scores more than ``q.c + |q| r``."""
+    closed = np.diff(arrays.starts) > 0
+    closed[opened] = False
+    if not closed.any():
+        return -math.inf
+    length = float(np.linalg.norm(query))
+    reach = length * arrays.radii[closed].astype(np.float64)
+    bounds = centres[closed] + reach
+    slack = _SLACK * (np.abs(centres[closed]) + reach + length)
+    return float((bounds + slack).max())
+
+
+def _ranked(
+    arrays: DenseArrays,
+    query: NDArray[np.float32],
+    k: int,
+    rows: NDArray[np.int32],
+    bound: float,
+    n_opened: int,
+) -> Found:
+    scores = _scores(arrays, query, rows)
+    documents = arrays.documents[rows].astype(np.int64)
+    return Found(*best(documents, scores, k), bound, len(rows), n_opened)

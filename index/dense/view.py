@@ -1,0 +1,347 @@
+"""`DenseIndex`: the dense vectors of one generation of an index, opened for reading."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.assets import read_assets
+from index.container import Container
+from index.deletes import Words
+from index.dense.arrays import DenseArrays
+from index.dense.codes import check_query, decode
+from index.dense.part import DensePart
+from index.dense.searching import Effort, Found, best, score_documents, search_segment
+from index.hits import Hits
+from index.inputs import MAX_K
+from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr.encoders.dense import DenseEncoder, restore_dense_encoder
+from lsr.encoders.dense.base import Similarity
+from lsr.errors import EncoderMismatchError, UsageError
+
+Lists = Sequence[NDArray[np.integer]]
+"""For every segment the numbers of the lists to open."""
+
+
+@dataclass(eq=False)
+class DenseHits(Hits):
+    """What a dense search found. `rank_safe` and `bound_gap` hold as they do for sparse ones.
+
+    Attributes
+    ----------
+    n_compared : int
+        Vectors compared with the query.
+    n_opened : int
+        Lists opened.
+    """
+
+    n_compared: int = 0
+    n_opened: int = 0
+
+
+class Owner(Protocol):
+    """What a dense index asks of the index it belongs to."""
+
+    path: Path
+
+    @property
+    def generation(self) -> int:
+        """Which state of the index this is."""
+
+    def docnos(self, doc_ids: Any) -> list[str]:
+        """Return the ids of documents by their numbers."""
+
+
+class DenseIndex:
+    """The dense vectors of one generation. Safe to use from several threads.
+
+    `Index.dense` is one, where the index has dense vectors. Document numbers are those of the
+    index; deleted documents are never found, and filters are exact.
+
+    Parameters
+    ----------
+    owner : Index
+    part : DensePart
+    segments : sequence of DenseArrays
+        In the order of the index.
+    bases : (segments + 1,) int64
+        Number of each segment's first document.
+    encoder : Container or None
+        The stored encoder.
+    bitmaps : callable
+        Filter to the bitmaps of the documents that pass, one for each segment.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        part: DensePart,
+        segments: Sequence[DenseArrays],
+        bases: NDArray[np.int64],
+        encoder: Container | None,
+        bitmaps: Callable[[Any], Sequence[Words | None]],
+    ) -> None:
+        self._owner = owner
+        self._encoder = encoder
+        self._bases = bases
+        self._bitmaps = bitmaps
+        self.part = part
+        self.segments = segments
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return self.part.dimension
+
+    @property
+    def similarity(self) -> Similarity:
+        """How vectors are compared: "cosine" (scores from -1 to 1) or "dot"."""
+        return self.part.similarity
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder that made the vectors."""
+        return self.part.fingerprint
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors stored, those of deleted documents included."""
+        return sum(arrays.n_vectors for arrays in self.segments)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every search compares every vector: no segment has clusters."""
+        return all(arrays.flat for arrays in self.segments)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and the encoder, as JSON values."""
+        stored = self.fingerprint
+        return {
+            "n_vectors": self.n_vectors,
+            "dimension": self.dimension,
+            "similarity": self.similarity,
+            "n_lists": sum(arrays.n_lists for arrays in self.segments),
+            "vectors_bytes": sum(arrays.n_bytes for arrays in self.segments),
+            "encoder": None if stored is None else dict(stored.document),
+            "fingerprint": None if stored is None else stored.digest,
+        }
+
+    @cached_property
+    def encoder_assets(self) -> EncoderAssets | None:
+        """The stored encoder, read and checked when first asked for."""
+        return None if self._encoder is None else read_assets(self._encoder)
+
+    def restore_encoder(self) -> DenseEncoder:
+        """Load the encoder that the index was made with.
+
+        Raises
+        ------
+        UsageError
+            The index stores none.
+        ModelError, EncoderMismatchError, MissingDependencyError, IndexFormatError
+        """
+        if self.encoder_assets is None:
+            raise UsageError(
+                f"{self._owner.path}: the dense vectors were made elsewhere and no model is stored "
+                "with them; search by vector, or name the model that made them"
+            )
+        return restore_dense_encoder(self.encoder_assets)
+
+    def refuse_another(self, encoder: DenseEncoder) -> None:
+        """Raise EncoderMismatchError unless an encoder makes vectors like those of the index."""
+        stored, given = self.fingerprint, encoder.fingerprint
+        if encoder.dimension != self.dimension:
+            raise EncoderMismatchError(
+                f"{self._owner.path}: the dense vectors of the index have {self.dimension} "
+                f"numbers, those of the given encoder {encoder.dimension}; use the model that the "
+                "index was made with"
+            )
+        if stored is None or stored.digest == given.digest:
+            return
+        theirs, ours = dict(stored.document), dict(given.document)
+        differing = [
+            f"{key}: index {theirs.get(key)!r}, given {ours.get(key)!r}"
+            for key in sorted(theirs.keys() | ours.keys())
+            if theirs.get(key) != ours.get(key)
+        ]
+        raise EncoderMismatchError(
+            f"{self._owner.path}: the dense vectors were made by another encoder "
+            f"({'; '.join(differing)}); scores would mean nothing. Leave out the encoder to use "
+            "the stored one, or encode the documents again with lsr reindex --dense"
+        )
+
+    def search(
+        self,
+        query: NDArray[np.floating],
+        k: int = 10,
+        *,
+        filter: Any = None,
+        probes: int | None = None,
+        exact: bool = False,
+        lists: Lists | None = None,
+    ) -> DenseHits:
+        """Return the `k` best documents for one query vector.
+
+        Parameters
+        ----------
+        query : (dimension,) floats
+            Scaled to length 1 where the index compares by cosine.
+        k : int
+            1 to 1,000,000; more than there are documents is allowed.
+        filter : mapping, optional
+            Return only documents whose metadata passes; see `index.filters`.
+        probes : int, optional
+            Lists opened in a clustered segment; more until there are `k` documents. Default: one
+            in 24.
+        exact : bool
+            Compare every vector that may be returned.
+        lists : sequence, optional
+            For every segment the lists to open, instead of the nearest ones.
+
+        Raises
+        ------
+        UsageError
+            `k`, `probes`, the filter or the shape of the query.
+        VectorError
+            The query holds a number that is not finite, or only zeros.
+        """
+        effort = self._effort(k, probes, exact, lists)
+        vector = check_query(np.asarray(query), self.similarity, self.dimension)
+        return self._search(vector, int(k), self._bitmaps(filter), effort, lists)
+
+    def search_batch(
+        self,
+        queries: NDArray[np.floating],
+        k: int = 10,
+        *,
+        threads: int = 1,
+        filter: Any = None,
+        probes: int | None = None,
+        exact: bool = False,
+    ) -> list[DenseHits]:
+        """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
+        effort = self._effort(k, probes, exact, None)
+        if threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        matrix = np.atleast_2d(np.asarray(queries))
+        vectors = [check_query(row, self.similarity, self.dimension) for row in matrix]
+        live = self._bitmaps(filter)
+
+        def one(vector: NDArray[np.float32]) -> DenseHits:
+            return self._search(vector, int(k), live, effort, None)
+
+        if threads == 1 or len(vectors) < 2:
+            return [one(vector) for vector in vectors]
+        with ThreadPoolExecutor(threads, "dense") as pool:
+            return list(pool.map(one, vectors))
+
+    def scores(
+        self, query: NDArray[np.floating], doc_ids: NDArray[np.integer] | Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return what documents score, as a search would say: to the last bit.
+
+        Parameters
+        ----------
+        query : (dimension,) floats
+        doc_ids : (n,) integers
+            Document numbers, in any order; deleted ones too.
+
+        Returns
+        -------
+        (n,) float64
+            NaN for a document without a vector.
+        """
+        vector = check_query(np.asarray(query), self.similarity, self.dimension)
+        numbers = self._numbers(doc_ids)
+        found = np.full(len(numbers), np.nan)
+        for segment, places, documents in self._placed(numbers):
+            found[places] = score_documents(segment, vector, documents)
+        return found
+
+    def vectors(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of documents, (n, dimension); zeros for one that has none."""
+        numbers = self._numbers(doc_ids)
+        found = np.zeros((len(numbers), self.dimension), np.float32)
+        for segment, places, documents in self._placed(numbers):
+            found[places] = decode(segment.codes_of(documents))
+        return found
+
+    def _search(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        live: Sequence[Words | None],
+        effort: Effort,
+        lists: Lists | None,
+    ) -> DenseHits:
+        found = [
+            search_segment(arrays, vector, k, words, effort, None if lists is None else lists[i])
+            for i, (arrays, words) in enumerate(zip(self.segments, live, strict=True))
+        ]
+        doc_ids = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
+        numbers, scores = best(
+            np.concatenate([np.zeros(0, np.int64), *doc_ids]),
+            np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found)]),
+            k,
+        )
+        gap, safe = _gap(found, scores, k)
+        return DenseHits(
+            numbers,
+            scores.astype(np.float64),
+            _ordinals(scores),
+            safe,
+            gap,
+            self._owner.generation,
+            index=self._owner,
+            n_compared=sum(part.n_compared for part in found),
+            n_opened=sum(part.n_opened for part in found),
+        )
+
+    def _effort(self, k: int, probes: int | None, exact: bool, lists: Lists | None) -> Effort:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+            raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+        if probes is not None and probes < 1:
+            raise UsageError(f"probes must be at least 1, got {probes}")
+        if lists is not None and len(lists) != len(self.segments):
+            raise UsageError(f"{len(lists)} selections of lists for {len(self.segments)} segments")
+        return Effort(probes, exact)
+
+    def _numbers(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.int64]:
+        numbers = np.asarray(doc_ids, np.int64).reshape(-1)
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < self._bases[-1]):
+            raise UsageError("a document number is not one of this generation")
+        return numbers
+
+    def _placed(
+        self, numbers: NDArray[np.int64]
+    ) -> list[tuple[DenseArrays, NDArray[np.intp], NDArray[np.int64]]]:
+        """Return, by segment, where its documents are in `numbers` and which they are."""
+        owners = np.searchsorted(self._bases, numbers, side="right") - 1
+        placed = []
+        for number in np.unique(owners):
+            places = np.flatnonzero(owners == number)
+            placed.append((self.segments[number], places, numbers[places] - self._bases[number]))
+        return placed
+
+
+def _gap(found: Sequence[Found], scores: NDArray[np.float32], k: int) -> tuple[float, bool]:
+    """By how much a document that was not compared can beat the last hit; whether none can."""
+    bound = max((part.bound for part in found), default=-math.inf)
+    if bound == -math.inf:
+        return 0.0, True
+    gap = max(0.0, bound - float(scores[-1])) if len(scores) else max(0.0, bound)
+    return gap, gap == 0 and len(scores) == k
+
+
+def _ordinals(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return integers in the order of the scores."""
+    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)

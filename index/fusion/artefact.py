@@ -1,0 +1,168 @@
+"""A fitted fusion as a file: what it is, which branches it was fitted to, and on what evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from index.fusion.method import Fusion, parse_fusion
+from lsr.errors import DataError, EncoderMismatchError, StorageFullError, UsageError
+
+FORMAT = "lsr-fusion"
+VERSION = 1
+"""Rises when a field changes its meaning or goes away, not when one is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class BranchIdentity:
+    """A branch that a fusion was fitted to.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``sparse``, ``dense``, or ``run`` for a run file.
+    encoder : str or None
+        Fingerprint of its encoder, where it is known.
+    """
+
+    name: str
+    kind: str
+    encoder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FusionArtefact:
+    """A fitted fusion.
+
+    Attributes
+    ----------
+    fusion : Fusion
+        With a weight for each branch.
+    branches : sequence of BranchIdentity
+    evidence : mapping
+        JSON values: the measure, the collection, what was gained on held-out topics.
+    """
+
+    fusion: Fusion
+    branches: Sequence[BranchIdentity]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, branches: Sequence[BranchIdentity], source: Path | str = "the fusion") -> None:
+        """Refuse branches that this fusion was not fitted to.
+
+        Raises
+        ------
+        UsageError
+            The branches have other names.
+        EncoderMismatchError
+            A branch has another encoder.
+        """
+        there = {branch.name: branch for branch in branches}
+        missing = [branch.name for branch in self.branches if branch.name not in there]
+        if missing or len(there) != len(self.branches):
+            raise UsageError(
+                f"{source} was fitted to the branches {', '.join(b.name for b in self.branches)}; "
+                f"there are {', '.join(there)}. Fit one to these with lsr fit-fusion"
+            )
+        for branch in self.branches:
+            given = there[branch.name].encoder
+            if branch.encoder and given and branch.encoder != given:
+                raise EncoderMismatchError(
+                    f"{source}: branch {branch.name!r} was fitted with another encoder "
+                    f"({branch.encoder[:12]}, here {given[:12]}), whose scores its weight does not "
+                    "fit; fit again with lsr fit-fusion"
+                )
+
+
+def write_artefact(artefact: FusionArtefact, path: Path | str) -> None:
+    """Write an artefact as JSON; the file appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        The folder is not there or not writable.
+    StorageFullError
+    """
+    path = Path(path)
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        "fusion": artefact.fusion.to_json(),
+        "branches": [asdict(branch) for branch in artefact.branches],
+        "evidence": dict(artefact.evidence),
+    }
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.replace(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    except OSError as error:
+        raise StorageFullError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def read_artefact(path: Path | str) -> FusionArtefact:
+    """Read what `write_artefact` wrote.
+
+    Raises
+    ------
+    UsageError
+        There is no such file.
+    DataError
+        It is no fusion, one of a later version, or damaged; says what was expected.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: is no JSON; expected a file of lsr fit-fusion") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise DataError(f"{path}: is no fitted fusion; expected a file of lsr fit-fusion")
+    if values.get("version") != VERSION:
+        raise DataError(
+            f"{path}: has version {values.get('version')!r}, this program reads {VERSION}; "
+            "fit it again with lsr fit-fusion"
+        )
+    try:
+        fusion = Fusion.from_json(values.get("fusion"))
+        branches = [BranchIdentity(**branch) for branch in values["branches"]]
+        evidence = dict(values.get("evidence") or {})
+        fusion.shares([branch.name for branch in branches])
+    except (UsageError, TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); fit it again with lsr fit-fusion") from None
+    return FusionArtefact(fusion, branches, evidence)
+
+
+def fusion_of(text: str, branches: Sequence[BranchIdentity]) -> Fusion:
+    """Return the fusion that a command line names: a fitted one by its file, or a method.
+
+    Parameters
+    ----------
+    text : str
+        Path of an artefact, or what `parse_fusion` reads.
+    branches : sequence of BranchIdentity
+        The branches to fuse.
+
+    Raises
+    ------
+    UsageError, DataError, EncoderMismatchError
+        See `parse_fusion`, `read_artefact`, `FusionArtefact.check` and `Fusion.shares`.
+    """
+    if Path(text).is_file() or text.endswith(".json"):
+        artefact = read_artefact(text)
+        artefact.check(branches, text)
+        return artefact.fusion
+    fusion = parse_fusion(text)
+    fusion.shares([branch.name for branch in branches])
+    return fusion

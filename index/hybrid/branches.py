@@ -1,0 +1,250 @@
+"""Branches: the ways in which one index, or several of the same documents, can be searched.
+
+A branch turns a query into its own kind of vector, finds documents with it and scores given ones.
+`HybridRetriever` runs several and fuses what they find.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.dense.view import DenseIndex
+from index.fusion import BranchIdentity
+from index.hits import Hits
+from index.hybrid.feedback import Feedback, expand_dense, expand_sparse
+from index.reader import Index
+from index.retriever import QueryInput, Retriever, TermContribution
+from index.scoring import score_documents
+from index.search import Cancel
+from lsr.encoders.base import Fingerprint
+from lsr.encoders.dense import DenseEncoder
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
+
+Kind = Literal["sparse", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class HybridQuery:
+    """A query as its branches take it up; what is not given is encoded from the text.
+
+    Attributes
+    ----------
+    text : str or None
+    sparse : mapping of term to weight, or SparseBatch, or None
+    dense : (dimension,) floats or None
+    """
+
+    text: str | None = None
+    sparse: QueryInput | None = None
+    dense: NDArray[np.floating] | None = None
+
+
+class Branch(Protocol):
+    """One way to search."""
+
+    name: str
+    index: Index
+
+    @property
+    def kind(self) -> Kind:
+        """What its vectors are."""
+
+    @property
+    def least_score(self) -> float | None:
+        """The least score there can be; None where there is no such bound."""
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder."""
+
+    def encode(self, query: HybridQuery) -> tuple[Any, list[str]]:
+        """Return the vector of a query, and the terms that are not in the vocabulary."""
+
+    def load(self) -> None:
+        """Load what encoding a text needs, so that the first query does not wait for it."""
+
+    def search(self, vector: Any, k: int, *, filter: Any, cancel: Cancel | None) -> Hits:
+        """Return the `k` best documents."""
+
+    def scores(self, vector: Any, doc_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the scores of documents; NaN where there is none."""
+
+    def expand(self, vector: Any, doc_ids: NDArray[np.int64], feedback: Feedback) -> Any:
+        """Return the vector moved towards documents."""
+
+
+class SparseBranch:
+    """Sparse vectors: BM25 or learned.
+
+    Parameters
+    ----------
+    retriever : Retriever
+    name : str
+    modes
+        Of `Index.search`: the approximate ones.
+    """
+
+    kind: Kind = "sparse"
+    least_score: float | None = 0.0
+
+    def __init__(self, retriever: Retriever, name: str = "sparse", **modes: Any) -> None:
+        self.name = name
+        self.index = retriever.index
+        self._retriever = retriever
+        self._modes = modes
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder."""
+        return self.index.fingerprint
+
+    def encode(self, query: HybridQuery) -> tuple[SparseBatch, list[str]]:
+        """Return the vector of a query, and the terms that are not in the vocabulary."""
+        given = query.text if query.sparse is None else query.sparse
+        if given is None:
+            raise UsageError(
+                f"branch {self.name!r} needs the text of the query, or weights of terms"
+            )
+        return self._retriever.encode(given)
+
+    def load(self) -> None:
+        """Do nothing: the query encoder was restored with the index."""
+
+    def search(self, vector: SparseBatch, k: int, *, filter: Any, cancel: Cancel | None) -> Hits:
+        """Return the `k` best documents."""
+        return self.index.search(vector, k, filter=filter, cancel=cancel, **self._modes)
+
+    def scores(self, vector: SparseBatch, doc_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the scores of documents."""
+        return score_documents(self.index, vector, doc_ids)
+
+    def explain(self, vector: SparseBatch, doc_id: int) -> list[TermContribution]:
+        """Return what each matched term contributes to the score of a document."""
+        return self._retriever.explain(vector, doc_id)
+
+    def expand(
+        self, vector: SparseBatch, doc_ids: NDArray[np.int64], feedback: Feedback
+    ) -> SparseBatch:
+        """Return the vector moved towards documents."""
+        return expand_sparse(self.index, vector, doc_ids, feedback)
+
+
+class DenseBranch:
+    """Dense vectors.
+
+    Parameters
+    ----------
+    index : Index
+        With dense vectors.
+    encoder : DenseEncoder, optional
+        Instead of the one that the index stores, which is loaded with the first text.
+    name : str
+    modes
+        Of `DenseIndex.search`: ``probes``, ``exact``.
+
+    Raises
+    ------
+    UsageError
+        The index has no dense vectors.
+    EncoderMismatchError
+        `encoder` makes other vectors than those of the index.
+    """
+
+    kind: Kind = "dense"
+
+    def __init__(
+        self,
+        index: Index,
+        encoder: DenseEncoder | None = None,
+        name: str = "dense",
+        **modes: Any,
+    ) -> None:
+        self.name = name
+        self.index = index
+        self.dense = index.dense_or_refuse()
+        if encoder is not None:
+            self.dense.refuse_another(encoder)
+        self._encoder = encoder
+        self._modes = modes
+
+    @property
+    def least_score(self) -> float | None:
+        """-1 for the cosine; an inner product has no bound."""
+        return -1.0 if self.dense.similarity == "cosine" else None
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder."""
+        return self.dense.fingerprint
+
+    def encode(self, query: HybridQuery) -> tuple[NDArray[np.float32], list[str]]:
+        """Return the vector of a query; of zeros when nothing in it is known."""
+        if query.dense is not None:
+            return np.asarray(query.dense, np.float32), []
+        if query.text is None:
+            raise UsageError(f"branch {self.name!r} needs the text of the query, or its vector")
+        self.load()
+        assert self._encoder is not None
+        return self._encoder.encode_queries([query.text])[0], []
+
+    def load(self) -> None:
+        """Load the stored encoder, unless another was given."""
+        if self._encoder is None:
+            self._encoder = _restored(self.dense)
+
+    def search(
+        self, vector: NDArray[np.float32], k: int, *, filter: Any, cancel: Cancel | None
+    ) -> Hits:
+        """Return the `k` best documents; none for a text without a word, which has no vector."""
+        if not vector.any() and vector.shape == (self.dense.dimension,):
+            nothing = np.zeros(0, np.int64)
+            return Hits(
+                nothing, np.zeros(0), nothing, True, 0.0, self.index.generation, index=self.index
+            )
+        return self.dense.search(vector, k, filter=filter, **self._modes)
+
+    def scores(
+        self, vector: NDArray[np.float32], doc_ids: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return the scores of documents; NaN for one that has no vector."""
+        if not vector.any():
+            return np.full(len(doc_ids), np.nan)
+        return self.dense.scores(vector, doc_ids)
+
+    def expand(
+        self, vector: NDArray[np.float32], doc_ids: NDArray[np.int64], feedback: Feedback
+    ) -> NDArray[np.float32]:
+        """Return the vector moved towards documents."""
+        return expand_dense(self.dense, vector, doc_ids, feedback)
+
+
+def identities(branches: Sequence[Branch]) -> list[BranchIdentity]:
+    """Return the names, kinds and encoders of branches, as an artefact keeps them."""
+    return [
+        BranchIdentity(
+            branch.name,
+            branch.kind,
+            None if branch.fingerprint is None else branch.fingerprint.digest,
+        )
+        for branch in branches
+    ]
+
+
+_encoders: dict[str, DenseEncoder] = {}
+_loading = threading.Lock()
+
+
+def _restored(dense: DenseIndex) -> DenseEncoder:
+    """Load the stored model; once per process, whatever generations and indexes come to use it."""
+    key = dense.fingerprint.digest if dense.fingerprint else ""
+    with _loading:
+        if key not in _encoders:
+            _encoders[key] = dense.restore_encoder()
+        return _encoders[key]

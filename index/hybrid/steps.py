@@ -1,0 +1,187 @@
+"""One hybrid search, step by step: plan, run the branches, rank the pool, feed back, rerank."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
+from index.hits import Hits
+from index.hybrid.branches import Branch, HybridQuery
+from index.hybrid.feedback import Feedback
+from index.hybrid.joining import Joined, join
+from index.search import Cancel
+from lsr.errors import UsageError
+
+T = TypeVar("T")
+
+_THREADS = ThreadPoolExecutor(32, "lsr-branch")
+"""Only as many as are needed at a time are started."""
+
+
+class Ran(NamedTuple):
+    """What one branch did.
+
+    Attributes
+    ----------
+    vector
+        Of the query, as the branch takes it.
+    hits : Hits
+    unknown : list of str
+        Terms that are not in its vocabulary.
+    took_ms : float
+    """
+
+    vector: Any
+    hits: Hits
+    unknown: list[str]
+    took_ms: float
+
+
+class Reranking(NamedTuple):
+    """Another score for the first hits, such as a cross-encoder's.
+
+    Attributes
+    ----------
+    score : callable
+        Query text and texts of documents to their scores, (n,).
+    depth : int
+        Hits to score.
+    """
+
+    score: Callable[[str, Sequence[str]], NDArray[np.float64]]
+    depth: int = 50
+
+
+class Plan(NamedTuple):
+    """The branches that count, their shares, and how many hits each brings.
+
+    `fusion` is None for a single branch, which keeps its own scores.
+    """
+
+    branches: list[Branch]
+    shares: list[float]
+    fusion: Fusion | None
+    depth: int
+
+
+class Ranking(NamedTuple):
+    """The documents in the order in which pages show them.
+
+    Attributes
+    ----------
+    joined : Joined
+    keys : (n,) int64
+    scores : (n,) float64
+    fused : Fused or None
+    positions : (n,) int64
+        Of the documents in `fused`.
+    """
+
+    joined: Joined
+    keys: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    fused: Fused | None
+    positions: NDArray[np.int64]
+
+
+def plan_search(
+    branches: list[Branch], fusion: Fusion, k: int, offset: int, rerank: Reranking | None
+) -> Plan:
+    """Decide what to search, and how deep."""
+    if len(branches) == 1:
+        return Plan(branches, [1.0], None, max(offset + k, rerank.depth if rerank else 0))
+    shares = fusion.shares([branch.name for branch in branches])
+    used = [at for at, share in enumerate(shares) if share > 0]
+    depth = max(fusion.depth_for(k), rerank.depth if rerank else 0)
+    return Plan([branches[at] for at in used], [shares[at] for at in used], fusion, depth)
+
+
+def run_branch(
+    branch: Branch, query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
+) -> Ran:
+    """Encode the query for one branch and search it."""
+    started = time.perf_counter()
+    vector, unknown = branch.encode(query)
+    hits = branch.search(vector, depth, filter=filter, cancel=cancel)
+    return Ran(vector, hits, unknown, (time.perf_counter() - started) * 1e3)
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Run jobs at the same time, the first of them here; an error of any is raised."""
+    others = [_THREADS.submit(job) for job in jobs[1:]]
+    try:
+        return [jobs[0](), *(other.result() for other in others)]
+    finally:
+        for other in others:
+            other.cancel()
+
+
+def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
+    """Join what the branches found, and fuse it."""
+    joined = join([branch.index for branch in plan.branches], [each.hits for each in ran])
+    if plan.fusion is None:
+        hits = ran[0].hits
+        return Ranking(joined, joined.keys[0], hits.scores, None, np.arange(len(hits)))
+    lists = [
+        RankedList.of(keys, each.hits.scores) for keys, each in zip(joined.keys, ran, strict=True)
+    ]
+    pool = gather(lists, plan.depth)
+    if plan.fusion.absent == "score" and plan.fusion.method != "rrf":
+        _score_absent(plan, ran, joined, pool)
+    fused = fuse(pool, plan.fusion, plan.shares, [b.least_score for b in plan.branches])
+    return Ranking(joined, fused.keys, fused.scores, fused, np.arange(len(fused.keys)))
+
+
+def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) -> None:
+    """Put the scores of documents into the pool that only other branches returned."""
+    for at, branch in enumerate(plan.branches):
+        absent = pool.without_score(at)
+        doc_ids, known = joined.doc_ids(at, pool.keys[absent])
+        if known.any():
+            pool.scores[at, absent[known]] = branch.scores(ran[at].vector, doc_ids[known])
+
+
+def search_again(
+    plan: Plan,
+    ran: Sequence[Ran],
+    ranking: Ranking,
+    feedback: Feedback,
+    filter: Any,
+    cancel: Cancel | None,
+) -> list[Ran]:
+    """Search a second time, with vectors that learned from the first documents."""
+
+    def one(at: int) -> Ran:
+        branch, first = plan.branches[at], ran[at]
+        started = time.perf_counter()
+        if feedback.source == "fused":
+            doc_ids, known = ranking.joined.doc_ids(at, ranking.keys[: feedback.docs])
+            doc_ids = doc_ids[known]
+        else:
+            doc_ids = first.hits.doc_ids[: feedback.docs]
+        vector = branch.expand(first.vector, doc_ids, feedback) if len(doc_ids) else first.vector
+        hits = branch.search(vector, plan.depth, filter=filter, cancel=cancel)
+        took_ms = first.took_ms + (time.perf_counter() - started) * 1e3
+        return Ran(vector, hits, first.unknown, took_ms)
+
+    return side_by_side([partial(one, at) for at in range(len(ran))])
+
+
+def reranked(ranking: Ranking, rerank: Reranking, query: HybridQuery) -> Ranking:
+    """Order the first documents by another score; the others are left out."""
+    if query.text is None:
+        raise UsageError("reranking needs the text of the query")
+    keys = ranking.keys[: rerank.depth]
+    texts = [document.contents for document in ranking.joined.documents(keys)]
+    scores = np.asarray(rerank.score(query.text, texts), np.float64) if texts else np.zeros(0)
+    order = np.lexsort((keys, -scores))
+    return ranking._replace(
+        keys=keys[order], scores=scores[order], positions=ranking.positions[: len(keys)][order]
+    )

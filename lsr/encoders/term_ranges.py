@@ -1,0 +1,101 @@
+"""Several vocabularies in one: every encoder of a composite owns a range of term ids.
+
+Only the last one may grow, so ids once given stay. Collection counts are kept in the same manner:
+each part's range is preceded by one more entry, the total length of the texts in that part's own
+tokens, so that the counts of a composite add up like those of any encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import CollectionStatistics
+from lsr.sparse import SparseBatch
+
+
+class TermRanges:
+    """Where the term ids of each part begin.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Vocabulary sizes of all parts but the last, which is open.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.starts = [0]
+        for size in sizes:
+            self.starts.append(self.starts[-1] + size)
+
+    def part_of(self, term_id: int) -> int:
+        """Return the part that a term id belongs to."""
+        return int(np.searchsorted(self.starts, term_id, side="right")) - 1
+
+    def join(self, parts: Sequence[SparseBatch], weights: Sequence[float]) -> SparseBatch:
+        """Return vectors that hold those of all parts, side by side.
+
+        Parameters
+        ----------
+        parts : sequence of SparseBatch
+            One for each part, of the same number of rows.
+        weights : sequence of float
+            Multiplied with the weights of each part.
+        """
+        lengths = [np.diff(part.indptr) for part in parts]
+        indptr = np.concatenate([[0], np.cumsum(np.sum(lengths, axis=0))]).astype(np.int64)
+        term_ids = np.empty(indptr[-1], np.uint32)
+        values = np.empty(indptr[-1], np.float32)
+        free = indptr[:-1].copy()
+        for part, length, start, weight in zip(parts, lengths, self.starts, weights, strict=True):
+            own = part.indptr[:-1] - part.indptr[0]
+            places = np.arange(part.nnz) + np.repeat(free - own, length)
+            term_ids[places] = part.term_ids + np.uint32(start)
+            values[places] = part.weights * np.float32(weight)
+            free += length
+        return SparseBatch(indptr, term_ids, values)
+
+    def split(self, vectors: SparseBatch) -> list[SparseBatch]:
+        """Return the vectors of each part: the inverse of `join` with weights of 1."""
+        rows = np.repeat(np.arange(len(vectors)), np.diff(vectors.indptr))
+        owner = np.searchsorted(self.starts, vectors.term_ids, side="right") - 1
+        parts = []
+        for number, start in enumerate(self.starts):
+            held = owner == number
+            counts = np.bincount(rows[held], minlength=len(vectors))
+            parts.append(
+                SparseBatch(
+                    np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+                    vectors.term_ids[held] - np.uint32(start),
+                    vectors.weights[held],
+                )
+            )
+        return parts
+
+    def join_counts(self, parts: Sequence[CollectionStatistics]) -> CollectionStatistics:
+        """Return counts that hold those of all parts; see the module for their layout."""
+        places = self._count_places()
+        size = places[-1] + 1 + len(parts[-1].document_frequency)
+        counts = np.zeros(size, np.int64)
+        for part, place in zip(parts, places, strict=True):
+            counts[place] = part.total_length
+            counts[place + 1 : place + 1 + len(part.document_frequency)] = part.document_frequency
+        return CollectionStatistics(
+            max(part.n_docs for part in parts), sum(part.total_length for part in parts), counts
+        )
+
+    def split_counts(self, counts: CollectionStatistics) -> list[CollectionStatistics]:
+        """Return the counts of each part."""
+        places = self._count_places()
+        ends = [*places[1:], max(places[-1] + 1, len(counts.document_frequency))]
+        padded: NDArray[np.int64] = np.zeros(ends[-1], np.int64)
+        padded[: len(counts.document_frequency)] = counts.document_frequency
+        return [
+            CollectionStatistics(counts.n_docs, int(padded[place]), padded[place + 1 : end])
+            for place, end in zip(places, ends, strict=True)
+        ]
+
+    def _count_places(self) -> list[int]:
+        return [start + number for number, start in enumerate(self.starts)]

@@ -1,0 +1,133 @@
+"""``lsr fit-fusion``: find how to fuse rankings, from judgments."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lsr.errors import LsrError, UsageError
+from service import hybrid_options, options
+from service.terminal import progress, tell, write_json
+
+if TYPE_CHECKING:
+    from eval.fusion.fitting import FusionFit
+
+
+class NothingGainedError(LsrError):
+    """The fitted fusion is no better than its best branch; nothing was written."""
+
+
+def fit_fusion(
+    index: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INDEX]", help="Its branches are fused; or name runs."),
+    ] = None,
+    qrels: Annotated[
+        str,
+        typer.Option(
+            "--qrels",
+            help="A qrels file; or a test collection (BEIR folder, ir-datasets id) with queries.",
+        ),
+    ] = ...,  # type: ignore[assignment]  # how typer says that an option must be given
+    topics: Annotated[
+        str | None, typer.Option("--topics", help="The queries, beside a qrels file.")
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="[NAME=]FILE", help="A TREC run as a branch; repeat."),
+    ] = None,
+    also: hybrid_options.With = None,
+    split: Annotated[str | None, typer.Option("--split", help="Which judgments (test).")] = None,
+    measure: Annotated[
+        str, typer.Option("--measure", help="Of ir-measures; what to make as large as possible.")
+    ] = "nDCG@10",
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the split into halves.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the fusion here (.json).")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Find method, weights and depth of a fusion on half of the topics, test it on the other half.
+
+    The result is a file that search, serve and eval take as --fusion. Nothing is written, and the
+    exit code is 1, when the fusion is not better than its best branch alone.
+    """
+    from eval.fusion.fitting import fit
+    from eval.significance import SEED
+
+    if (index is None) == (not run):
+        raise UsageError("name an INDEX with several branches, or two runs or more with --run")
+    with progress() as show, ExitStack() as stack:
+        bench, branches = _bench(index, also, run or [], qrels, topics, split, measure, show, stack)
+        found = fit(bench, seed=SEED if seed is None else seed, progress=show)
+    from eval.fusion.reporting import artefact_of, evidence_of, render
+    from index.fusion import write_artefact
+
+    if json:
+        fusion = found.choice.fusion
+        values = {"fusion": fusion.to_json(), "evidence": evidence_of(found, qrels)}
+        write_json({**values, "refusal": found.refusal})
+    else:
+        _show(render(found))
+    _refuse(found)
+    if out is not None:
+        write_artefact(artefact_of(found, branches, qrels), out)
+        tell(f"wrote {out}; use it with --fusion {out}")
+
+
+def _bench(
+    index: Path | None,
+    also: list[Path] | None,
+    runs: list[str],
+    qrels: str,
+    topics: str | None,
+    split: str | None,
+    measure: str,
+    show: Any,
+    stack: ExitStack,
+) -> Any:
+    from eval.fusion.sources import bench_of_branches, bench_of_runs, judged_of
+    from eval.measures import parse_measures
+
+    measures = parse_measures([measure])
+    if len(measures) > 1:
+        raise UsageError(f"--measure {measure!r}: one measure can be made as large as possible")
+    judged = judged_of(qrels, topics, split)
+    if index is None:
+        return bench_of_runs(_named(runs), judged, measures[0])
+    from index.hybrid import open_branches
+
+    hybrid = stack.enter_context(open_branches(index, also or ()))
+    return bench_of_branches(hybrid, judged, measures[0], show)
+
+
+def _named(runs: list[str]) -> dict[str, Path]:
+    """Read ``NAME=FILE`` and ``FILE``; without a name, it is the file's."""
+    found: dict[str, Path] = {}
+    for run in runs:
+        name, separator, path = run.partition("=")
+        if not separator or Path(run).exists():
+            name, path = Path(run).name, run
+        if not name or name in found:
+            raise UsageError(f"two runs are named {name!r}; tell them apart with NAME=FILE")
+        found[name] = Path(path)
+    return found
+
+
+def _show(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+def _refuse(found: FusionFit) -> None:
+    if found.refusal is not None:
+        raise NothingGainedError(
+            f"{found.refusal}; nothing was written. Search {found.choice.best_branch} alone"
+        )

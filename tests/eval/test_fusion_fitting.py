@@ -1,0 +1,235 @@
+"""Fitting a fusion: it finds what is there to gain, and refuses where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.fusion.bagging import bag, best_single, beyond_chance, draws, weight_grid
+from eval.fusion.fitting import FusionFit, choose, fit
+from eval.fusion.grid import Bench
+from eval.fusion.reporting import artefact_of, render
+from eval.fusion.topics import fuse_runs, topics_of
+from eval.measures import measure_run, parse_measures
+from eval.runs import Ranking, Run
+from index.fusion import (
+    BranchIdentity,
+    Fusion,
+    FusionArtefact,
+    fusion_of,
+    parse_fusion,
+    read_artefact,
+    write_artefact,
+)
+from lsr.errors import DataError, EncoderMismatchError, UsageError
+from tests.index import fusion_oracle
+
+NDCG = parse_measures(["nDCG@10"])[0]
+N_DOCS, N_RELEVANT = 60, 6
+
+
+def collection(
+    n_topics: int, signals: dict[str, float], seed: int = 0
+) -> tuple[dict[str, dict[str, int]], dict[str, Run]]:
+    """Topics with relevant documents, and runs that see them through noise of their own."""
+    rng = np.random.default_rng(seed)
+    qrels, hits = {}, {name: {} for name in signals}  # type: ignore[var-annotated]
+    for topic in range(n_topics):
+        qid = f"q{topic}"
+        docnos = [f"{qid}-{at:02}" for at in rng.permutation(N_DOCS)]
+        relevant = np.arange(N_DOCS) < N_RELEVANT
+        qrels[qid] = dict.fromkeys(docnos[:N_RELEVANT], 1)
+        for name, signal in signals.items():
+            scores = signal * relevant + rng.standard_normal(N_DOCS)
+            kept = np.argsort(-scores)[:40]
+            hits[name][qid] = Ranking.of([docnos[at] for at in kept], scores[kept])
+    return qrels, {name: Run(name, found) for name, found in hits.items()}
+
+
+def bench(qrels: dict[str, dict[str, int]], runs: dict[str, Run]) -> Bench:
+    topics = topics_of(list(runs.values()), qrels)
+    return Bench(list(runs), [None] * len(runs), topics, qrels, NDCG)
+
+
+@pytest.fixture(scope="module")
+def complementary() -> FusionFit:
+    qrels, runs = collection(60, {"a": 1.5, "b": 1.5})
+    return fit(bench(qrels, runs))
+
+
+class TestGrid:
+    @pytest.mark.parametrize("n", range(2, 9))
+    def test_weights_are_spread_over_all_mixtures(self, n: int) -> None:
+        grid = weight_grid(n)
+        steps = round(1 / grid[grid > 0].min())
+        assert len(grid) == len(np.unique(grid, axis=0)) == comb(steps + n - 1, n - 1) <= 36
+        assert grid.sum(axis=1) == pytest.approx(1)
+        assert (grid.max(axis=1) == 1).sum() == n
+        assert (grid.max(axis=1) < 1).any()
+
+    def test_values_are_those_of_fused_runs(self) -> None:
+        """What fitting measures is what fusing the runs and measuring them gives."""
+        qrels, runs = collection(8, {"a": 1.0, "b": 2.0})
+        for method in ("min-max", "rrf", "z-score"):
+            fusion = parse_fusion(f"{method}:a=0.3,b=0.7,depth=20,absent=floor")
+            values = bench(qrels, runs).fused(fusion, [[0.3, 0.7]])[0]
+            run = fuse_runs(runs, fusion)
+            expected = measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"]
+            assert values.tolist() == expected.tolist()
+
+    def test_fused_runs_are_those_of_the_oracle(self) -> None:
+        qrels, runs = collection(3, {"a": 1.0, "b": 2.0, "c": 0.5})
+        fused = fuse_runs(runs, parse_fusion("dbsf:a=1,b=2,c=0"), k=25)
+        for qid in qrels:
+            keys = sorted({d for run in runs.values() for d in run[qid].docnos})
+            branches = [
+                {
+                    keys.index(docno): float(score)
+                    for docno, score in zip(
+                        runs[name][qid].docnos, runs[name][qid].scores, strict=True
+                    )
+                }
+                for name in "ab"
+            ]
+            truth = fusion_oracle.fused("dbsf", branches, [1, 2], depth=25)
+            best = sorted(truth, key=lambda key: -truth[key])[:25]
+            assert set(fused[qid].docnos) == {keys[key] for key in best}
+            assert fused[qid].scores == pytest.approx([truth[key] for key in best], abs=1e-6)
+
+
+class TestBagging:
+    def test_left_out_values_are_of_weights_that_never_saw_the_topic(self) -> None:
+        """Each topic likes only the weights that no other likes: seen, 1; left out, 0."""
+        n = 9
+        values = np.vstack([np.eye(n), np.zeros((2, n))])
+        grid = np.vstack([weight_grid(2)])
+        found = bag(values, grid, draws(n, np.random.default_rng(0)))
+        assert found.left_out.mean() < 0.3
+        assert found.weights.sum() == pytest.approx(1)
+
+    def test_the_best_branch(self) -> None:
+        rng = np.random.default_rng(1)
+        values = rng.random((3, 40)) + np.array([[0.0], [0.5], [0.1]])
+        best, left_out = best_single(values, draws(40, rng))
+        assert best == 1
+        assert left_out.tolist() == values[1].tolist()
+
+    def test_chance(self) -> None:
+        assert beyond_chance(np.array([0.1, 0.2, 0.1]))
+        assert not beyond_chance(np.array([0.5, -0.4, 0.0]))
+        assert not beyond_chance(np.zeros(5), 0.0)
+        assert not beyond_chance(np.array([1.0]))
+
+
+class TestFit:
+    def test_finds_what_two_branches_have_together(self, complementary: FusionFit) -> None:
+        assert complementary.refusal is None
+        assert complementary.fused > max(complementary.single) + 0.03
+        assert 0.25 < complementary.choice.fusion.shares(["a", "b"])[0] < 0.75
+        assert all(each.p_corrected < 0.05 for each in complementary.comparisons)
+        assert complementary.n_fitting == complementary.n_held_out == 30
+
+    def test_refuses_to_mix_noise_in(self) -> None:
+        """At best it leaves the noise alone; it never gives up what the good branch has."""
+        for seed in range(3):
+            qrels, runs = collection(60, {"good": 3.0, "noise": 0.0}, seed)
+            found = fit(bench(qrels, runs), seed=seed)
+            assert found.refusal is not None or found.fused >= max(found.single)
+            weights = found.choice.fusion.weights
+            assert weights is not None
+            assert weights["good"] > 0.7
+            assert found.choice.best_branch == "good"
+
+    def test_the_held_out_half_plays_no_part_in_the_choice(self) -> None:
+        qrels, runs = collection(40, {"a": 1.5, "b": 1.5})
+        shuffled = np.random.default_rng(7).permutation(40)
+        held_out = [list(qrels)[at] for at in shuffled[20:]]
+        before = fit(bench(qrels, runs), seed=7)
+        broken = {q: ({"nothing": 1} if q in held_out else r) for q, r in qrels.items()}
+        after = fit(bench(broken, runs), seed=7)
+        assert after.choice == before.choice
+        assert after.fused == 0
+        fitting = [list(qrels)[at] for at in np.sort(shuffled[:20])]
+        kept = {q: qrels[q] for q in fitting}
+        assert choose(bench(kept, runs), seed=7) == before.choice
+
+    def test_the_same_again(self) -> None:
+        qrels, runs = collection(30, {"a": 1.0, "b": 2.0})
+        first, again = (fit(bench(qrels, runs)) for _ in range(2))
+        assert first == again
+
+    def test_identical_branches_gain_nothing(self) -> None:
+        qrels, runs = collection(30, {"a": 1.5})
+        found = fit(bench(qrels, {"a": runs["a"], "b": runs["a"]}))
+        assert found.refusal is not None
+        assert "not convincingly better" in found.refusal
+
+    @pytest.mark.parametrize(
+        ("signals", "n_topics", "message"),
+        [({"a": 1.0}, 20, "two branches or more"), ({"a": 1.0, "b": 1.0}, 9, "10 topics or more")],
+    )
+    def test_too_little_to_fit_to(
+        self, signals: dict[str, float], n_topics: int, message: str
+    ) -> None:
+        with pytest.raises(UsageError, match=message):
+            fit(bench(*collection(n_topics, signals)))
+
+
+class TestArtefact:
+    def test_written_and_read(self, complementary: FusionFit, tmp_path: Path) -> None:
+        branches = [BranchIdentity("a", "sparse", "1" * 64), BranchIdentity("b", "dense", "2" * 64)]
+        artefact = artefact_of(complementary, branches, "made up")
+        write_artefact(artefact, tmp_path / "f.json")
+        found = read_artefact(tmp_path / "f.json")
+        assert found.fusion == artefact.fusion
+        assert list(found.branches) == branches
+        assert found.evidence["held_out"]["fusion"] == complementary.fused
+        assert fusion_of(str(tmp_path / "f.json"), branches[::-1]) == found.fusion
+        assert render(complementary)
+
+    def test_other_branches_are_refused(self) -> None:
+        one, two = BranchIdentity("a", "sparse", "1" * 64), BranchIdentity("b", "dense")
+        artefact = FusionArtefact(Fusion(weights={"a": 1.0, "b": 1.0}), [one, two])
+        artefact.check([two, one])
+        with pytest.raises(UsageError, match="fitted to the branches a, b; there are a"):
+            artefact.check([one])
+        with pytest.raises(UsageError, match="there are a, b, c"):
+            artefact.check([one, two, BranchIdentity("c", "dense")])
+        with pytest.raises(EncoderMismatchError, match="'a' was fitted with another encoder"):
+            artefact.check([BranchIdentity("a", "sparse", "3" * 64), two])
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "is no JSON"),
+            ("[]", "no fitted fusion"),
+            ('{"format": "lsr-fusion", "version": 99}', "version 99"),
+            ('{"format": "lsr-fusion", "version": 1}', "damaged"),
+            (
+                '{"format": "lsr-fusion", "version": 1, "fusion": {"method": "rrf", "weights": '
+                '{"a": -1}}, "branches": [{"name": "a", "kind": "run"}]}',
+                "damaged .*weight of branch 'a'",
+            ),
+            (
+                '{"format": "lsr-fusion", "version": 1, "fusion": {"weights": {"a": 1}}, '
+                '"branches": [{"name": "b", "kind": "run"}]}',
+                "damaged .*no branch 'a'",
+            ),
+        ],
+    )
+    def test_files_that_are_none(self, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "f.json").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_artefact(tmp_path / "f.json")
+
+    def test_nowhere(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="cannot be read"):
+            fusion_of(str(tmp_path / "f.json"), [])
+        artefact = FusionArtefact(Fusion(weights={"a": 1.0}), [BranchIdentity("a", "run")])
+        with pytest.raises(UsageError, match="cannot be written"):
+            write_artefact(artefact, tmp_path / "no" / "f.json")
+        assert json.dumps(artefact.fusion.to_json())

@@ -1,0 +1,139 @@
+"""Vectors in half precision: what is refused, what is kept, and the kernel that reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index import IndexWriter, build_index
+from index.dense.codes import decode, encode_rows, finite, present
+from index.dense.kernels import live_rows, score_rows
+from index.dense.part import DenseSpec
+from lsr.errors import DataError, UsageError, VectorError
+from tests.index.collections import numbered
+from tests.index.dense.collections import DIMENSION, clustered, dense_batch
+
+NO_BLANK = np.zeros(1, np.bool_)
+
+
+def encode(row: list[float] | NDArray[np.float32], similarity: str = "dot") -> NDArray[np.uint16]:
+    vectors = np.array([row], np.float32)
+    return encode_rows(vectors, similarity, vectors.shape[1], ["d0"], NO_BLANK)  # type: ignore[arg-type]
+
+
+def test_the_kernel_reads_every_half() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16)
+    halves = halves[(halves & 0x7C00) != 0x7C00].reshape(-1, 1)
+    out = np.empty(len(halves), np.float32)
+    score_rows(np.ones(1, np.float32), halves, np.arange(len(halves), dtype=np.int32), out)
+    np.testing.assert_array_equal(out, halves.view(np.float16).astype(np.float32)[:, 0])
+    np.testing.assert_array_equal(decode(halves)[:, 0], out)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 7, 8, 16, 31, 33, 384])
+def test_the_kernel_adds_up(dimension: int) -> None:
+    rng = np.random.default_rng(dimension)
+    rows = rng.normal(size=(50, dimension)).astype(np.float16)
+    query = rng.normal(size=dimension).astype(np.float32)
+    chosen = rng.integers(0, 50, 33).astype(np.int32)
+    out = np.empty(33, np.float32)
+    score_rows(query, rows.view(np.uint16), chosen, out)
+    expected = rows.astype(np.float64)[chosen] @ query.astype(np.float64)
+    np.testing.assert_allclose(out, expected, atol=1e-5 * dimension)
+
+
+def test_rows_that_pass_a_bitmap() -> None:
+    documents = np.array([70, 3, 64, 5, 127], np.int32)
+    words = np.array([1 << 3, 1 << 6 | 1 << 63], np.uint64)
+    out = np.empty(5, np.int32)
+    assert live_rows(documents, 0, 5, words, out) == 3
+    assert out[:3].tolist() == [0, 1, 4]
+    assert live_rows(documents, 2, 4, words, out) == 0
+
+
+def test_stored_vectors_can_be_stored_again_without_a_change() -> None:
+    vectors = clustered(np.random.default_rng(0), 200, 384)
+    once = encode_rows(vectors, "cosine", 384, numbered(200), np.zeros(200, np.bool_))
+    twice = encode_rows(decode(once), "cosine", 384, numbered(200), np.zeros(200, np.bool_))
+    np.testing.assert_array_equal(once, twice)
+    assert np.abs(np.linalg.norm(decode(once), axis=1) - 1).max() < 1e-3
+    assert finite(once)
+    assert present(once).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ([1, np.nan, 0], "document 'd0': its dense vector holds a number that is not finite"),
+        ([1, np.inf, 0], "not finite"),
+        ([0, 0, 0], "all zeros"),
+        ([1e5, 0, 0], "at most 65504"),
+        ([1e-9, 0, 0], "too small"),
+    ],
+)
+def test_what_cannot_be_stored(row: list[float], says: str) -> None:
+    with pytest.raises(VectorError, match=says):
+        encode(row)
+
+
+def test_a_tiny_or_huge_vector_has_a_direction() -> None:
+    for size in (1e-9, 1e9):
+        assert decode(encode([size, size, 0], "cosine"))[0].tolist() == pytest.approx(
+            [0.7071, 0.7071, 0], abs=1e-3
+        )
+
+
+class TestBatches:
+    """A refused batch leaves the index as it was."""
+
+    @pytest.mark.parametrize("case", ["dimension", "nan", "zeros", "none", "rows", "integers"])
+    def test_refused(self, tmp_path: Path, case: str) -> None:
+        good = dense_batch(numbered(4), clustered(np.random.default_rng(0), 4))
+        vectors = good.dense
+        assert vectors is not None
+        dense: NDArray[np.float32] | None = vectors.copy()
+        error: type[Exception] = VectorError
+        if case == "dimension":
+            dense, says = vectors[:, :5], "have 5 numbers, those of the index 12"
+        elif case == "nan":
+            dense[2, 1], says = np.nan, "document 'd2'.*not finite"  # type: ignore[index]
+        elif case == "zeros":
+            dense[3], says = 0, "document 'd3'.*all zeros"  # type: ignore[index]
+        elif case == "none":
+            dense, says, error = None, "the index has dense vectors of 12 numbers", DataError
+        elif case == "rows":
+            dense, says, error = vectors[:3], "a row for each of 4 documents", DataError
+        else:
+            dense, says, error = vectors.astype(np.int32), "floating-point", DataError
+        bad = good._replace(dense=dense)
+        with pytest.raises(error, match=says):
+            build_index(tmp_path / "a", [bad], dense=DenseSpec(DIMENSION))
+        assert not (tmp_path / "a").exists()
+        build_index(tmp_path / "b", [good], dense=DenseSpec(DIMENSION)).close()
+        with IndexWriter(tmp_path / "b") as writer:
+            with pytest.raises(error, match=says):
+                writer.add(bad)
+            assert writer.n_pending == 0
+
+    def test_dense_vectors_for_an_index_without(self, tmp_path: Path) -> None:
+        batch = dense_batch(numbered(2), clustered(np.random.default_rng(0), 2))
+        build_index(tmp_path / "x", [batch._replace(dense=None)]).close()
+        with IndexWriter(tmp_path / "x") as writer, pytest.raises(DataError, match="without any"):
+            writer.add(batch)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dimension": 0}, "1 to 65536 numbers"),
+        ({"similarity": "l2"}, "cosine or dot"),
+        ({"flat_below": -1}, "flat_below"),
+        ({"n_lists": 0}, "n_lists"),
+    ],
+)
+def test_a_spec_that_makes_no_sense(options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        DenseSpec(**{"dimension": 4, **options})  # type: ignore[arg-type]

@@ -1,0 +1,350 @@
+"""Hybrid search on real indexes, against brute force over every document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index import Index, IndexWriter, build_index, open_index
+from index.dense.part import DenseSpec
+from index.fusion import METHODS, Fusion
+from index.hybrid import (
+    DenseBranch,
+    Feedback,
+    HybridQuery,
+    HybridRetriever,
+    Reranking,
+    SparseBranch,
+    open_branches,
+    parse_feedback,
+)
+from index.retriever import Retriever
+from index.scoring import score_documents
+from lsr.errors import UsageError
+from lsr.records import Document, DocumentBatch
+from tests.index import fusion_oracle
+from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
+
+DIMENSION = 8
+N_DOCS = 240
+DELETED = {f"d{i}" for i in range(0, N_DOCS, 7)}
+FILTERS: list[dict[str, Any] | None] = [
+    None,
+    {"share": {"$lt": 0.01}},
+    {"share": {"$lt": 0.1}},
+    {"share": {"$lt": 0.5}},
+    {"share": {"$lt": 2}},
+    {"share": {"$gt": 2}},
+]
+
+
+def batch(start: int, stop: int, *, seed: int = 5) -> DocumentBatch:
+    docnos = numbered(N_DOCS)[start:stop]
+    rng = np.random.default_rng(seed + start)
+    blank = set(docnos[::11])  # have no vector of either kind
+    documents = {
+        docno: Document(docno, f"text of {docno}", "", {"share": at / N_DOCS})
+        for at, docno in enumerate(docnos, start)
+    }
+    vectors = rng.standard_normal((len(docnos), DIMENSION)).astype(np.float32)
+    vectors[::11] = 0
+    rows = {
+        docno: {} if docno in blank else row
+        for docno, row in random_rows(seed + start, docnos).items()
+    }
+    return batch_of(rows, documents)._replace(dense=vectors)
+
+
+def build(path: Path, *, seed: int = 5) -> Index:
+    spec = DenseSpec(DIMENSION)
+    build_index(
+        path, [batch(0, 150, seed=seed)], dense=spec, n_terms=N_TERMS, max_weight=3.0
+    ).close()
+    with IndexWriter(path) as writer:
+        writer.add(batch(150, N_DOCS, seed=seed))
+        writer.commit()
+        writer.delete(DELETED)
+        writer.commit()
+    return open_index(path)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    with build(tmp_path_factory.mktemp("hybrid") / "x.index") as opened:
+        assert len(opened.segments) > 1
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hybrid(index: Index) -> HybridRetriever:
+    return HybridRetriever.of(Retriever(index, None))
+
+
+def queries() -> list[HybridQuery]:
+    rng = np.random.default_rng(3)
+    return [
+        HybridQuery(
+            sparse=query_of({int(t): float(w) for t, w in zip(terms, rng.random(4), strict=True)}),
+            dense=rng.standard_normal(DIMENSION).astype(np.float32),
+        )
+        for terms in [rng.choice(N_TERMS, 4, replace=False) for _ in range(4)]
+    ]
+
+
+def everything(
+    index: Index, query: HybridQuery, filter: dict[str, Any] | None
+) -> tuple[dict[int, float], dict[int, float]]:
+    """The scores of all documents that may be returned, one at a time."""
+    lexical, semantic = {}, {}
+    allowed = set(index.select(filter).tolist()) if filter else set(index.select({}).tolist())
+    assert query.dense is not None
+    unit = query.dense / np.linalg.norm(query.dense)
+    for doc_id in sorted(allowed):
+        score = sum(part for _, part in index.explain(query.sparse, doc_id))
+        if score > 0:
+            lexical[doc_id] = score
+        vector = index.dense_or_refuse().vectors([doc_id])[0]
+        if vector.any():
+            semantic[doc_id] = float(vector @ unit)
+    return lexical, semantic
+
+
+class TestAgainstBruteForce:
+    @pytest.mark.parametrize("filter", FILTERS)
+    def test_every_filter_in_every_branch(
+        self, index: Index, hybrid: HybridRetriever, filter: dict[str, Any] | None
+    ) -> None:
+        for query in queries():
+            lexical, semantic = everything(index, query, filter)
+            for method in METHODS:
+                for depth, absent in ((6, "floor"), (30, "score"), (1000, "score")):
+                    fusion = Fusion(
+                        method, {"sparse": 1.0, "dense": 2.0}, depth=depth, absent=absent
+                    )
+                    found = hybrid.search(query, 500, fusion=fusion, filter=filter)
+                    known = [lexical | dict.fromkeys(semantic.keys() - lexical.keys(), 0.0)]
+                    known.append(semantic)
+                    truth = fusion_oracle.fused(
+                        method,
+                        [lexical, semantic],
+                        [1.0, 2.0],
+                        depth=depth,
+                        known=known if absent == "score" else None,
+                        bounds=[0.0, -1.0],
+                    )
+                    assert {hit.id for hit in found.hits} == set(index.docnos(list(truth)))
+                    by_id = dict(zip(index.docnos(list(truth)), truth.values(), strict=True))
+                    for hit in found.hits:
+                        assert hit.score == pytest.approx(by_id[hit.id], abs=1e-5)
+                    assert found.rank_safe
+                    assert not DELETED & {hit.id for hit in found.hits}
+
+    def test_scores_of_given_documents_are_those_of_a_search(self, index: Index) -> None:
+        for query in queries():
+            found = index.search(query.sparse, k=1000)
+            scores = dict(zip(found.doc_ids.tolist(), found.scores.tolist(), strict=True))
+            wanted = np.random.default_rng(1).permutation(index.select({}))[:90]
+            assert score_documents(index, query.sparse, wanted).tolist() == [
+                scores.get(int(doc_id), 0.0) for doc_id in wanted
+            ]
+        with pytest.raises(UsageError, match="not one of this generation"):
+            score_documents(index, queries()[0].sparse, np.array([10**6]))
+
+
+class TestPages:
+    def test_pages_of_one_pool_are_parts_of_one_ranking(self, hybrid: HybridRetriever) -> None:
+        for method in METHODS:
+            fusion = Fusion(method, depth=40)
+            query = queries()[0]
+            whole = hybrid.search(query, 500, fusion=fusion)
+            pages = [
+                hit
+                for offset in range(0, 100, 9)
+                for hit in hybrid.search(query, 9, offset=offset, fusion=fusion).hits
+            ]
+            assert [hit[:3] for hit in pages] == [hit[:3] for hit in whole.hits]
+            assert len(whole.hits) == whole.pool_size <= 80
+
+    def test_the_pool_grows_with_the_page_unless_it_is_fixed(self, hybrid: HybridRetriever) -> None:
+        assert Fusion().depth_for(10) == 100
+        assert Fusion().depth_for(300) == 300
+        assert Fusion(depth=20).depth_for(300) == 20
+        assert hybrid.search(queries()[0], 5).branches[1].n_hits == 100
+
+
+class TestBranches:
+    def test_one_branch_keeps_its_scores(self, index: Index, hybrid: HybridRetriever) -> None:
+        query = queries()[1]
+        sparse = hybrid.search(query, 10, kind="sparse")
+        plain = Retriever(index, None).search(query.sparse, 10)
+        assert [hit[:6] for hit in sparse.hits] == [hit[:6] for hit in plain.hits]
+        dense = hybrid.search(query, 10, kind="dense")
+        assert [hit.id for hit in dense.hits] == index.dense_or_refuse().search(query.dense).ids
+        assert dense.fusion is None
+
+    def test_weight_zero_is_that_branch_alone_and_searches_no_other(
+        self, hybrid: HybridRetriever
+    ) -> None:
+        query = HybridQuery(dense=queries()[1].dense)  # the sparse branch could not take it
+        found = hybrid.search(query, fusion=Fusion(weights={"sparse": 0.0, "dense": 1.0}))
+        alone = hybrid.search(query, kind="dense")
+        assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]
+        assert [branch.name for branch in found.branches] == ["dense"]
+
+    def test_explanation(self, hybrid: HybridRetriever) -> None:
+        query = queries()[2]
+        answer = hybrid.search(query, 20, fusion=Fusion("min-max"), explain=True)
+        sparse_order = [hit.id for hit in hybrid.search(query, 100, kind="sparse").hits]
+        for hit, said in zip(answer.hits, answer.branch_scores, strict=True):
+            assert sum(part.contribution for part in said.values()) == pytest.approx(hit.score)
+            rank = said["sparse"].rank
+            assert rank is None or sparse_order[rank - 1] == hit.id
+            assert sum(value for _, value in hit.explanation or ()) == pytest.approx(
+                said["sparse"].score
+            )
+
+    def test_a_query_that_a_branch_cannot_take(self, hybrid: HybridRetriever) -> None:
+        with pytest.raises(UsageError, match="'dense' needs the text of the query, or its vector"):
+            hybrid.search(HybridQuery(sparse=queries()[0].sparse))
+
+    def test_a_dense_query_of_nothing_finds_nothing_there(self, hybrid: HybridRetriever) -> None:
+        query = HybridQuery(sparse=queries()[0].sparse, dense=np.zeros(DIMENSION))
+        found = hybrid.search(query, 50)
+        alone = hybrid.search(query, 50, kind="sparse")
+        assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]
+
+    def test_an_index_without_dense_vectors(self, tmp_path: Path) -> None:
+        with build_index(tmp_path / "x", [batch_of(random_rows(1, numbered(5)))]) as index:
+            hybrid = HybridRetriever.of(Retriever(index, None))
+            for kind in (None, "dense"):
+                with pytest.raises(UsageError, match="no dense vectors"):
+                    hybrid.search(queries()[0], kind=kind)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(("k", "offset"), [(0, 0), (1, -1)])
+    def test_pages_that_are_none(self, hybrid: HybridRetriever, k: int, offset: int) -> None:
+        with pytest.raises(UsageError, match="k must be at least 1"):
+            hybrid.search(queries()[0], k, offset=offset)
+
+    def test_names_are_needed(self, index: Index) -> None:
+        retriever = Retriever(index, None)
+        with pytest.raises(UsageError, match="names of their own"):
+            HybridRetriever([SparseBranch(retriever), SparseBranch(retriever)])
+
+
+class TestSeveralIndexes:
+    def test_documents_are_joined_by_id(self, index: Index, tmp_path: Path) -> None:
+        """Two halves of the vectors in indexes of their own give what one index gives."""
+        other = tmp_path / "other.index"
+        shuffled = batch(0, N_DOCS)
+        order = np.random.default_rng(9).permutation(N_DOCS)
+        rows = random_rows(77, [shuffled.ids[i] for i in order])
+        build_index(other, [batch_of(rows)], n_terms=N_TERMS, max_weight=3.0).close()
+        with open_branches(index.path, [other]) as hybrid:
+            assert [b.name for b in hybrid.branches] == ["x", "x-dense", "other"]
+            fusion = Fusion(weights={"x": 1.0, "x-dense": 0.0, "other": 1.0}, depth=400)
+            query = queries()[0]
+            found = hybrid.search(HybridQuery(sparse=query.sparse), 400, fusion=fusion)
+            one, two = (
+                {hit.id: hit.score for hit in branch.hits}
+                for branch in (
+                    HybridRetriever([hybrid.branches[at]]).search(query, 400, kind="sparse")
+                    for at in (0, 2)
+                )
+            )
+            assert {hit.id for hit in found.hits} == one.keys() | two.keys()
+            top_one, low_one = max(one.values()), min(one.values())
+            top_two, low_two = max(two.values()), min(two.values())
+            for hit in found.hits:
+                # d0, d7, … are in the second index only: no score in the first, so the floor.
+                first = one.get(hit.id, low_one if hit.id in DELETED else 0.0)
+                value = (first - low_one) / (top_one - low_one) / 2
+                value += (two.get(hit.id, 0.0) - low_two) / (top_two - low_two) / 2
+                assert hit.score == pytest.approx(value, abs=1e-9)
+                assert hit.text == f"text of {hit.id}"
+
+
+class TestFeedback:
+    def test_dense_average_and_rocchio(self, index: Index) -> None:
+        branch = DenseBranch(index)
+        query = queries()[0].dense
+        assert query is not None
+        docs = index.dense_or_refuse().search(query, 3).doc_ids
+        unit = query / np.linalg.norm(query)
+        vectors = index.dense_or_refuse().vectors(docs)
+        average = branch.expand(query, docs, Feedback("average"))
+        assert average == pytest.approx(np.vstack([unit, vectors]).mean(axis=0), abs=1e-6)
+        rocchio = branch.expand(query, docs, Feedback("rocchio", alpha=0.4, beta=0.6))
+        assert rocchio == pytest.approx(0.4 * unit + 0.6 * vectors.mean(axis=0), abs=1e-6)
+
+    def test_sparse_rocchio(self, index: Index) -> None:
+        branch = SparseBranch(Retriever(index, None))
+        query = query_of({1: 3.0, 5: 4.0})
+        docs = index.search(query, 2).doc_ids
+        documents = []
+        for doc_id in docs.tolist():
+            terms, impacts = index.vector(doc_id)
+            values = impacts / np.linalg.norm(impacts.astype(float))
+            documents.append(dict(zip(terms.tolist(), values.tolist(), strict=True)))
+        mean = {t: sum(d.get(t, 0.0) for d in documents) / 2 for t in set().union(*documents)}
+        new = sorted((t for t in mean if t not in (1, 5)), key=lambda t: (-mean[t], t))[:2]
+        expected = {t: 0.6 * mean[t] for t in new}
+        expected |= {1: 0.4 * 0.6 + 0.6 * mean.get(1, 0), 5: 0.4 * 0.8 + 0.6 * mean.get(5, 0)}
+        found = branch.expand(query, docs, Feedback("rocchio", terms=2))
+        terms, weights = found.row(0)
+        assert terms.tolist() == sorted(expected)
+        assert weights.tolist() == pytest.approx([expected[t] for t in sorted(expected)], rel=1e-5)
+
+    @pytest.mark.parametrize("source", ["own", "fused"])
+    def test_a_second_search(self, hybrid: HybridRetriever, source: str) -> None:
+        plain = hybrid.search(queries()[0], 10)
+        moved = hybrid.search(
+            queries()[0],
+            10,
+            feedback=Feedback(source=source),  # type: ignore[arg-type]
+        )
+        assert [hit.id for hit in plain.hits] != [hit.id for hit in moved.hits]
+        assert moved.rank_safe
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("bo1", "rocchio or average"),
+            ("rocchio:docs=0", "docs is 1 to 100"),
+            ("rocchio:words=3", "cannot read 'words=3'"),
+            ("rocchio:beta=0", "beta above 0"),
+            ("average:source=mine", "fused or own"),
+        ],
+    )
+    def test_refused(self, text: str, message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            parse_feedback(text)
+
+    def test_read(self) -> None:
+        assert parse_feedback("average:docs=3,source=own") == Feedback(
+            "average", docs=3, source="own"
+        )
+
+
+class TestReranking:
+    def test_the_first_hits_in_another_order(self, hybrid: HybridRetriever) -> None:
+        query = HybridQuery("any", queries()[0].sparse, queries()[0].dense)
+        plain = hybrid.search(query, 30)
+        backwards = {hit.text: at for at, hit in enumerate(plain.hits)}
+        found = hybrid.search(
+            query,
+            30,
+            rerank=Reranking(lambda _, texts: np.array([backwards[t] for t in texts]), depth=20),
+            explain=True,
+        )
+        assert [hit.id for hit in found.hits] == [hit.id for hit in plain.hits[:20]][::-1]
+        first = {name: part.rank for name, part in found.branch_scores[0].items()}
+        again = hybrid.search(query, 20, explain=True).branch_scores[19]
+        assert first == {name: part.rank for name, part in again.items()}
+
+    def test_needs_a_text(self, hybrid: HybridRetriever) -> None:
+        with pytest.raises(UsageError, match="needs the text"):
+            hybrid.search(queries()[0], rerank=Reranking(lambda q, t: np.zeros(len(t))))
