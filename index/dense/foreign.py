@@ -20,7 +20,7 @@ from lsr.encoders.dense.base import Similarity
 from lsr.errors import MissingDependencyError, VectorError
 
 # Kind, dimension, vectors, two constants, whether it is trained, metric.
-_HEAD = struct.Struct("<4siqqq?i")
+_HEAD = struct.Struct("<4siqqqBi")
 _CONSTANT = 1 << 20
 _INNER_PRODUCT, _L2 = 0, 1
 _FLAT = {b"IxFI": _INNER_PRODUCT, b"IxF2": _L2}
@@ -174,14 +174,14 @@ class _FaissVectors:
         faiss.set_deserialization_loop_limit(_LOOPS)
         try:
             self._index: Any = faiss.read_index(str(path))
+            if hasattr(self._index, "make_direct_map"):
+                self._index.make_direct_map()
         except Exception as error:  # faiss raises nothing more precise
             reason = str(error).strip().splitlines()[-1][:200]
             raise _damaged(path, f"faiss cannot read it ({reason})") from None
         found = (type(self._index).__name__, self._index.d, self._index.ntotal)
         if found != (_READ[head[:4]], self.dimension, self.n_vectors):
             raise _damaged(path, f"faiss finds {found}, its head says otherwise")
-        if hasattr(self._index, "make_direct_map"):
-            self._index.make_direct_map()
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return some vectors."""
@@ -199,7 +199,7 @@ def _checked_head(path: Path, head: bytes) -> tuple[int, int, int]:
         raise _damaged(path, "its head is not that of a faiss index")
     if not 1 <= dimension <= MAX_DIMENSION or not 0 <= n_vectors <= MAX_DOCS:
         raise _damaged(path, f"it says {n_vectors} vectors of {dimension} numbers")
-    if not trained or metric not in (_INNER_PRODUCT, _L2):
+    if trained != 1 or metric not in (_INNER_PRODUCT, _L2):
         raise _damaged(path, "it is not trained, or compares neither by inner product nor by L2")
     return dimension, n_vectors, metric
 
