@@ -109,11 +109,8 @@ def _check_range(segment: SegmentArrays, number: int) -> None:
     offsets = segment.offsets[number :: segment.n_ranges].astype(np.int64)
     length = int(segment.range_base[number + 1] - segment.range_base[number])
     _require(
-        int(offsets[0]) == 0
-        and int(offsets[-1]) == length
-        and bool((np.diff(offsets) >= 0).all()),
+        int(offsets[0]) == 0 and int(offsets[-1]) == length and bool((np.diff(offsets) >= 0).all()),
         f"offsets of range {number} do not ascend from 0 to its number of postings",
     )
-    for check in (check_lists, check_rows):
-        fault = int(check(segment.view, number))
-        _require(fault == 0, f"range {number}: {_FAULTS.get(fault)}")
+    fault = int(check_lists(segment.view, number)) or int(check_rows(segment.view, number))
+    _require(fault == 0, f"range {number}: {_FAULTS.get(fault)}")

@@ -315,9 +315,7 @@ class _Job:
         return parts
 
 
-def choose_dense(
-    counts: NDArray[np.int64], geometry: Geometry, share: float
-) -> NDArray[np.int32]:
+def choose_dense(counts: NDArray[np.int64], geometry: Geometry, share: float) -> NDArray[np.int32]:
     """Number the terms that are stored as rows: those that fill at least ``share`` of the places.
 
     Returns

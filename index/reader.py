@@ -113,7 +113,7 @@ def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
 
 
 class Passing(NamedTuple):
-    """The documents that pass a filter: a bitmap for each segment, and all as the kernels take it."""
+    """The documents that pass a filter: a bitmap for each segment, and what the kernels take."""
 
     words: list[Words]
     bitmaps: LiveBitmaps

@@ -7,34 +7,26 @@ and are equal to an exhaustive scan unless an approximate option is set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.kernels.address import address_table
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
-    LIVE_ADDRESS,
-    LIVE_BASE,
-    LIVE_WORDS,
-    N_LIVE,
     N_STATS,
     STAT_COUNT,
     STAT_THRESHOLD,
     STAT_UNSEEN,
-    SegmentView,
 )
-from index.layout import SegmentArrays, readonly
 from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
 from index.quantize import NARROW, WIDE, Width
 from index.query import choose_width, sort_or_refuse
+from index.searchers import LiveBitmaps, Segments, SegmentSearcher
 from index.workspace import Frame, frame_for
 
-_ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
-_MAX_DOCS = 0xFFFFFFFF
 # Queries per kernel call: enough to make the call itself cheap, few enough to spread over threads.
 _CHUNK = 32
 
@@ -80,107 +72,6 @@ class BatchResult(NamedTuple):
     rank_safe: NDArray[np.bool_]
     bound_gap: NDArray[np.float64]
     counters: NDArray[np.int64]
-
-
-class SegmentSearcher:
-    """A segment ready for the kernels.
-
-    Parameters
-    ----------
-    arrays : SegmentArrays
-    """
-
-    def __init__(self, arrays: SegmentArrays) -> None:
-        self.arrays = arrays
-        self.n_docs = arrays.n_docs
-        self.n_ranges = arrays.n_ranges
-        self.range_size = arrays.geometry.range_size
-        self.view: SegmentView = arrays.view
-        self.table = address_table(self.view)
-
-    def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """A bitmap of documents as one of slots, which is what the kernels look at."""
-        if not self.arrays.reordered:
-            return live
-        bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
-        bits = np.append(bits, np.uint8(0))  # what padding slots find
-        slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
-        return np.packbits(slots, bitorder="little").view(np.uint64)
-
-
-class LiveBitmaps:
-    """Which documents of each segment may appear, as the kernels take it.
-
-    Parameters
-    ----------
-    segments : sequence of SegmentSearcher
-    live : sequence of (ceil(n_docs / 64),) uint64 or None
-        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
-        appear; ``None`` or an empty array means all.
-
-    Raises
-    ------
-    ValueError
-        If a bitmap does not fit its segment.
-    """
-
-    def __init__(
-        self,
-        segments: Sequence[SegmentSearcher],
-        live: Sequence[NDArray[np.uint64] | None] | None = None,
-    ) -> None:
-        if live is None:
-            live = [None] * len(segments)
-        if len(live) != len(segments):
-            raise ValueError(f"{len(live)} live bitmaps for {len(segments)} segments")
-        self._kept = [
-            _ALL_LIVE if words is None or words.size == 0 else _checked(segment, words)
-            for segment, words in zip(segments, live, strict=True)
-        ]
-        self.table = np.zeros((len(segments), N_LIVE), np.int64)
-        for row, segment, words in zip(self.table, segments, self._kept, strict=True):
-            row[LIVE_ADDRESS] = words.ctypes.data
-            row[LIVE_WORDS] = words.size
-        self.table[1:, LIVE_BASE] = np.cumsum([s.n_docs for s in segments])[:-1]
-
-
-def _checked(segment: SegmentSearcher, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    if words.dtype != np.uint64 or words.size != (segment.n_docs + 63) // 64:
-        raise ValueError(
-            f"a live bitmap of {segment.n_docs} documents needs {(segment.n_docs + 63) // 64} "
-            f"uint64 words, got {words.size} of {words.dtype}"
-        )
-    return readonly(segment.slot_bitmap(words))
-
-
-class Segments:
-    """The segments of one search, as the kernels take them.
-
-    Parameters
-    ----------
-    segments : iterable of SegmentSearcher
-        Together below 2**32 documents.
-
-    Raises
-    ------
-    ValueError
-        If there are too many documents.
-    """
-
-    def __init__(self, segments: Iterable[SegmentSearcher]) -> None:
-        self.searchers = tuple(segments)
-        self.n_docs = sum(segment.n_docs for segment in self.searchers)
-        if self.n_docs >= _MAX_DOCS:
-            raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
-        self.range_size = max((s.range_size for s in self.searchers), default=0)
-        self.n_ranges = max((s.n_ranges for s in self.searchers), default=0)
-        tables = [segment.table for segment in self.searchers]
-        self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
-        self.all_live = LiveBitmaps(self.searchers)
-
-    def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
-        """The bitmaps of a search; see `LiveBitmaps`."""
-        return self.all_live if live is None else LiveBitmaps(self.searchers, live)
 
 
 class Cancel:

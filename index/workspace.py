@@ -118,10 +118,11 @@ def frame_for(
             and lanes >= range_size and longs >= n_ranges and longs >= n_terms
         ):  # fmt: skip
             return have
-    need = (n_queries, n_terms, n_keys, range_size, max(n_terms, n_ranges))
+    need: tuple[int, ...] = (
+        n_queries, max(64, n_terms), n_keys, max(64, range_size), max(256, n_terms, n_ranges)
+    )  # fmt: skip
     if have is not None:
         need = tuple(map(max, need, have.sizes))
-    n_queries, n_terms, n_keys, lanes, longs = need
-    made = Frame(n_queries, max(64, n_terms), n_keys, max(64, lanes), max(256, longs), width)
+    made = Frame(*need, width=width)
     _frames.by_width[width.top] = made
     return made

@@ -53,9 +53,7 @@ def _add_unit(typing_context: Any, acc: Any, at: Any, rows: Any, place: Any, wei
     """``acc[at + i] += contribution(rows[place + i], weight)`` for 16 lanes."""
     from llvmlite import ir
 
-    signature = numba_types.void(
-        acc, numba_types.intp, rows, numba_types.intp, numba_types.uint32
-    )
+    signature = numba_types.void(acc, numba_types.intp, rows, numba_types.intp, numba_types.uint32)
     narrow = acc.dtype.bitwidth == 16
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -102,9 +100,7 @@ def _unit_max_all(typing_context: Any, acc: Any, at: Any) -> Any:
     signature = numba_types.uint32(acc, numba_types.intp)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _largest(
-            builder, load(context, builder, signature.args[0], args[0], args[1], _UNIT)
-        )
+        return _largest(builder, load(context, builder, signature.args[0], args[0], args[1], _UNIT))
 
     return signature, codegen
 

@@ -200,7 +200,11 @@ def add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, ma
     padded = (n_blocks + LANES - 1) // LANES * LANES
     longs, acc = work.longs, work.lanes[ACC, :size]
     maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
-    potential, blocks, probed = work.lanes[POTENTIAL, :padded], work.words[BLOCKS], work.words[PROBED]
+    potential, blocks, probed = (
+        work.lanes[POTENTIAL, :padded],
+        work.words[BLOCKS],
+        work.words[PROBED],
+    )
     n_found = surviving(maxima, bounds, level, padded, potential, blocks)
     for i in range(n_lists, n):
         t = longs[ORDER, i]
@@ -243,7 +247,7 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
     fresh = options[OPT_ESTIMATE] != 0 and stats[STAT_COUNT] < k <= n_blocks
     # More blocks than this cost more to add a row to than the whole range does.
     many = n_blocks // options[OPT_COMPLETION_COST] if options[OPT_FINISH] != 0 else n_blocks
-    n_probed = np.int64(0)
+    n_probed, cells_before = np.int64(0), stats[STAT_CELLS]
     if options[OPT_SPLIT] == 0 or (fresh and k * _PROBE_COST > many):
         for i in range(n_lists, n):
             t = longs[ORDER, i]
@@ -253,15 +257,12 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
     bound_rows(seg, longs, bounds[:n_blocks], n_lists, n, shift, options)
     block_maxima(acc, live, first_slot, block_size, maxima, bounds)
     if fresh and n_lists < n:
-        n_probed, threshold = probe(
-            seg, work, live, first_slot, n_lists, n, k, threshold, stats
-        )
+        n_probed, threshold = probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats)
     elif fresh:
         threshold = max(threshold, kth_group(work, maxima[:n_blocks], bounds[:n_blocks], k))
     level = scaled(threshold, options[OPT_ALPHA], top)
-    n_found = add_rows(
-        seg, work, live, first_slot, n_lists, n, n_probed, shift, level, many, stats
-    )
+    n_found = add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, many, stats)
+    stats[STAT_FINISHED] += np.int64(stats[STAT_CELLS] > cells_before)
     n_hits = gather_tiles(
         tiles, live, first_slot, block_size, work.words[PROBED], n_probed, threshold, slots, scores
     )

@@ -24,7 +24,9 @@ def count_slots(slots, rows, counts):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transpose_range(terms, row_of_term, offsets, slots, impacts, rows, starts, out_terms, out_impacts):  # type: ignore[no-untyped-def]
+def transpose_range(
+    terms, row_of_term, offsets, slots, impacts, rows, starts, out_terms, out_impacts
+):  # type: ignore[no-untyped-def]
     """Turn the lists and rows of one range into one vector per slot, terms ascending.
 
     The caller proves that the offsets ascend from 0 to the number of listed postings, that every

@@ -151,7 +151,11 @@ def test_threads_and_single_calls_agree() -> None:
 
 @pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")
 def test_hot_loops_are_vectorised_and_specialised_once() -> None:
-    lanes, blocks, cells = np.zeros(256, np.uint16), np.zeros(64, np.uint16), np.zeros(256, np.uint8)
+    lanes, blocks, cells = (
+        np.zeros(256, np.uint16),
+        np.zeros(64, np.uint16),
+        np.zeros(256, np.uint8),
+    )
     one = np.uint32(1)
     calls = {
         "add_row": (lanes, cells, 0, one),
