@@ -262,7 +262,7 @@ class DenseIndex:
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
         numbers = self._numbers(doc_ids)
         found = np.full(len(numbers), np.nan)
-        for segment, places, documents in self._placed(numbers):
+        for segment, places, documents in self.placed(numbers):
             found[places] = score_documents(segment, vector, documents)
         return found
 
@@ -270,7 +270,7 @@ class DenseIndex:
         """Return the vectors of documents, (n, dimension); zeros for one that has none."""
         numbers = self._numbers(doc_ids)
         found = np.zeros((len(numbers), self.dimension), np.float32)
-        for segment, places, documents in self._placed(numbers):
+        for segment, places, documents in self.placed(numbers):
             found[places] = decode(segment.codes_of(documents))
         return found
 
@@ -320,7 +320,7 @@ class DenseIndex:
             raise UsageError("a document number is not one of this generation")
         return numbers
 
-    def _placed(
+    def placed(
         self, numbers: NDArray[np.int64]
     ) -> list[tuple[DenseArrays, NDArray[np.intp], NDArray[np.int64]]]:
         """Return, by segment, where its documents are in `numbers` and which they are."""
