@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from eval.fusion.topics import fuse_runs
 from eval.results import Answers
 from eval.systems import slug
-from index.fusion import Fusion, parse_fusion, read_artefact
 from lsr.errors import UsageError
+
+if TYPE_CHECKING:  # measuring a run needs no index
+    from index.fusion import Fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class FusedSystem:
 
     def answer(self, parts: Sequence[Answers], k: int) -> Answers:
         """Fuse what the parts answered, `k` hits per topic."""
+        from eval.fusion.topics import fuse_runs
+
         runs = {name: part.run for name, part in zip(self.parts, parts, strict=True)}
         bounds = {name: part.least_score for name, part in zip(self.parts, parts, strict=True)}
         fused = fuse_runs(runs, self.fusion, name=slug(self.name), k=k, bounds=bounds)
@@ -88,6 +92,8 @@ def fused_systems(
 
 
 def _read(text: str) -> Fusion:
+    from index.fusion import parse_fusion, read_artefact
+
     if Path(text).is_file() or text.endswith(".json"):
         return read_artefact(text).fusion
     return parse_fusion(text)
