@@ -182,7 +182,11 @@ class SegmentArrays:
             self.n_dense,
         ]
         arrays = {name: readonly(array) for name, array in self.arrays().items()}
-        return SegmentView(sizes=readonly(np.array(sizes, dtype=np.int64)), **arrays)
+        return SegmentView(
+            sizes=readonly(np.array(sizes, dtype=np.int64)),
+            places=readonly(term_places(self.terms)),
+            **arrays,
+        )
 
     def validate(self) -> None:
         """Prove that every number the kernels index with is in range, and every bound holds.
@@ -196,6 +200,19 @@ class SegmentArrays:
         """
         check_sizes(self)
         check_structure(self)
+
+
+def term_places(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """Position of each term id among the terms, -1 for others.
+
+    Empty where it would have more than 16 places a term, or positions beyond int32.
+    """
+    size = int(terms.max(initial=0)) + 1
+    if size > 16 * terms.size or terms.size > np.iinfo(np.int32).max:
+        return np.zeros(0, np.int32)
+    places = np.full(size, -1, np.int32)
+    places[terms] = np.arange(terms.size, dtype=np.int32)
+    return places
 
 
 def readonly(array: NDArray[Any]) -> NDArray[Any]:

@@ -6,11 +6,10 @@ first day while writers move on and remove what it reads; `refresh` opens the ne
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from index.container import Container
 from index.deletes import Words, mask_of
 from index.dense.view import DenseIndex
 from index.files import DISK, Files
-from index.filters import Filter, parse_filter
 from index.hits import Hits, IndexStats, count_index
 from index.inputs import search_options, single_vector, vectors_of
 from index.manifest import Manifest, generations, read_manifest
+from index.passing import FilterCache, Passing
 from index.quantize import quantize_query, width_for
 from index.search import (
     Cancel,
@@ -42,7 +41,6 @@ __all__ = ["Hits", "Index", "IndexStats", "Verify", "open_index"]
 Verify = Literal["header", "checksums", "structure"]
 
 _OPEN_ATTEMPTS = 100
-_KEPT_FILTERS = 32
 
 
 def open_index(
@@ -112,13 +110,6 @@ def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
     raise IndexStateError(f"{path}: the index changed {_OPEN_ATTEMPTS} times while being opened")
 
 
-class Passing(NamedTuple):
-    """The documents that pass a filter: a bitmap for each segment, and what the kernels take."""
-
-    words: list[Words]
-    bitmaps: LiveBitmaps
-
-
 class Index:
     """One generation of an index. Safe to use from several threads.
 
@@ -137,12 +128,11 @@ class Index:
         # Opened now, read when asked for: by then a writer may have removed the file's name.
         self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
         self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
-        self._filters: dict[Filter, Passing] = {}
-        self._filters_mutex = threading.Lock()
         self._searchers = Segments(segment.searcher for segment in self._segments)
         self._live = LiveBitmaps(
             self._searchers.searchers, [segment.live for segment in self._segments]
         )
+        self._filters = FilterCache(self._segments, self._searchers)
         part = manifest.dense
         stored = part.encoder if part else None
         self._dense_encoder = Container(files, path, stored) if stored else None
@@ -320,17 +310,7 @@ class Index:
         return self._passing(filter).words
 
     def _passing(self, filter: Any) -> Passing:
-        condition = parse_filter(filter)
-        with self._filters_mutex:
-            found = self._filters.get(condition)
-        if found is None:
-            words = [segment.passing(condition) for segment in self.segments]
-            found = Passing(words, LiveBitmaps(self._searchers.searchers, words))
-            with self._filters_mutex:
-                while len(self._filters) >= _KEPT_FILTERS:
-                    del self._filters[next(iter(self._filters))]
-                self._filters[condition] = found
-        return found
+        return self._filters.find(filter)
 
     def find(self, docno: str) -> int | None:
         """Return the document number of an id, or None when there is no such live document."""
@@ -418,6 +398,7 @@ class Index:
         self._segments = None
         self._searchers = Segments(())
         self._live = LiveBitmaps(())
+        self._filters = FilterCache((), self._searchers)
 
     def __enter__(self) -> Self:
         return self

@@ -126,7 +126,7 @@ def _run(
     """
     indptr, terms, weights = queries
     n = 1 if isinstance(indptr, int) else indptr.size - 1
-    frame = frame_for(n, len(terms), k, segments.range_size, segments.n_ranges, width)
+    frame = frame_for(n, len(terms), k, segments, width)
     frame.load(indptr, terms, weights)
     out = np.empty((n, 3, k), np.int64)
     packed = options.packed(k)

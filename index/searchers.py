@@ -102,6 +102,7 @@ class Segments:
 
     def __init__(self, segments: Iterable[SegmentSearcher]) -> None:
         self.searchers = tuple(segments)
+        self.n = len(self.searchers)
         self.n_docs = sum(segment.n_docs for segment in self.searchers)
         if self.n_docs >= _MAX_DOCS:
             raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")

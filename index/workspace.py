@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from threading import local
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.kernels.views import KEY_ROOM, N_LANES, N_LONGS, N_STATS, N_WORDS, QueryBatch
 from index.quantize import Width
+from index.searchers import Segments
 
 # Rows of whole pages would make equal places of different rows compete for the same cache sets.
 _SKEW = 160
+
+
+class Sizes(NamedTuple):
+    """What a frame has room for.
+
+    Queries, their terms together, keys of all queries and of one more as scratch, slots of the
+    largest range, terms of a query (or ranges of a segment), segments.
+    """
+
+    n_queries: int
+    n_terms: int
+    n_keys: int
+    lanes: int
+    longs: int
+    n_segments: int
 
 
 class Frame:
@@ -20,20 +36,14 @@ class Frame:
 
     Parameters
     ----------
-    n_queries, n_terms : int
-        Room for that many queries with so many terms together.
-    n_keys : int
-        Room for results of all queries.
-    lanes, longs : int
-        Slots of the largest range; terms of a query, or ranges of a segment.
+    sizes : Sizes
     width : Width
         Of the accumulators.
     """
 
-    def __init__(
-        self, n_queries: int, n_terms: int, n_keys: int, lanes: int, longs: int, width: Width
-    ) -> None:
-        self.sizes = (n_queries, n_terms, n_keys, lanes, longs)
+    def __init__(self, sizes: Sizes, width: Width) -> None:
+        self.sizes = sizes
+        n_queries, n_terms, n_keys, lanes, longs, n_segments = sizes
         self.batch = QueryBatch(
             np.zeros(n_queries + 1, np.int64),
             np.empty(n_terms, np.uint32),
@@ -52,11 +62,16 @@ class Frame:
         self._longs = np.zeros((N_LONGS, longs), np.int64)
         self._keys = np.empty(n_keys, np.uint64)
         self.stats = np.zeros((n_queries, N_STATS), np.int64)
-        scratch = (self._words, self._longs, self._keys, self.stats)
+        self._found = np.empty((n_segments, 2, longs), np.int64)
+        self._n_found = np.empty(n_segments, np.int64)
+        scratch = (
+            self._words, self._longs, self._keys, self.stats, self._found, self._n_found,
+        )  # fmt: skip
         self.table: NDArray[np.int64] = np.array(
             [(array.ctypes.data, array.size) for array in (*self.batch, *scratch)], np.int64
         )
         self.table[8:10, 1] = row, longs
+        self.table[12, 1] = longs
 
     def load(
         self, indptr: NDArray[np.int64] | int, terms: NDArray[Any], weights: NDArray[Any]
@@ -97,32 +112,30 @@ class _Frames(local):
 _frames = _Frames()
 
 
-def frame_for(
-    n_queries: int, n_terms: int, k: int, range_size: int, n_ranges: int, width: Width
-) -> Frame:
+def frame_for(n_queries: int, n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
     """The calling thread's frame, grown to fit.
 
     Parameters
     ----------
     n_queries, n_terms, k : int
-    range_size, n_ranges : int
-        Of the largest segment.
+    segments : Segments
     width : Width
     """
     have = _frames.by_width.get(width.top)
-    n_keys = n_queries * (k + max(k, KEY_ROOM))
+    n_keys = (n_queries + 1) * (k + max(k, KEY_ROOM))
     if have is not None:
-        queries, terms, keys, lanes, longs = have.sizes
+        queries, terms, keys, lanes, longs, held = have.sizes
         if (
-            queries >= n_queries and terms >= n_terms and keys >= n_keys
-            and lanes >= range_size and longs >= n_ranges and longs >= n_terms
+            queries >= n_queries and terms >= n_terms and keys >= n_keys and held >= segments.n
+            and lanes >= segments.range_size and longs >= segments.n_ranges and longs >= n_terms
         ):  # fmt: skip
             return have
-    need: tuple[int, ...] = (
-        n_queries, max(64, n_terms), n_keys, max(64, range_size), max(256, n_terms, n_ranges)
+    need = Sizes(
+        n_queries, max(64, n_terms), n_keys, max(64, segments.range_size),
+        max(256, n_terms, segments.n_ranges), max(1, segments.n),
     )  # fmt: skip
     if have is not None:
-        need = tuple(map(max, need, have.sizes))
-    made = Frame(*need, width=width)
+        need = Sizes(*map(max, need, have.sizes))
+    made = Frame(need, width)
     _frames.by_width[width.top] = made
     return made

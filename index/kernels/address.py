@@ -72,7 +72,7 @@ def open_view(table):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    table : (13, 2) int64
+    table : (14, 2) int64
         `address_table` of a `SegmentView`, in its order.
 
     Returns
@@ -94,22 +94,24 @@ def open_view(table):  # type: ignore[no-untyped-def]
         carray(pointer(table[10, 0]), table[10, 1], np.uint8),  # rows
         carray(pointer(table[11, 0]), table[11, 1], np.uint8),  # block_max
         carray(pointer(table[12, 0]), table[12, 1], np.uint32),  # slot_docs
+        carray(pointer(table[13, 0]), table[13, 1], np.int32),  # places
     )
 
 
 @kernel
-def open_frame(table):  # type: ignore[no-untyped-def]
+def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
     """Queries, scratch, keys and counters behind a table.
 
     Parameters
     ----------
-    table : (12, 2) int64
+    table : (14, 2) int64
         Addresses and lengths: the arrays of a `QueryBatch`, words and longs (length of a row),
-        keys, stats.
+        keys, stats, places of terms (numbers for a segment), their numbers.
+    n_segments : int64
 
     Returns
     -------
-    (QueryBatch, words, longs, keys, stats)
+    (QueryBatch, words, longs, keys, stats, found, n_found)
     """
     batch = QueryBatch(
         carray(pointer(table[0, 0]), table[0, 1], np.int64),  # raw_indptr
@@ -125,4 +127,6 @@ def open_frame(table):  # type: ignore[no-untyped-def]
     longs = carray(pointer(table[9, 0]), (N_LONGS, table[9, 1]), np.int64)
     keys = carray(pointer(table[10, 0]), table[10, 1], np.uint64)
     stats = carray(pointer(table[11, 0]), table[11, 1], np.int64)
-    return batch, words, longs, keys, stats
+    found = carray(pointer(table[12, 0]), (n_segments, 2, table[12, 1]), np.int64)
+    n_found = carray(pointer(table[13, 0]), n_segments, np.int64)
+    return batch, words, longs, keys, stats, found, n_found

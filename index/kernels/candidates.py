@@ -11,7 +11,13 @@ from index.kernels.prefetch import prefetch
 from index.kernels.results import hit_key, settle
 from index.kernels.scan import block_maximum, live_unit
 from index.kernels.select import kth_largest
-from index.kernels.views import HISTOGRAM, SCORES, SLOTS, STAT_COUNT, STAT_KTH_KEY
+from index.kernels.views import (
+    HISTOGRAM,
+    SCORES,
+    SLOTS,
+    STAT_COUNT,
+    STAT_KTH_KEY,
+)
 
 # Blocks of a row that are on their way while one is added.
 _AHEAD = 12
@@ -217,7 +223,7 @@ def offer(seg, work, n, first_slot, base, threshold, k, keys, stats):  # type: i
         count += 1
         if count == keys.size:
             stats[STAT_COUNT] = count
-            threshold = settle(keys, stats, k, threshold, histogram)
+            threshold = settle(keys, stats, k, threshold, histogram, work.key_scores)
             count = stats[STAT_COUNT]
             kth_key = np.uint64(stats[STAT_KTH_KEY])
     stats[STAT_COUNT] = count

@@ -10,6 +10,7 @@ from index.kernels.views import (
     BEGIN,
     END,
     LOCAL,
+    N_BLOCKS,
     N_DENSE,
     N_RANGES,
     ORDER,
@@ -22,36 +23,49 @@ from index.kernels.views import (
 
 
 @kernel
-def find_terms(seg, query_terms, query_weights, longs):  # type: ignore[no-untyped-def]
+def lower_bound(terms, wanted):  # type: ignore[no-untyped-def]
+    """Position of the first term that is not smaller, without a branch to be mispredicted."""
+    low = np.int64(0)
+    left = np.int64(terms.size)
+    while left > 1:
+        half = left >> 1
+        low += half * np.int64(terms[low + half - 1] < wanted)
+        left -= half
+    return low + np.int64(left == 1 and terms[low] < wanted)
+
+
+@kernel
+def find_terms(seg, query_terms, query_weights, found):  # type: ignore[no-untyped-def]
     """Positions of the query's terms in the segment's dictionary; unknown terms are left out.
 
     Parameters
     ----------
     seg : SegmentView
     query_terms, query_weights : (n,) uint32
-    longs : (N_LONGS, n) int64
-        ``LOCAL`` and ``WEIGHT`` are filled.
+    found : (2, >= n) int64
+        Positions and weights; filled.
 
     Returns
     -------
     int64
         Number of known terms.
     """
-    term_local, term_weight = longs[LOCAL], longs[WEIGHT]
-    terms = seg.terms
+    term_local, term_weight = found[0], found[1]
+    terms, places = seg.terms, seg.places
     n_ranges = seg.sizes[N_RANGES]
+    for i in range(query_terms.size):
+        if query_terms[i] < places.size:
+            prefetch(places, np.int64(query_terms[i]))
     n = 0
     for i in range(query_terms.size):
         wanted = query_terms[i]
-        low = 0
-        high = terms.size
-        while low < high:
-            middle = (low + high) >> 1
-            if terms[middle] < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if low < terms.size and terms[low] == wanted and query_weights[i] > 0:
+        if places.size == 0:
+            low = lower_bound(terms, wanted)
+            known = low < terms.size and terms[low] == wanted
+        else:
+            low = np.int64(places[wanted]) if wanted < places.size else np.int64(-1)
+            known = low >= 0
+        if known and query_weights[i] > 0:
             term_local[n] = low
             term_weight[n] = query_weights[i]
             n += 1
@@ -61,6 +75,30 @@ def find_terms(seg, query_terms, query_weights, longs):  # type: ignore[no-untyp
             prefetch(seg.offsets, low * n_ranges)
             prefetch(seg.offsets, low * n_ranges + n_ranges)
     return n
+
+
+@kernel
+def ask_range(seg, term_local, n, r):  # type: ignore[no-untyped-def]
+    """Ask for what a search of a range begins with, while something else is being searched.
+
+    Parameters
+    ----------
+    seg : SegmentView
+    term_local : (>= n,) int64
+    n, r : int64
+    """
+    n_ranges, n_blocks = seg.sizes[N_RANGES], seg.sizes[N_BLOCKS]
+    base = seg.range_base[r]
+    for i in range(n):
+        local = term_local[i]
+        row = np.int64(seg.row_of_term[local])
+        if row >= 0:
+            prefetch(seg.block_max, (r * seg.sizes[N_DENSE] + row) * n_blocks)
+            continue
+        begin = base + np.int64(seg.offsets[local * n_ranges + r])
+        for line in range(2):
+            prefetch(seg.slots, begin + line * 32)
+        prefetch(seg.impacts, begin)
 
 
 @kernel

@@ -16,12 +16,15 @@ def hit_key(score, doc):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle(keys, stats, k, threshold, histogram):  # type: ignore[no-untyped-def]
-    """Cut the buffer to its best ``k`` if it holds as many; returns the threshold."""
+def settle(keys, stats, k, threshold, histogram, scores):  # type: ignore[no-untyped-def]
+    """Cut the buffer to its best ``k`` if it holds more; returns the threshold.
+
+    ``scores`` is scratch, a place for every key.
+    """
     count = stats[STAT_COUNT]
-    if count < k:
+    if count < k or (count == k and stats[STAT_KTH_KEY] != 0):
         return threshold
-    smallest = keep_best(keys, count, k, histogram)
+    smallest = keep_best(keys, count, k, histogram, scores)
     stats[STAT_COUNT] = k
     stats[STAT_KTH_KEY] = smallest
     return max(threshold, np.int64(smallest >> np.uint64(32)))

@@ -27,7 +27,7 @@ from index.kernels.candidates import (
 )
 from index.kernels.jit import kernel
 from index.kernels.mask import LANES
-from index.kernels.plan import find_terms, order_ranges, plan_range, stored_threshold
+from index.kernels.plan import ask_range, find_terms, order_ranges, plan_range, stored_threshold
 from index.kernels.prepare import prepare_queries
 from index.kernels.results import rank, settle
 from index.kernels.scan import (
@@ -51,6 +51,7 @@ from index.kernels.views import (
     LIVE_ADDRESS,
     LIVE_BASE,
     LIVE_WORDS,
+    LOCAL,
     MAXIMA,
     N_BLOCKS,
     N_RANGES,
@@ -271,16 +272,17 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
         acc, live, first_slot, block_size, work.words[BLOCKS], n_found, threshold, slots, scores
     )
     threshold = offer(seg, work, n_hits, first_slot, base, threshold, k, keys, stats)
-    return settle(keys, stats, k, threshold, longs[HISTOGRAM])
+    return settle(keys, stats, k, threshold, longs[HISTOGRAM], work.key_scores)
 
 
 @kernel
-def search_segment(seg, terms, weights, live, work, base, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
-    """Search one segment for one query, raising its running result."""
-    longs = work.longs
-    n = find_terms(seg, terms, weights, longs)
+def search_segment(seg, found, n, live, work, base, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
+    """Search one segment for the terms found in it, raising the query's running result."""
     if n == 0:
         return
+    longs = work.longs
+    longs[LOCAL, :n] = found[0, :n]
+    longs[WEIGHT, :n] = found[1, :n]
     k, alpha = options[OPT_K], options[OPT_ALPHA]
     threshold = max(np.int64(1), stats[STAT_THRESHOLD])
     if options[OPT_KTH] != 0 and live.size == 0:
@@ -297,6 +299,8 @@ def search_segment(seg, terms, weights, live, work, base, keys, stats, options, 
             stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
             break
         stats[STAT_RANGES] += 1
+        if at + 1 < seg.sizes[N_RANGES]:
+            ask_range(seg, longs[LOCAL], n, longs[RANGES, at + 1])
         threshold = search_range(
             seg, work, live, r, n, shift, threshold, top, base, keys, stats, options
         )
@@ -309,7 +313,7 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
 
     Parameters
     ----------
-    segments : (n_segments, 13, 2) int64
+    segments : (n_segments, 14, 2) int64
         Address tables of the segments' views.
     live : (n_segments, N_LIVE) int64
         Address and length of each segment's live bitmap (over slots), and the number of its first
@@ -337,25 +341,34 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
     shift = np.uint32(8 if narrow else 0)
     top = np.uint32(1 << 15 if narrow else 1 << 31)
     limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
-    batch, words, longs, keys, stats = open_frame(frame)
+    batch, words, longs, keys, stats, found, n_found = open_frame(frame, segments.shape[0])
     fault, at = prepare_queries(
         batch.raw_indptr, batch.raw_terms, batch.raw_weights, limit, beta,
         (batch.indptr, batch.terms, batch.weights), batch.factors, batch.dropped,
     )  # fmt: skip
     if fault != 0:
         return fault + 4 * at
-    work = Workspace(lanes, words, longs)
-    k = options[OPT_K]
+    k, n_queries = options[OPT_K], out.shape[0]
     room = k + max(k, np.int64(KEY_ROOM))
-    for q in range(out.shape[0]):
+    key_scores = keys[n_queries * room : (n_queries + 1) * room].view(np.uint32)
+    work = Workspace(lanes, words, longs, key_scores)
+    for q in range(n_queries):
         begin, end = batch.indptr[q], batch.indptr[q + 1]
         row, mine = keys[q * room : (q + 1) * room], stats[q * N_STATS : (q + 1) * N_STATS]
         mine[:] = 0
+        # All segments first: what a search reads of each is on its way while others are looked at.
+        for s in range(segments.shape[0]):
+            seg = open_view(segments[s])
+            n_found[s] = find_terms(seg, batch.terms[begin:end], batch.weights[begin:end], found[s])
         for s in range(segments.shape[0]):
             bitmap = words_at(live[s, LIVE_ADDRESS], live[s, LIVE_WORDS])
+            if s + 1 < segments.shape[0]:
+                following = open_view(segments[s + 1])
+                if following.sizes[N_RANGES] == 1:
+                    ask_range(following, found[s + 1, 0], n_found[s + 1], 0)
             search_segment(
-                open_view(segments[s]), batch.terms[begin:end], batch.weights[begin:end], bitmap,
-                work, live[s, LIVE_BASE], row, mine, options, shift, top, cancel,
+                open_view(segments[s]), found[s], n_found[s], bitmap, work,
+                live[s, LIVE_BASE], row, mine, options, shift, top, cancel,
             )  # fmt: skip
         factor = scale * (np.float64(np.int64(1) << np.int64(shift)) / batch.factors[q])
         rank(row, mine, k, factor, longs[HISTOGRAM], out[q, 0], out[q, 1], out[q, 2])

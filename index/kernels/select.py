@@ -63,8 +63,10 @@ def kth_largest(values, n, k, histogram, coarse):  # type: ignore[no-untyped-def
 
 
 @kernel
-def keep_best(keys, n, k, histogram):  # type: ignore[no-untyped-def]
+def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
     """Move the ``k`` largest of ``n`` distinct keys to the front and return the smallest of them.
+
+    Scores, the upper halves of keys, are selected first: they have fewer digits.
 
     Parameters
     ----------
@@ -74,13 +76,26 @@ def keep_best(keys, n, k, histogram):  # type: ignore[no-untyped-def]
         ``1 <= k <= n``.
     histogram : (256,) int64
         Scratch.
+    scores : (>= n,) uint32
+        Scratch.
 
     Returns
     -------
     uint64
         The k-th largest key.
     """
-    bound = kth_largest(keys, n, k, histogram, False)
+    for i in range(n):
+        scores[i] = np.uint32(keys[i] >> np.uint64(32))
+    level = np.uint64(kth_largest(scores, n, k, histogram, False)) << np.uint64(32)
+    reached = np.int64(0)
+    for i in range(n):
+        key = keys[i]
+        keys[reached] = key
+        reached += np.int64(key >= level)
+    bound = level
+    if reached > k:
+        bound = kth_largest(keys, reached, k, histogram, False)
+    n = reached
     kept = 0
     smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
     for i in range(n):

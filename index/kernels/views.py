@@ -54,7 +54,11 @@ LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, ROW, RANGES, RANGE_PEAK, HISTOGRAM, N_LO
 
 
 class SegmentView(NamedTuple):
-    """Arrays of one segment, read-only; see `index.layout.SegmentArrays` for the meaning."""
+    """Arrays of one segment, read-only; see `index.layout.SegmentArrays` for the meaning.
+
+    ``places`` is made when a segment is opened: the position of each term id among the terms, -1
+    for others; empty where that would be a large table for few terms.
+    """
 
     sizes: NDArray[np.int64]
     terms: NDArray[np.uint32]
@@ -69,6 +73,7 @@ class SegmentView(NamedTuple):
     rows: NDArray[np.uint8]
     block_max: NDArray[np.uint8]
     slot_docs: NDArray[np.uint32]
+    places: NDArray[np.int32]
 
 
 class Workspace(NamedTuple):
@@ -77,6 +82,7 @@ class Workspace(NamedTuple):
     lanes: Accumulators
     words: NDArray[np.uint32]
     longs: NDArray[np.int64]
+    key_scores: NDArray[np.uint32]
 
 
 class QueryBatch(NamedTuple):
