@@ -123,11 +123,11 @@ def _write_split(
 ) -> None:
     """Write the judgments of a split and append its queries; number its documents."""
     queries: dict[str, str] = {}
-    judged = ["query-id\tcorpus-id\tscore"]
+    judged = {"query-id\tcorpus-id\tscore": None}
     for example in examples:
         document = numbers.setdefault(example.documents[0], f"d{len(numbers)}")
         query = queries.setdefault(example.query, f"{split}{len(queries)}")
-        judged.append(f"{query}\t{document}\t1")
+        judged[f"{query}\t{document}\t1"] = None
     _write_lines(out / "queries.jsonl", [{"_id": n, "text": t} for t, n in queries.items()])
     (out / "qrels" / f"{split}.tsv").write_text("\n".join(judged) + "\n", encoding="utf-8")
 

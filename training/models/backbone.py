@@ -33,7 +33,7 @@ DECODERS = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
-"""Architecture to its ``model_type``, decoder-only ones whose output layer is the last operation."""
+"""Architecture to its ``model_type``: decoder-only, with the output layer as last operation."""
 
 
 class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here

@@ -28,8 +28,9 @@ class _MaxPool(torch.autograd.Function):  # type: ignore[misc]  # torch is untyp
         n, length, _ = states.shape
         n_terms = len(weight)
         pooled = torch.empty((n, n_terms), dtype=bias.dtype, device=states.device)
-        # The first token once more in place of padding: no maximum changes.
-        rows = torch.where(mask[:, :, None], states, states[:, :1]).to(dtype)
+        # A real token once more in place of every other: no maximum changes.
+        first = states[torch.arange(n, device=states.device), mask.int().argmax(dim=1)]
+        rows = torch.where(mask[:, :, None], states, first[:, None]).to(dtype)
         for low, high in _blocks(n_terms, n * length, states.device):
             pooled[:, low:high] = (rows @ weight[low:high].to(dtype).T).amax(dim=1)
         ctx.save_for_backward(states, mask, weight)

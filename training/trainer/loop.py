@@ -134,13 +134,14 @@ class _Training:
     def _prepare(self, restart: bool) -> None:
         if self.output.exists() and not self.output.is_dir():
             raise UsageError(f"{self.output}: is a file; choose another output")
-        if not self.writes:
-            return
-        if restart:
-            for name in ("checkpoints", "model"):
-                shutil.rmtree(self.output / name, ignore_errors=True)
-            (self.output / "log.jsonl").unlink(missing_ok=True)
-        self.output.mkdir(parents=True, exist_ok=True)
+        if self.writes:
+            if restart:
+                for name in ("checkpoints", "model"):
+                    shutil.rmtree(self.output / name, ignore_errors=True)
+                (self.output / "log.jsonl").unlink(missing_ok=True)
+            self.output.mkdir(parents=True, exist_ok=True)
+        # Nobody looks for checkpoints before the first process has cleared up.
+        self.devices.wait()
 
     def _start(self, sources: Sequence[Examples]) -> Run:
         torch.manual_seed(self.recipe.seed)
