@@ -64,7 +64,8 @@ class Selection:
         return cls(weights)
 
 
-DEFAULT = Selection((-1.2, 0.8, -0.9, 0.9, 0.6, 0.5, 0.3))
+DEFAULT = Selection((2.37, 0.23, -0.81, 0.28, 0.13, 0.19, 0.09))
+"""Fitted with BM25 and MiniLM on 90,000 Wikipedia passages and questions of MS MARCO."""
 
 
 def select_lists(
