@@ -69,7 +69,7 @@ def test_sparse_results_that_know_the_way_save_work(index: Index) -> None:
     dense = index.dense_or_refuse()
     training, queries = queries_of(1, 80), queries_of(2, 60)
     selection = fit_selection(dense, training, sparse_results(index, training), wanted=30)
-    assert selection.weights[3] > 0, "documents of a cluster among the sparse results speak for it"
+    assert selection.weights[4] > 0, "documents of a cluster among the sparse results speak for it"
     found = sparse_results(index, queries)
     for budget in (200, 350, 500, 700):
         with_sparse, without = (
@@ -113,21 +113,21 @@ def test_signs_count_what_they_say(index: Index) -> None:
     own = arrays.documents[arrays.starts[7] : arrays.starts[8]]
     features, sizes = signs(dense, queries_of(4, 1)[0], own.tolist())
     assert sizes.sum() == N
-    assert features[7, 3] == pytest.approx(np.log1p(min(len(own), BINS[0])))
-    assert features[:, 3:].sum() == pytest.approx(features[7, 3:].sum())
+    assert features[7, 4] == pytest.approx(np.log1p(min(len(own), BINS[0])))
+    assert features[:, 4:].sum() == pytest.approx(features[7, 4:].sum())
     assert features[:, 1].max() == 0
     assert features[np.argmax(features[:, 1]), 2] == 0
 
 
 def test_saved_and_loaded() -> None:
-    selection = Selection((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
+    selection = Selection((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0))
     assert Selection.from_json(selection.to_json()) == selection
     for wrong in (
         {},
         {"bins": list(BINS), "weights": [1.0]},
-        {"bins": list(BINS), "weights": [1.0] * 6 + [float("nan")]},
-        {"bins": list(BINS), "weights": ["x"] * 7},
-        {"bins": [1], "weights": [1.0] * 7},
+        {"bins": list(BINS), "weights": [1.0] * 7 + [float("nan")]},
+        {"bins": list(BINS), "weights": ["x"] * 8},
+        {"bins": [1], "weights": [1.0] * 8},
     ):
         with pytest.raises(DataError, match="no selection of clusters"):
             Selection.from_json(wrong)
