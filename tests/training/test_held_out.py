@@ -17,7 +17,7 @@ from training.trainer.evaluation import open_evaluation_set
 @pytest.fixture
 def pairs(tmp_path):
     path = tmp_path / "pairs.jsonl"
-    # Every third document answers two queries, every fifth query has two documents.
+    # Some documents answer two queries, every fifth query has two documents.
     lines = [
         {
             "query": f"query {i - (i % 5 == 0)}",

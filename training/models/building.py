@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +89,8 @@ def _query_side(
 
 
 def _refuse_too_long(name: str, length: int, side: nn.Module, shared: Backbone) -> None:
-    limit = getattr(side, "backbone", shared).max_length
+    own: Any = getattr(side, "backbone", shared)
+    limit: int = own.max_length
     if getattr(getattr(side, "head", None), "echo", False):
         limit //= 2
     if length > limit:

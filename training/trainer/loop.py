@@ -49,6 +49,8 @@ class TrainingResult:
     steps_done : int
     measured : Measurement or None
         Mean over the collections of the recipe, of the exported weights.
+    start : Measurement or None
+        The same before training.
     stopped : str or None
         Why the run ended before its last step.
     skipped : int
@@ -61,6 +63,7 @@ class TrainingResult:
     step: int
     steps_done: int
     measured: Measurement | None
+    start: Measurement | None
     stopped: str | None
     skipped: int
     curves: Path | None
@@ -224,7 +227,8 @@ class _Training:
             export_model(run.model, folder, _facts(self.recipe, sources, records, step, best))
             curves = draw_curves(records, self.output / "curves.png")
         skipped = sum(len(examples.skipped) for examples in sources)
-        return TrainingResult(folder, step, done, best, stopped, skipped, curves)
+        start = run.selection.start
+        return TrainingResult(folder, step, done, best, start, stopped, skipped, curves)
 
 
 def _facts(
