@@ -22,7 +22,8 @@ from scipy.sparse import csr_array
 
 from eval.bench.machine import machine_facts, package_version
 from lsr.corpus import open_corpus
-from lsr.encoders import load_encoder
+from lsr.encoders.model_files import find_model
+from lsr.encoders.splade import Backend, load_splade
 from lsr.errors import LsrError, MissingDependencyError
 
 OURS = "lsr"
@@ -50,13 +51,15 @@ def compare(
     peer_batches: Sequence[int],
     rounds: int,
     threads: int | None,
+    backend: Backend | None = None,
 ) -> list[Timing]:
     """Time both engines on the same texts.
 
     Parameters
     ----------
     model : str
-        A model folder.
+        A model folder, or the name of a model that comes with the package. Of a composite, the
+        network is measured.
     texts : sequence of str
     max_length : int or None
         Word pieces kept of a text.
@@ -66,6 +69,8 @@ def compare(
         Timed rounds; one more is run before them, untimed and on few texts.
     threads : int or None
         Threads of torch; None leaves it to torch.
+    backend : {"torch", "onnx"}, optional
+        What runs the network on our side: torch by default, or the int8 graph in the folder.
 
     Returns
     -------
@@ -77,7 +82,8 @@ def compare(
     MissingDependencyError
         Without torch or sentence-transformers.
     """
-    engines = {OURS: _ours(model, max_length), **_peers(model, max_length, peer_batches)}
+    peers = _peers(str(find_model(model)), max_length, peer_batches)
+    engines = {OURS: _ours(model, max_length, backend), **peers}
     _set_threads(threads)
     for encode in engines.values():
         encode(texts[: max(peer_batches)])
@@ -117,8 +123,10 @@ def ratios(timings: Sequence[Timing]) -> dict[str, float]:
     }
 
 
-def _ours(model: str, max_length: int | None) -> Encode:
-    encoder = load_encoder(model, query_encoder="model", max_length=max_length, device="cpu")
+def _ours(model: str, max_length: int | None, backend: Backend | None) -> Encode:
+    encoder = load_splade(
+        model, query_encoder="model", max_length=max_length, device="cpu", backend=backend
+    )
 
     def encode(texts: Sequence[str]) -> csr_array:
         return encoder.encode_documents(texts).vectors.to_scipy(encoder.n_terms)
@@ -180,6 +188,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m eval.encode_speed", description=__doc__)
     parser.add_argument("corpus", help="anything that `lsr index` takes")
     parser.add_argument("--model", required=True, help="folder of a SPLADE model")
+    parser.add_argument("--backend", choices=["torch", "onnx"], help="of our side; torch")
     parser.add_argument("--docs", type=int, default=256, help="documents, spread over the corpus")
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -208,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             peer_batches=given.peer_batches,
             rounds=given.rounds,
             threads=given.threads,
+            backend=given.backend,
         )
     except LsrError as error:
         sys.stderr.write(f"{error}\n")

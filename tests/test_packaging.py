@@ -11,6 +11,7 @@ import pytest
 from tests.shared import ROOT
 
 PACKAGES = {"lsr", "index", "service", "training", "eval"}
+MODEL_FILES = ("encoder-int8.onnx", "composite.json", "tokenizer.json", "README.md")
 
 
 def run(code: str) -> str:
@@ -30,7 +31,9 @@ def test_wheel_holds_exactly_the_five_packages(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     (wheel,) = tmp_path.glob("lsr_engine-*.whl")
-    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    files = zipfile.ZipFile(wheel).namelist()
+    assert {f"lsr/models/lsr-tiny-en/{name}" for name in MODEL_FILES} <= set(files)
+    names = {name.split("/")[0] for name in files}
     assert {name for name in names if not name.endswith(".dist-info")} == PACKAGES
 
 

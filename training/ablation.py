@@ -9,6 +9,7 @@ are inference-free and differ in nothing else. A finished run is not trained aga
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ def run_ablation(
     recipe: Recipe,
     scales: Sequence[float] = (0.3, 1.0, 3.0),
     progress: Callable[[str, int, int | None], None] | None = None,
+    on_row: Callable[[AblationRow], None] | None = None,
 ) -> list[AblationRow]:
     """Train every variant at several weights.
 
@@ -52,6 +54,8 @@ def run_ablation(
         With a document penalty, whose weight the scales multiply, and a collection to measure on.
     scales : sequence of float
     progress : callable, optional
+    on_row : callable, optional
+        Called with each result as soon as it is there.
 
     Raises
     ------
@@ -71,6 +75,8 @@ def run_ablation(
             measured = train(one, progress=progress).measured
             assert measured is not None, "the recipe names a collection"
             rows.append(AblationRow(variant, weight, measured))
+            if on_row is not None:
+                on_row(rows[-1])
     return rows
 
 
@@ -88,16 +94,18 @@ def _variant(recipe: Recipe, variant: str, weight: float) -> Recipe:
 
 def table(rows: Sequence[AblationRow]) -> str:
     """Return the results as lines for people."""
-    lines = [
-        f"{'penalty':22} {'weight':>9} {'nDCG@10':>8} {'FLOPS':>8} {'nnz/doc':>8} {'post./q':>9}"
-    ]
-    for row in rows:
-        m = row.measured
-        lines.append(
-            f"{row.variant:22} {row.weight:9.4g} {m.ndcg_10:8.4f} {m.flops:8.3f} "
-            f"{m.nnz_documents:8.1f} {m.postings_mean:9,.0f}"
-        )
-    return "\n".join(lines)
+    return "\n".join([_HEADING, *map(_line, rows)])
+
+
+_HEADING = f"{'penalty':22} {'weight':>9} {'nDCG@10':>8} {'FLOPS':>8} {'nnz/doc':>8} {'post./q':>9}"
+
+
+def _line(row: AblationRow) -> str:
+    m = row.measured
+    return (
+        f"{row.variant:22} {row.weight:9.4g} {m.ndcg_10:8.4f} {m.flops:8.3f} "
+        f"{m.nnz_documents:8.1f} {m.postings_mean:9,.0f}"
+    )
 
 
 def plot(rows: Sequence[AblationRow], path: Path) -> Path | None:
@@ -131,17 +139,33 @@ def main() -> int:
     parser.add_argument("--scales", default="0.3,1,3", help="multiply the penalty's weight")
     arguments = parser.parse_args()
     try:
-        scales = [float(scale) for scale in arguments.scales.split(",")]
         recipe = read_recipe(arguments.recipe, arguments.set)
-        rows = run_ablation(recipe, scales)
-    except (LsrError, ValueError) as error:
+        rows = run_ablation(recipe, _scales(arguments.scales), on_row=_tell)
+    except LsrError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run the same command again and it goes on from here\n")
+        return 130
     sys.stdout.write(table(rows) + "\n")
     path = plot(rows, Path(recipe.output) / "ablation.png")
-    if path is not None:
-        sys.stdout.write(f"plot: {path}\n")
+    sys.stdout.write(f"plot: {path}\n" if path else "no plot: matplotlib is not installed\n")
     return 0
+
+
+def _scales(text: str) -> list[float]:
+    try:
+        scales = [float(scale) for scale in text.split(",")]
+    except ValueError:
+        scales = []
+    if not scales or any(not 0 <= scale < math.inf for scale in scales):
+        raise UsageError(f"--scales {text}: expected numbers separated by commas, as in 0.3,1,3")
+    return scales
+
+
+def _tell(row: AblationRow) -> None:
+    sys.stderr.write(_line(row) + "\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

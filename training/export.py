@@ -81,7 +81,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
     documents, queries = model.documents, model.queries
     lengths = model.section.max_length
     save_backbone(documents.backbone, folder, lengths.document)
-    plain = isinstance(documents, MaskedLanguageSide) and not documents.head.lexical
+    plain = _known_elsewhere(documents)
     if plain and queries is documents and lengths.query == lengths.document:
         _write_pooling(documents, folder / f"1_{POOLING}")
         listed = [("", "Transformer"), (f"1_{POOLING}", POOLING)]
@@ -89,7 +89,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
         return True
     if plain and isinstance(queries, TokenTableSide | ProjectedTableSide):
         route = _write_table(queries, documents.backbone, folder, lengths.query)
-    elif plain and isinstance(queries, MaskedLanguageSide) and not queries.head.lexical:
+    elif plain and _known_elsewhere(queries):
         route = _write_query_network(queries, folder, lengths.query)
     else:
         _write_heads(model, folder)
@@ -107,6 +107,15 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
     return True
 
 
+def _known_elsewhere(side: Any) -> bool:
+    """Whether a side is what sentence-transformers calls a Transformer and a SpladePooling."""
+    return (
+        isinstance(side, MaskedLanguageSide)
+        and not (side.head.lexical or side.head.echo)
+        and not side.backbone.is_decoder
+    )
+
+
 def load_heads(folder: Path) -> SparseModel:
     """Load an exported model whose heads no other program knows, to encode with it here.
 
@@ -118,6 +127,8 @@ def load_heads(folder: Path) -> SparseModel:
     content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["model"]
     content["backbone"] = str(folder)
     content["document"].pop("backbone", None)
+    # What it learned was put into the weights.
+    content.pop("lora", None)
     if (folder / QUERY_NETWORK).is_dir():
         content["query"]["backbone"] = str(folder / QUERY_NETWORK)
     if content["query"]["head"] == "tokens":
@@ -156,6 +167,8 @@ def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
     with quiet(), backbone.whole() as whole:
         whole.save_pretrained(folder)
     save_tokenizer(backbone.folder, folder, max_length)
+    if backbone.is_decoder:
+        return
     _write_json(
         folder / "sentence_bert_config.json",
         {

@@ -14,8 +14,8 @@ from lsr.errors import UsageError
 
 MAX_DIMENSION = 65_536
 MAX_LISTS = 1 << 20
-FLAT_BELOW = 50_000
-"""Vectors of a segment below which all are compared: some milliseconds, and exact."""
+FLAT_BELOW = 100_000
+"""Vectors of a segment below which all are compared: ten milliseconds at most, and exact."""
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ from lsr.errors import DataError, UsageError
 BINS = (10, 50, 200, 1000)
 """Sparse ranks up to which documents of a cluster are counted together."""
 
+N_SIGNS = 4 + len(BINS)
 WANTED = 100
 _ITERATIONS = 30
 _RIDGE = 1e-2
 _LARGEST = 20.0
 
 Features = NDArray[np.float64]
-"""(lists, 3 + bins)."""
+"""(lists, 4 + bins)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Selection:
 
     Attributes
     ----------
-    weights : tuple of float, (3 + bins,)
-        Of: one; how many standard deviations the centre scores below the best one; the logarithm of
-        the centre's rank; the logarithm of the number of sparse results within each of `BINS`.
+    weights : tuple of float, (4 + bins,)
+        Of: one; how many standard deviations the centre scores below the best one; the logarithms
+        of the centre's rank, of the cluster's size, and of the number of sparse results within each
+        of `BINS`.
     """
 
     weights: tuple[float, ...]
@@ -58,13 +60,14 @@ class Selection:
             weights = tuple(float(weight) for weight in body["weights"])
         except (KeyError, TypeError, ValueError):
             weights = ()
-        fits = len(weights) == 3 + len(BINS) and bool(np.isfinite(weights).all())
+        fits = len(weights) == N_SIGNS and bool(np.isfinite(weights).all())
         if body.get("bins") != list(BINS) or not fits:
             raise DataError("this is no selection of clusters, or that of another version")
         return cls(weights)
 
 
-DEFAULT = Selection((-1.2, 0.8, -0.9, 0.9, 0.6, 0.5, 0.3))
+DEFAULT = Selection((-0.53, 0.22, -0.84, 0.72, 0.22, 0.14, 0.13, 0.0))
+"""Fitted with BM25 and MiniLM on 90,000 Wikipedia passages and questions of MS MARCO."""
 
 
 def select_lists(
@@ -141,7 +144,7 @@ def fit_selection(
         features, sizes = signs(dense, query, found)
         hits = dense.search(query, wanted, exact=True)
         labels = np.bincount(_lists_of(dense, hits.doc_ids), minlength=len(sizes))
-        informative = (features[:, 2] < np.log1p(256)) | (features[:, 3:].any(axis=1))
+        informative = (features[:, 2] < np.log1p(256)) | (features[:, 4:].any(axis=1))
         rows.append(features[informative])
         counts.append(labels[informative])
     return Selection(tuple(_poisson(np.concatenate(rows), np.concatenate(counts)).tolist()))
@@ -156,13 +159,14 @@ def signs(
     sizes = np.concatenate([np.diff(arrays.starts) for arrays in dense.segments])
     ranks = np.empty(len(centres))
     ranks[np.argsort(-centres, kind="stable")] = np.arange(len(centres))
-    features = np.ones((len(centres), 3 + len(BINS)))
+    features = np.ones((len(centres), N_SIGNS))
     features[:, 1] = (centres - centres.max()) / max(float(centres.std()), 1e-6)
     features[:, 2] = np.log1p(ranks)
+    features[:, 3] = np.log(np.maximum(sizes, 1))
     numbers, first = np.asarray(sparse, np.int64), 0
     for i, last in enumerate(BINS):
         lists = _lists_of(dense, numbers[first:last])
-        features[:, 3 + i] = np.log1p(np.bincount(lists, minlength=len(centres)))
+        features[:, 4 + i] = np.log1p(np.bincount(lists, minlength=len(centres)))
         first = last
     return features, sizes
 

@@ -200,7 +200,7 @@ class DenseIndex:
             Return only documents whose metadata passes; see `index.filters`.
         probes : int, optional
             Lists opened in a clustered segment; more until there are `k` documents. Default: one
-            in 24.
+            in six.
         exact : bool
             Compare every vector that may be returned.
         lists : sequence, optional

@@ -7,7 +7,8 @@
 ]}
 ```
 
-An encoder is ``bm25``, ``.`` for the model in the folder itself, or the path of a model below it.
+With ``"languages": ["english"]`` beside the parts, texts said to be in another are refused. An
+encoder is ``bm25``, ``.`` for the model in the folder itself, or the path of a model below it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lsr.encoders import bm25
 from lsr.encoders.base import Encoder
 from lsr.encoders.composite import CompositeEncoder, Part
 from lsr.encoders.model_files import read_json
-from lsr.errors import ModelError
+from lsr.errors import ModelError, UsageError
 
 DESCRIPTION = "composite.json"
 _KEYS = {"encoder", "weight", "mark", "options"}
@@ -59,7 +60,9 @@ def load_composite(
         An option is out of range, or parts do not fit each other.
     """
     path = folder / DESCRIPTION
-    parts = read_json(path).get("parts")
+    described = read_json(path)
+    _check_language(name, path, described, options.get("language"))
+    parts = described.get("parts")
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         raise ModelError(f"{path}: expected a list of parts")
     loaded = []
@@ -83,6 +86,19 @@ def load_composite(
             raise ModelError(f"{path}: the weight of a part is {weight!r}, expected a number")
         loaded.append(Part(made, float(weight), str(mark)))
     return CompositeEncoder(loaded)
+
+
+def _check_language(
+    name: str, path: Path, described: Mapping[str, Any], language: str | None
+) -> None:
+    known = described.get("languages")
+    if known is not None and not isinstance(known, list):
+        raise ModelError(f"{path}: languages is {known!r}, expected a list")
+    if known and language is not None and language not in known:
+        raise UsageError(
+            f"language {language}: {name} was trained on {', '.join(map(str, known))} only; "
+            f"use the encoder {bm25.KIND} with this language"
+        )
 
 
 def _described(path: Path, part: Mapping[str, Any], lexical: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from lsr.errors import MissingDependencyError
 from service import options
 from service.terminal import resumable, tell, write, write_json
 from service.training_view import training_view
+
+if TYPE_CHECKING:
+    from training.trainer.evaluation import Measurement
 
 
 def train(
@@ -45,11 +48,17 @@ def train(
     write(f"{result.model}: trained for {result.steps_done:,} steps, exported step {result.step:,}")
     if result.stopped:
         write(f"stopped early: {result.stopped}")
-    if result.measured:
-        m = result.measured
-        write(
-            f"nDCG@10 {m.ndcg_10:.4f}, FLOPS {m.flops:.3f}, non-zeros {m.nnz_queries:.1f} a query "
-            f"and {m.nnz_documents:.1f} a document, {m.postings_mean:,.0f} postings a query"
-        )
+    for name, measured in (("before training: ", result.start), ("exported: ", result.measured)):
+        if measured:
+            write(name + _figures(measured))
+    if result.start and result.measured and result.measured.ndcg_10 < result.start.ndcg_10:
+        tell("the model ranked better before training, though perhaps at a higher cost: see above")
     if result.curves:
         write(f"curves: {result.curves}")
+
+
+def _figures(m: Measurement) -> str:
+    return (
+        f"nDCG@10 {m.ndcg_10:.4f}, FLOPS {m.flops:.3f}, non-zeros {m.nnz_queries:.1f} a query "
+        f"and {m.nnz_documents:.1f} a document, {m.postings_mean:,.0f} postings a query"
+    )

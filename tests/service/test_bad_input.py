@@ -44,7 +44,7 @@ def write_lines(path: Path, n: int, bad: int) -> None:
 
 
 def index_into(tmp_path: Path, source: object) -> tuple[str, ...]:
-    return ("index", str(source), "--out", str(tmp_path / "out.index"))
+    return ("index", str(source), "--encoder", "bm25", "--out", str(tmp_path / "out.index"))
 
 
 def only_the_workspace(tmp_path: Path) -> bool:

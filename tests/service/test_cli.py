@@ -89,7 +89,7 @@ def test_index_then_search_then_stats(
     stats = json.loads(out_of(capsys, "stats", str(path), "--json"))
     assert stats["n_docs"] == 300
     assert stats["fingerprint"] == answer.encoder.fingerprint
-    assert stats["encoder"]["kind"] == "bm25"
+    assert stats["encoder"]["kind"] == "composite"
     assert "300" in out_of(capsys, "stats", str(path))
 
 

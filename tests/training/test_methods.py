@@ -1,8 +1,6 @@
-"""Every method learns: the loss falls, and unseen queries are answered better than at the start.
+"""Every method learns, on words drawn at random and a tiny model, without anything else at hand.
 
-On words drawn at random and a tiny model, where a step takes milliseconds; and once, with sparsity
-that follows the weight of its penalty, on real questions and passages with a real encoder whose
-weights were blurred.
+On real texts with a real encoder: `tests/training/test_real_methods.py`.
 """
 
 import json
@@ -12,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 
 from tests.lsr.tiny_models import save_model  # noqa: E402
-from tests.shared import shared_path  # noqa: E402
 from tests.training.small_models import LENGTHS, write_pairs  # noqa: E402
 from training.ablation import run_ablation, table  # noqa: E402
 from training.data import load_examples  # noqa: E402
@@ -142,40 +139,3 @@ def test_the_ablation_measures_every_penalty(small, tmp_path):
     assert all(f"{row.measured.ndcg_10:.4f}" in text for row in rows)
     again = run_ablation(recipe, scales=[1.0])
     assert again == rows
-
-
-@pytest.mark.slow
-def test_a_real_encoder_on_real_questions(tmp_path):
-    import transformers
-
-    from training.models.backbone import quiet
-
-    source = shared_path("models/splade-tiny")
-    pairs = shared_path("data/pairs/open-qa-wikipedia.jsonl.gz")
-    torch.manual_seed(0)
-    with quiet():
-        model = transformers.AutoModelForMaskedLM.from_pretrained(source)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() > 1:
-                    parameter.add_(0.5 * parameter.std() * torch.randn_like(parameter))
-        model.save_pretrained(tmp_path / "backbone")
-        transformers.AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path / "backbone")
-    examples = load_examples(Source(path=str(pairs), limit=190)).items
-    with (tmp_path / "train.jsonl").open("w") as file:
-        for e in examples[:160]:
-            record = {"query": e.query, "positive": e.documents[0], "negatives": e.documents[1:]}
-            file.write(json.dumps(record) + "\n")
-    write_collection(tmp_path / "test", examples[160:])
-    recipe = recipe_of(
-        tmp_path,
-        tmp_path / "run",
-        {"query": 24, "document": 32},
-        loss=INFONCE,
-        optimiser={"lr": 1e-4, "warmup_steps": 2},
-        batch={"queries": 8, "chunk": 16},
-        steps=16,
-    )
-    steps, start, end = run(recipe)
-    assert loss_of(steps[-5:]) < loss_of(steps[:5])
-    assert end["ndcg_10"] > start["ndcg_10"]

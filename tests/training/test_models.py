@@ -37,7 +37,8 @@ def pooling_inputs(n_terms=70):
     states = torch.randn(3, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(n_terms, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(n_terms, generator=generator, dtype=torch.float64, requires_grad=True)
-    mask = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
+    # The last row as in an echoed text, whose first copy is not pooled.
+    mask = torch.tensor([[True] * 4, [True, True, False, False], [False, False, True, False]])
     return states, mask, weight, bias
 
 

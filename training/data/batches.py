@@ -27,6 +27,8 @@ class Batch(NamedTuple):
         Equal numbers for equal texts.
     scores : (n_teachers, n, g) float32
         0 where there is no document; no teachers when the examples bring none.
+    bounds : (n_teachers, n, 2) float32
+        Lowest and highest score over all documents of a query, drawn or not.
     """
 
     queries: list[str]
@@ -34,6 +36,7 @@ class Batch(NamedTuple):
     groups: NDArray[np.int64]
     texts: NDArray[np.int64]
     scores: NDArray[np.float32]
+    bounds: NDArray[np.float32]
 
 
 def collate(
@@ -61,17 +64,20 @@ def collate(
     width = max(len(pick.documents) for pick in picks)
     groups = np.full((len(picks), width), -1, np.int64)
     scores = np.zeros((len(teachers), len(picks), width), np.float32)
+    bounds = np.zeros((len(teachers), len(picks), 2), np.float32)
     documents: list[str] = []
     for i, (pick, example) in enumerate(zip(picks, examples, strict=True)):
         n = len(pick.documents)
         groups[i, :n] = np.arange(len(documents), len(documents) + n)
         documents.extend(example.documents[d] for d in pick.documents)
         for t, teacher in enumerate(teachers):
-            scores[t, i, :n] = _scores(example, teacher)[list(pick.documents)]
+            known = _scores(example, teacher)
+            scores[t, i, :n] = known[list(pick.documents)]
+            bounds[t, i] = known.min(), known.max()
     numbers: dict[str, int] = {}
     texts = [numbers.setdefault(text, len(numbers)) for text in documents]
     queries = [example.query for example in examples]
-    return Batch(queries, documents, groups, np.array(texts, np.int64), scores)
+    return Batch(queries, documents, groups, np.array(texts, np.int64), scores, bounds)
 
 
 def _scores(example: Example, teacher: str) -> NDArray[np.float64]:

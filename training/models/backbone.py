@@ -1,4 +1,7 @@
-"""A masked language model cut before its output layer, to be trained and put together again."""
+"""A language model cut before its output layer, to be trained and put together again.
+
+Masked language models are what `lsr.encoders` loads. Decoder-only ones can be trained too.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,26 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from lsr.encoders.model_files import check_architecture, find_model, weight_files
+from lsr.encoders.model_files import (
+    ARCHITECTURES,
+    check_architecture,
+    find_model,
+    weight_files,
+)
 from lsr.encoders.splade_layout import read_layout
 from lsr.encoders.transformer_body import TransformerBody, load_tokenizer
 from lsr.errors import ModelError
+from training.models.low_rank import adapt, merged
 from training.models.tokens import TokenBatch
+from training.recipe.sections import LowRank
+
+DECODERS = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+"""Architecture to its ``model_type``: decoder-only, with the output layer as last operation."""
 
 
 class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -24,7 +42,7 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        A masked language model; it is changed, `whole` lends it back complete.
+        A language model; it is changed, `whole` lends it back complete.
     folder : Path
         Where it and its tokenizer came from.
     """
@@ -32,6 +50,7 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def __init__(self, model: Any, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+        self.is_decoder = model.config.model_type in DECODERS.values()
         self.decoder = model.get_output_embeddings()
         self.body = model
         self._cut()
@@ -64,12 +83,18 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
     @contextmanager
     def whole(self) -> Iterator[Any]:
-        """Lend the model with its output layer in place, to save it."""
-        self.body.set_output_embeddings(self.decoder)
-        try:
-            yield self.body
-        finally:
-            self._cut()
+        """Lend the model with its output layer in place and what it learned put in, to save it."""
+        with merged(self.body):
+            self.body.set_output_embeddings(self.decoder)
+            try:
+                yield self.body
+            finally:
+                self._cut()
+
+    def adapt(self, settings: LowRank) -> None:
+        """Freeze the model and train low-rank matrices beside its layers."""
+        self.requires_grad_(False)
+        adapt(self.body, settings)
 
     def _cut(self) -> None:
         identity = nn.Identity()
@@ -83,7 +108,8 @@ def load_backbone(name: str) -> tuple[Backbone, str]:
     Parameters
     ----------
     name : str
-        A folder or hub id: a masked language model, or a SparseEncoder whose document side is one.
+        A folder or hub id: a masked language model, a SparseEncoder whose document side is one, or
+        a decoder-only model.
 
     Returns
     -------
@@ -97,7 +123,7 @@ def load_backbone(name: str) -> tuple[Backbone, str]:
         There is no such model, or none that may be loaded.
     """
     folder = read_layout(find_model(name)).document.folder
-    architecture = check_architecture(folder)
+    architecture = check_architecture(folder, {**ARCHITECTURES, **DECODERS})
     weight_files(folder)
     with quiet():
         try:

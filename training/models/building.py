@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,17 +51,13 @@ def build_model(section: ModelSection, count_training: CountPieces) -> SparseMod
     UsageError
         The lengths do not fit the backbone, or two backbones have different vocabularies.
     """
-    backbone, tokenizer = load_backbone(section.backbone)
+    backbone, tokenizer = _backbone(section.backbone, section)
     pieces = WordPieces(tokenizer, max_length=section.max_length.document)
     specials = torch.from_numpy(pieces.special_ids.copy())
-    documents = _head(section.document, backbone, tokenizer, specials)
+    documents = _head(section.document, section, backbone, tokenizer, specials)
     queries = _query_side(section, backbone, documents, tokenizer, specials, count_training)
-    for name, length in section.max_length:
-        if length > backbone.max_length:
-            raise UsageError(
-                f"model.max_length.{name} = {length}: {section.backbone} takes at most "
-                f"{backbone.max_length} tokens"
-            )
+    for name, side in (("document", documents), ("query", queries)):
+        _refuse_too_long(name, getattr(section.max_length, name), side, backbone)
     return SparseModel(documents, queries, tokenizer, section, backbone.n_terms)
 
 
@@ -88,15 +85,37 @@ def _query_side(
         return TokenTableSide(table, specials, learned=head.table == "learned")
     # A side of its own: the same start, other weights from the first step on.
     own = head if head.backbone else head.model_copy(update={"backbone": section.backbone})
-    return _head(own, backbone, tokenizer, specials)
+    return _head(own, section, backbone, tokenizer, specials)
+
+
+def _refuse_too_long(name: str, length: int, side: nn.Module, shared: Backbone) -> None:
+    own: Any = getattr(side, "backbone", shared)
+    limit: int = own.max_length
+    if getattr(getattr(side, "head", None), "echo", False):
+        limit //= 2
+    if length > limit:
+        raise UsageError(
+            f"model.max_length.{name} = {length}: the backbone takes at most {limit} tokens here"
+        )
+
+
+def _backbone(name: str, section: ModelSection) -> tuple[Backbone, str]:
+    backbone, tokenizer = load_backbone(name)
+    if section.lora is not None:
+        backbone.adapt(section.lora)
+    return backbone, tokenizer
 
 
 def _head(
-    head: MaskedLanguageHead | TermWeightHead, shared: Backbone, tokenizer: str, specials: Tensor
+    head: MaskedLanguageHead | TermWeightHead,
+    section: ModelSection,
+    shared: Backbone,
+    tokenizer: str,
+    specials: Tensor,
 ) -> nn.Module:
     backbone = shared
     if head.backbone is not None:
-        backbone, other = load_backbone(head.backbone)
+        backbone, other = _backbone(head.backbone, section)
         one, two = (WordPieces(text, max_length=8) for text in (tokenizer, other))
         if backbone.n_terms != shared.n_terms or any(
             one.term(i) != two.term(i) for i in range(one.n_terms)

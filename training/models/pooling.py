@@ -28,8 +28,9 @@ class _MaxPool(torch.autograd.Function):  # type: ignore[misc]  # torch is untyp
         n, length, _ = states.shape
         n_terms = len(weight)
         pooled = torch.empty((n, n_terms), dtype=bias.dtype, device=states.device)
-        # The first token once more in place of padding: no maximum changes.
-        rows = torch.where(mask[:, :, None], states, states[:, :1]).to(dtype)
+        # A real token once more in place of every other: no maximum changes.
+        first = states[torch.arange(n, device=states.device), mask.int().argmax(dim=1)]
+        rows = torch.where(mask[:, :, None], states, first[:, None]).to(dtype)
         for low, high in _blocks(n_terms, n * length, states.device):
             pooled[:, low:high] = (rows @ weight[low:high].to(dtype).T).amax(dim=1)
         ctx.save_for_backward(states, mask, weight)
@@ -39,7 +40,8 @@ class _MaxPool(torch.autograd.Function):  # type: ignore[misc]  # torch is untyp
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         states, mask, weight = ctx.saved_tensors
         to_states = torch.zeros_like(states, dtype=weight.dtype)
-        to_weight = torch.zeros_like(weight)
+        # A frozen output layer, as beside low-rank matrices, needs no gradient.
+        to_weight = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for i in range(len(states)):
             # Which token won is found out for these terms only.
             terms = gradient[i].nonzero().squeeze(1)
@@ -47,7 +49,8 @@ class _MaxPool(torch.autograd.Function):  # type: ignore[misc]  # torch is untyp
             real = states[i, mask[i]].to(weight.dtype)
             places = mask[i].nonzero().squeeze(1)[(rows @ real.T).argmax(dim=1)]
             to_states[i].index_add_(0, places, flow * rows)
-            to_weight[terms] += flow * states[i, places]
+            if to_weight is not None:
+                to_weight[terms] += flow * states[i, places]
         return to_states.to(states.dtype), None, to_weight, gradient.sum(dim=0), None
 
 

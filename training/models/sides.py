@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.activations import ACTIVATIONS
 from training.models.backbone import Backbone
 from training.models.pooling import max_pool, sum_pool
-from training.models.tokens import TokenBatch, presence
+from training.models.tokens import TokenBatch, echoed, presence
 from training.recipe.sections import MaskedLanguageHead, TermWeightHead
 
 
@@ -37,12 +37,13 @@ class MaskedLanguageSide(nn.Module):  # type: ignore[misc]  # torch is untyped h
 
     def forward(self, tokens: TokenBatch) -> Tensor:
         """Return the vectors."""
-        states, weight = self.backbone(tokens), self.backbone.decoder.weight
+        read, pooled = echoed(tokens) if self.head.echo else (tokens, tokens.mask)
+        states, weight = self.backbone(read), self.backbone.decoder.weight
         activation = ACTIVATIONS[self.head.activation]
         if self.head.pooling == "max":
-            vectors = activation(max_pool(states, tokens.mask, weight, self.backbone.bias))
+            vectors = activation(max_pool(states, pooled, weight, self.backbone.bias))
         else:
-            vectors = sum_pool(states, tokens.mask, weight, self.backbone.bias, activation)
+            vectors = sum_pool(states, pooled, weight, self.backbone.bias, activation)
         if self.head.lexical:
             vectors = vectors * presence(tokens, self.backbone.n_terms, self.special_ids)
         return vectors.float()
@@ -82,7 +83,8 @@ class TermWeightSide(nn.Module):  # type: ignore[misc]
         self.register_buffer("special_ids", special_ids, persistent=False)
         hidden = [nn.Linear(backbone.n_hidden, backbone.n_hidden), nn.ReLU()]
         last = nn.Linear(backbone.n_hidden, 1)
-        # A head that starts with negative weights would never wake up behind its ReLU.
+        # All weights start near 1: a piece that starts below 0 would never wake up behind the ReLU.
+        nn.init.normal_(last.weight, std=1e-3)
         nn.init.constant_(last.bias, 1.0)
         self.weigh = nn.Sequential(*(hidden if head.layers == 2 else []), last, nn.ReLU())
 

@@ -45,6 +45,25 @@ def pad(rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
     return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask))
 
 
+def echoed(tokens: TokenBatch) -> tuple[TokenBatch, Tensor]:
+    """Return every text twice in a row, and which places hold its second copy.
+
+    Returns
+    -------
+    TokenBatch
+        (n, 2 length).
+    (n, 2 length) bool tensor
+    """
+    lengths = tokens.mask.sum(dim=1, keepdim=True)
+    place = torch.arange(2 * tokens.ids.shape[1], device=tokens.ids.device).expand(
+        len(tokens.ids), -1
+    )
+    origin = torch.where(place < lengths, place, place - lengths)
+    ids = tokens.ids.gather(1, origin.clamp(max=tokens.ids.shape[1] - 1))
+    mask = place < 2 * lengths
+    return TokenBatch(ids * mask, mask), mask & (place >= lengths)
+
+
 def presence(tokens: TokenBatch, n_terms: int, special_ids: Tensor) -> Tensor:
     """Return which pieces a text holds, special tokens left out.
 

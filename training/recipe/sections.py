@@ -26,6 +26,10 @@ class MaskedLanguageHead(Section):
         Named as in sentence-transformers: log(1 + relu(x)), or the logarithm twice.
     lexical : bool
         Keep the weights of the text's own pieces only (SPLADE-v3-Lexical).
+    echo : bool
+        Read the text twice and pool the second copy only, for decoder-only backbones, in which a
+        token sees nothing that comes after it (Springer et al., arXiv 2402.15449; Echo-Mistral-
+        SPLADE).
     backbone : str or None
         Another transformer than the model's.
     """
@@ -34,6 +38,7 @@ class MaskedLanguageHead(Section):
     pooling: Pooling = "max"
     activation: Activation = "relu"
     lexical: bool = False
+    echo: bool = False
     backbone: str | None = None
 
 
@@ -105,10 +110,31 @@ class Lengths(Section):
     document: Annotated[int, Field(ge=3)] = 256
 
 
+class LowRank(Section):
+    """Low-rank adaptation of the backbones, whose own weights then stay as they are.
+
+    Attributes
+    ----------
+    rank : int
+    alpha : float
+        What is learned is multiplied by ``alpha / rank``.
+    dropout : float
+        Of what goes into it.
+    targets : tuple of str
+        Names of linear layers, such as ``q_proj``; all of them by default.
+    """
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 8.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    targets: tuple[str, ...] = ()
+
+
 class ModelSection(Section):
     """Which transformer, and what makes vectors of its states."""
 
     backbone: str
+    lora: LowRank | None = None
     document: DocumentHead = MaskedLanguageHead()
     query: QueryHead = SharedHead()
     max_length: Lengths = Lengths()

@@ -64,6 +64,11 @@ class Devices:
                 parameter.grad = torch.zeros_like(parameter)
             dist.all_reduce(parameter.grad)
 
+    def wait(self) -> None:
+        """Go on when all devices are here."""
+        if self.count > 1:
+            dist.barrier()
+
     def close(self) -> None:
         """Leave the group."""
         if self._owns_group:

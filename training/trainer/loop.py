@@ -49,6 +49,8 @@ class TrainingResult:
     steps_done : int
     measured : Measurement or None
         Mean over the collections of the recipe, of the exported weights.
+    start : Measurement or None
+        The same before training.
     stopped : str or None
         Why the run ended before its last step.
     skipped : int
@@ -61,6 +63,7 @@ class TrainingResult:
     step: int
     steps_done: int
     measured: Measurement | None
+    start: Measurement | None
     stopped: str | None
     skipped: int
     curves: Path | None
@@ -134,13 +137,14 @@ class _Training:
     def _prepare(self, restart: bool) -> None:
         if self.output.exists() and not self.output.is_dir():
             raise UsageError(f"{self.output}: is a file; choose another output")
-        if not self.writes:
-            return
-        if restart:
-            for name in ("checkpoints", "model"):
-                shutil.rmtree(self.output / name, ignore_errors=True)
-            (self.output / "log.jsonl").unlink(missing_ok=True)
-        self.output.mkdir(parents=True, exist_ok=True)
+        if self.writes:
+            if restart:
+                for name in ("checkpoints", "model"):
+                    shutil.rmtree(self.output / name, ignore_errors=True)
+                (self.output / "log.jsonl").unlink(missing_ok=True)
+            self.output.mkdir(parents=True, exist_ok=True)
+        # Nobody looks for checkpoints before the first process has cleared up.
+        self.devices.wait()
 
     def _start(self, sources: Sequence[Examples]) -> Run:
         torch.manual_seed(self.recipe.seed)
@@ -223,7 +227,8 @@ class _Training:
             export_model(run.model, folder, _facts(self.recipe, sources, records, step, best))
             curves = draw_curves(records, self.output / "curves.png")
         skipped = sum(len(examples.skipped) for examples in sources)
-        return TrainingResult(folder, step, done, best, stopped, skipped, curves)
+        start = run.selection.start
+        return TrainingResult(folder, step, done, best, start, stopped, skipped, curves)
 
 
 def _facts(

@@ -135,7 +135,8 @@ class Objective:
         settings = self._recipe.teachers
         scores = torch.from_numpy(batch.scores).to(valid.device)
         if settings.normalise:
-            combined = combine_teachers(scores, valid=valid, scale=settings.scale)
+            bounds = torch.from_numpy(batch.bounds).to(valid.device)
+            combined = combine_teachers(scores, valid=valid, bounds=bounds, scale=settings.scale)
         elif len(scores) == 1:
             combined = scores[0]
         else:

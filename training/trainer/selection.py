@@ -22,6 +22,7 @@ class Selection:
 
     def __init__(self, settings: Evaluation) -> None:
         self._settings = settings
+        self.start: Measurement | None = None
         self.best: Measurement | None = None
         self.best_step = 0
         self.last_step = -1
@@ -34,6 +35,7 @@ class Selection:
         """
         self.last_step = step
         if step == 0:
+            self.start = measured
             return False
         better = self.best is None or self._rank(measured) > self._rank(self.best)
         if better:
@@ -54,8 +56,9 @@ class Selection:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        best = None if self.best is None else asdict(self.best)
+        start, best = (None if m is None else asdict(m) for m in (self.start, self.best))
         return {
+            "start": start,
             "best": best,
             "best_step": self.best_step,
             "last_step": self.last_step,
@@ -64,7 +67,10 @@ class Selection:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what a checkpoint kept."""
-        self.best = None if state["best"] is None else Measurement(**state["best"])
+        self.start, self.best = (
+            None if state.get(name) is None else Measurement(**state[name])
+            for name in ("start", "best")
+        )
         self.best_step, self.last_step = state["best_step"], state["last_step"]
         self._since_best = state["since_best"]
 

@@ -1,0 +1,112 @@
+"""The model that comes with the package: torch-free, as torch computes it, better than BM25."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.indexing import index_corpus
+from index.retriever import Retriever
+from lsr.corpus import open_corpus
+from lsr.encoders import load_encoder
+from lsr.encoders.splade import load_splade
+from lsr.errors import UsageError
+from lsr.models import DEFAULT, packaged_model
+from tests.shared import ROOT, shared_path
+
+TEXTS = [
+    "Green tea tastes bitter when the water boils.",
+    "The aeroplane's wing stalls at a high angle of attack.",
+    "",
+    "Python deletes a temporary file when it is closed.",
+]
+
+
+def test_folder_is_small_and_complete() -> None:
+    folder = packaged_model(DEFAULT)
+    assert folder is not None
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    assert {"README.md", "model.safetensors", "encoder-int8.onnx", "tokenizer.json"} <= set(files)
+    assert "query_0_SparseStaticEmbedding/model.safetensors" in files
+    assert sum(path.stat().st_size for path in files.values()) <= 25_000_000
+    assert packaged_model("no-such-model") is None
+
+
+def test_indexes_and_searches_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for number, text in enumerate(TEXTS):
+        (tmp_path / "notes" / f"{number}.txt").write_text(text or "-")
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "from service.cli import app\n"
+        "from index.indexing import index_corpus\n"
+        "from index.retriever import Retriever\n"
+        "from lsr.corpus import open_corpus\n"
+        "from lsr.encoders import load_encoder\n"
+        f"index_corpus(open_corpus('notes'), load_encoder('{DEFAULT}'), 'n.index').close()\n"
+        "with Retriever.open('n.index') as r:\n"
+        "    hit = r.search('why is my tea bitter', k=1, explain=True).hits[0]\n"
+        "    print(hit.id, *(c.term for c in hit.explanation))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document, *terms = done.stdout.split()
+    assert document.startswith("0.txt")
+    assert {"tea", "bitter", "~tea", "~bitter"} <= set(terms)
+
+
+def test_vectors_are_bounded_and_hold_both_halves() -> None:
+    encoder = load_encoder(DEFAULT)
+    vectors, _ = encoder.encode_documents([" ".join(TEXTS * 20)])
+    terms = [encoder.term(int(term)) for term in vectors.row(0)[0]]
+    learned = [term for term in terms if term.startswith("~")]
+    assert 20 < len(learned) <= 100
+    assert "~the" not in learned
+    assert "tea" in terms
+    with pytest.raises(UsageError, match="english"):
+        load_encoder(DEFAULT, language="german")
+
+
+def test_graph_computes_what_torch_computes() -> None:
+    pytest.importorskip("torch", reason="needs the extra [torch]")
+    graph = load_splade(DEFAULT, query_encoder="model", backend="onnx")
+    torch_side = load_splade(DEFAULT, query_encoder="model", device="cpu")
+    ours = graph.encode_documents(TEXTS).vectors.to_scipy(graph.n_terms).toarray()
+    theirs = torch_side.encode_documents(TEXTS).vectors.to_scipy(graph.n_terms).toarray()
+    assert theirs.max() > 1
+    assert np.abs(ours - theirs).max() < 0.15
+    assert np.sqrt(np.mean((ours - theirs)[(ours > 0) | (theirs > 0)] ** 2)) < 0.03
+    assert not ours[2].any()
+
+
+def test_better_than_bm25_on_questions_it_never_saw(tmp_path: Path) -> None:
+    folder = shared_path("data/collections/xquad-en")
+    queries = (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = {q["_id"]: q["text"] for q in map(json.loads, queries)}
+    lines = (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    relevant = {query: document for query, document, _ in (line.split("\t") for line in lines)}
+    found = {}
+    for name in ("bm25", DEFAULT):
+        path = tmp_path / f"{name}.index"
+        index_corpus(open_corpus(str(folder)), load_encoder(name), path).close()
+        with Retriever.open(path) as retriever:
+            hits = retriever.search_batch([texts[query] for query in relevant], k=10)
+            ranked = [retriever.index.docnos(h.doc_ids) for h in hits]
+        gains = [
+            1 / np.log2(docnos.index(document) + 2) if document in docnos else 0.0
+            for docnos, document in zip(ranked, relevant.values(), strict=True)
+        ]
+        found[name] = float(np.mean(gains))
+    assert found[DEFAULT] > found["bm25"] + 0.004
