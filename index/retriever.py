@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from index.reader import Hits, Index, open_index
 from lsr.encoders import restore_encoder
@@ -18,6 +19,9 @@ from lsr.encoders.base import QueryEncoder
 from lsr.errors import EncoderMismatchError, UsageError
 from lsr.records import Metadata
 from lsr.sparse import SparseBatch
+
+if TYPE_CHECKING:
+    from index.hybrid import HybridRetriever
 
 QueryInput = str | Mapping[str, float] | SparseBatch
 """A text, weights by term, or a batch of one vector."""
@@ -214,6 +218,13 @@ class Retriever:
 
     def _term(self, term_id: int) -> str:
         return str(term_id) if self.encoder is None else self.encoder.term(term_id)
+
+    @cached_property
+    def hybrid(self) -> HybridRetriever:
+        """What searches the dense vectors of the index too, and fuses."""
+        from index.hybrid import HybridRetriever
+
+        return HybridRetriever.of(self)
 
     def close(self) -> None:
         """Release the files of the index."""

@@ -175,7 +175,7 @@ class Engine:
 def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
     """Give a fitted fusion to the indexes it was fitted to; refuse one that fits none."""
     from index.fusion import read_artefact
-    from index.hybrid import HybridRetriever, identities
+    from index.hybrid import identities
 
     artefact = read_artefact(path)
     found, reasons = dict(opened), []
@@ -183,7 +183,7 @@ def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, Ser
         if served.retriever is None:
             continue
         try:
-            branches = HybridRetriever.of(served.retriever).branches
+            branches = served.retriever.hybrid.branches
             artefact.check(identities(branches), path)
         except (UsageError, EncoderMismatchError) as error:
             reasons.append(f"{name}: {error}")

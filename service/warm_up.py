@@ -39,9 +39,7 @@ def warm_up(retriever: Retriever) -> None:
 
 def _warm_up_dense(retriever: Retriever) -> None:
     """Load the dense model. Without it the index still answers sparse searches."""
-    from index.hybrid import HybridRetriever
-
     try:
-        HybridRetriever.of(retriever).search("is this thing on", kind="dense")
+        retriever.hybrid.search("is this thing on", kind="dense")
     except LsrError as error:
         _logger.warning("dense searches will fail: %s", error)

@@ -51,6 +51,8 @@ class Branch(Protocol):
 
     name: str
     index: Index
+    usual_ms: float | None
+    """How long its searches took lately; kept by whoever runs it."""
 
     @property
     def kind(self) -> Kind:
@@ -99,6 +101,7 @@ class SparseBranch:
         self.index = retriever.index
         self._retriever = retriever
         self._modes = modes
+        self.usual_ms: float | None = None
 
     @property
     def fingerprint(self) -> Fingerprint | None:
@@ -173,6 +176,7 @@ class DenseBranch:
             self.dense.refuse_another(encoder)
         self._encoder = encoder
         self._modes = modes
+        self.usual_ms: float | None = None
 
     @property
     def least_score(self) -> float | None:

@@ -37,6 +37,11 @@ class Joined(NamedTuple):
     keys: Sequence[NDArray[np.int64]]
     docnos: list[str]
 
+    @property
+    def own(self) -> bool:
+        """Whether all searches ran on one index: keys are its numbers."""
+        return all(index is self.indexes[0] for index in self.indexes)
+
     def doc_ids(
         self, branch: int, keys: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

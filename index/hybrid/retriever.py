@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,9 +28,8 @@ from index.hybrid.steps import (
     plan_search,
     rank,
     reranked,
-    run_branch,
+    run_branches,
     search_again,
-    side_by_side,
 )
 from index.retriever import Retriever
 from index.search import Cancel
@@ -220,9 +218,7 @@ def _carry_out(
     feedback: Feedback | None,
     rerank: Reranking | None,
 ) -> tuple[list[Ran], Ranking]:
-    ran = side_by_side(
-        [partial(run_branch, b, query, plan.depth, filter, cancel) for b in plan.branches]
-    )
+    ran = run_branches(plan.branches, query, plan.depth, filter, cancel)
     ranking = rank(plan, ran)
     if feedback is not None:
         ran = search_again(plan, ran, ranking, feedback, filter, cancel)

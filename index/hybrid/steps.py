@@ -24,6 +24,11 @@ T = TypeVar("T")
 _THREADS = ThreadPoolExecutor(32, "lsr-branch")
 """Only as many as are needed at a time are started."""
 
+_HANDING_OVER_MS = 0.2
+"""What it costs to run a branch in another thread, on both sides."""
+
+_UNKNOWN_MS = 1.0
+
 
 class Ran(NamedTuple):
     """What one branch did.
@@ -113,11 +118,45 @@ def run_branch(
     return Ran(vector, hits, unknown, (time.perf_counter() - started) * 1e3)
 
 
-def side_by_side(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Run jobs at the same time, the first of them here; an error of any is raised."""
-    others = [_THREADS.submit(job) for job in jobs[1:]]
+def run_branches(
+    branches: Sequence[Branch], query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
+) -> list[Ran]:
+    """Search the branches, at the same time where that pays.
+
+    The branch that took longest before runs here. The others run in threads, unless they are done
+    in less time than handing them over takes.
+    """
+    jobs = [partial(run_branch, branch, query, depth, filter, cancel) for branch in branches]
+    ran = side_by_side(jobs, [branch.usual_ms for branch in branches])
+    for branch, each in zip(branches, ran, strict=True):
+        usual = branch.usual_ms
+        branch.usual_ms = each.took_ms if usual is None else 0.8 * usual + 0.2 * each.took_ms
+    return ran
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]], usual_ms: Sequence[float | None]) -> list[T]:
+    """Run jobs at the same time; an error of any is raised.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+    usual_ms : sequence of float or None
+        How long each takes, where that is known.
+    """
+    known = [_UNKNOWN_MS if each is None else each for each in usual_ms]
+    longest = known.index(max(known))
+    others = [
+        _THREADS.submit(job)
+        for at, job in enumerate(jobs)
+        if at != longest and known[at] > _HANDING_OVER_MS
+    ]
+    found = {}
     try:
-        return [jobs[0](), *(other.result() for other in others)]
+        for at, job in enumerate(jobs):
+            if at == longest or known[at] <= _HANDING_OVER_MS:
+                found[at] = job()
+        waiting = iter(others)
+        return [found[at] if at in found else next(waiting).result() for at in range(len(jobs))]
     finally:
         for other in others:
             other.cancel()
@@ -129,9 +168,9 @@ def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
     if plan.fusion is None:
         hits = ran[0].hits
         return Ranking(joined, joined.keys[0], hits.scores, None, np.arange(len(hits)))
-    lists = [
-        RankedList.of(keys, each.hits.scores) for keys, each in zip(joined.keys, ran, strict=True)
-    ]
+    # Hits of one index are in the order of a list already; keys of another one's are not.
+    make = RankedList if joined.own else RankedList.of
+    lists = [make(keys, each.hits.scores) for keys, each in zip(joined.keys, ran, strict=True)]
     pool = gather(lists, plan.depth)
     if plan.fusion.absent == "score" and plan.fusion.method != "rrf":
         _score_absent(plan, ran, joined, pool)
@@ -171,7 +210,8 @@ def search_again(
         took_ms = first.took_ms + (time.perf_counter() - started) * 1e3
         return Ran(vector, hits, first.unknown, took_ms)
 
-    return side_by_side([partial(one, at) for at in range(len(ran))])
+    usual_ms = [branch.usual_ms for branch in plan.branches]
+    return side_by_side([partial(one, at) for at in range(len(ran))], usual_ms)
 
 
 def reranked(ranking: Ranking, rerank: Reranking, query: HybridQuery) -> Ranking:

@@ -36,10 +36,8 @@ def search(
             cancel=cancel,
         )
         return answers.search_response(name, retriever, answer)
-    from index.hybrid import HybridRetriever
-
     mode = body.mode or _default_mode(body, unasked)
-    found = HybridRetriever.of(retriever).search(
+    found = retriever.hybrid.search(
         answers.hybrid_query_of(body),
         body.k,
         offset=body.offset,
