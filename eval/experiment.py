@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from eval.branch_systems import BranchSystem, DenseSystem
 from eval.collections import JudgedCollection, open_collection
+from eval.comparing import compare_with_first, compare_with_parts
 from eval.fusion.systems import FusedSystem, fused_systems
 from eval.measures import DEFAULT_MEASURES, Measured, measure_run, parse_measures
 from eval.results import Answers, Report, SystemKind, SystemReport
@@ -22,8 +23,6 @@ from eval.significance import (
     Test,
     bootstrap_interval,
     check_choices,
-    compare,
-    correct,
 )
 from eval.systems import (
     EncoderSystem,
@@ -186,8 +185,10 @@ def run_experiment(
         measure_run(a.run, collection.qrels, parsed, drop_query_id=collection.drop_query_id)
         for a in answers
     ]
-    comparisons = _comparisons(measured, test, correction)
-    versus = _versus_parts(everything, dict(zip(names, measured, strict=True)), test, correction)
+    comparisons = compare_with_first(measured, test, correction)
+    versus = compare_with_parts(
+        everything, dict(zip(names, measured, strict=True)), test, correction
+    )
     return Report(
         collection=collection.name,
         split=collection.split,
@@ -247,41 +248,6 @@ def _system_report(
         comparisons,
         versus_parts,
     )
-
-
-def _versus_parts(
-    systems: Sequence[System | FusedSystem],
-    measured: Mapping[str, Measured],
-    test: Test,
-    correction: Correction,
-) -> list[dict[str, dict[str, Comparison]]]:
-    """Compare every fusion with each of its parts; the family of the correction is its parts."""
-    found: list[dict[str, dict[str, Comparison]]] = []
-    for system, own in zip(systems, measured.values(), strict=True):
-        parts = system.parts if isinstance(system, FusedSystem) else ()
-        versus: dict[str, dict[str, Comparison]] = {part: {} for part in parts}
-        for measure, values in own.per_topic.items() if parts else ():
-            against = [
-                compare(measured[part].per_topic[measure], [values], test=test)[0] for part in parts
-            ]
-            corrected = correct([each.p_value for each in against], correction)
-            for part, each, p_value in zip(parts, against, corrected, strict=True):
-                versus[part][measure] = each._replace(p_corrected=p_value)
-        found.append(versus)
-    return found
-
-
-def _comparisons(
-    measured: Sequence[Measured], test: Test, correction: Correction
-) -> list[dict[str, Comparison]]:
-    """Return the comparisons of every system with the first; none for the first itself."""
-    compared: list[dict[str, Comparison]] = [{} for _ in measured]
-    for measure, baseline in measured[0].per_topic.items():
-        others = [other.per_topic[measure] for other in measured[1:]]
-        found = compare(baseline, others, test=test, correction=correction)
-        for at, comparison in enumerate(found, start=1):
-            compared[at][measure] = comparison
-    return compared
 
 
 def _parameters(
