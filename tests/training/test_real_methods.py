@@ -120,7 +120,6 @@ class Stop:
     [
         ("splade-v2-max", "documents"),
         ("splade-v2-max", "queries"),
-        ("inference-free-idf", "documents"),
         ("inference-free-df-flops", "documents"),
         ("inference-free-l0", "documents"),
         ("splade-v3-lexical", "queries"),
