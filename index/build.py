@@ -74,8 +74,8 @@ def build_index(
     memory_bytes : int
         Bound on the working memory.
     reorder : bool, optional
-        Order similar documents next to each other inside of the postings: slower to build, faster
-        to search. Ids and result order do not change. Default: no.
+        Order similar documents next to each other inside of the postings: slower to build; bounds
+        of blocks get tighter. Ids and result order do not change. Default: no.
     compact : bool
         Smaller postings, somewhat slower search.
     replace : bool

@@ -45,8 +45,8 @@ def index(
         bool | None,
         typer.Option(
             "--reorder/--no-reorder",
-            help="Put similar documents side by side: slower to build, faster to search. "
-            "By default where it pays.",
+            help="Put similar documents side by side: slower to build; can pay where the "
+            "order of the collection is random. Default: no.",
             show_default=False,
         ),
     ] = None,

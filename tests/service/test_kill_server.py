@@ -25,7 +25,7 @@ from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from tests.service.conftest import lsr_serve
 
-KILLS = int(os.environ.get("LSR_SERVER_KILLS", "8"))
+KILLS = int(os.environ.get("LSR_SERVER_KILLS", "40"))
 SEED = int(os.environ.get("LSR_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 WRITERS = 4
 IDS_EACH = 24
