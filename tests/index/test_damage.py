@@ -88,7 +88,7 @@ def test_flipped_bits(disk: SimulatedDisk) -> None:
         for bit in range(len(contents[name]) * 8)
     ]
     names = [name for name in contents if contents[name]]
-    n_bits = 20_000 if open_index(PATH, files=disk).dense is None else len(bits) + 4_000
+    n_bits = 20_000 if open_index(PATH, files=disk).dense is None else len(bits) + 1_500
     while len(bits) < n_bits * SCALE:
         name = rng.choice(names)
         bits.append((name, rng.randrange(len(contents[name]) * 8)))

@@ -19,7 +19,7 @@ SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 def test_hostile_files_lead_nowhere(dense: bool) -> None:
     if dense:
         pytest.importorskip("faiss")
-    count = int((4_000 if dense else 20_000) * SCALE)
+    count = int((2_000 if dense else 20_000) * SCALE)
     environment = {
         **os.environ,
         "NUMBA_BOUNDSCHECK": "1",

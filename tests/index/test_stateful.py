@@ -205,7 +205,7 @@ TestStateful.settings = settings(
 )
 TestStatefulDense = DenseMachine.TestCase
 TestStatefulDense.settings = settings(
-    max_examples=max(1, int(60 * SCALE)),
+    max_examples=max(1, int(40 * SCALE)),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -193,7 +193,7 @@ def test_a_document_without_a_vector_is_never_found_and_has_no_score(tmp_path: P
         assert sorted(index.dense.search(query, 10).ids) == ["d2", "d3"]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(0, 60),
