@@ -128,5 +128,9 @@ def test_pool_holds_out_the_first_records_and_says_what_is_missing(tmp_path):
     assert [p is None for p in rest.positives] == [False] * 15 + [True] * 4
     with pytest.raises(CorpusError, match="holds 15 records to use, expected 30"):
         read_pool(tmp_path, [Source("one", held_out=5, used=30)])
+    with gzip.open(tmp_path / "blank.jsonl.gz", "wt") as file:
+        file.write(json.dumps({"query": "q", "positive": " "}))
+    with pytest.raises(CorpusError, match="both with text"):
+        read_pool(tmp_path, [Source("blank", held_out=0, used=1)])
     with pytest.raises(CorpusError, match="cannot be read"):
         read_pool(tmp_path, [Source("two", held_out=0, used=1)])

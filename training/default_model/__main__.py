@@ -61,7 +61,7 @@ def make(given: argparse.Namespace) -> None:
     facts = {
         "recipe": {
             "model": {
-                "backbone": str(given.start),
+                "backbone": Path(given.start).name,
                 "document": {"head": "mlm"},
                 "query": {"head": "tokens", "table": "idf"},
             },

@@ -119,8 +119,15 @@ def read_shuffled(folder: Path, name: str) -> list[dict[str, Any]]:
             records = [json.loads(line) for line in file]
     except (OSError, ValueError, EOFError) as error:
         raise CorpusError(f"cannot be read as pairs ({error})", path) from error
+    if not all(_is_pair(record) for record in records):
+        raise CorpusError("expected a query and a positive, both with text, in each line", path)
     random.Random(SEED).shuffle(records)
     return records
+
+
+def _is_pair(record: Any) -> bool:
+    fields = (record.get("query"), record.get("positive")) if isinstance(record, dict) else ()
+    return len(fields) == 2 and all(isinstance(text, str) and text.strip() for text in fields)
 
 
 def _sentences(
