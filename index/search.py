@@ -269,9 +269,9 @@ def search_segments_batch(
         raise ValueError("indptr must end at the number of term ids")
     n_queries = offsets.size - 1
     result = BatchResult(
-        doc_ids=np.full((n_queries, k), -1, dtype=np.int64),
-        scores=np.zeros((n_queries, k), dtype=np.int64),
-        float_scores=np.zeros((n_queries, k), dtype=np.float64),
+        doc_ids=np.empty((n_queries, k), dtype=np.int64),
+        scores=np.empty((n_queries, k), dtype=np.int64),
+        float_scores=np.empty((n_queries, k), dtype=np.float64),
         counts=np.zeros(n_queries, dtype=np.int64),
         rank_safe=np.ones(n_queries, dtype=np.bool_),
         bound_gap=np.zeros(n_queries, dtype=np.float64),
@@ -285,16 +285,27 @@ def search_segments_batch(
         places = np.repeat(offsets[rows] - part[:-1], lengths) + np.arange(part[-1])
         queries = (part, term_ids[places], weights[places])
         frame, out = _run(prepared, queries, width, bitmaps, options, room, flag, scale)
+        stats = frame.stats[: rows.size]
+        counts = stats[:, STAT_COUNT].copy()
+        if counts.min() < room:
+            unused = np.arange(room) >= counts[:, None]
+            out[:, 0][unused] = -1
+            out[:, 1:][np.broadcast_to(unused[:, None], (rows.size, 2, room))] = 0
+        for target, part, empty in (
+            (result.doc_ids, out[:, 0], -1),
+            (result.scores, out[:, 1], 0),
+            (result.float_scores, out[:, 2].view(np.float64), 0),
+        ):
+            target[rows, :room] = part
+            target[rows, room:] = empty
+        result.counts[rows] = counts
+        result.counters[rows] = stats
+        if options.alpha == 1 and options.beta == 1 and not stats[:, STAT_UNSEEN].any():
+            return
         for at, row in enumerate(rows.tolist()):
-            stats = frame.stats[at].tolist()
-            n = stats[STAT_COUNT]
-            result.doc_ids[row, :n] = out[at, 0, :n]
-            result.scores[row, :n] = out[at, 1, :n]
-            result.float_scores[row, :n] = out[at, 2, :n].view(np.float64)
-            result.counts[row] = n
-            result.counters[row] = stats
-            kth_score = int(out[at, 1, -1]) if n == k else 0
-            gap = _gap(stats, n == k, kth_score, _dropped(frame, at, width), options)
+            full = int(counts[at]) == k
+            kth_score = int(out[at, 1, -1]) if full else 0
+            gap = _gap(stats[at].tolist(), full, kth_score, _dropped(frame, at, width), options)
             result.rank_safe[row] = gap == 0
             result.bound_gap[row] = gap * scale * _query_scale(frame, at, width)
 
