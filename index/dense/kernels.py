@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from index.kernels.jit import CACHE_FOLDER, JIT_ENABLED, _cache_in, kernel
+from index.kernels.jit import kernel, summing_kernel
 
 # A half is sign, 5 bits of exponent, 10 of fraction. Shifted into the place of a single's bits its
 # exponent is 112 too small; multiplying by 2^112 corrects that, subnormal halves included.
@@ -22,24 +21,7 @@ _SHIFT_MAGNITUDE = np.uint32(13)
 _SHIFT_SIGN = np.uint32(16)
 
 
-def _summing_kernel(function: Any) -> Any:
-    """Compile as `kernel` does, and let sums be vectorised: their order is the compiler's."""
-    if not JIT_ENABLED:
-        return function
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "boundscheck": None,
-        "fastmath": {"reassoc", "contract", "nsz"},
-    }
-    with _cache_in(CACHE_FOLDER):
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no writable cache folder anywhere
-            return numba.njit(**options)(function)
-
-
-@_summing_kernel
+@summing_kernel
 def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
     """Inner products of a query and some rows.
 
