@@ -28,7 +28,7 @@ from tests.index.faults.workload import (
 )
 
 SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
-CUTS_PER_OPERATION = max(1, int(36 * SCALE))
+CUTS_PER_OPERATION = max(1, int(38 * SCALE))
 DENSE_SHARE = 0.15
 
 
