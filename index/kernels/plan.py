@@ -96,9 +96,11 @@ def ask_range(seg, term_local, n, r):  # type: ignore[no-untyped-def]
             prefetch(seg.block_max, (r * seg.sizes[N_DENSE] + row) * n_blocks)
             continue
         begin = base + np.int64(seg.offsets[local * n_ranges + r])
-        for line in range(2):
-            prefetch(seg.slots, begin + line * 32)
-        prefetch(seg.impacts, begin)
+        end = base + np.int64(seg.offsets[local * n_ranges + n_ranges + r])
+        for at in range(begin, min(end, begin + 256), 32):
+            prefetch(seg.slots, at)
+        for at in range(begin, min(end, begin + 256), 64):
+            prefetch(seg.impacts, at)
 
 
 @kernel

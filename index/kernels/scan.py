@@ -35,9 +35,10 @@ def scatter(acc, slots, impacts, begin, end, weight, shift):  # type: ignore[no-
     """
     at = begin
     while at < end:
-        prefetch(slots, at + _AHEAD)
-        prefetch(slots, at + _AHEAD + _STEP // 2)
-        prefetch(impacts, at + _AHEAD)
+        if at + _AHEAD < end:
+            prefetch(slots, at + _AHEAD)
+            prefetch(slots, at + _AHEAD + _STEP // 2)
+            prefetch(impacts, at + _AHEAD)
         stop = min(at + _STEP, end)
         for j in range(np.uint64(at), np.uint64(stop)):
             acc[slots[j]] += (np.uint32(impacts[j]) * weight) >> shift
