@@ -249,7 +249,9 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
     # More blocks than this cost more to add a row to than the whole range does.
     many = n_blocks // options[OPT_COMPLETION_COST] if options[OPT_FINISH] != 0 else n_blocks
     n_probed, cells_before = np.int64(0), stats[STAT_CELLS]
-    if options[OPT_SPLIT] == 0 or (fresh and k * _PROBE_COST > many):
+    # Where a good part of the blocks holds results, looking for them does not pay.
+    share = many if fresh else many * seg.sizes[N_RANGES]
+    if options[OPT_SPLIT] == 0 or k * _PROBE_COST > share:
         for i in range(n_lists, n):
             t = longs[ORDER, i]
             add_row(acc, seg.rows, longs[ROW, t] * size, np.uint32(longs[WEIGHT, t]))
