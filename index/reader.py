@@ -269,17 +269,18 @@ class Index:
             options=options,
             cancel=cancel,
         )
+        rows = zip(
+            found.doc_ids,
+            found.float_scores,
+            found.scores,
+            found.counts.tolist(),
+            found.rank_safe.tolist(),
+            found.bound_gap.tolist(),
+            strict=True,
+        )
         return [
-            Hits(
-                found.doc_ids[i, :n],
-                found.float_scores[i, :n],
-                found.scores[i, :n],
-                bool(found.rank_safe[i]),
-                float(found.bound_gap[i]),
-                self.generation,
-                index=self,
-            )
-            for i, n in enumerate(found.counts)
+            Hits(ids[:n], weights[:n], scores[:n], safe, gap, self.generation, index=self)
+            for ids, weights, scores, n, safe, gap in rows
         ]
 
     def select(self, filter: Any) -> NDArray[np.int64]:

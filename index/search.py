@@ -28,7 +28,7 @@ from index.searchers import LiveBitmaps, Segments, SegmentSearcher
 from index.workspace import Frame, frame_for
 
 # Queries per kernel call: enough to make the call itself cheap, few enough to spread over threads.
-_CHUNK = 32
+_CHUNK = 64
 
 
 class Counters(NamedTuple):
