@@ -81,6 +81,7 @@ def export_graph(
                     op_types_to_quantize=["MatMul"],
                 )
         model = onnx.load(small if int8_body else plain)
+    _forget_origin(model)
     _shrink_embeddings(model, backbone.n_terms)
     weight = backbone.decoder.weight.detach().float().numpy()[terms]
     bias = backbone.bias.detach().float().numpy()[terms]
@@ -115,6 +116,18 @@ def _export_body(backbone: Backbone, path: Path) -> None:
         verbose=False,
     )
     program.save(path)
+
+
+def _forget_origin(model: Any) -> None:
+    """Take out what the exporter notes of the program and the folders a graph came from."""
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        parts = [graph, *graph.node, *graph.value_info]
+        if graph is model.graph:
+            parts += [*graph.input, *graph.output, *graph.initializer]
+        for part in parts:
+            part.ClearField("doc_string")
+            part.ClearField("metadata_props")
 
 
 def _shrink_embeddings(model: Any, n_terms: int) -> None:
