@@ -9,8 +9,6 @@ it is read, and with anybody else's trec_eval.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eval.text_lines import read_text_lines
-from lsr.errors import CorpusError, DataError, StorageFullError, UsageError
+from lsr.errors import CorpusError, DataError, UsageError
+from lsr.textfile import write_text
 
 _N_COLUMNS = 6
 _MAX_SCORE = float(np.finfo(np.float32).max)
@@ -173,19 +172,7 @@ def write_run(run: Run, path: Path | str) -> None:
         The file cannot be written to its end.
     """
     path = Path(path)
-    lines = run_lines(run)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
-        partial.replace(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    except OSError as error:
-        raise StorageFullError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    write_text(path, run_lines(run))
 
 
 def run_lines(run: Run) -> Iterator[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from index.fusion.method import Fusion, parse_fusion
-from lsr.errors import DataError, EncoderMismatchError, StorageFullError, UsageError
+from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.textfile import write_text
 
 FORMAT = "lsr-fusion"
 VERSION = 1
@@ -97,17 +96,7 @@ def write_artefact(artefact: FusionArtefact, path: Path | str) -> None:
         "branches": [asdict(branch) for branch in artefact.branches],
         "evidence": dict(artefact.evidence),
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    except OSError as error:
-        raise StorageFullError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
 
 
 def read_artefact(path: Path | str) -> FusionArtefact:
