@@ -206,7 +206,7 @@ def offer(seg, work, n, first_slot, base, threshold, k, keys, stats):  # type: i
     slots, scores, histogram = work.words[SLOTS], work.words[SCORES], work.longs[HISTOGRAM]
     slot_docs = seg.slot_docs
     if n > k:
-        threshold = max(threshold, np.int64(kth_largest(scores, n, k, histogram, False)))
+        threshold = max(threshold, np.int64(kth_largest(scores, n, k, histogram)))
     count = stats[STAT_COUNT]
     kth_key = np.uint64(stats[STAT_KTH_KEY])
     for i in range(n):

@@ -140,7 +140,7 @@ def kth_group(work, maxima, bounds, k):  # type: ignore[no-untyped-def]
     width = min(np.int64(maxima.size), (4 * k + LANES - 1) // LANES * LANES)
     groups = work.lanes[POTENTIAL]
     group_maxima(maxima, bounds, groups, width)
-    return np.int64(kth_largest(groups, width, k, work.longs[HISTOGRAM], False))
+    return np.int64(kth_largest(groups, width, k, work.longs[HISTOGRAM]))
 
 
 @kernel
@@ -180,7 +180,7 @@ def probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats):  # type
         maxima[b] = 0
         bounds[b] = 0
     if n_found >= k:
-        threshold = max(threshold, np.int64(kth_largest(scores, n_found, k, histogram, False)))
+        threshold = max(threshold, np.int64(kth_largest(scores, n_found, k, histogram)))
     return n_found, threshold
 
 

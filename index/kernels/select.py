@@ -12,7 +12,7 @@ from index.kernels.jit import kernel
 
 
 @kernel
-def kth_largest(values, n, k, histogram, coarse):  # type: ignore[no-untyped-def]
+def kth_largest(values, n, k, histogram):  # type: ignore[no-untyped-def]
     """Largest ``bound`` such that at least ``k`` of the first ``n`` values are ``>= bound``.
 
     When a radix bucket is needed as a whole the walk stops early, and ``bound`` is the bucket's
@@ -25,8 +25,6 @@ def kth_largest(values, n, k, histogram, coarse):  # type: ignore[no-untyped-def
         ``1 <= k <= n``.
     histogram : (256,) int64
         Scratch.
-    coarse : bool
-        Stop after the first pass: a bound that may be too low by 1/128 of the largest value.
 
     Returns
     -------
@@ -55,7 +53,7 @@ def kth_largest(values, n, k, histogram, coarse):  # type: ignore[no-untyped-def
             wanted -= histogram[digit]
             digit -= 1
         prefix = (prefix << bits) | np.uint64(digit)
-        if coarse or shift == np.uint64(0) or histogram[digit] == wanted:
+        if shift == np.uint64(0) or histogram[digit] == wanted:
             return prefix << shift
         bits = min(np.uint64(8), shift)
         mask = (np.uint64(1) << bits) - np.uint64(1)
@@ -86,7 +84,7 @@ def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
     """
     for i in range(n):
         scores[i] = np.uint32(keys[i] >> np.uint64(32))
-    level = np.uint64(kth_largest(scores, n, k, histogram, False)) << np.uint64(32)
+    level = np.uint64(kth_largest(scores, n, k, histogram)) << np.uint64(32)
     reached = np.int64(0)
     for i in range(n):
         key = keys[i]
@@ -94,7 +92,7 @@ def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
         reached += np.int64(key >= level)
     bound = level
     if reached > k:
-        bound = kth_largest(keys, reached, k, histogram, False)
+        bound = kth_largest(keys, reached, k, histogram)
     n = reached
     kept = 0
     smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
