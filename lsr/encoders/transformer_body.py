@@ -107,7 +107,12 @@ def load_body(
     # On a GPU bfloat16 halves time and memory; on a CPU it would cost exactness, and mostly time.
     dtype = torch.float32 if where.type == "cpu" else torch.bfloat16
     with quiet():
-        model = _load_model(getattr(transformers, architecture), side.folder, dtype)
+        model = load_pretrained(
+            getattr(transformers, architecture),
+            side.folder,
+            dtype,
+            "those of a masked language model with its head",
+        )
     model.eval().requires_grad_(False).to(where)
     projection = projection_of(model, side.pooling, side.activation, dropped, dtype)
     identity = torch.nn.Identity()
@@ -116,7 +121,27 @@ def load_body(
     return TransformerBody(model, where), projection
 
 
-def _load_model(architecture: Any, folder: Path, dtype: torch.dtype) -> Any:
+def load_pretrained(
+    architecture: Any, folder: Path, dtype: Any, expected: str, optional: str | None = None
+) -> Any:
+    """Load the weights of a local folder and refuse one that lacks some.
+
+    Parameters
+    ----------
+    architecture : type
+        A class of transformers.
+    folder : Path
+    dtype : torch.dtype
+    expected : str
+        What the weights should be, for the message.
+    optional : str, optional
+        Weights whose names begin with this may be missing.
+
+    Raises
+    ------
+    ModelError
+        When loading fails, or weights are missing.
+    """
     try:
         model, report = architecture.from_pretrained(
             folder,
@@ -128,12 +153,13 @@ def _load_model(architecture: Any, folder: Path, dtype: torch.dtype) -> Any:
         )
     except Exception as error:  # a foreign folder can fail in any way; say which folder
         raise ModelError(f"{folder}: cannot be loaded ({_brief(error)})") from error
-    missing = sorted(report["missing_keys"])
+    missing = sorted(
+        key for key in report["missing_keys"] if optional is None or not key.startswith(optional)
+    )
     if missing:
         raise ModelError(
             f"{folder}: the weights lack {', '.join(missing[:3])}"
-            f"{' and more' if len(missing) > 3 else ''}; "
-            "expected those of a masked language model with its head"
+            f"{' and more' if len(missing) > 3 else ''}; expected {expected}"
         )
     return model
 

@@ -144,24 +144,11 @@ class TorchBody:
     def _load(self, transformers: Any, folder: Path, dtype: Any) -> Any:
         by_type = {v: k for k, v in ARCHITECTURES.items() if k.endswith("Model")}
         architecture = getattr(transformers, by_type[self._config["model_type"]])
-        try:
-            model, report = architecture.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=dtype,
-                output_loading_info=True,
-            )
-        except Exception as error:  # a foreign folder can fail in any way; say which folder
-            raise ModelError(f"{folder}: cannot be loaded ({_brief(error)})") from error
-        missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-        if missing:
-            raise ModelError(
-                f"{folder}: the weights lack {', '.join(missing[:3])}"
-                f"{' and more' if len(missing) > 3 else ''}; expected those of a {architecture}"
-            )
-        return model
+        from lsr.encoders.transformer_body import load_pretrained
+
+        return load_pretrained(
+            architecture, folder, dtype, f"those of a {architecture}", optional="pooler."
+        )
 
 
 class OnnxBody:
