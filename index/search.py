@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.kernels.search import UNKNOWN_LISTS
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
     N_STATS,
@@ -131,10 +132,15 @@ def _run(
     out = np.empty((n, 3, k), np.int64)
     packed = options.packed(k)
     again = False
+    table = live.table
     while fault := search_batch_kernel(
-        segments.table, live.table, frame.table, frame.lanes, out, packed, cancel.flag,
+        segments.table, table, frame.table, frame.lanes, out, packed, cancel.flag,
         options.beta, scale,
     ):  # fmt: skip
+        if fault == UNKNOWN_LISTS:
+            batch = frame.batch
+            table = live.learn(batch.terms[: batch.indptr[n]])
+            continue
         sort_or_refuse(frame.batch, n, fault, again, width)
         again = True
     return frame, out

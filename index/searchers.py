@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.kernels.address import address_table
-from index.kernels.views import LIVE_ADDRESS, LIVE_BASE, LIVE_WORDS, N_LIVE, SegmentView
+from index.kernels.views import (
+    LIVE_ADDRESS,
+    LIVE_BASE,
+    LIVE_DOCS,
+    LIVE_LISTS,
+    LIVE_NUMBERS,
+    LIVE_WORDS,
+    N_LIVE,
+    SegmentView,
+)
 from index.layout import SegmentArrays, readonly
+from index.narrowing import NarrowedLists, Take
 
 _ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
 _MAX_DOCS = 0xFFFFFFFF
@@ -70,11 +80,60 @@ class LiveBitmaps:
             _ALL_LIVE if words is None or words.size == 0 else _checked(segment, words)
             for segment, words in zip(segments, live, strict=True)
         ]
+        self._segments = tuple(segments)
+        self._lists: list[NarrowedLists] = []
         self.table = np.zeros((len(segments), N_LIVE), np.int64)
-        for row, words in zip(self.table, self._kept, strict=True):
+        for segment, row, words in zip(segments, self.table, self._kept, strict=True):
             row[LIVE_ADDRESS] = words.ctypes.data
             row[LIVE_WORDS] = words.size
+            row[LIVE_DOCS] = np.bitwise_count(words).sum() if words.size else segment.n_docs
         self.table[1:, LIVE_BASE] = np.cumsum([s.n_docs for s in segments])[:-1]
+        self._bitmaps_only = self.table
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the bitmaps."""
+        return sum(words.nbytes for words in self._kept)
+
+    def narrow(self, take: Take) -> None:
+        """Search what may appear through lists of its own, where it is little of a segment.
+
+        For bitmaps that many searches are made with: the first search with a term copies out what
+        the term is in these documents.
+
+        Parameters
+        ----------
+        take : callable
+            Asked for every piece of memory; see `index.narrowing.Take`.
+        """
+        table = self.table.copy()
+        for segment, row, words in zip(self._segments, table, self._kept, strict=True):
+            n_passing = int(row[LIVE_DOCS])
+            if not NarrowedLists.pays(segment.arrays, n_passing):
+                continue
+            lists = NarrowedLists(segment.arrays, segment.table, words, n_passing, take)
+            if not take(lists.n_bytes):
+                break
+            self._lists.append(lists)
+            row[LIVE_LISTS] = lists.addresses.ctypes.data
+            row[LIVE_NUMBERS] = lists.docs.ctypes.data
+        self.table = table
+
+    def learn(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Have the lists of some terms; returns the table to search with.
+
+        Parameters
+        ----------
+        term_ids : (n,) uint32
+
+        Returns
+        -------
+        (n_segments, N_LIVE) int64
+        """
+        if any(lists.full for lists in self._lists):
+            return self._bitmaps_only
+        known = all(lists.learn(term_ids) for lists in self._lists)
+        return self.table if known else self._bitmaps_only
 
 
 def _checked(segment: SegmentSearcher, words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -67,6 +67,18 @@ def words_at(address, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def longs_at(address, size):  # type: ignore[no-untyped-def]
+    """The int64 numbers at an address."""
+    return carray(pointer(address), size, np.int64)
+
+
+@kernel
+def halves_at(address, size):  # type: ignore[no-untyped-def]
+    """The uint32 numbers at an address."""
+    return carray(pointer(address), size, np.uint32)
+
+
+@kernel
 def open_view(table):  # type: ignore[no-untyped-def]
     """The view that a segment's table describes.
 

@@ -188,12 +188,13 @@ def gather_tiles(tiles, live, first_slot, block_size, blocks, n, level, slots, s
 
 
 @kernel
-def offer(seg, work, n, first_slot, base, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
+def offer(slot_docs, work, n, first_slot, base, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
     """Offer gathered documents, exactly scored; returns the possibly raised threshold.
 
     Parameters
     ----------
-    seg : SegmentView
+    slot_docs : (n_slots,) or (0,) uint32
+        Document of each slot; empty where slots are documents.
     work : Workspace
         ``SLOTS`` and ``SCORES`` hold them.
     n, first_slot : int64
@@ -204,7 +205,6 @@ def offer(seg, work, n, first_slot, base, threshold, k, keys, stats):  # type: i
     stats : (N_STATS,) int64
     """
     slots, scores, histogram = work.words[SLOTS], work.words[SCORES], work.longs[HISTOGRAM]
-    slot_docs = seg.slot_docs
     if n > k:
         threshold = max(threshold, np.int64(kth_largest(scores, n, k, histogram)))
     count = stats[STAT_COUNT]

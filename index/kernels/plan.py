@@ -35,6 +35,16 @@ def lower_bound(terms, wanted):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def place_of(seg, term):  # type: ignore[no-untyped-def]
+    """Position of a term id in the segment's dictionary, -1 if it is not there."""
+    terms, places = seg.terms, seg.places
+    if places.size != 0:
+        return np.int64(places[term]) if term < places.size else np.int64(-1)
+    low = lower_bound(terms, term)
+    return low if low < terms.size and terms[low] == term else np.int64(-1)
+
+
+@kernel
 def find_terms(seg, query_terms, query_weights, found):  # type: ignore[no-untyped-def]
     """Positions of the query's terms in the segment's dictionary; unknown terms are left out.
 
@@ -51,21 +61,15 @@ def find_terms(seg, query_terms, query_weights, found):  # type: ignore[no-untyp
         Number of known terms.
     """
     term_local, term_weight = found[0], found[1]
-    terms, places = seg.terms, seg.places
+    places = seg.places
     n_ranges = seg.sizes[N_RANGES]
     for i in range(query_terms.size):
         if query_terms[i] < places.size:
             prefetch(places, np.int64(query_terms[i]))
     n = 0
     for i in range(query_terms.size):
-        wanted = query_terms[i]
-        if places.size == 0:
-            low = lower_bound(terms, wanted)
-            known = low < terms.size and terms[low] == wanted
-        else:
-            low = np.int64(places[wanted]) if wanted < places.size else np.int64(-1)
-            known = low >= 0
-        if known and query_weights[i] > 0:
+        low = place_of(seg, query_terms[i])
+        if low >= 0 and query_weights[i] > 0:
             term_local[n] = low
             term_weight[n] = query_weights[i]
             n += 1

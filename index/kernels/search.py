@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.kernels.address import open_frame, open_view, words_at
+from index.kernels.address import halves_at, longs_at, open_frame, open_view, words_at
 from index.kernels.candidates import (
     add_row_to_blocks,
     add_row_to_tiles,
@@ -27,7 +27,15 @@ from index.kernels.candidates import (
 )
 from index.kernels.jit import kernel
 from index.kernels.mask import LANES
-from index.kernels.plan import ask_range, find_terms, order_ranges, plan_range, stored_threshold
+from index.kernels.narrowed import known_terms, search_narrowed
+from index.kernels.plan import (
+    ask_range,
+    contribution,
+    find_terms,
+    order_ranges,
+    plan_range,
+    stored_threshold,
+)
 from index.kernels.prepare import prepare_queries
 from index.kernels.results import rank, settle
 from index.kernels.scan import (
@@ -50,12 +58,16 @@ from index.kernels.views import (
     KEY_ROOM,
     LIVE_ADDRESS,
     LIVE_BASE,
+    LIVE_DOCS,
+    LIVE_LISTS,
+    LIVE_NUMBERS,
     LIVE_WORDS,
     LOCAL,
     MAXIMA,
     N_BLOCKS,
     N_RANGES,
     N_STATS,
+    N_TERMS,
     OPT_ALPHA,
     OPT_BOUNDS,
     OPT_COMPLETION_COST,
@@ -91,6 +103,8 @@ from index.kernels.views import (
 
 # Cells of a row that are added in the time of one scattered posting.
 _CELLS_PER_POSTING = 16
+# What `search_batch` returns where the lists of a filter lack a term of the query.
+UNKNOWN_LISTS = -1
 # Probing a block costs as much as this many additions of a row to a listed block.
 _PROBE_COST = 3
 
@@ -269,19 +283,34 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
     n_hits = gather_tiles(
         tiles, live, first_slot, block_size, work.words[PROBED], n_probed, threshold, slots, scores
     )
-    threshold = offer(seg, work, n_hits, first_slot, base, threshold, k, keys, stats)
+    threshold = offer(seg.slot_docs, work, n_hits, first_slot, base, threshold, k, keys, stats)
     n_hits = gather(
         acc, live, first_slot, block_size, work.words[BLOCKS], n_found, threshold, slots, scores
     )
-    threshold = offer(seg, work, n_hits, first_slot, base, threshold, k, keys, stats)
+    threshold = offer(seg.slot_docs, work, n_hits, first_slot, base, threshold, k, keys, stats)
     return settle(keys, stats, k, threshold, longs[HISTOGRAM], work.key_scores)
+
+
+@kernel
+def at_an_end(stats, options, cancel):  # type: ignore[no-untyped-def]
+    """Whether the search is to stop here, or has done all the work it may."""
+    spent = stats[STAT_POSTINGS] + stats[STAT_CELLS] // _CELLS_PER_POSTING
+    return cancel[0] != 0 or 0 < options[OPT_MAX_WORK] <= spent
+
+
+@kernel
+def cut_off(found, n, shift, stats):  # type: ignore[no-untyped-def]
+    """Leave a segment out of a search that is at an end."""
+    peak = np.int64(0)
+    for i in range(n):
+        peak += contribution(255, found[1, i], shift)
+    stats[STAT_CUT] = 1
+    stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
 
 
 @kernel
 def search_segment(seg, found, n, live, work, base, keys, stats, options, shift, top, cancel):  # type: ignore[no-untyped-def]
     """Search one segment for the terms found in it, raising the query's running result."""
-    if n == 0:
-        return
     longs = work.longs
     longs[LOCAL, :n] = found[0, :n]
     longs[WEIGHT, :n] = found[1, :n]
@@ -295,8 +324,7 @@ def search_segment(seg, found, n, live, work, base, keys, stats, options, shift,
         peak = longs[RANGE_PEAK, r]
         if peak < scaled(threshold, alpha, top):
             break  # the later ranges can reach even less
-        spent = stats[STAT_POSTINGS] + stats[STAT_CELLS] // _CELLS_PER_POSTING
-        if cancel[0] != 0 or (options[OPT_MAX_WORK] > 0 and spent >= options[OPT_MAX_WORK]):
+        if at_an_end(stats, options, cancel):
             stats[STAT_CUT] = 1
             stats[STAT_UNSEEN] = max(stats[STAT_UNSEEN], peak)
             break
@@ -318,8 +346,7 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
     segments : (n_segments, 14, 2) int64
         Address tables of the segments' views.
     live : (n_segments, N_LIVE) int64
-        Address and length of each segment's live bitmap (over slots), and the number of its first
-        document.
+        Which documents may appear, see `index.searchers.LiveBitmaps`.
     frame : (N_FRAME, 2) int64
         Addresses and lengths of the queries and of scratch, see `index.workspace.Frame`.
     lanes : (N_LANES, n) uint16 or uint32
@@ -337,7 +364,7 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
     Returns
     -------
     int64
-        0, or a fault of `prepare_queries` plus 4 times the query it is in.
+        0, or a fault of `prepare_queries` plus 4 times the query it is in, or `UNKNOWN_LISTS`.
     """
     narrow = lanes.itemsize == 2
     shift = np.uint32(8 if narrow else 0)
@@ -362,7 +389,25 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
         for s in range(segments.shape[0]):
             seg = open_view(segments[s])
             n_found[s] = find_terms(seg, batch.terms[begin:end], batch.weights[begin:end], found[s])
+            if live[s, LIVE_LISTS] != 0:
+                lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
+                if not known_terms(lists, found[s], n_found[s]):
+                    return np.int64(UNKNOWN_LISTS)
         for s in range(segments.shape[0]):
+            if n_found[s] == 0 or live[s, LIVE_DOCS] == 0:
+                continue
+            if live[s, LIVE_LISTS] != 0:
+                seg = open_view(segments[s])
+                lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
+                if at_an_end(mine, options, cancel):
+                    cut_off(found[s], n_found[s], shift, mine)
+                    continue
+                docs = halves_at(live[s, LIVE_NUMBERS], live[s, LIVE_DOCS])
+                search_narrowed(
+                    lists, docs, found[s], n_found[s], work, live[s, LIVE_BASE], row, mine,
+                    options, shift,
+                )  # fmt: skip
+                continue
             bitmap = words_at(live[s, LIVE_ADDRESS], live[s, LIVE_WORDS])
             if s + 1 < segments.shape[0]:
                 following = open_view(segments[s + 1])

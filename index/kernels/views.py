@@ -41,8 +41,16 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
     N_STATS,
 ) = range(11)
 
-# Columns of the table of live bitmaps.
-LIVE_ADDRESS, LIVE_WORDS, LIVE_BASE, N_LIVE = range(4)
+# Columns of the table of what may appear of each segment.
+(
+    LIVE_ADDRESS,  # bitmap of slots, and its length; 0: all may appear
+    LIVE_WORDS,
+    LIVE_BASE,  # number of the segment's first document
+    LIVE_DOCS,  # documents that may appear
+    LIVE_LISTS,  # where their lists are, by term (see `index.kernels.narrowed`); 0: there are none
+    LIVE_NUMBERS,  # their numbers in the segment, where there are lists
+    N_LIVE,
+) = range(7)
 
 # There is room for k keys and as many again, or for this many.
 KEY_ROOM = 32

@@ -1,6 +1,7 @@
 """Filters: exact at every selectivity, on built, changed and merged indexes."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import Index, IndexWriter, build_index, open_index
+from index import Index, IndexWriter, build_index, open_index, passing
 from index.filters import parse_filter
 from index.verify import verify
 from lsr.errors import UsageError
@@ -178,6 +179,7 @@ def crowd() -> tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Docum
         {"n": -1},
         {"n": 77},
         {"n": {"$lt": 30}},
+        {"n": {"$in": list(range(0, 3000, 100))}},
         {"even": True},
         {"tag": {"$in": ["a", "b"]}},
         {"$not": {"n": -1}},
@@ -288,3 +290,64 @@ def test_a_filter_is_evaluated_once() -> None:
         index.select({"x": i})
     assert len(index._filters) <= 32
     np.testing.assert_array_equal(index._passing({"x": 1}).words[0], first.words[0])
+
+
+def test_searches_with_a_filter_that_comes_again_read_lists_of_its_own(
+    crowd: tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]],
+) -> None:
+    disk, rows, documents = crowd
+    index = open_index(PATH, files=disk)
+    source = {"n": {"$in": list(range(0, 3000, 100))}}
+    allowed = {d: row for d, row in rows.items() if passes(source, documents[d].metadata)}
+    query = {term: 1.0 + term / 40 for term in range(40)}
+    wanted = [docno for docno, _ in exhaustive(allowed, query, 100)]
+    first, again, third = (index.search(query_of(query), 100, filter=source) for _ in range(3))
+    assert first.ids == again.ids == third.ids
+    assert set(first.ids) == set(wanted)
+    assert len(wanted) > 10
+    assert list(first.scores) == list(again.scores) == list(third.scores)
+    postings = [hits.counters.postings_scored for hits in (first, again, third)]
+    inside = sum(term in row for row in allowed.values() for term in query)
+    assert postings[1] == postings[2] <= inside < postings[0], "no posting of another document"
+    held = index._filters.n_bytes
+    index.search(query_of(query), 100, filter=source)
+    assert index._filters.n_bytes == held, "nothing is copied out twice"
+
+
+def test_threads_share_the_lists_of_a_filter(
+    crowd: tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]],
+) -> None:
+    disk = crowd[0]
+    queries = [query_of(row) for row in random_rows(9, numbered(60, "q")).values()]
+    source = {"n": {"$in": list(range(0, 3000, 70))}}
+    plain = open_index(PATH, files=disk)
+    wanted = [plain.search(query, 3000) for query in queries]
+    allowed = set(plain.docnos(plain.select(source)))
+    through = [[docno for docno in hits.ids if docno in allowed][:5] for hits in wanted]
+    for _ in range(5):
+        index = open_index(PATH, files=disk)
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [
+                pool.submit(index.search, query, 5, filter=source) for query in queries + queries
+            ]
+            assert [job.result().ids for job in jobs] == through + through
+
+
+@pytest.mark.parametrize("limit", [0, 3000, 20_000])
+def test_filters_hold_no_more_memory_than_they_may(
+    crowd: tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Document]],
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passing, "MAX_BYTES", limit)
+    index = open_index(PATH, files=crowd[0])
+    queries = [query_of(row) for row in random_rows(10, numbered(20, "q")).values()]
+    wanted = [index.search(query, 3000) for query in queries]
+    for start in range(12):
+        source = {"n": {"$in": list(range(start, 3000, 90))}}
+        allowed = set(index.docnos(index.select(source)))
+        for query, everything in zip(queries, wanted, strict=True):
+            hits = index.search(query, 5, filter=source)
+            assert hits.ids == [docno for docno in everything.ids if docno in allowed][:5]
+            held = index._filters.n_bytes
+            assert held <= limit or len(index._filters) == 1, "but for the one in use"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.kernels.jit import JIT_ENABLED
 from index.layout import BuildOptions, SegmentArrays, build_segment
-from index.search import SearchOptions, SegmentSearcher, search_segments_batch
+from index.search import LiveBitmaps, SearchOptions, SegmentSearcher, search_segments_batch
 from tests import oracle, strategies
 
 N_CASES = int(os.environ.get("LSR_SEARCH_CASES", "50000" if JIT_ENABLED else "300"))
@@ -48,6 +49,17 @@ def random_options(rng: np.random.Generator) -> SearchOptions:
     )
 
 
+def allowance(rng: np.random.Generator) -> Callable[[int], bool]:
+    """Room for the lists of few documents: all they want, or not enough for every term."""
+    left = [int(rng.choice([10**9, 10**9, 2000, 0]))]
+
+    def take(n_bytes: int) -> bool:
+        left[0] -= n_bytes
+        return left[0] >= 0
+
+    return take
+
+
 def check_seed(seed: int) -> int:
     """Compare one random index under several settings with the oracle; returns the cases."""
     rng = np.random.default_rng(seed)
@@ -70,6 +82,9 @@ def check_seed(seed: int) -> int:
                 for part, live in zip(parts, lives, strict=True)
             ]
         )
+        bitmaps = LiveBitmaps(segments, words)
+        if rng.random() < 0.7:
+            bitmaps.narrow(allowance(rng))
         queries = [
             strategies.random_query(rng, matrix.shape[1]) for _ in range(QUERIES_PER_INDEX // 4)
         ]
@@ -80,7 +95,7 @@ def check_seed(seed: int) -> int:
             np.concatenate([terms for terms, _ in queries]),
             np.concatenate([weights for _, weights in queries]),
             k,
-            live=words,
+            live=bitmaps,
             options=options,
         )
         for row, (terms, weights) in enumerate(queries):
