@@ -78,6 +78,11 @@ class SearchOptions:
         """``alpha`` as the kernels take it, in 1/65536."""
         return max(1, round(self.alpha * ALPHA_ONE))
 
+    @cached_property
+    def approximate(self) -> bool:
+        """Whether bounds are scaled or terms dropped."""
+        return self.alpha < 1 or self.beta < 1
+
     def packed(self, k: int) -> NDArray[np.int64]:
         """Options as the kernels take them; not to be written to."""
         found = self._packed.get(k)

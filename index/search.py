@@ -8,7 +8,6 @@ and are equal to an exhaustive scan unless an approximate option is set.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,17 +18,17 @@ from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
     N_STATS,
     STAT_COUNT,
+    STAT_DROPPED,
+    STAT_FACTOR,
     STAT_THRESHOLD,
     STAT_UNSEEN,
 )
 from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
 from index.quantize import NARROW, WIDE, Width
-from index.query import choose_width, sort_or_refuse
+from index.query import choose_width, query_arrays, refuse
 from index.searchers import LiveBitmaps, Segments, SegmentSearcher
-from index.workspace import Frame, frame_for
-
-# Queries per kernel call: enough to make the call itself cheap, few enough to spread over threads.
-_CHUNK = 64
+from index.side_by_side import side_by_side
+from index.workspace import frame_for
 
 
 class Counters(NamedTuple):
@@ -87,6 +86,8 @@ class Cancel:
 
 
 _NEVER = Cancel()
+_LEARNT_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
+_ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
 
 
 def _prepared(
@@ -102,69 +103,6 @@ def _prepared(
     if not isinstance(live, LiveBitmaps):
         live = segments.bitmaps(live)
     return segments, live, min(k, max(1, segments.n_docs))
-
-
-def _run(
-    segments: Segments,
-    queries: tuple[NDArray[np.int64] | int, NDArray[Any], NDArray[Any]],
-    width: Width,
-    live: LiveBitmaps,
-    options: SearchOptions,
-    k: int,
-    cancel: Cancel,
-    scale: float,
-) -> tuple[Frame, NDArray[np.int64]]:
-    """Search all segments for a batch of queries in the calling thread.
-
-    Queries are ``indptr`` (or the length of a single one), term ids and weights.
-
-    Returns
-    -------
-    Frame
-        Counters and query factors, until the thread's next search.
-    (n_queries, 3, k) int64
-        Documents, scores and the bits of float scores.
-    """
-    indptr, terms, weights = queries
-    n = 1 if isinstance(indptr, int) else indptr.size - 1
-    frame = frame_for(n, len(terms), k, segments, width)
-    frame.load(indptr, terms, weights)
-    out = np.empty((n, 3, k), np.int64)
-    packed = options.packed(k)
-    again = False
-    table = live.table
-    while fault := search_batch_kernel(
-        segments.table, table, frame.table, frame.lanes, out, packed, cancel.flag,
-        options.beta, scale,
-    ):  # fmt: skip
-        if fault == UNKNOWN_LISTS:
-            batch = frame.batch
-            table = live.learn(batch.terms[: batch.indptr[n]])
-            continue
-        sort_or_refuse(frame.batch, n, fault, again, width)
-        again = True
-    return frame, out
-
-
-def _gap(
-    stats: Sequence[int], full: bool, kth_score: int, dropped: int, options: SearchOptions
-) -> int:
-    """How far an unseen document's bound may lie above the k-th score; 0 if nothing can."""
-    unseen = stats[STAT_UNSEEN]
-    if options.alpha < 1:
-        threshold = stats[STAT_THRESHOLD]
-        unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
-    return max(0, unseen - (kth_score if full else 0)) + dropped
-
-
-def _query_scale(frame: Frame, row: int, width: Width) -> float:
-    """What brings integer scores back to query weight times impact."""
-    return (1 << width.shift) / frame.batch.factors.item(row)
-
-
-def _dropped(frame: Frame, row: int, width: Width) -> int:
-    """The largest score that terms removed by ``beta`` could have added."""
-    return (255 * frame.batch.dropped.item(row)) >> width.shift
 
 
 def search_segments(
@@ -206,29 +144,48 @@ def search_segments(
     ValueError
         If an argument is not as described.
     """
-    segments, live, room = _prepared(segments, live, k)
-    n_terms = len(query_term_ids)
+    segments, live, k = _prepared(segments, live, k)
+    terms, weights = query_arrays(query_term_ids, query_weights)
+    n_terms = len(terms)
     width = choose_width(n_terms, options)
+    frame = frame_for(n_terms, k, segments, width)
+    frame.indptr[1] = n_terms
     flag = cancel or _NEVER
-    queries = (n_terms, query_term_ids, query_weights)
-    frame, out = _run(segments, queries, width, live, options, room, flag, scale)
-    stats = frame.stats[0].tolist()
+    doc_ids, scores = np.empty(k, np.int64), np.empty(k, np.int64)
+    float_scores = np.empty(k, np.float64)
+    table = live.table
+    while fault := search_batch_kernel(
+        segments.table, table, frame.table, frame.lanes, frame.indptr, terms, weights,
+        _ONE_QUERY, doc_ids, scores, float_scores, frame.counters, options.packed(k), flag.flag,
+        options.beta, scale,
+    ):  # fmt: skip
+        if fault != UNKNOWN_LISTS:
+            refuse(fault, frame.indptr, width)
+        table = live.learn(terms)
+    stats = frame.counters.tolist()
     n = stats[STAT_COUNT]
-    gap = 0
-    if stats[STAT_UNSEEN] or options.alpha < 1 or options.beta < 1:
-        full = n == k
-        kth_score = int(out[0, 1, -1]) if full else 0
-        gap = _gap(stats, full, kth_score, _dropped(frame, 0, width), options)
-    doc_ids, scores, bits = out[0, :, :n]
+    gap = 0.0
+    if stats[STAT_UNSEEN] or options.approximate:
+        gap = _gap(frame.counters, int(scores[k - 1]), width, options, scale)
+    if n < k:
+        doc_ids, scores, float_scores = doc_ids[:n], scores[:n], float_scores[:n]
     return SearchResult(
-        doc_ids,
-        scores,
-        bits.view(np.float64),
-        gap == 0,
-        gap * scale * _query_scale(frame, 0, width) if gap else 0.0,
-        bool(flag.flag[0]),
-        Counters(*stats[:5]),
+        doc_ids, scores, float_scores, gap == 0, gap, bool(flag.flag[0]), Counters(*stats[:5])
     )
+
+
+def _gap(
+    stats: NDArray[np.int64], kth_score: int, width: Width, options: SearchOptions, scale: float
+) -> float:
+    """By how much a document left out can beat the k-th score, 0 with fewer than k hits."""
+    unseen = int(stats[STAT_UNSEEN])
+    if options.alpha < 1:
+        threshold = int(stats[STAT_THRESHOLD])
+        unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
+    # What the terms removed by beta could have added, at most.
+    dropped = (255 * int(stats[STAT_DROPPED])) >> width.shift
+    gap = max(0, unseen - kth_score) + dropped
+    return gap * scale * (1 << width.shift) / float(stats.view(np.float64)[STAT_FACTOR])
 
 
 def search_segments_batch(
@@ -244,7 +201,7 @@ def search_segments_batch(
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
 ) -> BatchResult:
-    """Top ``k`` documents of many queries, in chunks over ``threads`` threads.
+    """Top ``k`` documents of many queries, which threads take one after the other.
 
     Parameters
     ----------
@@ -253,7 +210,7 @@ def search_segments_batch(
     indptr, term_ids, weights : (n_queries + 1,), (nnz,), (nnz,)
         Queries as CSR.
     threads : int
-        Each has a workspace of its own; the kernels release the GIL.
+        Each has a workspace of its own and makes one call, without the GIL, for all its queries.
 
     Returns
     -------
@@ -267,75 +224,78 @@ def search_segments_batch(
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     prepared, bitmaps, room = _prepared(segments, live, k)
-    flag = cancel or _NEVER
-    offsets = np.ascontiguousarray(indptr, dtype=np.int64)
+    offsets = np.array(indptr, dtype=np.int64)
     if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
         raise ValueError("indptr must start with 0 and ascend")
     if offsets[-1] != len(term_ids):
         raise ValueError("indptr must end at the number of term ids")
+    terms, values = query_arrays(np.asarray(term_ids), np.asarray(weights))
     n_queries = offsets.size - 1
-    result = BatchResult(
-        doc_ids=np.empty((n_queries, k), dtype=np.int64),
-        scores=np.empty((n_queries, k), dtype=np.int64),
-        float_scores=np.empty((n_queries, k), dtype=np.float64),
-        counts=np.zeros(n_queries, dtype=np.int64),
-        rank_safe=np.ones(n_queries, dtype=np.bool_),
-        bound_gap=np.zeros(n_queries, dtype=np.float64),
-        counters=np.zeros((n_queries, N_STATS), dtype=np.int64),
+    doc_ids, scores = np.empty((2, n_queries, room), np.int64)
+    float_scores = np.empty((n_queries, room), np.float64)
+    counters = np.zeros((n_queries, N_STATS), np.int64)
+    gaps = np.zeros(n_queries, np.float64)
+    flat = (doc_ids.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel())
+    packed, flag = options.packed(room), (cancel or _NEVER).flag
+    table = bitmaps.table
+    for width, rows in _by_width(np.diff(offsets), options):
+        longest = int((offsets[rows + 1] - offsets[rows]).max())
+        queue = np.concatenate([np.zeros(1, np.int64), rows])
+
+        def answer(
+            width: Width = width, longest: int = longest, queue: NDArray[np.int64] = queue
+        ) -> int:
+            frame = take_frame(longest, room, prepared, width)
+            fault: int = search_batch_kernel(
+                prepared.table, table, frame.table, frame.lanes, offsets, terms, values,
+                queue, *flat, packed, flag, options.beta, scale,
+            )  # fmt: skip
+            return_frame(frame)
+            return fault
+
+        while any(faults := side_by_side(answer, min(threads, rows.size))):
+            if UNKNOWN_LISTS not in faults:
+                refuse(min(filter(None, faults)), offsets, width)
+            table = _learnt(bitmaps, terms)
+            queue[0] = 0
+        if options.approximate or counters[rows, STAT_UNSEEN].any():
+            for row in rows.tolist():
+                gaps[row] = _gap(counters[row], int(scores[row, -1]), width, options, scale)
+    return BatchResult(
+        _widened(doc_ids, k, -1),
+        _widened(scores, k, 0),
+        _widened(float_scores, k, 0),
+        counters[:, STAT_COUNT].copy(),
+        gaps == 0,
+        gaps,
+        counters,
     )
 
-    def one(job: tuple[Width, NDArray[np.int64]]) -> None:
-        width, rows = job
-        lengths = offsets[rows + 1] - offsets[rows]
-        part = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        places = np.repeat(offsets[rows] - part[:-1], lengths) + np.arange(part[-1])
-        queries = (part, term_ids[places], weights[places])
-        frame, out = _run(prepared, queries, width, bitmaps, options, room, flag, scale)
-        stats = frame.stats[: rows.size]
-        counts = stats[:, STAT_COUNT].copy()
-        if counts.min() < room:
-            unused = np.arange(room) >= counts[:, None]
-            out[:, 0][unused] = -1
-            out[:, 1:][np.broadcast_to(unused[:, None], (rows.size, 2, room))] = 0
-        for target, part, empty in (
-            (result.doc_ids, out[:, 0], -1),
-            (result.scores, out[:, 1], 0),
-            (result.float_scores, out[:, 2].view(np.float64), 0),
-        ):
-            target[rows, :room] = part
-            target[rows, room:] = empty
-        result.counts[rows] = counts
-        result.counters[rows] = stats
-        if options.alpha == 1 and options.beta == 1 and not stats[:, STAT_UNSEEN].any():
-            return
-        for at, row in enumerate(rows.tolist()):
-            full = int(counts[at]) == k
-            kth_score = int(out[at, 1, -1]) if full else 0
-            gap = _gap(stats[at].tolist(), full, kth_score, _dropped(frame, at, width), options)
-            result.rank_safe[row] = gap == 0
-            result.bound_gap[row] = gap * scale * _query_scale(frame, at, width)
 
-    term_ids, weights = np.asarray(term_ids), np.asarray(weights)
-    jobs = _chunks(np.diff(offsets), options)
-    if threads == 1:
-        for job in jobs:
-            one(job)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, jobs))
-    return result
+def _learnt(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Have a filter's lists of all terms; returns the table to search with."""
+    table, unique = live.table, np.unique(terms)
+    for first in range(0, unique.size, _LEARNT_AT_ONCE):
+        table = live.learn(unique[first : first + _LEARNT_AT_ONCE])
+    return table
 
 
-def _chunks(
+def _by_width(
     lengths: NDArray[np.int64], options: SearchOptions
 ) -> list[tuple[Width, NDArray[np.int64]]]:
-    """Query numbers in groups of one accumulator width."""
-    jobs = []
+    """Numbers of the queries of each accumulator width."""
     narrow = np.array([choose_width(n, options) is NARROW for n in lengths.tolist()], dtype=bool)
-    for width, chosen in ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow))):
-        for at in range(0, chosen.size, _CHUNK):
-            jobs.append((width, chosen[at : at + _CHUNK]))
-    return jobs
+    groups = ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow)))
+    return [(width, rows) for width, rows in groups if rows.size]
+
+
+def _widened(rows: NDArray[Any], k: int, empty: int) -> NDArray[Any]:
+    """Rows of ``k`` places, where there are fewer documents than that."""
+    if rows.shape[1] == k:
+        return rows
+    out = np.full((len(rows), k), empty, rows.dtype)
+    out[:, : rows.shape[1]] = rows
+    return out
 
 
 __all__ = [

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from index.kernels.jit import JIT_ENABLED, kernel
-from index.kernels.views import N_LONGS, N_WORDS, QueryBatch, SegmentView
+from index.kernels.views import N_LONGS, N_WORDS, SegmentView
 
 
 def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
@@ -112,33 +112,23 @@ def open_view(table):  # type: ignore[no-untyped-def]
 
 @kernel
 def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
-    """Queries, scratch, keys and counters behind a table.
+    """Scratch behind a table.
 
     Parameters
     ----------
-    table : (14, 2) int64
-        Addresses and lengths: the arrays of a `QueryBatch`, words and longs (length of a row),
-        keys, stats, places of terms (numbers for a segment), their numbers.
+    table : (6, 2) int64
+        Addresses and lengths: words and longs (length of a row), keys, their scores, places of
+        terms (numbers for a segment), their numbers.
     n_segments : int64
 
     Returns
     -------
-    (QueryBatch, words, longs, keys, stats, found, n_found)
+    (words, longs, keys, key_scores, found, n_found)
     """
-    batch = QueryBatch(
-        carray(pointer(table[0, 0]), table[0, 1], np.int64),  # raw_indptr
-        carray(pointer(table[1, 0]), table[1, 1], np.uint32),  # raw_terms
-        carray(pointer(table[2, 0]), table[2, 1], np.float32),  # raw_weights
-        carray(pointer(table[3, 0]), table[3, 1], np.int64),  # indptr
-        carray(pointer(table[4, 0]), table[4, 1], np.uint32),  # terms
-        carray(pointer(table[5, 0]), table[5, 1], np.uint32),  # weights
-        carray(pointer(table[6, 0]), table[6, 1], np.float64),  # factors
-        carray(pointer(table[7, 0]), table[7, 1], np.int64),  # dropped
-    )
-    words = carray(pointer(table[8, 0]), (N_WORDS, table[8, 1]), np.uint32)
-    longs = carray(pointer(table[9, 0]), (N_LONGS, table[9, 1]), np.int64)
-    keys = carray(pointer(table[10, 0]), table[10, 1], np.uint64)
-    stats = carray(pointer(table[11, 0]), table[11, 1], np.int64)
-    found = carray(pointer(table[12, 0]), (n_segments, 2, table[12, 1]), np.int64)
-    n_found = carray(pointer(table[13, 0]), n_segments, np.int64)
-    return batch, words, longs, keys, stats, found, n_found
+    words = carray(pointer(table[0, 0]), (N_WORDS, table[0, 1]), np.uint32)
+    longs = carray(pointer(table[1, 0]), (N_LONGS, table[1, 1]), np.int64)
+    keys = carray(pointer(table[2, 0]), table[2, 1], np.uint64)
+    key_scores = carray(pointer(table[3, 0]), table[3, 1], np.uint32)
+    found = carray(pointer(table[4, 0]), (n_segments, 2, table[4, 1]), np.int64)
+    n_found = carray(pointer(table[5, 0]), n_segments, np.int64)
+    return words, longs, keys, key_scores, found, n_found

@@ -45,14 +45,15 @@ def place_of(seg, term):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def find_terms(seg, query_terms, query_weights, found):  # type: ignore[no-untyped-def]
+def find_terms(seg, query_terms, query_weights, n_query, found):  # type: ignore[no-untyped-def]
     """Positions of the query's terms in the segment's dictionary; unknown terms are left out.
 
     Parameters
     ----------
     seg : SegmentView
-    query_terms, query_weights : (n,) uint32
-    found : (2, >= n) int64
+    query_terms, query_weights : (>= n_query,) int64
+    n_query : int64
+    found : (2, >= n_query) int64
         Positions and weights; filled.
 
     Returns
@@ -63,12 +64,12 @@ def find_terms(seg, query_terms, query_weights, found):  # type: ignore[no-untyp
     term_local, term_weight = found[0], found[1]
     places = seg.places
     n_ranges = seg.sizes[N_RANGES]
-    for i in range(query_terms.size):
+    for i in range(n_query):
         if query_terms[i] < places.size:
-            prefetch(places, np.int64(query_terms[i]))
+            prefetch(places, query_terms[i])
     n = 0
-    for i in range(query_terms.size):
-        low = place_of(seg, query_terms[i])
+    for i in range(n_query):
+        low = place_of(seg, np.uint32(query_terms[i]))
         if low >= 0 and query_weights[i] > 0:
             term_local[n] = low
             term_weight[n] = query_weights[i]

@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.results import hit_key, sort_keys
+from index.kernels.views import (
+    HISTOGRAM,
+    QUERY_TERM,
+    QUERY_WEIGHT,
+    SORTED,
+    SPARE,
+    STAT_DROPPED,
+    STAT_FACTOR,
+)
 
-BAD_WEIGHT, BAD_ORDER, TOO_LONG = 1, 2, 3
+BAD_WEIGHT, REPEATED_TERM, TOO_LONG, BAD_OFFSETS = 1, 2, 3, 4
+N_FAULTS = 5
 
 
 @kernel
@@ -18,7 +29,7 @@ def quantize_weights(weights, limit, out):  # type: ignore[no-untyped-def]
     weights : (n,) float32
     limit : int64
         At least ``2 n``.
-    out : (n,) uint32
+    out : (>= n,) integer
         Filled.
 
     Returns
@@ -40,62 +51,68 @@ def quantize_weights(weights, limit, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prepare_queries(indptr, terms, weights, limit, beta, out, factors, dropped):  # type: ignore[no-untyped-def]
-    """Quantise and order a batch of queries of one width.
+def repeats(terms, longs):  # type: ignore[no-untyped-def]
+    """Whether a term stands in a query twice, in whatever order."""
+    n = terms.size
+    rising = True
+    for i in range(1, n):
+        rising &= terms[i - 1] < terms[i]
+    if rising:
+        return False
+    keys = longs[SORTED].view(np.uint64)
+    for i in range(n):
+        keys[i] = terms[i]
+    sort_keys(keys, n, longs[SPARE].view(np.uint64), longs[HISTOGRAM])
+    found = False
+    for i in range(1, n):
+        found |= keys[i - 1] == keys[i]
+    return found
+
+
+@kernel
+def prepare_query(terms, weights, limit, beta, longs, stats):  # type: ignore[no-untyped-def]
+    """Check, quantise and order a query: heaviest term first, ties by term id.
 
     Parameters
     ----------
-    indptr : (n_queries + 1,) int64
-    terms : (nnz,) uint32
-        Strictly ascending within a query.
-    weights : (nnz,) float32
+    terms : (n,) uint32
+    weights : (n,) float32
     limit : int64
         Bound on the sum of integer weights.
     beta : float64
-        Share of the terms kept, heaviest first; ties by term id.
-    out : (indptr (n_queries + 1,) int64, terms (nnz,) uint32, weights (nnz,) uint32)
-        Filled; queries are packed without gaps.
-    factors : (n_queries,) float64
-        Filled: integer weight per unit of weight.
-    dropped : (n_queries,) int64
-        Filled: sum of the integer weights that ``beta`` removed.
+        Share of the terms kept.
+    longs : (N_LONGS, >= n) int64
+        ``QUERY_TERM`` and ``QUERY_WEIGHT`` are filled.
+    stats : (N_STATS,) int64
+        `STAT_FACTOR` and `STAT_DROPPED` are set.
 
     Returns
     -------
     (int64, int64)
-        Fault (0 if none) and the query it is in.
+        Fault (0 if none) and the terms kept.
     """
-    out_indptr, out_terms, out_weights = out
-    at = np.int64(0)
-    out_indptr[0] = 0
-    for q in range(indptr.size - 1):
-        begin, end = indptr[q], indptr[q + 1]
-        n = end - begin
-        factors[q] = 1.0
-        dropped[q] = 0
-        if n * 4 > limit:
-            return np.int64(TOO_LONG), q
-        for j in range(begin + 1, end):
-            if terms[j] <= terms[j - 1]:
-                return np.int64(BAD_ORDER), q
-        if n > 0:
-            part = out_weights[at : at + n]
-            factors[q] = quantize_weights(weights[begin:end], limit, part)
-            if factors[q] == 0.0:
-                return np.int64(BAD_WEIGHT), q
-        for i in range(n):
-            weight = out_weights[at + i]
-            term = terms[begin + i]
-            place = at + i
-            while place > at and out_weights[place - 1] < weight:
-                out_weights[place] = out_weights[place - 1]
-                out_terms[place] = out_terms[place - 1]
-                place -= 1
-            out_weights[place] = weight
-            out_terms[place] = term
-        kept = np.int64(np.ceil(beta * n)) if beta < 1.0 else n
-        for i in range(kept, n):
-            dropped[q] += np.int64(out_weights[at + i])
-        at += kept
-        out_indptr[q + 1] = at
-    return np.int64(0), np.int64(0)
+    n = np.int64(terms.size)
+    if n * 4 > limit:
+        return np.int64(TOO_LONG), n
+    factors = stats[STAT_FACTOR : STAT_FACTOR + 1].view(np.float64)
+    factors[0] = 1.0
+    if n == 0:
+        return np.int64(0), n
+    if repeats(terms, longs):
+        return np.int64(REPEATED_TERM), n
+    query_term, query_weight = longs[QUERY_TERM], longs[QUERY_WEIGHT]
+    factors[0] = quantize_weights(weights, limit, query_weight)
+    if factors[0] == 0.0:
+        return np.int64(BAD_WEIGHT), n
+    keys = longs[SORTED].view(np.uint64)
+    for i in range(n):
+        keys[i] = hit_key(query_weight[i], terms[i])
+    sort_keys(keys, n, longs[SPARE].view(np.uint64), longs[HISTOGRAM])
+    for i in range(n):
+        key = keys[n - 1 - i]
+        query_weight[i] = np.int64(key >> np.uint64(32))
+        query_term[i] = np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
+    kept = np.int64(np.ceil(beta * n)) if beta < 1.0 else n
+    for i in range(kept, n):
+        stats[STAT_DROPPED] += query_weight[i]
+    return np.int64(0), kept

@@ -86,15 +86,19 @@ def rank(keys, stats, k, factor, histogram, docs, scores, floats):  # type: igno
     factor : float64
         Weight of one score unit.
     histogram : (>= 256,) int64
-    docs, scores, floats : (k,) int64
-        The first `STAT_COUNT` places are filled; ``floats`` with the bits of float64 numbers.
+    docs, scores : (>= k,) int64
+        Filled: the first `STAT_COUNT` places are hits, the others -1 and 0.
+    floats : (>= k,) float64
+        Filled, scores as weights.
     """
     n = stats[STAT_COUNT]
-    reals = floats.view(np.float64)
     sort_keys(keys, n, keys[k:], histogram)
     for i in range(n):
         key = keys[n - 1 - i]
         score = np.int64(key >> np.uint64(32))
         docs[i] = np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
         scores[i] = score
-        reals[i] = np.float64(score) * factor
+        floats[i] = np.float64(score) * factor
+    docs[n:] = -1
+    scores[n:] = 0
+    floats[n:] = 0.0

@@ -36,7 +36,8 @@ from index.kernels.plan import (
     plan_range,
     stored_threshold,
 )
-from index.kernels.prepare import prepare_queries
+from index.kernels.prepare import BAD_OFFSETS, N_FAULTS, prepare_query
+from index.kernels.queue import take_next
 from index.kernels.results import rank, settle
 from index.kernels.scan import (
     add_bounds,
@@ -53,6 +54,7 @@ from index.kernels.views import (
     BEGIN,
     BLOCKS,
     BOUNDS,
+    COUNTERS,
     END,
     HISTOGRAM,
     KEY_ROOM,
@@ -81,6 +83,8 @@ from index.kernels.views import (
     PEAK,
     POTENTIAL,
     PROBED,
+    QUERY_TERM,
+    QUERY_WEIGHT,
     RANGE_PEAK,
     RANGE_SIZE,
     RANGES,
@@ -91,6 +95,7 @@ from index.kernels.views import (
     STAT_CELLS,
     STAT_COUNT,
     STAT_CUT,
+    STAT_FACTOR,
     STAT_FINISHED,
     STAT_POSTINGS,
     STAT_RANGES,
@@ -338,8 +343,61 @@ def search_segment(seg, found, n, live, work, base, keys, stats, options, shift,
 
 
 @kernel
-def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale):  # type: ignore[no-untyped-def]
-    """Search the segments of an index for every query of a batch.
+def search_segments(  # type: ignore[no-untyped-def]
+    segments, live, n_terms, work, keys, found, n_found, stats, options, shift, top, cancel
+):
+    """Search the segments one after the other for one query, prepared in ``work``.
+
+    Returns
+    -------
+    bool
+        False: the lists of a filter lack a term.
+    """
+    longs = work.longs
+    # All segments first: what a search reads of each is on its way while others are looked at.
+    for s in range(segments.shape[0]):
+        seg = open_view(segments[s])
+        n_found[s] = find_terms(seg, longs[QUERY_TERM], longs[QUERY_WEIGHT], n_terms, found[s])
+        if live[s, LIVE_LISTS] != 0:
+            lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
+            if not known_terms(lists, found[s], n_found[s]):
+                return False
+    for s in range(segments.shape[0]):
+        if n_found[s] == 0 or live[s, LIVE_DOCS] == 0:
+            continue
+        if live[s, LIVE_LISTS] != 0:
+            seg = open_view(segments[s])
+            lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
+            if at_an_end(stats, options, cancel):
+                cut_off(found[s], n_found[s], shift, stats)
+                continue
+            docs = halves_at(live[s, LIVE_NUMBERS], live[s, LIVE_DOCS])
+            search_narrowed(
+                lists, docs, found[s], n_found[s], work, live[s, LIVE_BASE], keys, stats,
+                options, shift,
+            )  # fmt: skip
+            continue
+        bitmap = words_at(live[s, LIVE_ADDRESS], live[s, LIVE_WORDS])
+        if s + 1 < segments.shape[0]:
+            following = open_view(segments[s + 1])
+            if following.sizes[N_RANGES] == 1:
+                ask_range(following, found[s + 1, 0], n_found[s + 1], 0)
+        search_segment(
+            open_view(segments[s]), found[s], n_found[s], bitmap, work,
+            live[s, LIVE_BASE], keys, stats, options, shift, top, cancel,
+        )  # fmt: skip
+    return True
+
+
+@kernel
+def search_batch(  # type: ignore[no-untyped-def]
+    segments, live, frame, lanes, indptr, terms, weights, queue, docs, scores, floats, counters,
+    options, cancel, beta, scale,
+):  # fmt: skip
+    """Search the segments of an index for queries of a batch.
+
+    Several threads may answer a batch together: each calls this with scratch of its own and
+    everything else the same, and takes one query after the other from the queue.
 
     Parameters
     ----------
@@ -347,12 +405,19 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
         Address tables of the segments' views.
     live : (n_segments, N_LIVE) int64
         Which documents may appear, see `index.searchers.LiveBitmaps`.
-    frame : (N_FRAME, 2) int64
-        Addresses and lengths of the queries and of scratch, see `index.workspace.Frame`.
+    frame : (6, 2) int64
+        Addresses and lengths of scratch, see `index.workspace.Frame`.
     lanes : (N_LANES, n) uint16 or uint32
         Scratch; its type decides the accumulator width.
-    out : (n_queries, 3, k) int64
-        Filled: documents, scores, and the bits of float scores; stats say how many.
+    indptr : (n_queries + 1,) int64
+    terms, weights : (nnz,) uint32, float32
+        Queries as CSR, of one length; their contents are checked here.
+    queue : (1 + n,) int64
+        Number of queries taken, then the queries to answer. Empty: the first query is answered.
+    docs, scores, floats : (n_queries * k,) int64, int64, float64
+        Filled for the queries answered: hits best first, then -1 and 0.
+    counters : (n_queries * N_STATS,) int64
+        Filled for the queries answered.
     options : (N_OPTIONS,) int64
     cancel : (1,) uint8
         Looked at before every range; non-zero ends the search.
@@ -364,59 +429,50 @@ def search_batch(segments, live, frame, lanes, out, options, cancel, beta, scale
     Returns
     -------
     int64
-        0, or a fault of `prepare_queries` plus 4 times the query it is in, or `UNKNOWN_LISTS`.
+        0, or a fault of `prepare_query` plus `N_FAULTS` times the query it is in, or
+        `UNKNOWN_LISTS`. The queue is at its end then.
     """
     narrow = lanes.itemsize == 2
     shift = np.uint32(8 if narrow else 0)
     top = np.uint32(1 << 15 if narrow else 1 << 31)
     limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
-    batch, words, longs, keys, stats, found, n_found = open_frame(frame, segments.shape[0])
-    fault, at = prepare_queries(
-        batch.raw_indptr, batch.raw_terms, batch.raw_weights, limit, beta,
-        (batch.indptr, batch.terms, batch.weights), batch.factors, batch.dropped,
-    )  # fmt: skip
-    if fault != 0:
-        return fault + 4 * at
-    k, n_queries = options[OPT_K], out.shape[0]
-    room = k + max(k, np.int64(KEY_ROOM))
-    key_scores = keys[n_queries * room : (n_queries + 1) * room].view(np.uint32)
+    words, longs, keys, key_scores, found, n_found = open_frame(frame, segments.shape[0])
     work = Workspace(lanes, words, longs, key_scores)
-    for q in range(n_queries):
-        begin, end = batch.indptr[q], batch.indptr[q + 1]
-        row, mine = keys[q * room : (q + 1) * room], stats[q * N_STATS : (q + 1) * N_STATS]
-        mine[:] = 0
-        # All segments first: what a search reads of each is on its way while others are looked at.
-        for s in range(segments.shape[0]):
-            seg = open_view(segments[s])
-            n_found[s] = find_terms(seg, batch.terms[begin:end], batch.weights[begin:end], found[s])
-            if live[s, LIVE_LISTS] != 0:
-                lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
-                if not known_terms(lists, found[s], n_found[s]):
-                    return np.int64(UNKNOWN_LISTS)
-        for s in range(segments.shape[0]):
-            if n_found[s] == 0 or live[s, LIVE_DOCS] == 0:
-                continue
-            if live[s, LIVE_LISTS] != 0:
-                seg = open_view(segments[s])
-                lists = longs_at(live[s, LIVE_LISTS], seg.sizes[N_TERMS])
-                if at_an_end(mine, options, cancel):
-                    cut_off(found[s], n_found[s], shift, mine)
-                    continue
-                docs = halves_at(live[s, LIVE_NUMBERS], live[s, LIVE_DOCS])
-                search_narrowed(
-                    lists, docs, found[s], n_found[s], work, live[s, LIVE_BASE], row, mine,
-                    options, shift,
-                )  # fmt: skip
-                continue
-            bitmap = words_at(live[s, LIVE_ADDRESS], live[s, LIVE_WORDS])
-            if s + 1 < segments.shape[0]:
-                following = open_view(segments[s + 1])
-                if following.sizes[N_RANGES] == 1:
-                    ask_range(following, found[s + 1, 0], n_found[s + 1], 0)
-            search_segment(
-                open_view(segments[s]), found[s], n_found[s], bitmap, work,
-                live[s, LIVE_BASE], row, mine, options, shift, top, cancel,
-            )  # fmt: skip
-        factor = scale * (np.float64(np.int64(1) << np.int64(shift)) / batch.factors[q])
-        rank(row, mine, k, factor, longs[HISTOGRAM], out[q, 0], out[q, 1], out[q, 2])
-    return np.int64(0)
+    k, n_queries = options[OPT_K], max(np.int64(1), queue.size - 1)
+    keys = keys[: k + max(k, np.int64(KEY_ROOM))]
+    stats = longs[COUNTERS, :N_STATS]
+    fault = np.int64(0)
+    while True:
+        q = np.int64(0)
+        if queue.size != 0:
+            at = take_next(queue)
+            if at >= n_queries:
+                return fault
+            q = queue[1 + at]
+        begin, end = indptr[q], indptr[q + 1]
+        stats[:] = 0
+        if begin < 0 or end > terms.size or not 0 <= end - begin <= longs.shape[1]:
+            fault = BAD_OFFSETS + N_FAULTS * q
+            break
+        reason, n_terms = prepare_query(
+            terms[begin:end], weights[begin:end], limit, beta, longs, stats
+        )
+        if reason != 0:
+            fault = reason + N_FAULTS * q
+            break
+        if not search_segments(
+            segments, live, n_terms, work, keys, found, n_found, stats, options, shift, top, cancel
+        ):
+            fault = np.int64(UNKNOWN_LISTS)
+            break
+        unit = np.float64(np.int64(1) << np.int64(shift)) / stats.view(np.float64)[STAT_FACTOR]
+        rank(
+            keys, stats, k, scale * unit, longs[HISTOGRAM], docs[q * k : (q + 1) * k],
+            scores[q * k : (q + 1) * k], floats[q * k : (q + 1) * k],
+        )  # fmt: skip
+        counters[q * N_STATS : (q + 1) * N_STATS] = stats
+        if queue.size == 0:
+            return fault
+    if queue.size != 0:
+        queue[0] = n_queries
+    return fault

@@ -38,8 +38,10 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
     STAT_COUNT,  # keys in the buffer
     STAT_THRESHOLD,  # score that k live documents are known to reach
     STAT_KTH_KEY,  # k-th largest key so far
+    STAT_FACTOR,  # bits of a float64: integer weight per unit of query weight
+    STAT_DROPPED,  # sum of the integer weights that ``beta`` took out
     N_STATS,
-) = range(11)
+) = range(13)
 
 # Columns of the table of what may appear of each segment.
 (
@@ -58,7 +60,24 @@ KEY_ROOM = 32
 # Rows of `Workspace.lanes`, `words` and `longs`.
 ACC, TILES, MAXIMA, BOUNDS, POTENTIAL, N_LANES = range(6)
 BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
-LOCAL, WEIGHT, BEGIN, END, PEAK, ORDER, ROW, RANGES, RANGE_PEAK, HISTOGRAM, N_LONGS = range(11)
+(
+    QUERY_TERM,
+    QUERY_WEIGHT,
+    LOCAL,
+    WEIGHT,
+    BEGIN,
+    END,
+    PEAK,
+    ORDER,
+    ROW,
+    RANGES,
+    RANGE_PEAK,
+    HISTOGRAM,
+    SORTED,
+    SPARE,
+    COUNTERS,
+    N_LONGS,
+) = range(16)
 
 
 class SegmentView(NamedTuple):
@@ -91,21 +110,3 @@ class Workspace(NamedTuple):
     words: NDArray[np.uint32]
     longs: NDArray[np.int64]
     key_scores: NDArray[np.uint32]
-
-
-class QueryBatch(NamedTuple):
-    """Queries of one accumulator width as they came in, and as the search takes them.
-
-    ``indptr``, ``terms`` and ``weights`` are filled by `index.kernels.prepare.prepare_queries`:
-    integer weights, heaviest term first. So are ``factors`` (integer weight per unit of weight)
-    and ``dropped`` (integer weights taken out by ``beta``), one per query.
-    """
-
-    raw_indptr: NDArray[np.int64]
-    raw_terms: NDArray[np.uint32]
-    raw_weights: NDArray[np.float32]
-    indptr: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    weights: NDArray[np.uint32]
-    factors: NDArray[np.float64]
-    dropped: NDArray[np.int64]
