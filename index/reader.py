@@ -278,8 +278,11 @@ class Index:
             found.bound_gap.tolist(),
             strict=True,
         )
+        generation = self.generation
         return [
-            Hits(ids[:n], weights[:n], scores[:n], safe, gap, self.generation, index=self)
+            Hits(ids, weights, scores, safe, gap, generation, index=self)
+            if n == k
+            else Hits(ids[:n], weights[:n], scores[:n], safe, gap, generation, index=self)
             for ids, weights, scores, n, safe, gap in rows
         ]
 

@@ -24,11 +24,11 @@ from index.kernels.views import (
     STAT_UNSEEN,
 )
 from index.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
-from index.quantize import NARROW, WIDE, Width
+from index.quantize import NARROW, NARROW_TERMS, WIDE, Width
 from index.query import choose_width, query_arrays, refuse
 from index.searchers import LiveBitmaps, Segments, SegmentSearcher
 from index.side_by_side import side_by_side
-from index.workspace import frame_for
+from index.workspace import return_frame, take_frame
 
 
 class Counters(NamedTuple):
@@ -148,7 +148,7 @@ def search_segments(
     terms, weights = query_arrays(query_term_ids, query_weights)
     n_terms = len(terms)
     width = choose_width(n_terms, options)
-    frame = frame_for(n_terms, k, segments, width)
+    frame = take_frame(n_terms, k, segments, width)
     frame.indptr[1] = n_terms
     flag = cancel or _NEVER
     doc_ids, scores = np.empty(k, np.int64), np.empty(k, np.int64)
@@ -167,6 +167,7 @@ def search_segments(
     gap = 0.0
     if stats[STAT_UNSEEN] or options.approximate:
         gap = _gap(frame.counters, int(scores[k - 1]), width, options, scale)
+    return_frame(frame)
     if n < k:
         doc_ids, scores, float_scores = doc_ids[:n], scores[:n], float_scores[:n]
     return SearchResult(
@@ -284,7 +285,10 @@ def _by_width(
     lengths: NDArray[np.int64], options: SearchOptions
 ) -> list[tuple[Width, NDArray[np.int64]]]:
     """Numbers of the queries of each accumulator width."""
-    narrow = np.array([choose_width(n, options) is NARROW for n in lengths.tolist()], dtype=bool)
+    if options.width == 0:
+        narrow = lengths <= NARROW_TERMS
+    else:
+        narrow = np.full(lengths.size, options.width == 16)
     groups = ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow)))
     return [(width, rows) for width, rows in groups if rows.size]
 

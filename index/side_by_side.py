@@ -1,14 +1,13 @@
 """The same work in several threads, which are kept from one batch of queries to the next.
 
-Starting a thread, and touching new scratch memory for the first time, costs as much as dozens of
-queries.
+To start a thread and to end it costs as much as several queries.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,20 +28,24 @@ if hasattr(os, "register_at_fork"):  # the child has none of its parent's thread
 def side_by_side(work: Callable[[], T], threads: int) -> list[T]:
     """Run ``work`` in the calling thread and, at the same time, in others.
 
-    The work ends when it finds nothing left to do, so that a run that begins late, or never, only
-    leaves more to the others.
-
     Parameters
     ----------
     work : callable
-        Safe to run in several threads at once.
+        Safe to run in several threads at once. It takes its share from a common queue: a run that
+        begins late, or not at all because the threads serve other callers, only leaves more to the
+        others.
     threads : int
         At least 1, the calling one included.
 
     Returns
     -------
     list
-        What the runs returned that took place, the calling thread's first.
+        What the runs returned that took place.
+
+    Raises
+    ------
+    BaseException
+        What a run raised; all have ended then.
     """
     global _crew
     if threads == 1:
@@ -53,6 +56,6 @@ def side_by_side(work: Callable[[], T], threads: int) -> list[T]:
     try:
         done = [work()]
     finally:
-        begun = [other for other in others if not other.cancel()]
-        results = [other.result() for other in begun]
-    return done + results
+        others = [other for other in others if not other.cancel()]
+        wait(others)
+    return done + [other.result() for other in others]

@@ -1,15 +1,14 @@
-"""Scratch of the kernels, kept from one search of a thread to the next."""
+"""Scratch of the kernels, kept from one search to the next."""
 
 from __future__ import annotations
 
-from threading import local
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from index.kernels.address import address_table
 from index.kernels.views import KEY_ROOM, N_LANES, N_LONGS, N_STATS, N_WORDS
-from index.quantize import Width
+from index.quantize import NARROW, WIDE, Width
 from index.searchers import Segments
 
 # Rows of whole pages would make equal places of different rows compete for the same cache sets.
@@ -41,6 +40,7 @@ class Frame:
 
     def __init__(self, sizes: Sizes, width: Width) -> None:
         self.sizes = sizes
+        self.home = _spare[width.top]
         n_keys, lanes, longs, n_segments = sizes
         # Blocks are looked at by the word: their rows are read up to the next multiple of 64.
         row = lanes + _SKEW - lanes % 64
@@ -59,16 +59,11 @@ class Frame:
         self.counters = np.zeros(N_STATS, np.int64)
 
 
-class _Frames(local):
-    def __init__(self) -> None:
-        self.by_width: dict[int, Frame] = {}
+_spare: dict[int, list[Frame]] = {NARROW.top: [], WIDE.top: []}
 
 
-_frames = _Frames()
-
-
-def frame_for(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
-    """The calling thread's frame, grown to fit.
+def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
+    """A frame that no other search uses, to be given back with `return_frame`.
 
     Parameters
     ----------
@@ -78,7 +73,10 @@ def frame_for(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
     segments : Segments
     width : Width
     """
-    frame = _frames.by_width.get(width.top)
+    try:
+        frame = _spare[width.top].pop()
+    except IndexError:
+        frame = None
     if frame is not None:
         n_keys, lanes, longs, n_segments = frame.sizes
         if (
@@ -93,5 +91,9 @@ def frame_for(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
     )  # fmt: skip
     if frame is not None:
         need = Sizes(*map(max, need, frame.sizes))
-    frame = _frames.by_width[width.top] = Frame(need, width)
-    return frame
+    return Frame(need, width)
+
+
+def return_frame(frame: Frame) -> None:
+    """Keep a frame for the next search: its memory has been touched, and may be in the cache."""
+    frame.home.append(frame)
