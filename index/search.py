@@ -17,6 +17,7 @@ from index.kernels.search import UNKNOWN_LISTS
 from index.kernels.search import search_batch as search_batch_kernel
 from index.kernels.views import (
     N_STATS,
+    OPT_K,
     STAT_COUNT,
     STAT_DROPPED,
     STAT_FACTOR,
@@ -189,6 +190,40 @@ def _gap(
     return gap * scale * (1 << width.shift) / float(stats.view(np.float64)[STAT_FACTOR])
 
 
+class _Batch(NamedTuple):
+    """Queries and the arrays that take their results, as the kernels take them."""
+
+    segments: Segments
+    offsets: NDArray[np.int64]
+    terms: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+    results: tuple[NDArray[Any], ...]
+    options: SearchOptions
+    packed: NDArray[np.int64]
+    cancel: NDArray[np.uint8]
+    scale: float
+
+    def answer(
+        self, width: Width, rows: NDArray[np.int64], table: NDArray[np.int64], threads: int
+    ) -> list[int]:
+        """Answer the queries ``rows``; returns what the kernel did in each thread."""
+        longest = int((self.offsets[rows + 1] - self.offsets[rows]).max())
+        queue = np.concatenate([np.zeros(1, np.int64), rows])
+        docs, scores, floats, counters = self.results
+
+        def take_queries() -> int:
+            frame = take_frame(longest, int(self.packed[OPT_K]), self.segments, width)
+            fault: int = search_batch_kernel(
+                self.segments.table, table, frame.table, frame.lanes, self.offsets, self.terms,
+                self.weights, queue, docs, scores, floats, counters, self.packed, self.cancel,
+                self.options.beta, self.scale,
+            )  # fmt: skip
+            return_frame(frame)
+            return fault
+
+        return side_by_side(take_queries, min(threads, rows.size))
+
+
 def search_segments_batch(
     segments: Segments | Sequence[SegmentSearcher],
     indptr: NDArray[Any],
@@ -236,29 +271,17 @@ def search_segments_batch(
     float_scores = np.empty((n_queries, room), np.float64)
     counters = np.zeros((n_queries, N_STATS), np.int64)
     gaps = np.zeros(n_queries, np.float64)
-    flat = (doc_ids.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel())
-    packed, flag = options.packed(room), (cancel or _NEVER).flag
+    batch = _Batch(
+        prepared, offsets, terms, values,
+        (doc_ids.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel()),
+        options, options.packed(room), (cancel or _NEVER).flag, scale,
+    )  # fmt: skip
     table = bitmaps.table
     for width, rows in _by_width(np.diff(offsets), options):
-        longest = int((offsets[rows + 1] - offsets[rows]).max())
-        queue = np.concatenate([np.zeros(1, np.int64), rows])
-
-        def answer(
-            width: Width = width, longest: int = longest, queue: NDArray[np.int64] = queue
-        ) -> int:
-            frame = take_frame(longest, room, prepared, width)
-            fault: int = search_batch_kernel(
-                prepared.table, table, frame.table, frame.lanes, offsets, terms, values,
-                queue, *flat, packed, flag, options.beta, scale,
-            )  # fmt: skip
-            return_frame(frame)
-            return fault
-
-        while any(faults := side_by_side(answer, min(threads, rows.size))):
+        while any(faults := batch.answer(width, rows, table, threads)):
             if UNKNOWN_LISTS not in faults:
                 refuse(min(filter(None, faults)), offsets, width)
             table = _learnt(bitmaps, terms)
-            queue[0] = 0
         if options.approximate or counters[rows, STAT_UNSEEN].any():
             for row in rows.tolist():
                 gaps[row] = _gap(counters[row], int(scores[row, -1]), width, options, scale)
