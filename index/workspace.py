@@ -13,6 +13,8 @@ from index.searchers import Segments
 
 # Rows of whole pages would make equal places of different rows compete for the same cache sets.
 _SKEW = 160
+# Values that are counted are looked at by the word, too.
+_PADDING = 64
 
 
 class Sizes(NamedTuple):
@@ -49,7 +51,7 @@ class Frame:
             np.zeros((N_WORDS, row), np.uint32),
             np.zeros((N_LONGS, longs), np.int64),
             np.empty(n_keys, np.uint64),
-            np.empty(n_keys, np.uint32),
+            np.empty(n_keys + _PADDING, np.uint32),
             np.empty((n_segments, 2, longs), np.int64),
             np.empty(n_segments, np.int64),
         )

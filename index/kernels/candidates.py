@@ -6,13 +6,12 @@ import numpy as np
 
 from index.kernels.jit import kernel
 from index.kernels.lanes import add_unit
-from index.kernels.mask import LANES, UNIT, blocks_at_least, lowest_bit, unit_at_least
+from index.kernels.mask import LANES, UNIT, lowest_bit, sums_at_least, unit_at_least
 from index.kernels.prefetch import prefetch
 from index.kernels.results import hit_key, settle
 from index.kernels.scan import block_maximum, live_unit
 from index.kernels.select import kth_largest
 from index.kernels.views import (
-    HISTOGRAM,
     SCORES,
     SLOTS,
     STAT_COUNT,
@@ -24,7 +23,7 @@ _AHEAD = 12
 
 
 @kernel
-def surviving(maxima, bounds, level, limit, potential, blocks):  # type: ignore[no-untyped-def]
+def surviving(maxima, bounds, level, limit, blocks):  # type: ignore[no-untyped-def]
     """Blocks where ``maximum + bound >= level``, ascending.
 
     Parameters
@@ -35,8 +34,6 @@ def surviving(maxima, bounds, level, limit, potential, blocks):  # type: ignore[
         At least 1, at most the top bit of an accumulator.
     limit : int64
         The walk ends once this many are found.
-    potential : (n,) same dtype
-        Scratch.
     blocks : (>= n,) uint32
         Filled.
 
@@ -45,11 +42,9 @@ def surviving(maxima, bounds, level, limit, potential, blocks):  # type: ignore[
     int64
         Blocks found.
     """
-    for b in range(potential.size):
-        potential[b] = maxima[b] + bounds[b]
     n = np.int64(0)
-    for first in range(0, potential.size, LANES):
-        mask = blocks_at_least(potential, first, np.uint32(level))
+    for first in range(0, maxima.size, LANES):
+        mask = sums_at_least(maxima, bounds, first, np.uint32(level))
         while mask != np.uint64(0):
             blocks[n] = first + lowest_bit(mask)
             mask &= mask - np.uint64(1)
@@ -169,15 +164,27 @@ def gather(acc, live, first_slot, block_size, blocks, n, level, slots, scores): 
 
 
 @kernel
-def gather_tiles(tiles, live, first_slot, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
-    """The same for copies of blocks."""
+def silence_dead(tiles, live, first_slot, block_size, blocks, n):  # type: ignore[no-untyped-def]
+    """Take the scores of documents that may not appear out of copies of blocks."""
+    if live.size == 0:
+        return
+    for i in range(n):
+        for u in range(0, block_size, UNIT):
+            slot = first_slot + np.int64(blocks[i]) * block_size + u
+            alive = live_unit(live, slot // UNIT)
+            for lane in range(UNIT):
+                if (alive >> np.uint64(lane)) & np.uint64(1) == np.uint64(0):
+                    tiles[i * block_size + u + lane] = 0
+
+
+@kernel
+def gather_tiles(tiles, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
+    """As `gather`, of copies of blocks, in which the dead are silent."""
     found = np.int64(0)
     for i in range(n):
         for u in range(0, block_size, UNIT):
             mask = unit_at_least(tiles, i * block_size + u, np.uint32(level))
             at = np.int64(blocks[i]) * block_size + u
-            if live.size != 0:
-                mask &= live_unit(live, (first_slot + at) // UNIT)
             while mask != np.uint64(0):
                 lane = lowest_bit(mask)
                 mask &= mask - np.uint64(1)
@@ -204,9 +211,9 @@ def offer(slot_docs, work, n, first_slot, base, threshold, k, keys, stats):  # t
     keys : (> k,) uint64
     stats : (N_STATS,) int64
     """
-    slots, scores, histogram = work.words[SLOTS], work.words[SCORES], work.longs[HISTOGRAM]
+    slots, scores = work.words[SLOTS], work.words[SCORES]
     if n > k:
-        threshold = max(threshold, np.int64(kth_largest(scores, n, k, histogram)))
+        threshold = max(threshold, kth_largest(scores, n, k))
     count = stats[STAT_COUNT]
     kth_key = np.uint64(stats[STAT_KTH_KEY])
     for i in range(n):
@@ -223,7 +230,7 @@ def offer(slot_docs, work, n, first_slot, base, threshold, k, keys, stats):  # t
         count += 1
         if count == keys.size:
             stats[STAT_COUNT] = count
-            threshold = settle(keys, stats, k, threshold, histogram, work.key_scores)
+            threshold = settle(keys, stats, k, threshold, work.key_scores)
             count = stats[STAT_COUNT]
             kth_key = np.uint64(stats[STAT_KTH_KEY])
     stats[STAT_COUNT] = count

@@ -105,6 +105,71 @@ def _unit_max_all(typing_context: Any, acc: Any, at: Any) -> Any:
     return signature, codegen
 
 
+def _unit_maxima(typing_context: Any, acc: Any, at: Any, out: Any, to: Any) -> Any:
+    """For 16 blocks: ``out[to + b]`` becomes the largest of the 16 lanes from ``at + 16 b``."""
+    signature = numba_types.void(acc, numba_types.intp, out, numba_types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        step = ir.Constant(ir.IntType(64), 2 * _UNIT)
+        parts, place = [], args[1]
+        for _ in range(_UNIT // 2):
+            parts.append(load(context, builder, signature.args[0], args[0], place, 2 * _UNIT))
+            place = builder.add(place, step)
+        # Halves of eight lanes are folded onto each other while two vectors become one; in the end
+        # lane i of such an eighth holds what was the largest of that eighth in vector i.
+        for width in (1, 2, 4):
+            parts = [
+                _fold(builder, one, other, width)
+                for one, other in zip(parts[::2], parts[1::2], strict=True)
+            ]
+        left, right = (
+            _shuffle(builder, parts[0], _EIGHTHS[0]),
+            _shuffle(builder, parts[0], _EIGHTHS[1]),
+        )
+        maxima = _max(builder, left, right)
+        builder.store(
+            maxima,
+            _place(context, builder, signature.args[2], args[2], args[3], _UNIT),
+            align=acc.dtype.bitwidth // 8,
+        )
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+# Block 2 i stands in lanes 0..15 of vector i and block 2 i + 1 in the others, two eighths each.
+_EIGHTHS = (
+    [16 * (b % 2) + b // 2 for b in range(_UNIT)],
+    [16 * (b % 2) + 8 + b // 2 for b in range(_UNIT)],
+)
+
+
+def _fold(builder: Any, one: Any, other: Any, width: int) -> Any:
+    """Maxima of the lower and the upper halves of every eight lanes, groups of both interleaved."""
+    lower: list[int] = []
+    upper: list[int] = []
+    for eight in range(0, 2 * _UNIT, 8):
+        for group in range(0, 4, width):
+            for vector in (0, 2 * _UNIT):
+                lower += range(vector + eight + group, vector + eight + group + width)
+                upper += range(vector + eight + 4 + group, vector + eight + 4 + group + width)
+    return _max(builder, _shuffle(builder, one, lower, other), _shuffle(builder, one, upper, other))
+
+
+def _shuffle(builder: Any, one: Any, lanes: list[int], other: Any = None) -> Any:
+    from llvmlite import ir
+
+    chosen = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    second = ir.Constant(one.type, ir.Undefined) if other is None else other
+    return builder.shuffle_vector(one, second, chosen)
+
+
+def _max(builder: Any, one: Any, other: Any) -> Any:
+    return builder.select(builder.icmp_unsigned(">", one, other), one, other)
+
+
 def _largest(builder: Any, values: Any) -> Any:
     from llvmlite import ir
 
@@ -135,6 +200,12 @@ def _plain_unit_max_all(acc: Any, at: int) -> int:
     return int(acc[at : at + _UNIT].max())
 
 
+def _plain_unit_maxima(acc: Any, at: int, out: Any, to: int) -> None:
+    """The same without the compiler."""
+    out[to : to + _UNIT] = acc[at : at + _UNIT * _UNIT].reshape(_UNIT, _UNIT).max(axis=1)
+
+
 add_unit: Any = intrinsic(_add_unit) if JIT_ENABLED else _plain_add_unit
 unit_max: Any = intrinsic(_unit_max) if JIT_ENABLED else _plain_unit_max
 unit_max_all: Any = intrinsic(_unit_max_all) if JIT_ENABLED else _plain_unit_max_all
+unit_maxima: Any = intrinsic(_unit_maxima) if JIT_ENABLED else _plain_unit_maxima

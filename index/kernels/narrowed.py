@@ -18,7 +18,6 @@ from index.kernels.results import settle
 from index.kernels.scan import scatter
 from index.kernels.views import (
     ACC,
-    HISTOGRAM,
     N_DENSE,
     N_RANGES,
     OPT_K,
@@ -224,7 +223,7 @@ def search_narrowed(addresses, docs, found, n, work, base, keys, stats, options,
     work, base, keys, stats, options, shift
         As in `index.kernels.search.search_segment`.
     """
-    k, longs = options[OPT_K], work.longs
+    k = options[OPT_K]
     padded = (docs.size + UNIT - 1) // UNIT * UNIT
     acc = work.lanes[ACC, :padded]
     slots, scores = work.words[SLOTS], work.words[SCORES]
@@ -250,4 +249,4 @@ def search_narrowed(addresses, docs, found, n, work, base, keys, stats, options,
             scores[n_hits] = acc[slot]
             n_hits += 1
     threshold = offer(docs, work, n_hits, 0, base, threshold, k, keys, stats)
-    stats[STAT_THRESHOLD] = settle(keys, stats, k, threshold, longs[HISTOGRAM], work.key_scores)
+    stats[STAT_THRESHOLD] = settle(keys, stats, k, threshold, work.key_scores)

@@ -215,6 +215,9 @@ def plan_range(seg, longs, r, n, shift):  # type: ignore[no-untyped-def]
             n_lists += 1
         else:
             term_row[i] = r * seg.sizes[N_DENSE] + row
+            cell = term_row[i] * seg.sizes[N_BLOCKS]
+            for line in range(0, seg.sizes[N_BLOCKS], 64):
+                prefetch(seg.block_max, cell + line)
             n_rows += 1
             order[n - n_rows] = i
     for i in range(n_lists + 1, n):

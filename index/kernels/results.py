@@ -16,15 +16,15 @@ def hit_key(score, doc):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle(keys, stats, k, threshold, histogram, scores):  # type: ignore[no-untyped-def]
+def settle(keys, stats, k, threshold, scratch):  # type: ignore[no-untyped-def]
     """Cut the buffer to its best ``k`` if it holds more; returns the threshold.
 
-    ``scores`` is scratch, a place for every key.
+    ``scratch`` is as `index.kernels.select.keep_best` takes it.
     """
     count = stats[STAT_COUNT]
     if count < k or (count == k and stats[STAT_KTH_KEY] != 0):
         return threshold
-    smallest = keep_best(keys, count, k, histogram, scores)
+    smallest = keep_best(keys, count, k, scratch)
     stats[STAT_COUNT] = k
     stats[STAT_KTH_KEY] = smallest
     return max(threshold, np.int64(smallest >> np.uint64(32)))
@@ -53,23 +53,29 @@ def sort_keys(keys, n, spare, histogram):  # type: ignore[no-untyped-def]
             keys[at] = key
         return
     mask = np.uint64(255)
+    differing = np.uint64(0)
+    for i in range(n):
+        differing |= keys[i] ^ keys[0]
+    source, target = keys[:n], spare[:n]
     for digit in range(8):
         shift = np.uint64(8 * digit)
+        if (differing >> shift) & mask == np.uint64(0):
+            continue
         histogram[:256] = 0
         for i in range(n):
-            histogram[np.int64((keys[i] >> shift) & mask)] += 1
-        if histogram[np.int64((keys[0] >> shift) & mask)] == n:
-            continue  # the digit is the same everywhere
+            histogram[np.int64((source[i] >> shift) & mask)] += 1
         place = np.int64(0)
         for value in range(256):
             count = histogram[value]
             histogram[value] = place
             place += count
         for i in range(n):
-            key = keys[i]
+            key = source[i]
             value = np.int64((key >> shift) & mask)
-            spare[histogram[value]] = key
+            target[histogram[value]] = key
             histogram[value] += 1
+        source, target = target, source
+    if source.ctypes.data != keys.ctypes.data:
         keys[:n] = spare[:n]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
-from index.kernels.lanes import add_unit, unit_max, unit_max_all
+from index.kernels.lanes import add_unit, unit_max, unit_max_all, unit_maxima
 from index.kernels.mask import UNIT
 from index.kernels.prefetch import prefetch
 
@@ -114,7 +114,11 @@ def block_maximum(acc, live, first_slot, begin, block_size):  # type: ignore[no-
 def all_maxima(acc, block_size, maxima):  # type: ignore[no-untyped-def]
     """Largest accumulator of each block."""
     if block_size == UNIT:
-        for b in range(acc.size // UNIT):
+        n_blocks = acc.size // UNIT
+        whole = n_blocks - n_blocks % UNIT
+        for b in range(0, whole, UNIT):
+            unit_maxima(acc, b * UNIT, maxima, b)
+        for b in range(whole, n_blocks):
             maxima[b] = unit_max_all(acc, b * UNIT)
         return
     for b in range(acc.size // block_size):

@@ -23,6 +23,7 @@ from index.kernels.candidates import (
     gather_tiles,
     offer,
     prefetch_blocks,
+    silence_dead,
     surviving,
 )
 from index.kernels.jit import kernel
@@ -43,7 +44,6 @@ from index.kernels.scan import (
     add_bounds,
     add_row,
     block_maxima,
-    block_maximum,
     group_maxima,
     scatter,
     take_bounds,
@@ -159,28 +159,26 @@ def kth_group(work, maxima, bounds, k):  # type: ignore[no-untyped-def]
     width = min(np.int64(maxima.size), (4 * k + LANES - 1) // LANES * LANES)
     groups = work.lanes[POTENTIAL]
     group_maxima(maxima, bounds, groups, width)
-    return np.int64(kth_largest(groups, width, k, work.longs[HISTOGRAM]))
+    return kth_largest(groups, width, k)
 
 
 @kernel
-def probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats):  # type: ignore[no-untyped-def]
-    """Complete copies of the ``k`` most promising blocks; their scores raise the threshold.
+def probe(seg, work, live, first_slot, n_lists, n, k, n_wanted, threshold, stats):  # type: ignore[no-untyped-def]
+    """Complete copies of the most promising blocks; their documents raise the threshold.
 
     Returns
     -------
     (int64, int64)
-        Blocks probed, and the threshold.
+        Blocks probed, about ``n_wanted`` and at most twice as many, and the threshold.
     """
     size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
     block_size = size // n_blocks
     padded = (n_blocks + LANES - 1) // LANES * LANES
-    longs, histogram = work.longs, work.longs[HISTOGRAM]
+    longs = work.longs
     maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
-    acc, tiles = work.lanes[ACC], work.lanes[TILES]
-    blocks, scores = work.words[PROBED], work.words[SCORES]
-    level = max(np.int64(1), kth_group(work, maxima[:n_blocks], bounds[:n_blocks], k))
-    n_found = surviving(maxima, bounds, level, 2 * k, work.lanes[POTENTIAL, :padded], blocks)
-    n_found = min(n_found, 2 * k)
+    acc, tiles, blocks = work.lanes[ACC], work.lanes[TILES], work.words[PROBED]
+    level = max(np.int64(1), kth_group(work, maxima[:n_blocks], bounds[:n_blocks], n_wanted))
+    n_found = min(surviving(maxima, bounds, level, 2 * n_wanted, blocks), 2 * n_wanted)
     for i in range(n_lists, n):
         prefetch_blocks(seg.rows, longs[ROW, longs[ORDER, i]] * size, block_size, blocks, n_found)
     for i in range(n_found):
@@ -193,13 +191,12 @@ def probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats):  # type
         add_row_to_tiles(tiles, seg.rows, row, block_size, blocks, n_found, weight)
     stats[STAT_BLOCKS] += n_found * (n - n_lists)
     for i in range(n_found):
-        b = np.int64(blocks[i])
-        slot = first_slot + b * block_size
-        scores[i] = block_maximum(tiles, live, slot - i * block_size, i * block_size, block_size)
-        maxima[b] = 0
-        bounds[b] = 0
-    if n_found >= k:
-        threshold = max(threshold, np.int64(kth_largest(scores, n_found, k, histogram)))
+        maxima[blocks[i]] = 0
+        bounds[blocks[i]] = 0
+    silence_dead(tiles, live, first_slot, block_size, blocks, n_found)
+    n_docs = n_found * block_size
+    if n_docs >= k:
+        threshold = max(threshold, kth_largest(tiles, n_docs, k))
     return n_found, threshold
 
 
@@ -220,12 +217,8 @@ def add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, ma
     padded = (n_blocks + LANES - 1) // LANES * LANES
     longs, acc = work.longs, work.lanes[ACC, :size]
     maxima, bounds = work.lanes[MAXIMA, :padded], work.lanes[BOUNDS, :padded]
-    potential, blocks, probed = (
-        work.lanes[POTENTIAL, :padded],
-        work.words[BLOCKS],
-        work.words[PROBED],
-    )
-    n_found = surviving(maxima, bounds, level, padded, potential, blocks)
+    blocks, probed = work.words[BLOCKS], work.words[PROBED]
+    n_found = surviving(maxima, bounds, level, padded, blocks)
     for i in range(n_lists, n):
         t = longs[ORDER, i]
         weight = np.uint32(longs[WEIGHT, t])
@@ -244,7 +237,7 @@ def add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, ma
         block_maxima(acc, live, first_slot, block_size, maxima, bounds)
         for j in range(n_probed):
             maxima[probed[j]] = 0
-        n_found = surviving(maxima, bounds, level, padded, potential, blocks)
+        n_found = surviving(maxima, bounds, level, padded, blocks)
     return n_found
 
 
@@ -279,21 +272,22 @@ def search_range(seg, work, live, r, n, shift, threshold, top, base, keys, stats
     bound_rows(seg, longs, bounds[:n_blocks], n_lists, n, shift, options)
     block_maxima(acc, live, first_slot, block_size, maxima, bounds)
     if fresh and n_lists < n:
-        n_probed, threshold = probe(seg, work, live, first_slot, n_lists, n, k, threshold, stats)
+        n_wanted = min(2 * k, max(k, many // _PROBE_COST))
+        n_probed, threshold = probe(
+            seg, work, live, first_slot, n_lists, n, k, n_wanted, threshold, stats
+        )
     elif fresh:
         threshold = max(threshold, kth_group(work, maxima[:n_blocks], bounds[:n_blocks], k))
     level = scaled(threshold, options[OPT_ALPHA], top)
     n_found = add_rows(seg, work, live, first_slot, n_lists, n, n_probed, shift, level, many, stats)
     stats[STAT_FINISHED] += np.int64(stats[STAT_CELLS] > cells_before)
-    n_hits = gather_tiles(
-        tiles, live, first_slot, block_size, work.words[PROBED], n_probed, threshold, slots, scores
-    )
+    n_hits = gather_tiles(tiles, block_size, work.words[PROBED], n_probed, threshold, slots, scores)
     threshold = offer(seg.slot_docs, work, n_hits, first_slot, base, threshold, k, keys, stats)
     n_hits = gather(
         acc, live, first_slot, block_size, work.words[BLOCKS], n_found, threshold, slots, scores
     )
     threshold = offer(seg.slot_docs, work, n_hits, first_slot, base, threshold, k, keys, stats)
-    return settle(keys, stats, k, threshold, longs[HISTOGRAM], work.key_scores)
+    return settle(keys, stats, k, threshold, work.key_scores)
 
 
 @kernel

@@ -1,7 +1,8 @@
-"""Order statistics over integer scores: radix histograms instead of sorts or heaps.
+"""Order statistics over integer scores by halving the range of values, not by sorting.
 
-A selection costs a few linear passes whatever the order or the ties of its input, so there is no
-bad case (a partition-based top-k over mostly-zero scores has one).
+Counting how many values reach a level is a linear pass in vector registers, and the level is found
+bit by bit. The cost does not depend on the order or the ties of the input, so there is no bad case
+(a partition-based top-k over mostly-zero scores has one).
 """
 
 from __future__ import annotations
@@ -9,62 +10,49 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
+from index.kernels.mask import LANES, count_at_least
 
 
 @kernel
-def kth_largest(values, n, k, histogram):  # type: ignore[no-untyped-def]
-    """Largest ``bound`` such that at least ``k`` of the first ``n`` values are ``>= bound``.
-
-    When a radix bucket is needed as a whole the walk stops early, and ``bound`` is the bucket's
-    lower edge; the set ``values >= bound`` is the same.
+def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
+    """The ``k``-th largest of the first ``n`` values.
 
     Parameters
     ----------
-    values : (>= n,) unsigned integer
+    values : (>= n,) uint16 or uint32
+        With room up to the next multiple of 64; the places beyond ``n`` become 0.
     n, k : int64
         ``1 <= k <= n``.
-    histogram : (256,) int64
-        Scratch.
 
     Returns
     -------
-    uint64
+    int64
     """
-    part = values[:n]
-    largest = values[0]
+    padded = (n + LANES - 1) // LANES * LANES
+    values[n:padded] = 0
+    part = values[:padded]
+    largest = part[0]
     for i in range(part.size):
         largest = part[i] if part[i] > largest else largest
-    top = np.uint64(largest)
-    shift = np.uint64(0)
-    while (top >> shift) > np.uint64(255):
-        shift += np.uint64(1)
-    prefix = np.uint64(0)
-    wanted = k
-    bits = np.uint64(8)
-    mask = np.uint64(255)
-    while True:
-        histogram[:] = 0
-        for i in range(part.size):
-            value = np.uint64(part[i]) >> shift
-            if (value >> bits) == prefix:
-                histogram[np.int64(value & mask)] += 1
-        digit = 255
-        while histogram[digit] < wanted:
-            wanted -= histogram[digit]
-            digit -= 1
-        prefix = (prefix << bits) | np.uint64(digit)
-        if shift == np.uint64(0) or histogram[digit] == wanted:
-            return prefix << shift
-        bits = min(np.uint64(8), shift)
-        mask = (np.uint64(1) << bits) - np.uint64(1)
-        shift -= bits
+    bit = np.int64(1)
+    while bit << 1 <= np.int64(largest):
+        bit <<= 1
+    found = np.int64(0)
+    while bit != 0:
+        level = found | bit
+        count = np.int64(0)
+        for at in range(0, padded, LANES):
+            count += count_at_least(values, at, np.uint32(level))
+        found = level if count >= k else found
+        bit >>= 1
+    return found
 
 
 @kernel
-def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
+def keep_best(keys, n, k, scratch):  # type: ignore[no-untyped-def]
     """Move the ``k`` largest of ``n`` distinct keys to the front and return the smallest of them.
 
-    Scores, the upper halves of keys, are selected first: they have fewer digits.
+    Scores, the upper halves of keys, are selected first; their lower halves only where they tie.
 
     Parameters
     ----------
@@ -72,10 +60,8 @@ def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
         Changed in place; order within the kept part is the input order.
     n, k : int64
         ``1 <= k <= n``.
-    histogram : (256,) int64
-        Scratch.
-    scores : (>= n,) uint32
-        Scratch.
+    scratch : (>= n,) uint32
+        As `kth_largest` takes it.
 
     Returns
     -------
@@ -83,23 +69,24 @@ def keep_best(keys, n, k, histogram, scores):  # type: ignore[no-untyped-def]
         The k-th largest key.
     """
     for i in range(n):
-        scores[i] = np.uint32(keys[i] >> np.uint64(32))
-    level = np.uint64(kth_largest(scores, n, k, histogram)) << np.uint64(32)
+        scratch[i] = np.uint32(keys[i] >> np.uint64(32))
+    bound = np.uint64(kth_largest(scratch, n, k)) << np.uint64(32)
     reached = np.int64(0)
     for i in range(n):
         key = keys[i]
         keys[reached] = key
-        reached += np.int64(key >= level)
-    bound = level
+        reached += np.int64(key >= bound)
     if reached > k:
-        bound = kth_largest(keys, reached, k, histogram)
-    n = reached
-    kept = 0
+        n_ties = np.int64(0)
+        for i in range(reached):
+            scratch[n_ties] = np.uint32(keys[i] & np.uint64(0xFFFFFFFF))
+            n_ties += np.int64(keys[i] >> np.uint64(32) == bound >> np.uint64(32))
+        bound |= np.uint64(kth_largest(scratch, n_ties, n_ties - (reached - k)))
+    kept = np.int64(0)
     smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
-    for i in range(n):
+    for i in range(reached):
         key = keys[i]
         keys[kept] = key
-        if key >= bound:
-            kept += 1
-            smallest = min(smallest, key)
+        kept += np.int64(key >= bound)
+        smallest = min(smallest, key) if key >= bound else smallest
     return smallest
