@@ -218,16 +218,12 @@ def offer(slot_docs, work, n, first_slot, base, threshold, k, keys, stats):  # t
     kth_key = np.uint64(stats[STAT_KTH_KEY])
     for i in range(n):
         score = np.int64(scores[i])
-        if score < threshold:
-            continue
         doc = first_slot + np.int64(slots[i])
         if slot_docs.size != 0:
             doc = np.int64(slot_docs[doc])
         key = hit_key(score, base + doc)
-        if key <= kth_key:
-            continue
-        keys[count] = key
-        count += 1
+        keys[count] = key  # whether it stays cannot be predicted, so that no branch tries to
+        count += np.int64(score >= threshold and key > kth_key)
         if count == keys.size:
             stats[STAT_COUNT] = count
             threshold = settle(keys, stats, k, threshold, work.key_scores)

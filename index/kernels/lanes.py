@@ -49,33 +49,38 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lan
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
-def _add_unit(typing_context: Any, acc: Any, at: Any, rows: Any, place: Any, weight: Any) -> Any:
-    """``acc[at + i] += contribution(rows[place + i], weight)`` for 16 lanes."""
-    from llvmlite import ir
+def _adding(lanes: int) -> Any:
+    """``acc[at + i] += contribution(rows[place + i], weight)`` for so many lanes."""
 
-    signature = numba_types.void(acc, numba_types.intp, rows, numba_types.intp, numba_types.uint32)
-    narrow = acc.dtype.bitwidth == 16
+    def typed(typing_context: Any, acc: Any, at: Any, rows: Any, place: Any, weight: Any) -> Any:
+        from llvmlite import ir
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], args[0], args[1], _UNIT)
-        total = builder.load(place, align=acc.dtype.bitwidth // 8)
-        element = total.type.element
-        impacts = builder.zext(
-            load(context, builder, signature.args[2], args[2], args[3], _UNIT), total.type
-        )
-        if narrow:
-            eight = ir.Constant(total.type, [8] * _UNIT)
-            high = builder.lshr(args[4], ir.Constant(ir.IntType(32), 8))
-            low = builder.and_(args[4], ir.Constant(ir.IntType(32), 255))
-            upper = builder.mul(impacts, splat(builder, high, element, _UNIT))
-            lower = builder.mul(impacts, splat(builder, low, element, _UNIT))
-            added = builder.add(upper, builder.lshr(lower, eight))
-        else:
-            added = builder.mul(impacts, splat(builder, args[4], element, _UNIT))
-        builder.store(builder.add(total, added), place, align=acc.dtype.bitwidth // 8)
-        return context.get_dummy_value()
+        place_type = numba_types.intp
+        signature = numba_types.void(acc, place_type, rows, place_type, numba_types.uint32)
+        narrow = acc.dtype.bitwidth == 16
 
-    return signature, codegen
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = _place(context, builder, signature.args[0], args[0], args[1], lanes)
+            total = builder.load(place, align=acc.dtype.bitwidth // 8)
+            element = total.type.element
+            impacts = builder.zext(
+                load(context, builder, signature.args[2], args[2], args[3], lanes), total.type
+            )
+            if narrow:
+                eight = ir.Constant(total.type, [8] * lanes)
+                high = builder.lshr(args[4], ir.Constant(ir.IntType(32), 8))
+                low = builder.and_(args[4], ir.Constant(ir.IntType(32), 255))
+                upper = builder.mul(impacts, splat(builder, high, element, lanes))
+                lower = builder.mul(impacts, splat(builder, low, element, lanes))
+                added = builder.add(upper, builder.lshr(lower, eight))
+            else:
+                added = builder.mul(impacts, splat(builder, args[4], element, lanes))
+            builder.store(builder.add(total, added), place, align=acc.dtype.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return typed
 
 
 def _unit_max(typing_context: Any, acc: Any, at: Any, alive: Any) -> Any:
@@ -182,11 +187,15 @@ def _largest(builder: Any, values: Any) -> Any:
     return found if element.width == 32 else builder.zext(found, ir.IntType(32))
 
 
-def _plain_add_unit(acc: Any, at: int, rows: Any, place: int, weight: Any) -> None:
+def _plain_adding(lanes: int) -> Any:
     """The same without the compiler."""
-    shift = 8 if acc.itemsize == 2 else 0
-    impacts = rows[place : place + _UNIT].astype(np.int64)
-    acc[at : at + _UNIT] += ((impacts * int(weight)) >> shift).astype(acc.dtype)
+
+    def add(acc: Any, at: int, rows: Any, place: int, weight: Any) -> None:
+        shift = 8 if acc.itemsize == 2 else 0
+        impacts = rows[place : place + lanes].astype(np.int64)
+        acc[at : at + lanes] += ((impacts * int(weight)) >> shift).astype(acc.dtype)
+
+    return add
 
 
 def _plain_unit_max(acc: Any, at: int, alive: Any) -> int:
@@ -205,7 +214,8 @@ def _plain_unit_maxima(acc: Any, at: int, out: Any, to: int) -> None:
     out[to : to + _UNIT] = acc[at : at + _UNIT * _UNIT].reshape(_UNIT, _UNIT).max(axis=1)
 
 
-add_unit: Any = intrinsic(_add_unit) if JIT_ENABLED else _plain_add_unit
+add_unit: Any = intrinsic(_adding(_UNIT)) if JIT_ENABLED else _plain_adding(_UNIT)
+add_pair: Any = intrinsic(_adding(2 * _UNIT)) if JIT_ENABLED else _plain_adding(2 * _UNIT)
 unit_max: Any = intrinsic(_unit_max) if JIT_ENABLED else _plain_unit_max
 unit_max_all: Any = intrinsic(_unit_max_all) if JIT_ENABLED else _plain_unit_max_all
 unit_maxima: Any = intrinsic(_unit_maxima) if JIT_ENABLED else _plain_unit_maxima

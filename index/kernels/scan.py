@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.jit import kernel
-from index.kernels.lanes import add_unit, unit_max, unit_max_all, unit_maxima
+from index.kernels.lanes import add_pair, add_unit, unit_max, unit_max_all, unit_maxima
 from index.kernels.mask import UNIT
 from index.kernels.prefetch import prefetch
 
@@ -52,14 +52,14 @@ def add_row(acc, rows, row, weight):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     acc : (range_size,) uint16 or uint32
-        ``range_size`` is a multiple of 16.
+        ``range_size`` is a multiple of 64.
     rows : (n,) uint8
     row : int64
         The row is ``rows[row : row + range_size]``.
     weight : uint32
     """
-    for at in range(0, acc.size, UNIT):
-        add_unit(acc, at, rows, row + at, weight)
+    for at in range(0, acc.size, 2 * UNIT):
+        add_pair(acc, at, rows, row + at, weight)
 
 
 @kernel
