@@ -18,7 +18,7 @@ from eval.bench.machine import available_cores, machine_facts, package_version
 from eval.bench.ratios import ratios_against_peers
 from eval.bench.records import Benchmark, BuildRecord, Measurement
 from eval.bench.remembered import claim_folder, recall_peer, remember_peer
-from eval.bench.rounds import THROUGHPUT_PASSES, add_throughput, run_rounds
+from eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
 from eval.bench.workload import Workload
 from lsr.errors import LsrError, UsageError
 
@@ -190,6 +190,7 @@ def _method(options: Options) -> dict[str, Any]:
         "pinned_to_core": available_cores()[-1],
         "threads": 1,
         "throughput_passes": THROUGHPUT_PASSES if options.throughput else 0,
+        "throughput_pass_s": THROUGHPUT_PASS_S,
         "recall": "share of the k best by exact float64 score, ties counted as right",
         "recall_tie_tolerance": TIE_TOLERANCE,
         "recall_targets": list(RECALL_TARGETS),
