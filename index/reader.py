@@ -145,6 +145,12 @@ class Index:
         return self._segments
 
     @property
+    def searchers(self) -> Segments:
+        """The segments as the kernels take them."""
+        _ = self.segments  # refuses when closed
+        return self._searchers
+
+    @property
     def n_docs(self) -> int:
         """Documents that a search can return."""
         return self.manifest.n_docs

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.kernels.address import address_table
+from index.kernels.given import NOWHERE
 from index.kernels.views import (
     LIVE_ADDRESS,
     LIVE_BASE,
@@ -49,6 +52,30 @@ class SegmentSearcher:
         bits = np.append(bits, np.uint8(0))  # what padding slots find
         slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
         return np.packbits(slots, bitorder="little").view(np.uint64)
+
+    def slots_of_documents(self) -> NDArray[np.uint32]:
+        """Slot of each document, counted through the ranges; empty where it is its number."""
+        if not self.arrays.reordered:
+            return readonly(np.zeros(0, np.uint32))
+        slots = np.full(self.n_docs, NOWHERE, np.uint32)
+        used = np.flatnonzero(self.arrays.slot_docs < self.n_docs)
+        slots[self.arrays.slot_docs[used]] = used
+        return readonly(slots)
+
+
+class SlotMaps(NamedTuple):
+    """Where the documents of each segment stand.
+
+    Attributes
+    ----------
+    table : (n_segments, 2) int64
+        Addresses and lengths of the maps.
+    kept : tuple of (n_docs,) or (0,) uint32
+        The maps, so that they live as long as their addresses.
+    """
+
+    table: NDArray[np.int64]
+    kept: tuple[NDArray[np.uint32], ...]
 
 
 class LiveBitmaps:
@@ -170,6 +197,13 @@ class Segments:
         tables = [segment.table for segment in self.searchers]
         self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
         self.all_live = LiveBitmaps(self.searchers)
+        self.bases = np.cumsum([0, *(segment.n_docs for segment in self.searchers)])
+
+    @cached_property
+    def slot_maps(self) -> SlotMaps:
+        """Where documents stand; 4 bytes a document of reordered segments, made when asked for."""
+        kept = tuple(segment.slots_of_documents() for segment in self.searchers)
+        return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
 
     def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
         """The bitmaps of a search; see `LiveBitmaps`."""
