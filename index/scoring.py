@@ -56,5 +56,4 @@ def score_documents(
         numbers,
         scores,
     )
-    floats: NDArray[np.float64] = scores * (index.manifest.scale * query_scale)
-    return floats
+    return scores.astype(np.float64) * (index.manifest.scale * query_scale)

@@ -1,0 +1,109 @@
+"""What fusing costs beside its branches: ``python -m eval.hybrid_latency INDEX QUERIES``.
+
+Each query is searched in turn with each branch alone and with both fused, one at a time, from text
+to hits: *with documents* as `HybridRetriever.search` gives them to a reader, *ids* as
+`HybridRetriever.rank` gives them to a run. All ask for 10 hits; a fusion takes 100 of each branch.
+The wall time of a hybrid search is held against that of its branches one after the other.
+
+``--lsa D`` gives a temporary copy of the index synthetic dense vectors first (see
+`eval.dense_queries`; minutes for 300,000 documents). Their queries are not encoded: a projection
+costs nothing like a network. ``--vectors`` takes the vectors of the queries from a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from eval.dense_queries import query_texts, with_dense_queries
+from eval.latency import Percentiles
+from index.fusion import Fusion
+from index.hybrid import HybridQuery, HybridRetriever
+
+K = 10
+ALLOWANCE_MS = 0.2
+WARM_UP = 50
+FUSIONS = {"hybrid": Fusion(), "hybrid, absent=floor": Fusion(absent="floor")}
+
+Search = Callable[[HybridQuery], object]
+
+
+def searches(hybrid: HybridRetriever) -> dict[str, dict[str, Search]]:
+    """Return what is timed: by what is fetched, then by name, branches first."""
+    found: dict[str, dict[str, Search]] = {}
+    for what, method in (("with documents", hybrid.search), ("ids", hybrid.rank)):
+        branches: dict[str, Search] = {
+            kind: lambda query, kind=kind, method=method: method(query, K, kind=kind)  # type: ignore[misc]
+            for kind in ("sparse", "dense")
+        }
+        fusions: dict[str, Search] = {
+            name: lambda query, fusion=fusion, method=method: method(query, K, fusion=fusion)  # type: ignore[misc]
+            for name, fusion in FUSIONS.items()
+        }
+        found[what] = branches | fusions
+    return found
+
+
+def measure(search: Mapping[str, Search], queries: Sequence[HybridQuery]) -> dict[str, Percentiles]:
+    """Return the wall time of each way to search, in milliseconds; ways take turns."""
+    names = list(search)
+    for query in queries[:WARM_UP]:
+        for name in names:
+            search[name](query)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for at, query in enumerate(queries):
+        turn = at % len(names)
+        for name in names[turn:] + names[:turn]:
+            started = time.perf_counter_ns()
+            search[name](query)
+            times[name].append((time.perf_counter_ns() - started) / 1e6)
+    return {name: Percentiles.of(values) for name, values in times.items()}
+
+
+def format_report(what: str, found: Mapping[str, Percentiles]) -> str:
+    """Write the times as a table, and whether a fusion stays within what it may cost."""
+    lines = [f"{what + ' (ms)':<24}{'p50':>8}{'p95':>8}{'p99':>8}"]
+    lines += [f"{name:<24}{p.p50:>8.3f}{p.p95:>8.3f}{p.p99:>8.3f}" for name, p in found.items()]
+    limit = found["sparse"].p50 + found["dense"].p50 + ALLOWANCE_MS
+    for name in FUSIONS:
+        p50 = found[name].p50
+        verdict = "within" if p50 <= limit else "beyond"
+        lines.append(
+            f"{name}: p50 {p50:.3f}, {verdict} sparse + dense + {ALLOWANCE_MS} = {limit:.3f}; "
+            f"{p50 - max(found['sparse'].p50, found['dense'].p50):+.3f} over the slower branch"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from the command line; see the module."""
+    parser = argparse.ArgumentParser(prog="python -m eval.hybrid_latency", description=__doc__)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("queries", type=Path, help="TSV or JSON lines of queries")
+    parser.add_argument("--lsa", type=int, metavar="D", help="synthetic vectors of D numbers")
+    parser.add_argument("--vectors", type=Path, help=".npy with the vectors of the queries")
+    parser.add_argument("--n", type=int, default=1000, help="queries to time")
+    given = parser.parse_args(arguments)
+    texts = query_texts(given.queries, 1, given.n)
+    own = given.lsa is not None or given.vectors is not None
+    with with_dense_queries(
+        given.index, texts if own else texts[:1], lsa=given.lsa, vectors=given.vectors
+    ) as (retriever, vectors):
+        queries = [HybridQuery(text) for text in texts]
+        if own:
+            pairs = zip(texts, vectors, strict=True)
+            queries = [HybridQuery(text, None, vector) for text, vector in pairs if vector.any()]
+        dense = retriever.index.dense_or_refuse()
+        sys.stdout.write(
+            f"{retriever.index.n_docs:,} documents, {dense.n_vectors:,} vectors of "
+            f"{dense.dimension} numbers, {len(queries):,} queries, {K} hits\n"
+        )
+        for what, search in searches(retriever.hybrid).items():
+            sys.stdout.write("\n" + format_report(what, measure(search, queries)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
