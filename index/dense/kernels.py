@@ -49,21 +49,43 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
 
 
 @kernel
-def live_rows(documents: Any, begin: Any, end: Any, words: Any, out: Any) -> Any:
-    """Write the rows `begin` to `end` whose document passes a bitmap; return how many.
+def open_lists(
+    starts: Any, order: Any, least: Any, wanted: Any, documents: Any, words: Any, out: Any
+) -> Any:
+    """Write the rows of lists whose document may be returned.
 
     Parameters
     ----------
-    documents : (n,) int32
+    starts : (l + 1,) int64
+        List `j` is rows ``starts[j]`` to ``starts[j + 1]``.
+    order : (n,) int64
+        The lists, in the order in which they are opened.
+    least, wanted : int64
+        Open so many lists, and on until there are so many rows.
+    documents : (v,) int32
         The document of each row.
     words : (w,) uint64
-        Bit ``d % 64`` of word ``d // 64`` belongs to document ``d``.
-    out : (at least end - begin,) int32
+        Bit ``d % 64`` of word ``d // 64`` belongs to document ``d``; empty: all may be returned.
+    out : (v,) int32
+        Filled from its beginning.
+
+    Returns
+    -------
+    (int64, int64)
+        Numbers of rows and of opened lists.
     """
-    count = 0
-    for row in range(begin, end):
-        document = documents[row]
-        if (words[document >> 6] >> np.uint64(document & 63)) & np.uint64(1):
-            out[count] = row
-            count += 1
-    return count
+    n_rows, n_opened = np.int64(0), np.int64(0)
+    for i in range(order.size):
+        if n_opened >= least and n_rows >= wanted:
+            break
+        n_opened += 1
+        for row in range(starts[order[i]], starts[order[i] + 1]):
+            document = np.int64(documents[row])
+            if words.size:
+                bit = (words[document >> 6] >> np.uint64(document & 63)) & np.uint64(1)
+                out[n_rows] = row
+                n_rows += np.int64(bit)
+            else:
+                out[n_rows] = row
+                n_rows += 1
+    return n_rows, n_opened

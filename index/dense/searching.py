@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from index.deletes import Words, count
 from index.dense.arrays import DenseArrays
-from index.dense.kernels import live_rows, score_rows
+from index.dense.kernels import open_lists, score_rows
 
 # Rounding of a bound computed in single precision, as a share of what went into it.
 _SLACK = 1e-5
+_SAMPLE = 4096
+_ALL_LIVE = np.zeros(0, np.uint64)
 
 
 class Effort(NamedTuple):
@@ -85,17 +87,16 @@ def search_segment(
         # A filter that leaves less than the lists hold is cheaper, and exact, without them.
         every = count(live) <= arrays.n_vectors * probes // arrays.n_lists
     if lists is None and (every or probes >= arrays.n_lists):
-        rows = _passing(arrays, 0, arrays.n_vectors, live)
+        rows, _ = _opened(arrays, np.arange(arrays.n_lists), arrays.n_lists, 0, live)
         return _ranked(arrays, query, k, rows, -math.inf, arrays.n_lists)
     centres = _centre_scores(arrays, query)
     if lists is None:
         order = np.argsort(-centres, kind="stable")
-        rows, n_opened = _probed(arrays, order, probes, k, live)
+        rows, n_opened = _opened(arrays, order, probes, k, live)
         opened = order[:n_opened]
     else:
         opened = _within(arrays, lists)
-        parts = [_list_rows(arrays, int(number), live) for number in opened]
-        rows = np.concatenate([np.zeros(0, np.int32), *parts])
+        rows, _ = _opened(arrays, opened, len(opened), 0, live)
     bound = _bound(arrays, query, centres, opened)
     return _ranked(arrays, query, k, rows, bound, len(opened))
 
@@ -116,43 +117,43 @@ def best(
     documents: NDArray[np.int64], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the `k` best, score descending, then document ascending."""
-    if len(scores) > k:
-        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-        kept = np.flatnonzero(scores >= kth)
-        documents, scores = documents[kept], scores[kept]
+    kept = _at_least_kth(scores, k)
+    documents, scores = documents[kept], scores[kept]
     order = np.lexsort((documents, -scores))[:k]
     return documents[order], scores[order]
 
 
-def _probed(
-    arrays: DenseArrays, order: NDArray[np.intp], probes: int, k: int, live: Words | None
+def _at_least_kth(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return the places of the `k` best scores, and of those equal to the last of them."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    # The k-th of some scores is a bound for the k-th of all: most are dropped by one comparison.
+    kept = np.flatnonzero(scores >= _kth(scores[: max(_SAMPLE, 4 * k)], k))
+    values = scores[kept]
+    return kept[values >= _kth(values, k)]
+
+
+def _kth(scores: NDArray[np.float32], k: int) -> np.float32:
+    at = len(scores) - k
+    kth: np.float32 = np.partition(scores, at)[at]
+    return kth
+
+
+def _opened(
+    arrays: DenseArrays, order: NDArray[np.intp], least: int, wanted: int, live: Words | None
 ) -> tuple[NDArray[np.int32], int]:
-    """Open lists in order: as many as asked for, and on until there are `k` documents."""
-    parts, n_rows, n_opened = [np.zeros(0, np.int32)], 0, 0
-    for number in order:
-        if n_opened >= probes and n_rows >= k:
-            break
-        part = _list_rows(arrays, int(number), live)
-        parts.append(part)
-        n_rows += len(part)
-        n_opened += 1
-    return np.concatenate(parts), n_opened
+    """Open lists in order: so many, and on until there are `wanted` documents."""
+    if live is None and least >= arrays.n_lists:
+        return arrays.all_rows, arrays.n_lists
+    out = np.empty(arrays.n_vectors, np.int32)
+    words = _ALL_LIVE if live is None else live
+    n_rows, n_opened = open_lists(arrays.starts, order, least, wanted, arrays.documents, words, out)
+    return out[:n_rows], n_opened
 
 
 def _within(arrays: DenseArrays, lists: NDArray[np.integer]) -> NDArray[np.intp]:
     chosen = np.unique(np.asarray(lists, np.intp))
     return chosen[(chosen >= 0) & (chosen < arrays.n_lists)]
-
-
-def _list_rows(arrays: DenseArrays, number: int, live: Words | None) -> NDArray[np.int32]:
-    return _passing(arrays, int(arrays.starts[number]), int(arrays.starts[number + 1]), live)
-
-
-def _passing(arrays: DenseArrays, begin: int, end: int, live: Words | None) -> NDArray[np.int32]:
-    if live is None:
-        return arrays.all_rows[begin:end]
-    out = np.empty(end - begin, np.int32)
-    return out[: live_rows(arrays.documents, begin, end, live, out)]
 
 
 def _scores(
@@ -195,5 +196,6 @@ def _ranked(
     n_opened: int,
 ) -> Found:
     scores = _scores(arrays, query, rows)
-    documents = arrays.documents[rows].astype(np.int64)
-    return Found(*best(documents, scores, k), bound, len(rows), n_opened)
+    kept = _at_least_kth(scores, k)
+    documents = arrays.documents[rows[kept]].astype(np.int64)
+    return Found(*best(documents, scores[kept], k), bound, len(rows), n_opened)

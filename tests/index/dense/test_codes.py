@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from index import IndexWriter, build_index
 from index.dense.codes import decode, encode_rows, finite, present
-from index.dense.kernels import live_rows, score_rows
+from index.dense.kernels import open_lists, score_rows
 from index.dense.part import DenseSpec
+from index.dense.searching import best
 from lsr.errors import DataError, UsageError, VectorError
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, clustered, dense_batch
+from tests.strategies import bitmap
 
 NO_BLANK = np.zeros(1, np.bool_)
 
@@ -45,13 +47,40 @@ def test_the_kernel_adds_up(dimension: int) -> None:
     np.testing.assert_allclose(out, expected, atol=1e-5 * dimension)
 
 
-def test_rows_that_pass_a_bitmap() -> None:
-    documents = np.array([70, 3, 64, 5, 127], np.int32)
-    words = np.array([1 << 3, 1 << 6 | 1 << 63], np.uint64)
-    out = np.empty(5, np.int32)
-    assert live_rows(documents, 0, 5, words, out) == 3
-    assert out[:3].tolist() == [0, 1, 4]
-    assert live_rows(documents, 2, 4, words, out) == 0
+@pytest.mark.parametrize("seed", range(40))
+def test_lists_are_opened_in_order_until_there_is_enough(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(0, 9, 12)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    documents = rng.permutation(int(starts[-1])).astype(np.int32)
+    live = rng.random(len(documents)) < rng.choice([0.0, 0.1, 0.5, 1.0])
+    order = rng.permutation(12)[: int(rng.integers(13))]
+    least, wanted = int(rng.integers(14)), int(rng.integers(60))
+    filtered = bool(rng.random() < 0.7)
+    expected: list[int] = []
+    n_expected = 0
+    for number in order:
+        if n_expected >= least and len(expected) >= wanted:
+            break
+        own = range(starts[number], starts[number + 1])
+        expected += [row for row in own if not filtered or live[documents[row]]]
+        n_expected += 1
+    out = np.empty(len(documents), np.int32)
+    words = bitmap(live) if filtered else np.zeros(0, np.uint64)
+    n_rows, n_opened = open_lists(starts, order, least, wanted, documents, words, out)
+    assert (out[:n_rows].tolist(), n_opened) == (expected, n_expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 99, 100, 101, 4095, 4097, 9000])
+@pytest.mark.parametrize("levels", [1, 3, 10**9])
+def test_the_best_of_many(n: int, levels: int) -> None:
+    rng = np.random.default_rng(n)
+    scores = rng.integers(0, levels, n).astype(np.float32)
+    documents = rng.permutation(n)
+    for k in (1, 100, 2000):
+        expected = sorted(zip((-scores).tolist(), documents.tolist(), strict=True))[:k]
+        found, values = best(documents, scores, k)
+        assert list(zip((-values).tolist(), found.tolist(), strict=True)) == expected
 
 
 def test_stored_vectors_can_be_stored_again_without_a_change() -> None:
