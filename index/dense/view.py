@@ -326,9 +326,10 @@ class DenseIndex:
         """Return, by segment, where its documents are in `numbers` and which they are."""
         owners = np.searchsorted(self._bases, numbers, side="right") - 1
         placed = []
-        for number in np.unique(owners):
+        for number, segment in enumerate(self.segments):
             places = np.flatnonzero(owners == number)
-            placed.append((self.segments[number], places, numbers[places] - self._bases[number]))
+            if len(places):
+                placed.append((segment, places, numbers[places] - self._bases[number]))
         return placed
 
 

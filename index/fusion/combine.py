@@ -169,19 +169,23 @@ def _normalised(
     found = scores[listed]
     if not len(found):
         return np.zeros(len(scores))
-    origin, unit = _line(method, found, bound)
+    least, most = float(found.min()), float(found.max())
+    origin, unit = _line(method, found, least, most, bound)
     if unit == 0:
         high, low = {"z-score": (0.0, -1.0), "dbsf": (0.5, 0.0)}.get(method, (1.0, 0.0))
-        return np.where(listed | (scores >= found.min()), high, low)
-    last = (float(found.min()) - origin) / unit
-    if method == "dbsf" or found.min() == found.max():
+        return np.where(listed | (scores >= least), high, low)
+    last = (least - origin) / unit
+    if method == "dbsf" or least == most:
         last = min(0.0, last)
-    return np.where(np.isnan(scores), last, (scores - origin) / unit)
+    values = (scores - origin) / unit
+    values[np.isnan(values)] = last
+    return values
 
 
-def _line(method: str, found: Values, bound: float | None) -> tuple[float, float]:
+def _line(
+    method: str, found: Values, least: float, most: float, bound: float | None
+) -> tuple[float, float]:
     """Return what is taken off a score, and what it is divided by then."""
-    least, most = float(found.min()), float(found.max())
     if method == "theoretical-min":
         origin = least if bound is None else min(bound, least)
         return origin, most - origin

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,9 @@ from index.hits import Hits
 from index.hybrid.branches import Branch, HybridQuery
 from index.hybrid.feedback import Feedback
 from index.hybrid.joining import Joined, join
+from index.hybrid.threads import side_by_side
 from index.search import Cancel
 from lsr.errors import UsageError
-
-T = TypeVar("T")
-
-_THREADS = ThreadPoolExecutor(32, "lsr-branch")
-"""Only as many as are needed at a time are started."""
-
-_HANDING_OVER_MS = 0.2
-"""What it costs to run a branch in another thread, on both sides."""
-
-_UNKNOWN_MS = 1.0
 
 
 class Ran(NamedTuple):
@@ -121,45 +111,13 @@ def run_branch(
 def run_branches(
     branches: Sequence[Branch], query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
 ) -> list[Ran]:
-    """Search the branches, at the same time where that pays.
-
-    The branch that took longest before runs here. The others run in threads, unless they are done
-    in less time than handing them over takes.
-    """
+    """Search the branches, at the same time where that pays."""
     jobs = [partial(run_branch, branch, query, depth, filter, cancel) for branch in branches]
     ran = side_by_side(jobs, [branch.usual_ms for branch in branches])
     for branch, each in zip(branches, ran, strict=True):
         usual = branch.usual_ms
         branch.usual_ms = each.took_ms if usual is None else 0.8 * usual + 0.2 * each.took_ms
     return ran
-
-
-def side_by_side(jobs: Sequence[Callable[[], T]], usual_ms: Sequence[float | None]) -> list[T]:
-    """Run jobs at the same time; an error of any is raised.
-
-    Parameters
-    ----------
-    jobs : sequence of callable
-    usual_ms : sequence of float or None
-        How long each takes, where that is known.
-    """
-    known = [_UNKNOWN_MS if each is None else each for each in usual_ms]
-    longest = known.index(max(known))
-    others = [
-        _THREADS.submit(job)
-        for at, job in enumerate(jobs)
-        if at != longest and known[at] > _HANDING_OVER_MS
-    ]
-    found = {}
-    try:
-        for at, job in enumerate(jobs):
-            if at == longest or known[at] <= _HANDING_OVER_MS:
-                found[at] = job()
-        waiting = iter(others)
-        return [found[at] if at in found else next(waiting).result() for at in range(len(jobs))]
-    finally:
-        for other in others:
-            other.cancel()
 
 
 def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:

@@ -1,0 +1,95 @@
+"""Jobs at the same time, where that is faster than one after the other.
+
+Handing a job to another thread costs little while a core is idle, and more than most searches take
+while none is: then the thread waits for its turn. So it is measured how long threads took to begin
+lately.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_THREADS = ThreadPoolExecutor(32, "lsr-branch")
+"""Only as many as are needed at a time are started."""
+
+_HANDING_OVER_MS = 0.15
+"""What it costs to run a job in another thread that begins at once, on both sides."""
+
+_UNKNOWN_MS = 1.0
+_MEMORY = 0.8
+_FORGETTING = 0.95
+
+
+class Delay:
+    """How long threads took to begin lately, in milliseconds.
+
+    Shared by all threads without a lock: a lost update is one measurement less.
+    """
+
+    def __init__(self) -> None:
+        self.usual_ms = 0.0
+
+    def measured(self, ms: float) -> None:
+        """Take a measurement."""
+        self.usual_ms = _MEMORY * self.usual_ms + (1 - _MEMORY) * ms
+
+    def pays(self, job_ms: float, longest_ms: float) -> bool:
+        """Return whether a job is done sooner in another thread, while the longest runs here.
+
+        Each time it is not, the delay is believed a little less, so that it is measured again.
+        """
+        if job_ms <= _HANDING_OVER_MS:
+            return False
+        here = longest_ms + job_ms
+        there = max(longest_ms, self.usual_ms + job_ms) + _HANDING_OVER_MS
+        if there >= here:
+            self.usual_ms *= _FORGETTING
+        return there < here
+
+
+_DELAY = Delay()
+
+
+def side_by_side(
+    jobs: Sequence[Callable[[], T]], usual_ms: Sequence[float | None], delay: Delay = _DELAY
+) -> list[T]:
+    """Run jobs, at the same time where that pays; an error of any is raised.
+
+    The longest runs in this thread.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+    usual_ms : sequence of float or None
+        How long each takes, where that is known.
+    delay : Delay
+
+    Returns
+    -------
+    list
+        What each returned.
+    """
+    known = [_UNKNOWN_MS if each is None else each for each in usual_ms]
+    longest = known.index(max(known))
+    there: dict[int, Future[T]] = {
+        at: _THREADS.submit(partial(_begun, job, time.perf_counter(), delay))
+        for at, job in enumerate(jobs)
+        if at != longest and delay.pays(known[at], known[longest])
+    }
+    try:
+        here = {at: job() for at, job in enumerate(jobs) if at not in there}
+        return [there[at].result() if at in there else here[at] for at in range(len(jobs))]
+    finally:
+        for future in there.values():
+            future.cancel()
+
+
+def _begun(job: Callable[[], T], submitted: float, delay: Delay) -> T:
+    delay.measured((time.perf_counter() - submitted) * 1e3)
+    return job()
