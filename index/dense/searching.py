@@ -33,6 +33,27 @@ class Effort(NamedTuple):
     exact: bool = False
 
 
+class Opening(NamedTuple):
+    """Which lists of a segment are opened.
+
+    Attributes
+    ----------
+    order : (l,) intp
+        All of its lists, most promising first.
+    least : int
+        The first ones that are opened; more until there are enough documents.
+    """
+
+    order: NDArray[np.intp]
+    least: int
+
+    def fits(self, n_lists: int) -> bool:
+        """Whether it names each list of a segment once."""
+        order = self.order
+        inside = len(order) == n_lists and order.min() >= 0 and order.max() < n_lists
+        return bool(inside and (np.bincount(order, minlength=n_lists) == 1).all())
+
+
 class Found(NamedTuple):
     """The best documents of one segment.
 
@@ -67,7 +88,7 @@ def search_segment(
     k: int,
     live: Words | None,
     effort: Effort,
-    lists: NDArray[np.integer] | None = None,
+    opening: Opening | None = None,
 ) -> Found:
     """Return the `k` best documents of a segment.
 
@@ -77,28 +98,31 @@ def search_segment(
         As `index.dense.codes.check_query` returned it.
     live : bitmap or None
         Documents that may be returned; None: all.
-    lists : (l,) integers, optional
-        Open these lists and no others.
+    opening : Opening, optional
+        Default: the lists with the nearest centres.
     """
     assert arrays.safe  # reads what kernels index with, once
+    n_lists = arrays.n_lists
     every = arrays.flat or effort.exact
-    probes = effort.probes or default_probes(arrays.n_lists)
-    if lists is None and not every and live is not None:
+    least = opening.least if opening else effort.probes or default_probes(n_lists)
+    if not every and live is not None:
         # A filter that leaves less than the lists hold is cheaper, and exact, without them.
-        every = count(live) <= arrays.n_vectors * probes // arrays.n_lists
-    if lists is None and (every or probes >= arrays.n_lists):
-        rows, _ = _opened(arrays, np.arange(arrays.n_lists), arrays.n_lists, 0, live)
-        return _ranked(arrays, query, k, rows, -math.inf, arrays.n_lists)
+        every = count(live) <= _held(arrays, opening, least)
+    if every or least >= n_lists:
+        rows, _ = _opened(arrays, np.arange(n_lists), n_lists, 0, live)
+        return _ranked(arrays, query, k, rows, -math.inf, n_lists)
     centres = _centre_scores(arrays, query)
-    if lists is None:
-        order = np.argsort(-centres, kind="stable")
-        rows, n_opened = _opened(arrays, order, probes, k, live)
-        opened = order[:n_opened]
-    else:
-        opened = _within(arrays, lists)
-        rows, _ = _opened(arrays, opened, len(opened), 0, live)
-    bound = _bound(arrays, query, centres, opened)
-    return _ranked(arrays, query, k, rows, bound, len(opened))
+    order = opening.order if opening else np.argsort(-centres, kind="stable")
+    rows, n_opened = _opened(arrays, order, least, k, live)
+    bound = _bound(arrays, query, centres, order[:n_opened])
+    return _ranked(arrays, query, k, rows, bound, n_opened)
+
+
+def _held(arrays: DenseArrays, opening: Opening | None, least: int) -> int:
+    """Return how many vectors the lists hold that will be opened, roughly for the nearest ones."""
+    if opening is None:
+        return arrays.n_vectors * least // arrays.n_lists
+    return int(np.diff(arrays.starts)[opening.order[:least]].sum())
 
 
 def score_documents(
@@ -149,11 +173,6 @@ def _opened(
     words = _ALL_LIVE if live is None else live
     n_rows, n_opened = open_lists(arrays.starts, order, least, wanted, arrays.documents, words, out)
     return out[:n_rows], n_opened
-
-
-def _within(arrays: DenseArrays, lists: NDArray[np.integer]) -> NDArray[np.intp]:
-    chosen = np.unique(np.asarray(lists, np.intp))
-    return chosen[(chosen >= 0) & (chosen < arrays.n_lists)]
 
 
 def _scores(

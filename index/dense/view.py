@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ from index.deletes import Words
 from index.dense.arrays import DenseArrays
 from index.dense.codes import check_query, decode
 from index.dense.part import DensePart
-from index.dense.searching import Effort, Found, best, score_documents, search_segment
+from index.dense.searching import (
+    Effort,
+    Found,
+    Opening,
+    best,
+    score_documents,
+    search_segment,
+)
 from index.hits import Hits
 from index.inputs import MAX_K
 from lsr.encoders.base import EncoderAssets, Fingerprint
@@ -27,8 +34,24 @@ from lsr.encoders.dense import DenseEncoder, restore_dense_encoder
 from lsr.encoders.dense.base import Similarity
 from lsr.errors import EncoderMismatchError, UsageError
 
-Lists = Sequence[NDArray[np.integer]]
-"""For every segment the numbers of the lists to open."""
+
+class Known(NamedTuple):
+    """Documents that have been compared with a query already.
+
+    Attributes
+    ----------
+    doc_ids : (n,) int64
+        Each once; all of them may be returned.
+    scores : (n,) float32
+        From `DenseIndex.scores`.
+    """
+
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+Openings = Sequence[Opening | None]
+"""For every segment which lists to open; None: as usual."""
 
 
 @dataclass(eq=False)
@@ -186,7 +209,8 @@ class DenseIndex:
         filter: Any = None,
         probes: int | None = None,
         exact: bool = False,
-        lists: Lists | None = None,
+        openings: Openings | None = None,
+        known: Known | None = None,
     ) -> DenseHits:
         """Return the `k` best documents for one query vector.
 
@@ -203,8 +227,10 @@ class DenseIndex:
             in six.
         exact : bool
             Compare every vector that may be returned.
-        lists : sequence, optional
+        openings : sequence of Opening or None, optional
             For every segment the lists to open, instead of the nearest ones.
+        known : Known, optional
+            Documents that were compared already, and compete with those of the lists.
 
         Raises
         ------
@@ -213,9 +239,9 @@ class DenseIndex:
         VectorError
             The query holds a number that is not finite, or only zeros.
         """
-        effort = self._effort(k, probes, exact, lists)
+        effort = self._effort(k, probes, exact, openings)
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
-        return self._search(vector, int(k), self._bitmaps(filter), effort, lists)
+        return self._search(vector, int(k), self._bitmaps(filter), effort, openings, known)
 
     def search_batch(
         self,
@@ -228,7 +254,7 @@ class DenseIndex:
         exact: bool = False,
     ) -> list[DenseHits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
-        effort = self._effort(k, probes, exact, None)
+        effort = self._effort(k, probes, exact)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         matrix = np.atleast_2d(np.asarray(queries))
@@ -236,7 +262,7 @@ class DenseIndex:
         live = self._bitmaps(filter)
 
         def one(vector: NDArray[np.float32]) -> DenseHits:
-            return self._search(vector, int(k), live, effort, None)
+            return self._search(vector, int(k), live, effort)
 
         if threads == 1 or len(vectors) < 2:
             return [one(vector) for vector in vectors]
@@ -280,18 +306,22 @@ class DenseIndex:
         k: int,
         live: Sequence[Words | None],
         effort: Effort,
-        lists: Lists | None,
+        openings: Openings | None = None,
+        known: Known | None = None,
     ) -> DenseHits:
+        chosen = [None] * len(self.segments) if openings is None else openings
         found = [
-            search_segment(arrays, vector, k, words, effort, None if lists is None else lists[i])
-            for i, (arrays, words) in enumerate(zip(self.segments, live, strict=True))
+            search_segment(arrays, vector, k, words, effort, opening)
+            for arrays, words, opening in zip(self.segments, live, chosen, strict=True)
         ]
         doc_ids = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
-        numbers, scores = best(
-            np.concatenate([np.zeros(0, np.int64), *doc_ids]),
-            np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found)]),
-            k,
-        )
+        numbers = np.concatenate([np.zeros(0, np.int64), *doc_ids])
+        scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found)])
+        if known is not None:
+            new = ~np.isin(known.doc_ids, numbers)
+            numbers = np.concatenate([numbers, known.doc_ids[new]])
+            scores = np.concatenate([scores, known.scores[new]])
+        numbers, scores = best(numbers, scores, k)
         gap, safe = _gap(found, scores, k)
         return DenseHits(
             numbers,
@@ -301,17 +331,23 @@ class DenseIndex:
             gap,
             self._owner.generation,
             index=self._owner,
-            n_compared=sum(part.n_compared for part in found),
+            n_compared=sum(part.n_compared for part in found)
+            + (0 if known is None else len(known.doc_ids)),
             n_opened=sum(part.n_opened for part in found),
         )
 
-    def _effort(self, k: int, probes: int | None, exact: bool, lists: Lists | None) -> Effort:
+    def _effort(
+        self, k: int, probes: int | None, exact: bool, openings: Openings | None = None
+    ) -> Effort:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
             raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
         if probes is not None and probes < 1:
             raise UsageError(f"probes must be at least 1, got {probes}")
-        if lists is not None and len(lists) != len(self.segments):
-            raise UsageError(f"{len(lists)} selections of lists for {len(self.segments)} segments")
+        if openings is not None and len(openings) != len(self.segments):
+            raise UsageError(f"{len(openings)} openings for {len(self.segments)} segments")
+        for arrays, opening in zip(self.segments, openings or (), strict=False):
+            if opening is not None and not opening.fits(arrays.n_lists):
+                raise UsageError(f"an opening names each list from 0 to {arrays.n_lists - 1} once")
         return Effort(probes, exact)
 
     def _numbers(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.int64]:

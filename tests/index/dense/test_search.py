@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from index import Index, IndexWriter, build_index, open_index
 from index.dense.part import DenseSpec
+from index.dense.searching import Opening
+from index.dense.view import Known
 from index.verify import verify
 from lsr.encoders.dense import Similarity
 from lsr.errors import UsageError, VectorError
@@ -246,22 +248,45 @@ def test_lists_asked_for_are_the_ones_opened() -> None:
     pytest.importorskip("faiss")
     collection = Collection("cosine", 9)
     index = collection.open()
-    assert index.dense is not None
+    dense = index.dense_or_refuse()
     query = clustered(np.random.default_rng(0), 1)[0]
-    chosen = [np.array([number]) for number in (2, 0, 1)]
-    hits = index.dense.search(query, 1000, lists=chosen)
-    expected = set()
-    for arrays, base, (number,) in zip(
-        index.dense.segments, np.cumsum([0, 400, 160]), chosen, strict=True
-    ):
+    chosen = (2, 0, 1)
+    openings = [
+        Opening(np.roll(np.arange(arrays.n_lists), -number), 1)
+        for arrays, number in zip(dense.segments, chosen, strict=True)
+    ]
+    expected: set[int] = set()
+    for arrays, base, number in zip(dense.segments, np.cumsum([0, 400, 160]), chosen, strict=True):
         rows = arrays.documents[arrays.starts[number] : arrays.starts[number + 1]]
         expected |= {int(base + row) for row in rows}
-    live = set(index.select({}).tolist())
-    assert set(hits.doc_ids.tolist()) == expected & live
+    expected &= set(index.select({}).tolist())
+    hits = dense.search(query, 1, openings=openings)
+    assert (hits.n_opened, hits.n_compared) == (3, len(expected))
+    own = sorted(expected)
+    assert hits.doc_ids[0] == own[int(np.argmax(dense.scores(query, own)))]
     assert not hits.rank_safe
-    assert hits.n_opened == 3
-    nothing = index.dense.search(query, 5, lists=[np.zeros(0, np.int64)] * 3)
-    assert (len(nothing), nothing.rank_safe) == (0, False)
+    everything = dense.search(query, 1000, openings=openings)
+    assert everything.rank_safe, "there were not enough documents before all lists were open"
+    assert len(everything) == index.n_docs
+    rest = np.setdiff1d(index.select({}), own)
+    known = Known(rest, dense.scores(query, rest).astype(np.float32))
+    exact = dense.search(query, 20, exact=True)
+    helped = dense.search(query, 20, openings=openings, known=known)
+    assert helped.doc_ids.tolist() == exact.doc_ids.tolist()
+    assert helped.scores.tolist() == exact.scores.tolist()
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [0, 1, 3], [-1, 0, 1], []])
+def test_openings_that_are_none(order: list[int]) -> None:
+    pytest.importorskip("faiss")
+    index = Collection("cosine", 3).open()
+    opening = Opening(np.array(order, np.intp), 1)
+    query = clustered(np.random.default_rng(0), 1)[0]
+    dense = index.dense_or_refuse()
+    with pytest.raises(UsageError, match="names each list from 0 to 2 once"):
+        dense.search(query, 5, openings=[opening] * len(dense.segments))
+    with pytest.raises(UsageError, match="openings for"):
+        dense.search(query, 5, openings=[])
 
 
 class TestBadQueries:
@@ -295,7 +320,7 @@ class TestBadQueries:
             ({"k": 0}, "k must be a whole number"),
             ({"k": True}, "k must be a whole number"),
             ({"probes": 0}, "probes must be at least 1"),
-            ({"lists": []}, "0 selections of lists for 1 segments"),
+            ({"openings": []}, "0 openings for 1 segments"),
             ({"filter": {"n": {"$near": 1}}}, "near"),
         ],
     )

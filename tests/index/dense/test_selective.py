@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import Index, build_index
+from index import Index, IndexWriter, build_index, open_index
 from index.dense.part import DenseSpec
-from index.dense.selective import BINS, Selection, fit_selection, select_lists, signs
-from index.dense.view import Lists
+from index.dense.selective import SHARES, Selection, fit_selection, search_selectively
+from index.dense.signs import BINS, COUNTS, N_SIGNS, RANK, signs_of
+from index.dense.view import DenseHits
 from lsr.errors import DataError, UsageError, VectorError
-from tests.index.collections import numbered
+from lsr.records import Document, DocumentBatch
+from tests.index.collections import N_TERMS, batch_of, numbered
 from tests.index.dense.collections import dense_batch
 
 N, D = 3000, 16
@@ -48,18 +52,16 @@ def sparse_results(index: Index, queries: NDArray[np.float32]) -> list[NDArray[n
     return found
 
 
-def recall(
-    index: Index, queries: NDArray[np.float32], chosen: Sequence[int | Lists]
-) -> tuple[float, float]:
+Search = Callable[[int], DenseHits]
+
+
+def recall(index: Index, queries: NDArray[np.float32], search: Search) -> tuple[float, float]:
+    """Share found of the exact first 30, and vectors compared."""
     dense = index.dense_or_refuse()
     shares, compared = [], []
-    for query, lists in zip(queries, chosen, strict=True):
+    for at, query in enumerate(queries):
         exact = set(dense.search(query, 30, exact=True).ids)
-        hits = (
-            dense.search(query, 30, probes=lists)
-            if isinstance(lists, int)
-            else dense.search(query, 30, lists=lists)
-        )
+        hits = search(at)
         shares.append(len(exact & set(hits.ids)) / len(exact))
         compared.append(hits.n_compared)
     return float(np.mean(shares)), float(np.mean(compared))
@@ -68,76 +70,152 @@ def recall(
 def test_sparse_results_that_know_the_way_save_work(index: Index) -> None:
     dense = index.dense_or_refuse()
     training, queries = queries_of(1, 80), queries_of(2, 60)
-    selection = fit_selection(dense, training, sparse_results(index, training), wanted=30)
-    assert selection.weights[4] > 0, "documents of a cluster among the sparse results speak for it"
+    fitted = fit_selection(dense, training, sparse_results(index, training), wanted=30)
     found = sparse_results(index, queries)
-    for budget in (200, 350, 500, 700):
-        with_sparse, without = (
-            recall(
-                index,
-                queries,
-                [
-                    select_lists(dense, query, one if known else [], budget, selection)
-                    for query, one in zip(queries, found, strict=True)
-                ],
-            )
-            for known in (True, False)
-        )
-        assert with_sparse[1] <= budget
-        assert with_sparse[0] > without[0] + 0.02
-    nearest = recall(index, queries, [7] * len(queries))
-    chosen = [
-        select_lists(dense, query, one, 350, selection)
-        for query, one in zip(queries, found, strict=True)
-    ]
-    selective = recall(index, queries, chosen)
-    assert selective[0] > nearest[0]
-    assert selective[1] < nearest[1]
+    assert fitted.weights[COUNTS] > 0, "sparse results in a cluster speak for it"
+    for share in (0.06, 0.1, 0.15):
+        selection = replace(fitted, share=share)
+
+        def selective(at: int, selection: Selection = selection) -> DenseHits:
+            return search_selectively(dense, queries[at], 30, found[at], selection)
+
+        with_sparse = recall(index, queries, selective)
+        probes = int(np.ceil(with_sparse[1] / N * 60))
+        nearest = recall(
+            index, queries, lambda at, n=probes: dense.search(queries[at], 30, probes=n)
+        )  # type: ignore[misc]
+        assert with_sparse[0] > nearest[0] + 0.05
+        assert with_sparse[1] <= nearest[1] + N / 60
 
 
-def test_a_budget_is_kept(index: Index) -> None:
+def test_the_share_is_kept_on_average(index: Index) -> None:
     dense = index.dense_or_refuse()
-    query = queries_of(3, 1)[0]
-    sizes = np.diff(dense.segments[0].starts)
-    for budget in (1, 50, 500, 10**6):
-        (lists,) = select_lists(dense, query, [1, 2, 3], budget)
-        spent = int(sizes[lists].sum())
-        assert len(lists) == 1 or spent <= budget
-        assert dense.search(query, 10, lists=[lists]).n_compared == spent
-    assert len(lists) == len(sizes)
+    training = queries_of(1, 80)
+    guides = sparse_results(index, training)
+    fitted = fit_selection(dense, training, guides, wanted=30)
+    for share in (0.05, 0.1, 0.17, 0.4):
+        selection = replace(fitted, share=share)
+        compared = []
+        for query, known in zip(training, guides, strict=True):
+            hits = search_selectively(dense, query, 1, known, selection)
+            compared.append((hits.n_compared - len(known)) / N)
+        assert np.mean(compared) == pytest.approx(share, abs=0.02)
+        assert np.std(compared) > 0.005, "queries differ in what they open"
 
 
 def test_signs_count_what_they_say(index: Index) -> None:
     dense = index.dense_or_refuse()
     arrays = dense.segments[0]
     own = arrays.documents[arrays.starts[7] : arrays.starts[8]]
-    features, sizes = signs(dense, queries_of(4, 1)[0], own.tolist())
+    query = queries_of(4, 1)[0]
+    features, sizes, known = signs_of(dense, query, own.tolist())
     assert sizes.sum() == N
-    assert features[7, 4] == pytest.approx(np.log1p(min(len(own), BINS[0])))
-    assert features[:, 4:].sum() == pytest.approx(features[7, 4:].sum())
+    assert features[7, COUNTS] == pytest.approx(np.log1p(min(len(own), BINS[0])))
+    assert features[:, COUNTS:].sum() == pytest.approx(features[7, COUNTS:].sum())
     assert features[:, 1].max() == 0
-    assert features[np.argmax(features[:, 1]), 2] == 0
+    assert features[np.argmax(features[:, 1]), RANK] == 0
+    assert np.argmax(features[:, 6]) == 7
+    assert known.doc_ids.tolist() == own.tolist()
+    assert known.scores.tolist() == dense.scores(query, own).tolist()
+
+
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """A clustered segment, a flat one, deleted documents, metadata, documents without a vector."""
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(4)
+    vectors = rng.normal(size=(900, D)).astype(np.float32)
+    vectors[::50] = 0
+    docnos = numbered(900)
+    path: Path = tmp_path_factory.mktemp("living") / "x"
+
+    def part(begin: int, end: int) -> DocumentBatch:
+        documents = {d: Document(d, "", "", {"at": int(d[1:])}) for d in docnos[begin:end]}
+        blank = set(docnos[::50])
+        rows = {d: {} if d in blank else {1: 1.0} for d in docnos[begin:end]}
+        return batch_of(rows, documents)._replace(dense=vectors[begin:end])
+
+    spec = DenseSpec(D, flat_below=200, n_lists=25)
+    build_index(path, [part(0, 800)], dense=spec, n_terms=N_TERMS, max_weight=3.0).close()
+    with IndexWriter(path) as writer:
+        writer.add(part(800, 900))
+        writer.delete(docnos[3:900:9])
+        writer.commit()
+    index = open_index(path)
+    assert [a.flat for a in index.dense_or_refuse().segments] == [False, True]
+    return index
+
+
+@pytest.mark.parametrize("filter", [None, {"at": {"$lt": 20}}, {"at": {"$lt": 500}}, {"at": -1}])
+def test_filters_and_deletes_are_exact_and_bounds_true(
+    living: Index, filter: dict[str, Any] | None
+) -> None:
+    dense = living.dense_or_refuse()
+    passing = living.select({} if filter is None else filter)
+    rng = np.random.default_rng(7)
+    guides = [rng.permutation(passing)[:60] for _ in range(40)]
+    everywhere = [rng.permutation(living.select({}))[:60] for _ in range(40)]
+    selection = fit_selection(dense, queries_of(5, 40), everywhere, wanted=20)
+    for query, known in zip(queries_of(6, 40), guides, strict=True):
+        hits = search_selectively(dense, query, 10, known, selection, filter=filter)
+        assert set(hits.doc_ids.tolist()) <= set(passing.tolist())
+        exact = dense.search(query, 10, exact=True, filter=filter)
+        assert len(hits) == len(exact)
+        assert hits.scores.tolist() == dense.scores(query, hits.doc_ids).tolist()
+        if hits.rank_safe:
+            assert hits.doc_ids.tolist() == exact.doc_ids.tolist()
+        for doc_id, score in zip(exact.doc_ids, exact.scores, strict=True):
+            assert doc_id in hits.doc_ids or score <= hits.scores[-1] + hits.bound_gap
+        in_known = dense.scores(query, known)
+        best_known = np.nanmax(in_known, initial=-1)
+        assert not len(known) or hits.scores[0] >= best_known
+
+
+def test_no_sparse_results_and_no_clusters(index: Index, tmp_path: Path) -> None:
+    dense = index.dense_or_refuse()
+    training = queries_of(1, 30)
+    selection = fit_selection(dense, training, sparse_results(index, training), wanted=30)
+    nothing = np.zeros(0, np.int64)
+    hits = search_selectively(dense, training[0], 10, nothing, selection)
+    assert len(hits) == 10
+    vectors = np.random.default_rng(1).normal(size=(50, D)).astype(np.float32)
+    flat = build_index(tmp_path / "x", [dense_batch(numbered(50), vectors)], dense=DenseSpec(D))
+    found = search_selectively(flat.dense_or_refuse(), training[0], 10, nothing, selection)
+    assert found.rank_safe
+    with pytest.raises(UsageError, match=r"no segment of this index has clusters.*100,000"):
+        fit_selection(flat.dense_or_refuse(), training, [nothing] * 30)
 
 
 def test_saved_and_loaded() -> None:
-    selection = Selection((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0))
-    assert Selection.from_json(selection.to_json()) == selection
+    selection = Selection(
+        tuple(map(float, range(N_SIGNS))), tuple(map(float, range(len(SHARES)))), 0.2
+    )
+    body = selection.to_json()
+    assert Selection.from_json(body) == selection
     for wrong in (
         {},
-        {"bins": list(BINS), "weights": [1.0]},
-        {"bins": list(BINS), "weights": [1.0] * 7 + [float("nan")]},
-        {"bins": list(BINS), "weights": ["x"] * 8},
-        {"bins": [1], "weights": [1.0] * 8},
+        None,
+        body | {"weights": [1.0]},
+        body | {"weights": [1.0] * (N_SIGNS - 1) + [float("nan")]},
+        body | {"weights": ["x"] * N_SIGNS},
+        body | {"levels": []},
+        body | {"bins": [1]},
+        body | {"shares": [0.5]},
     ):
         with pytest.raises(DataError, match="no selection of clusters"):
             Selection.from_json(wrong)
+    for share in (0.0, 0.6, float("nan")):
+        with pytest.raises(UsageError, match="above 0 and at most"):
+            replace(selection, share=share)
 
 
 def test_what_is_refused(index: Index) -> None:
     dense = index.dense_or_refuse()
-    with pytest.raises(UsageError, match="at least 1 vector"):
-        select_lists(dense, queries_of(1, 1)[0], [], 0)
+    guides = [np.zeros(0, np.int64)]
+    selection = fit_selection(dense, queries_of(1, 1), guides)
     with pytest.raises(VectorError, match="all zeros"):
-        select_lists(dense, np.zeros(D), [], 5)
+        search_selectively(dense, np.zeros(D), 5, guides[0], selection)
+    with pytest.raises(UsageError, match="not one of this generation"):
+        search_selectively(dense, queries_of(1, 1)[0], 5, np.array([N]), selection)
     with pytest.raises(UsageError, match="2 queries and 1 sparse results"):
-        fit_selection(dense, queries_of(1, 2), [np.zeros(0, np.int64)])
+        fit_selection(dense, queries_of(1, 2), guides)
