@@ -20,6 +20,8 @@ from index.retriever import Retriever
 from lsr.corpus.queries import open_queries
 from lsr.errors import UsageError
 
+_READ_DOCS = 8192
+
 
 def query_texts(path: Path, least: int, most: int) -> list[str]:
     """Return the first queries of a file.
@@ -37,7 +39,12 @@ def query_texts(path: Path, least: int, most: int) -> list[str]:
 
 @contextmanager
 def with_dense_queries(
-    path: Path, texts: Sequence[str], *, lsa: int | None = None, vectors: Path | None = None
+    path: Path,
+    texts: Sequence[str],
+    *,
+    lsa: int | None = None,
+    vectors: Path | None = None,
+    clusters: int | None = None,
 ) -> Iterator[tuple[Retriever, NDArray[np.float32]]]:
     """Open an index and get the dense vectors of queries.
 
@@ -50,6 +57,8 @@ def with_dense_queries(
         vectors, projected (`eval.synthetic.lsa`).
     vectors : Path, optional
         ``.npy`` with the vectors of the texts, or of more texts that begin with these.
+    clusters : int, optional
+        Put the vectors into so many clusters, in a temporary copy of the index.
 
     Yields
     ------
@@ -65,6 +74,8 @@ def with_dense_queries(
     with tempfile.TemporaryDirectory() as folder:
         if lsa is not None:
             path, semantics = _with_synthetic_vectors(path, Path(folder), lsa)
+        if clusters is not None:
+            path = _clustered(path, Path(folder), clusters)
         with Retriever.open(path) as retriever:
             dense = retriever.index.dense_or_refuse()
             if lsa is not None:
@@ -78,6 +89,22 @@ def with_dense_queries(
             else:
                 queries = dense.restore_encoder().encode_queries(list(texts))
             yield retriever, queries
+
+
+def _clustered(path: Path, folder: Path, n_lists: int) -> Path:
+    """Return a copy of an index with its dense vectors in clusters."""
+    copy = folder / "clustered.index"
+    snapshot(path, copy)
+    with open_index(copy) as index:
+        dense, doc_ids = index.dense_or_refuse(), index.select({})
+        part = dense.part
+        spec = DenseSpec(
+            part.dimension, part.similarity, dense.encoder_assets, part.fingerprint, 0, n_lists
+        )
+        parts = np.array_split(doc_ids, 1 + len(doc_ids) // _READ_DOCS)
+        vectors = [dense.vectors(part) for part in parts]
+    set_dense(copy, spec, vectors).close()
+    return copy
 
 
 def _with_synthetic_vectors(

@@ -1,202 +1,140 @@
 """What selective dense search saves: ``python -m eval.selective INDEX QUERIES``.
 
-Full IVF opens the lists nearest to the query; selective search (`index.dense.selective`) those that
-the sparse results speak for as well. Both are measured by how many vectors they compare with the
-query, and by the share found of the first 100 documents of an exact dense search (*dense*) and of
-an exact hybrid search (*hybrid*). In a hybrid search the sparse results are compared too, and
-counted. The selection is fitted on some of the queries and measured on others; no judgements are
-needed.
+Plain IVF opens the lists nearest to the query; selective search (`index.dense.selective`) compares
+the first thousand sparse results, and opens the lists that centres and sparse results speak for.
+Both are measured by the share of the vectors that they compare with the query, and by what they
+find of an exact search (`eval.selecting`). The selection is fitted on some of the queries and
+measured on others; no judgements are needed.
 
-Hybrid: convex combination with theoretical minimum, 0.8 for dense (Bruch et al., 2023, §4).
-
-``--lsa D`` gives the index synthetic dense vectors first, in a copy: the documents' sparse vectors
-projected to D numbers by latent semantic analysis. Their clusters correlate with sparse results, as
-those of a model do, and they cost minutes where encoding would take hours.
+``--qrels FILE`` adds the recall of relevant documents among the first 100; then the selection is
+fitted on queries that are not judged there. ``--lsa D`` gives a temporary copy of the index
+synthetic dense vectors first: the documents' sparse vectors projected to D numbers by latent
+semantic analysis. Their clusters correlate with sparse results, as those of a model do, and they
+cost minutes where encoding would take hours. ``--clusters N`` puts the vectors of a small index
+into clusters, in a temporary copy.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eval.synthetic.lsa import LatentSemantics
-from index.backup import snapshot
-from index.dense.adding import set_dense
-from index.dense.part import DenseSpec
+from eval.dense_queries import with_dense_queries
+from eval.qrels import read_qrels
+from eval.selecting import Bench, Point, Probing, Selecting, fit_on, queries_of
 from index.dense.searching import default_probes
-from index.dense.selective import Selection, fit_selection, select_lists
-from index.dense.view import DenseHits, DenseIndex
-from index.reader import Index, open_index
-from index.retriever import Retriever
+from index.dense.selective import SHARES
+from index.fusion import parse_fusion
 from lsr.corpus.queries import open_queries
 from lsr.errors import UsageError
 
-K = 100
-SPARSE_DEPTH = 1000
-DENSE_SHARE = 0.8
-PROBE_SHARES = (1 / 128, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 6, 1 / 4, 1 / 2)
-BUDGET_SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.15)
-REFERENCE = 0.99
+PROBE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 6, 1 / 4, 1 / 2)
+WANTED = 0.98
 
 
-class Point(NamedTuple):
-    """One way to search, measured.
+class Questions(NamedTuple):
+    """Texts to fit a selection on, and to measure it on; with relevant documents where judged."""
 
-    Attributes
-    ----------
-    name : str
-    n_opened, n_compared : float
-        Lists opened, vectors compared; means over the queries.
-    recall : float
-        Share found of the exact first 100 of dense search.
-    n_hybrid : float
-        Vectors compared in a hybrid search.
-    hybrid : float
-        Share found of the exact first 100 of hybrid search.
+    fitted_on: list[str]
+    tested_on: list[str]
+    relevant: list[set[str]] | None
+
+
+def questions_of(path: Path, qrels: Path | None, n_fit: int, n_test: int) -> Questions:
+    """Read queries.
+
+    Raises
+    ------
+    UsageError
+        There are too few.
     """
-
-    name: str
-    n_opened: float
-    n_compared: float
-    recall: float
-    n_hybrid: float
-    hybrid: float
-
-
-class Sparse(NamedTuple):
-    """What a sparse search found, best first."""
-
-    doc_ids: NDArray[np.int64]
-    scores: NDArray[np.float64]
-
-
-def measure(
-    dense: DenseIndex,
-    queries: NDArray[np.float32],
-    sparse: Sequence[Sparse],
-    selection: Selection,
-) -> tuple[list[Point], list[Point]]:
-    """Return full IVF at several numbers of lists, and selective search at several budgets."""
-    every = [dense.search(query, SPARSE_DEPTH, exact=True) for query in queries]
-    exact = [set(hits.doc_ids[:K].tolist()) for hits in every]
-    both = [
-        set(fused(dense, query, one, hits)[0])
-        for query, one, hits in zip(queries, sparse, every, strict=True)
-    ]
-
-    def point(name: str, search: Callable[[int], DenseHits]) -> Point:
-        rows = []
-        for i, query in enumerate(queries):
-            hits = search(i)
-            together, n_more = fused(dense, query, sparse[i], hits)
-            rows.append(
-                (
-                    hits.n_opened,
-                    hits.n_compared,
-                    share(exact[i], hits.doc_ids[:K].tolist()),
-                    hits.n_compared + n_more,
-                    share(both[i], together),
-                )
-            )
-        return Point(name, *np.mean(rows, axis=0).tolist())
-
-    n_lists = max(arrays.n_lists for arrays in dense.segments)
-    probes = sorted({max(1, round(n_lists * share)) for share in PROBE_SHARES})
-    full = [
-        point(f"ivf, {n} lists", lambda i, n=n: dense.search(queries[i], SPARSE_DEPTH, probes=n))  # type: ignore[misc]
-        for n in probes
-    ]
-    chosen = []
-    for part in BUDGET_SHARES:
-        budget = max(1, int(part * dense.n_vectors))
-
-        def selected(i: int, budget: int = budget) -> DenseHits:
-            lists = select_lists(dense, queries[i], sparse[i].doc_ids, budget, selection)
-            return dense.search(queries[i], SPARSE_DEPTH, lists=lists)
-
-        chosen.append(point(f"selective, {part:.2%} of vectors", selected))
-    return full, chosen
-
-
-def share(wanted: set[int], found: Sequence[int]) -> float:
-    """Return which share of the wanted documents was found."""
-    return len(wanted.intersection(found)) / max(1, len(wanted))
-
-
-def fused(
-    dense: DenseIndex, query: NDArray[np.float32], sparse: Sparse, hits: DenseHits
-) -> tuple[list[int], int]:
-    """Return the first documents of both results together, and how many more were compared."""
-    more = np.setdiff1d(sparse.doc_ids, hits.doc_ids)
-    numbers = np.concatenate([hits.doc_ids, more])
-    cosines = np.nan_to_num(np.concatenate([hits.scores, dense.scores(query, more)]), nan=-1.0)
-    lexical = np.zeros(len(numbers))
-    order = np.argsort(numbers)
-    places = order[np.searchsorted(numbers[order], sparse.doc_ids)]
-    lexical[places] = sparse.scores / max(float(sparse.scores.max(initial=0)), 1e-9)
-    nearest = float(cosines.max(initial=-1)) + 1
-    total = DENSE_SHARE * (cosines + 1) / max(nearest, 1e-9) + (1 - DENSE_SHARE) * lexical
-    return numbers[np.lexsort((numbers, -total))[:K]].tolist(), len(more)
-
-
-def reference_of(full: Sequence[Point]) -> Point:
-    """Return the cheapest full IVF that finds nearly everything, or the best there is."""
-    good = [point for point in full if point.recall >= REFERENCE]
-    return min(good, key=lambda p: p.n_compared) if good else max(full, key=lambda p: p.recall)
-
-
-def format_report(dense: DenseIndex, full: Sequence[Point], chosen: Sequence[Point]) -> str:
-    """Write the points as a table, and what selective search needs for 0.98 of the recall."""
-    reference, n_vectors = reference_of(full), dense.n_vectors
-    n_lists = sum(arrays.n_lists for arrays in dense.segments)
-    lines = [
-        f"{n_vectors:,} vectors of {dense.dimension} numbers in {n_lists:,} lists "
-        f"(default: {default_probes(n_lists)} opened); recall@{K} of exact search",
-        "",
-        f"{'search':<32}{'lists':>7}{'compared':>10}{'of all':>8}{'dense':>8}"
-        f"{'compared':>11}{'of all':>8}{'hybrid':>8}",
-    ]
-    for one in (*full, *chosen):
-        mark = " *" if one is reference else ""
-        lines.append(
-            f"{one.name + mark:<32}{one.n_opened:>7,.0f}{one.n_compared:>10,.0f}"
-            f"{one.n_compared / n_vectors:>8.2%}{one.recall:>8.4f}"
-            f"{one.n_hybrid:>11,.0f}{one.n_hybrid / n_vectors:>8.2%}{one.hybrid:>8.4f}"
+    if qrels is None:
+        texts = [query.text for query in islice(open_queries(path), n_fit + n_test)]
+        found = Questions(texts[:n_fit], texts[n_fit:], None)
+    else:
+        grades = read_qrels(qrels)
+        relevant = {
+            qid: {docno for docno, grade in judged.items() if grade > 0}
+            for qid, judged in grades.items()
+        }
+        queries = list(open_queries(path))
+        tested = [query for query in queries if relevant.get(query.id)][:n_test]
+        unjudged = [query.text for query in queries if query.id not in grades][:n_fit]
+        found = Questions(
+            unjudged, [query.text for query in tested], [relevant[query.id] for query in tested]
         )
-    lines += ["", f"* the cheapest full IVF with a dense recall of {REFERENCE}, or the best one"]
-    for kind, recall, compared in (
-        ("dense", [p.recall for p in chosen], [p.n_compared for p in chosen]),
-        ("hybrid", [p.hybrid for p in chosen], [p.n_hybrid for p in chosen]),
-    ):
-        own = reference.recall if kind == "dense" else reference.hybrid
-        for name, least_recall, whole in (
-            ("every list opened", 1.0, float(n_vectors)),
-            ("*", own, reference.n_compared),
-        ):
-            enough = [n for n, r in zip(compared, recall, strict=True) if r >= 0.98 * least_recall]
-            found = f"{min(enough) / whole:.1%} of its comparisons" if enough else "not reached"
-            lines.append(f"selective, 0.98 of the {kind} recall of {name}: {found}")
+    if not (found.fitted_on and found.tested_on):
+        raise UsageError(
+            f"{path}: {len(found.fitted_on)} queries to fit on and {len(found.tested_on)} to "
+            "measure; expected some of both"
+        )
+    return found
+
+
+def measure(bench: Bench, training: Bench) -> list[Point]:
+    """Return exact search, plain IVF at several numbers of lists, selective search at shares."""
+    n_lists = max(arrays.n_lists for arrays in bench.index.segments)
+    probes = sorted({max(1, round(n_lists * share)) for share in PROBE_SHARES})
+    ways: list[Probing | Selecting] = [Probing(bench, "every list opened")]
+    ways += [Probing(bench, f"ivf, {n} of {n_lists:,} lists", n) for n in probes]
+    fitted = fit_on(training, SHARES[0])
+    ways += [Selecting(bench, replace(fitted, share=share)) for share in SHARES]
+    return [bench.measure(way) for way in ways]
+
+
+def format_report(bench: Bench, points: Sequence[Point]) -> str:
+    """Write the points as a table, and what selective search needs for 0.98 of what is found."""
+    n_lists = sum(arrays.n_lists for arrays in bench.index.segments)
+    lines = [
+        f"{bench.index.n_vectors:,} vectors of {bench.index.dimension} numbers in {n_lists:,} "
+        f"lists (default: {default_probes(n_lists)} opened), {len(bench.queries)} queries, "
+        f"fusion {bench.fusion}",
+        "",
+        f"{'':<26}{'compared':>9}{'dense':>9}{'compared':>10}{'hybrid':>9}{'hybrid':>9}"
+        + (f"{'dense':>10}{'hybrid':>10}" if bench.relevant else ""),
+        f"{'search':<26}{'(dense)':>9}{'of 100':>9}{'(hybrid)':>10}{'of 100':>9}{'of 10':>9}"
+        + (f"{'R@100':>10}{'R@100':>10}" if bench.relevant else ""),
+    ]
+    for one in points:
+        judged = "" if one.judged is None else f"{one.judged:>10.4f}{one.judged_hybrid:>10.4f}"
+        lines.append(
+            f"{one.name:<26}{one.compared:>9.2%}{one.dense:>9.4f}{one.compared_hybrid:>10.2%}"
+            f"{one.hybrid:>9.4f}{one.hybrid_10:>9.4f}{judged}"
+        )
+    lines += ["", f"comparisons of all vectors that {WANTED} of every list opened takes:"]
+    for kind in ("ivf", "selective"):
+        own = [point for point in points if point.name.startswith(kind)]
+        needed = [
+            f"{what} {least_share(points[0], own, field)}"
+            for field, what in FIELDS.items()
+            if getattr(points[0], field) is not None
+        ]
+        lines.append(f"{kind}: {', '.join(needed)}")
     return "\n".join(lines)
 
 
-def with_synthetic_vectors(
-    path: Path, folder: Path, dimension: int
-) -> tuple[Index, LatentSemantics]:
-    """Return a copy of an index with synthetic dense vectors, and what projects queries."""
-    copy = folder / "copy.index"
-    snapshot(path, copy)
-    with open_index(copy) as index:
-        semantics = LatentSemantics.of(index, dimension)
-        vectors = list(semantics.documents(index))
-    return set_dense(copy, DenseSpec(dimension), vectors), semantics
+FIELDS = {
+    "dense": "dense of 100",
+    "hybrid": "hybrid of 100",
+    "hybrid_10": "hybrid of 10",
+    "judged": "dense R@100",
+    "judged_hybrid": "hybrid R@100",
+}
+
+
+def least_share(reference: Point, points: Sequence[Point], field: str) -> str:
+    """Return the least share of the vectors with which a field is nearly that of the reference."""
+    enough = [
+        one.compared_hybrid if "hybrid" in field else one.compared
+        for one in points
+        if getattr(one, field) >= WANTED * getattr(reference, field)
+    ]
+    return f"{min(enough):.1%}" if enough else "not reached"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -204,32 +142,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m eval.selective", description=__doc__)
     parser.add_argument("index", type=Path)
     parser.add_argument("queries", type=Path, help="TSV or JSON lines of queries")
+    parser.add_argument("--qrels", type=Path, help="judgements of the queries to measure on")
     parser.add_argument("--lsa", type=int, metavar="D", help="synthetic vectors of D numbers")
+    parser.add_argument("--vectors", type=Path, help=".npy with the vectors of the queries")
+    parser.add_argument("--clusters", type=int, metavar="N", help="lists of a small index")
+    parser.add_argument("--fusion", default="min-max", help="as in lsr search")
     parser.add_argument("--fit", type=int, default=200, help="queries to fit the selection on")
     parser.add_argument("--test", type=int, default=300, help="queries to measure on")
     given = parser.parse_args(arguments)
-    topics = list(islice(open_queries(given.queries), given.fit + given.test))
-    if len(topics) < given.fit + 1:
-        raise UsageError(f"{given.queries}: {len(topics)} queries; expected more than {given.fit}")
-    texts = [topic.text for topic in topics]
-    with tempfile.TemporaryDirectory() as folder, Retriever.open(given.index) as retriever:
-        assert retriever.encoder is not None
-        sparse_queries = retriever.encoder.encode_queries(texts)
-        if given.lsa:
-            index, semantics = with_synthetic_vectors(given.index, Path(folder), given.lsa)
-            queries = semantics.project(sparse_queries.to_scipy(index.n_terms))
-        else:
-            index = open_index(given.index)
-            queries = index.dense_or_refuse().restore_encoder().encode_queries(texts)
-        with index:
-            hits = index.search_batch(sparse_queries, SPARSE_DEPTH)
-            known = [i for i in range(len(texts)) if queries[i].any()]
-            sparse = [Sparse(hits[i].doc_ids, hits[i].scores) for i in known]
-            dense, queries, n = index.dense_or_refuse(), queries[known], given.fit
-            selection = fit_selection(dense, queries[:n], [one.doc_ids for one in sparse[:n]])
-            full, chosen = measure(dense, queries[n:], sparse[n:], selection)
-            sys.stdout.write(format_report(dense, full, chosen) + "\n")
-            sys.stdout.write(f"selection: {selection.to_json()}\n")
+    questions = questions_of(given.queries, given.qrels, given.fit, given.test)
+    n_fit = len(questions.fitted_on)
+    with with_dense_queries(
+        given.index,
+        [*questions.fitted_on, *questions.tested_on],
+        lsa=given.lsa,
+        vectors=given.vectors,
+        clusters=given.clusters,
+    ) as (retriever, vectors):
+        training = queries_of(retriever, questions.fitted_on, vectors[:n_fit])
+        tested = queries_of(retriever, questions.tested_on, vectors[n_fit:])
+        relevant = questions.relevant
+        if relevant is not None:
+            pairs = zip(relevant, vectors[n_fit:], strict=True)
+            relevant = [documents for documents, vector in pairs if vector.any()]
+        bench = Bench(retriever, tested, relevant, parse_fusion(given.fusion))
+        points = measure(bench, Bench(retriever, training))
+        sys.stdout.write(format_report(bench, points) + "\n")
 
 
 if __name__ == "__main__":

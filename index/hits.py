@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,17 @@ class Hits:
 
     def __len__(self) -> int:
         return len(self.doc_ids)
+
+    def first(self, n: int) -> Self:
+        """Return the first `n` hits; what left-out documents can have over the last one stays."""
+        if len(self) <= n:
+            return self
+        return replace(
+            self,
+            doc_ids=self.doc_ids[:n],
+            scores=self.scores[:n],
+            int_scores=self.int_scores[:n],
+        )
 
     @cached_property
     def ids(self) -> list[str]:

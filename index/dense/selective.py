@@ -37,7 +37,7 @@ from lsr.errors import DataError, UsageError
 SHARE = 0.1
 """Of the vectors, compared on average where nothing else is asked for."""
 
-SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5)
+SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.2, 0.3, 0.5)
 WANTED = 100
 _RANKS = 256
 _ITERATIONS = 50

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from index.artefacts import read_artefact_file, write_artefact_file
 from index.fusion.method import Fusion, parse_fusion
 from lsr.errors import DataError, EncoderMismatchError, UsageError
-from lsr.textfile import write_text
 
 FORMAT = "lsr-fusion"
 VERSION = 1
@@ -80,23 +79,13 @@ class FusionArtefact:
 
 
 def write_artefact(artefact: FusionArtefact, path: Path | str) -> None:
-    """Write an artefact as JSON; the file appears whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        The folder is not there or not writable.
-    StorageFullError
-    """
-    path = Path(path)
+    """Write an artefact; raises as `index.artefacts.write_artefact_file`."""
     values = {
-        "format": FORMAT,
-        "version": VERSION,
         "fusion": artefact.fusion.to_json(),
         "branches": [asdict(branch) for branch in artefact.branches],
         "evidence": dict(artefact.evidence),
     }
-    write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
+    write_artefact_file(path, FORMAT, VERSION, values)
 
 
 def read_artefact(path: Path | str) -> FusionArtefact:
@@ -107,22 +96,9 @@ def read_artefact(path: Path | str) -> FusionArtefact:
     UsageError
         There is no such file.
     DataError
-        It is no fusion, one of a later version, or damaged; says what was expected.
+        It is no fusion, one of another version, or damaged; says what was expected.
     """
-    path = Path(path)
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: is no JSON; expected a file of lsr fit-fusion") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise DataError(f"{path}: is no fitted fusion; expected a file of lsr fit-fusion")
-    if values.get("version") != VERSION:
-        raise DataError(
-            f"{path}: has version {values.get('version')!r}, this program reads {VERSION}; "
-            "fit it again with lsr fit-fusion"
-        )
+    values = read_artefact_file(path, FORMAT, VERSION, "lsr fit-fusion")
     try:
         fusion = Fusion.from_json(values.get("fusion"))
         branches = [BranchIdentity(**branch) for branch in values["branches"]]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from index.fusion import BranchScore, Fusion
 from index.hybrid.branches import Kind, SparseBranch
-from index.hybrid.steps import Plan, Ran, Ranking
+from index.hybrid.running import Plan, Ran
+from index.hybrid.steps import Ranking
 from index.retriever import Hit, SearchAnswer, TermContribution
 from lsr.records import Document
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.selective import Selection, search_selectively
 from index.dense.view import DenseIndex
 from index.fusion import BranchIdentity
 from index.hits import Hits
@@ -51,8 +52,8 @@ class Branch(Protocol):
 
     name: str
     index: Index
-    usual_ms: float | None
-    """How long its searches took lately; kept by whoever runs it."""
+    usual_ms: dict[str, float]
+    """How long its steps took lately, by name; kept by whoever runs it."""
 
     @property
     def kind(self) -> Kind:
@@ -101,7 +102,7 @@ class SparseBranch:
         self.index = retriever.index
         self._retriever = retriever
         self._modes = modes
-        self.usual_ms: float | None = None
+        self.usual_ms: dict[str, float] = {}
 
     @property
     def fingerprint(self) -> Fingerprint | None:
@@ -176,7 +177,7 @@ class DenseBranch:
             self.dense.refuse_another(encoder)
         self._encoder = encoder
         self._modes = modes
-        self.usual_ms: float | None = None
+        self.usual_ms: dict[str, float] = {}
 
     @property
     def least_score(self) -> float | None:
@@ -207,12 +208,43 @@ class DenseBranch:
         self, vector: NDArray[np.float32], k: int, *, filter: Any, cancel: Cancel | None
     ) -> Hits:
         """Return the `k` best documents; none for a text without a word, which has no vector."""
-        if not vector.any() and vector.shape == (self.dense.dimension,):
-            nothing = np.zeros(0, np.int64)
-            return Hits(
-                nothing, np.zeros(0), nothing, True, 0.0, self.index.generation, index=self.index
-            )
+        if self._is_nothing(vector):
+            return self._no_hits()
         return self.dense.search(vector, k, filter=filter, **self._modes)
+
+    @property
+    def selective(self) -> bool:
+        """Whether there are clusters for sparse results to choose from, and nobody else chose."""
+        return not (self._modes or self.dense.exact)
+
+    def search_selectively(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        guides: NDArray[np.int64],
+        selection: Selection,
+        *,
+        filter: Any,
+    ) -> Hits:
+        """Return the `k` best documents of the clusters that sparse results point at.
+
+        Parameters
+        ----------
+        guides : (n,) int64
+            Documents that a sparse search of the same index with the same filter found.
+        """
+        if self._is_nothing(vector):
+            return self._no_hits()
+        return search_selectively(self.dense, vector, k, guides, selection, filter=filter)
+
+    def _is_nothing(self, vector: NDArray[np.float32]) -> bool:
+        return not vector.any() and vector.shape == (self.dense.dimension,)
+
+    def _no_hits(self) -> Hits:
+        nothing = np.zeros(0, np.int64)
+        return Hits(
+            nothing, np.zeros(0), nothing, True, 0.0, self.index.generation, index=self.index
+        )
 
     def scores(
         self, vector: NDArray[np.float32], doc_ids: NDArray[np.int64]

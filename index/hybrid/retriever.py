@@ -16,21 +16,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.selective import Selection
 from index.fusion import Fusion
 from index.hybrid.answer import HybridAnswer, answer_of
 from index.hybrid.branches import Branch, DenseBranch, HybridQuery, Kind, SparseBranch
 from index.hybrid.feedback import Feedback
-from index.hybrid.steps import (
-    Plan,
-    Ran,
-    Ranking,
-    Reranking,
-    plan_search,
-    rank,
-    reranked,
-    run_branches,
-    search_again,
-)
+from index.hybrid.running import Plan, Ran, run_branches
+from index.hybrid.steps import Ranking, Reranking, plan_search, rank, reranked, search_again
 from index.retriever import Retriever
 from index.search import Cancel
 from lsr.encoders.base import QueryEncoder
@@ -129,6 +121,7 @@ class HybridRetriever:
         cancel: Cancel | None = None,
         feedback: Feedback | None = None,
         rerank: Reranking | None = None,
+        selection: Selection | None = None,
         explain: bool = False,
     ) -> HybridAnswer:
         """Return hits `offset` to `offset + k` of a query.
@@ -149,6 +142,9 @@ class HybridRetriever:
             Search a second time with what the first documents say.
         rerank : Reranking, optional
             Order the first hits by another score; there are no hits beyond them.
+        selection : Selection, optional
+            In a hybrid search, let the results of the sparse branch choose the clusters that the
+            dense branch of the same index opens.
         explain : bool
             Say what each branch gave each hit, and what each matched term contributes to its score
             in the first sparse branch.
@@ -161,7 +157,7 @@ class HybridRetriever:
         """
         started = time.perf_counter()
         query = HybridQuery(query) if isinstance(query, str) else query
-        plan = self._plan(k, offset, kind, fusion, rerank)
+        plan = self._plan(k, offset, kind, fusion, rerank, selection)
         ran, ranking = _carry_out(plan, query, filter, cancel, feedback, rerank)
         return answer_of(plan, ran, ranking, k, offset, explain, started)
 
@@ -175,10 +171,11 @@ class HybridRetriever:
         filter: Any = None,
         feedback: Feedback | None = None,
         rerank: Reranking | None = None,
+        selection: Selection | None = None,
     ) -> RankedIds:
         """Return ids and scores only, for runs and evaluation; otherwise as `search`."""
         query = HybridQuery(query) if isinstance(query, str) else query
-        plan = self._plan(k, 0, kind, fusion, rerank)
+        plan = self._plan(k, 0, kind, fusion, rerank, selection)
         ran, ranking = _carry_out(plan, query, filter, None, feedback, rerank)
         return RankedIds(
             ranking.joined.ids(ranking.keys[:k]),
@@ -193,10 +190,11 @@ class HybridRetriever:
         kind: Kind | None,
         fusion: Fusion | None,
         rerank: Reranking | None,
+        selection: Selection | None,
     ) -> Plan:
         if k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and offset at least 0, got {k} and {offset}")
-        return plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank)
+        return plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank, selection)
 
     def close(self) -> None:
         """Release the files of the indexes."""
@@ -218,7 +216,7 @@ def _carry_out(
     feedback: Feedback | None,
     rerank: Reranking | None,
 ) -> tuple[list[Ran], Ranking]:
-    ran = run_branches(plan.branches, query, plan.depth, filter, cancel)
+    ran = run_branches(plan, query, filter, cancel)
     ranking = rank(plan, ran)
     if feedback is not None:
         ran = search_again(plan, ran, ranking, feedback, filter, cancel)

@@ -1,42 +1,22 @@
-"""One hybrid search, step by step: plan, run the branches, rank the pool, feed back, rerank."""
+"""One hybrid search, step by step: plan, rank what the branches found, feed back, rerank."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.selective import Selection
 from index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
-from index.hits import Hits
 from index.hybrid.branches import Branch, HybridQuery
 from index.hybrid.feedback import Feedback
 from index.hybrid.joining import Joined, join
-from index.hybrid.threads import side_by_side
+from index.hybrid.running import Plan, Ran, selective_hits, together
 from index.search import Cancel
 from lsr.errors import UsageError
-
-
-class Ran(NamedTuple):
-    """What one branch did.
-
-    Attributes
-    ----------
-    vector
-        Of the query, as the branch takes it.
-    hits : Hits
-    unknown : list of str
-        Terms that are not in its vocabulary.
-    took_ms : float
-    """
-
-    vector: Any
-    hits: Hits
-    unknown: list[str]
-    took_ms: float
 
 
 class Reranking(NamedTuple):
@@ -52,18 +32,6 @@ class Reranking(NamedTuple):
 
     score: Callable[[str, Sequence[str]], NDArray[np.float64]]
     depth: int = 50
-
-
-class Plan(NamedTuple):
-    """The branches that count, their shares, and how many hits each brings.
-
-    `fusion` is None for a single branch, which keeps its own scores.
-    """
-
-    branches: list[Branch]
-    shares: list[float]
-    fusion: Fusion | None
-    depth: int
 
 
 class Ranking(NamedTuple):
@@ -87,7 +55,12 @@ class Ranking(NamedTuple):
 
 
 def plan_search(
-    branches: list[Branch], fusion: Fusion, k: int, offset: int, rerank: Reranking | None
+    branches: list[Branch],
+    fusion: Fusion,
+    k: int,
+    offset: int,
+    rerank: Reranking | None,
+    selection: Selection | None,
 ) -> Plan:
     """Decide what to search, and how deep."""
     if len(branches) == 1:
@@ -95,29 +68,8 @@ def plan_search(
     shares = fusion.shares([branch.name for branch in branches])
     used = [at for at, share in enumerate(shares) if share > 0]
     depth = max(fusion.depth_for(k), rerank.depth if rerank else 0)
-    return Plan([branches[at] for at in used], [shares[at] for at in used], fusion, depth)
-
-
-def run_branch(
-    branch: Branch, query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
-) -> Ran:
-    """Encode the query for one branch and search it."""
-    started = time.perf_counter()
-    vector, unknown = branch.encode(query)
-    hits = branch.search(vector, depth, filter=filter, cancel=cancel)
-    return Ran(vector, hits, unknown, (time.perf_counter() - started) * 1e3)
-
-
-def run_branches(
-    branches: Sequence[Branch], query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
-) -> list[Ran]:
-    """Search the branches, at the same time where that pays."""
-    jobs = [partial(run_branch, branch, query, depth, filter, cancel) for branch in branches]
-    ran = side_by_side(jobs, [branch.usual_ms for branch in branches])
-    for branch, each in zip(branches, ran, strict=True):
-        usual = branch.usual_ms
-        branch.usual_ms = each.took_ms if usual is None else 0.8 * usual + 0.2 * each.took_ms
-    return ran
+    chosen, counted = [branches[at] for at in used], [shares[at] for at in used]
+    return Plan(chosen, counted, fusion, depth, selection)
 
 
 def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
@@ -164,12 +116,16 @@ def search_again(
         else:
             doc_ids = first.hits.doc_ids[: feedback.docs]
         vector = branch.expand(first.vector, doc_ids, feedback) if len(doc_ids) else first.vector
-        hits = branch.search(vector, plan.depth, filter=filter, cancel=cancel)
+        if first.guides is None:
+            hits = branch.search(vector, plan.depth, filter=filter, cancel=cancel)
+        else:
+            hits = selective_hits(plan, at, vector, first.guides, filter)
         took_ms = first.took_ms + (time.perf_counter() - started) * 1e3
-        return Ran(vector, hits, first.unknown, took_ms)
+        return Ran(vector, hits, first.unknown, took_ms, first.guides)
 
-    usual_ms = [branch.usual_ms for branch in plan.branches]
-    return side_by_side([partial(one, at) for at in range(len(ran))], usual_ms)
+    places = range(len(ran))
+    again = together(plan, places, dict.fromkeys(places, "again"), one)
+    return [again[at] for at in places]
 
 
 def reranked(ranking: Ranking, rerank: Reranking, query: HybridQuery) -> Ranking:

@@ -75,6 +75,8 @@ def side_by_side(
     list
         What each returned.
     """
+    if not jobs:
+        return []
     known = [_UNKNOWN_MS if each is None else each for each in usual_ms]
     longest = known.index(max(known))
     there: dict[int, Future[T]] = {

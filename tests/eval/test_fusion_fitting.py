@@ -206,7 +206,7 @@ class TestArtefact:
         ("text", "message"),
         [
             ("{", "is no JSON"),
-            ("[]", "no fitted fusion"),
+            ("[]", "no file of lsr fit-fusion"),
             ('{"format": "lsr-fusion", "version": 99}', "version 99"),
             ('{"format": "lsr-fusion", "version": 1}', "damaged"),
             (
