@@ -24,6 +24,7 @@ from service.commands import (
     demo,
     encode,
     fit_fusion,
+    fit_selection,
     index,
     mine,
     reindex,
@@ -62,6 +63,7 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(restore.restore)
 app.command("eval")(evaluate.evaluate)
 app.command("fit-fusion")(fit_fusion.fit_fusion)
+app.command("fit-selection")(fit_selection.fit_selection)
 app.command("encode")(encode.encode)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,11 @@ from lsr.errors import EncoderMismatchError, IndexFormatError, LsrError, UsageEr
 from service.warm_up import warm_up
 
 if TYPE_CHECKING:
+    from index.dense.selective import Selection
     from index.fusion import Fusion
     from index.retriever import Retriever
     from lsr.encoders.cross_encoder import CrossEncoder
+    from service.settings import ServerSettings
 
 CHECKED_BYTES = 4 << 30
 """Up to this size every byte of an index is checked before it is served: some two seconds."""
@@ -53,6 +55,8 @@ class ServedIndex:
         Why it cannot answer; empty when it can.
     fusion : Fusion or None
         What its searches use unless they name another.
+    selection : Selection or None
+        What its hybrid searches use unless they ask not to.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ServedIndex:
     retriever: Retriever | None
     problem: str = ""
     fusion: Fusion | None = None
+    selection: Selection | None = None
 
 
 class Engine:
@@ -79,11 +84,22 @@ class Engine:
         self.reranker = reranker
 
     @classmethod
+    def of(cls, settings: ServerSettings) -> Engine:
+        """Open what the settings of a server name; raises like `open`."""
+        return cls.open(
+            settings.indexes,
+            fusions=settings.fusions,
+            selections=settings.selections,
+            rerank=settings.rerank,
+        )
+
+    @classmethod
     def open(
         cls,
         paths: Mapping[str, Path],
         *,
         fusions: Sequence[Path] = (),
+        selections: Sequence[Path] = (),
         rerank: str | None = None,
     ) -> Engine:
         """Open every index.
@@ -93,6 +109,8 @@ class Engine:
         paths : mapping of name to path
         fusions : sequence of Path
             Files of ``lsr fit-fusion``; each is used for the indexes it fits.
+        selections : sequence of Path
+            The same of ``lsr fit-selection``.
         rerank : str, optional
             Name of a cross-encoder.
 
@@ -100,7 +118,7 @@ class Engine:
         ------
         LsrError
             A path holds no index, or not one of the indexes can be read. When only some are
-            damaged, the others are served. A fusion that fits no index.
+            damaged, the others are served. A fusion or a selection that fits no index.
         """
         from index.retriever import Retriever
 
@@ -121,6 +139,8 @@ class Engine:
                 raise damaged[0]
             for path in fusions:
                 opened = _with_fusion(opened, path)
+            for path in selections:
+                opened = _with_selection(opened, path)
             reranker = None if rerank is None else _cross_encoder(rerank)
             undo.pop_all()
         return cls(opened, reranker)
@@ -178,17 +198,40 @@ def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, Ser
     from index.hybrid import identities
 
     artefact = read_artefact(path)
+
+    def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
+        artefact.check(identities(retriever.hybrid.branches), path)
+        return replace(served, fusion=artefact.fusion)
+
+    return _where_it_fits(opened, path, fitted)
+
+
+def _with_selection(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
+    """Give a fitted selection to the indexes it was fitted to; refuse one that fits none."""
+    from index.hybrid import read_selection
+
+    artefact = read_selection(path)
+
+    def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
+        artefact.check(retriever.index, path)
+        return replace(served, selection=artefact.selection)
+
+    return _where_it_fits(opened, path, fitted)
+
+
+def _where_it_fits(
+    opened: Mapping[str, ServedIndex],
+    path: Path,
+    fitted: Callable[[ServedIndex, Retriever], ServedIndex],
+) -> dict[str, ServedIndex]:
     found, reasons = dict(opened), []
     for name, served in opened.items():
         if served.retriever is None:
             continue
         try:
-            branches = served.retriever.hybrid.branches
-            artefact.check(identities(branches), path)
+            found[name] = fitted(served, served.retriever)
         except (UsageError, EncoderMismatchError) as error:
             reasons.append(f"{name}: {error}")
-        else:
-            found[name] = replace(served, fusion=artefact.fusion)
     if len(reasons) == len(opened):
         raise UsageError(f"{path} fits none of the indexes: {'; '.join(reasons)}")
     return found

@@ -47,6 +47,15 @@ With = Annotated[
         "--with", metavar="INDEX", help="Fuse with this index of the same documents; repeat."
     ),
 ]
+Selective = Annotated[
+    Path | None,
+    typer.Option(
+        "--selective",
+        metavar="FILE",
+        help="Let sparse results choose which dense vectors are compared: a file of "
+        "lsr fit-selection.",
+    ),
+]
 FeedbackOption = Annotated[
     str | None,
     typer.Option(
@@ -75,6 +84,8 @@ class HybridOptions:
     fusion, feedback, rerank : str or None
         As they were given.
     rerank_depth : int
+    selective : Path or None
+        A file of ``lsr fit-selection``.
     also : sequence of Path
         Further indexes.
     """
@@ -84,6 +95,7 @@ class HybridOptions:
     feedback: str | None = None
     rerank: str | None = None
     rerank_depth: int = 50
+    selective: Path | None = None
     also: Sequence[Path] = ()
 
     @classmethod
@@ -92,6 +104,7 @@ class HybridOptions:
         mode: Mode | None,
         fusion: str | None = None,
         also: Sequence[Path] | None = None,
+        selective: Path | None = None,
         **more: Any,
     ) -> HybridOptions:
         """Put options together; refuse those that contradict each other.
@@ -100,12 +113,13 @@ class HybridOptions:
         ------
         UsageError
         """
-        together = "--fusion" if fusion is not None else "--with" if also else None
+        options = {"--fusion": fusion, "--with": also or None, "--selective": selective}
+        together = next((name for name, value in options.items() if value is not None), None)
         if mode is None:
             mode = Mode.HYBRID if together else Mode.SPARSE
         elif mode is not Mode.HYBRID and together:
-            raise UsageError(f"{together} fuses several branches; use it with --mode hybrid")
-        return cls(mode, fusion, also=tuple(also or ()), **more)
+            raise UsageError(f"{together} needs several branches; use it with --mode hybrid")
+        return cls(mode, fusion, also=tuple(also or ()), selective=selective, **more)
 
     @property
     def plain(self) -> bool:
@@ -137,7 +151,19 @@ class HybridOptions:
             "fusion": fusion,
             "feedback": None if self.feedback is None else parse_feedback(self.feedback),
             "rerank": self._reranking(),
+            "selection": self._selection(branches),
         }
+
+    def _selection(self, branches: list[Branch]) -> Any:
+        if self.selective is None:
+            return None
+        from index.hybrid import read_selection
+
+        artefact = read_selection(self.selective)
+        for branch in branches:
+            if branch.kind == "dense":
+                artefact.check(branch.index, self.selective)
+        return artefact.selection
 
     def _fusion(self, branches: list[Branch]) -> Any:
         from index.fusion import fusion_of

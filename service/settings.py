@@ -70,6 +70,7 @@ class ServerSettings(BaseSettings):
 
     indexes: dict[str, Path] = Field(default_factory=dict)
     fusions: tuple[Path, ...] = ()
+    selections: tuple[Path, ...] = ()
     rerank: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)

@@ -68,11 +68,7 @@ class Selection:
     share: float = SHARE
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= SHARES[-1]:
-            raise UsageError(
-                f"the share of the vectors to compare is above 0 and at most {SHARES[-1]}, "
-                f"got {self.share!r}"
-            )
+        check_share(self.share)
 
     @property
     def level(self) -> float:
@@ -103,6 +99,14 @@ class Selection:
         if found is None:
             raise DataError("this is no selection of clusters, or that of another version")
         return found
+
+
+def check_share(share: float) -> None:
+    """Raise UsageError unless a share can be asked for."""
+    if not 0 < share <= SHARES[-1]:
+        raise UsageError(
+            f"the share of the vectors to compare is above 0 and at most {SHARES[-1]}, got {share}"
+        )
 
 
 def search_selectively(

@@ -4,6 +4,12 @@ from index.hybrid.answer import BranchAnswer, HybridAnswer
 from index.hybrid.branches import Branch, DenseBranch, HybridQuery, Kind, SparseBranch, identities
 from index.hybrid.feedback import Feedback, parse_feedback
 from index.hybrid.retriever import HybridRetriever, RankedIds, open_branches
+from index.hybrid.selection import (
+    SelectionArtefact,
+    read_selection,
+    selection_for,
+    write_selection,
+)
 from index.hybrid.steps import Reranking
 
 __all__ = [
@@ -17,8 +23,12 @@ __all__ = [
     "Kind",
     "RankedIds",
     "Reranking",
+    "SelectionArtefact",
     "SparseBranch",
     "identities",
     "open_branches",
     "parse_feedback",
+    "read_selection",
+    "selection_for",
+    "write_selection",
 ]

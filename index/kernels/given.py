@@ -113,7 +113,7 @@ def score_given(segments, slot_maps, bases, terms, weights, shift, docs, scores)
         Addresses and lengths of each segment's ``slots_of``; see `place_documents`.
     bases : (n_segments + 1,) int64
         First document of each segment.
-    terms, weights : (n,) uint32
+    terms, weights : (n,) int64
         Integer weights; together they keep every score within the accumulators of a search.
     shift : uint32
     docs : (m,) int64
@@ -129,7 +129,7 @@ def score_given(segments, slot_maps, bases, terms, weights, shift, docs, scores)
         n = place_documents(seg, slots_of, docs, bases[s], bases[s + 1], rows, places)
         if n == 0:
             continue
-        n_terms = find_terms(seg, terms, weights, found)
+        n_terms = find_terms(seg, terms, weights, terms.size, found)
         for t in range(n_terms):
             for i in range(n):
                 prefetch(seg.offsets, found[0, t] * seg.sizes[N_RANGES] + places[0, i])

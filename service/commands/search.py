@@ -54,6 +54,7 @@ def search(
     mode: hybrid_options.ModeOption = None,
     fusion: hybrid_options.FusionOption = None,
     also: hybrid_options.With = None,
+    selective: hybrid_options.Selective = None,
     feedback: hybrid_options.FeedbackOption = None,
     rerank: hybrid_options.Rerank = None,
     rerank_depth: hybrid_options.RerankDepth = 50,
@@ -79,7 +80,13 @@ def search(
     chosen = _format(format, json, trec=output is not None or topics is not None)
     passing = None if filter is None else options.filter_of(filter)
     asked = hybrid_options.HybridOptions.of(
-        mode, fusion, also, feedback=feedback, rerank=rerank, rerank_depth=rerank_depth
+        mode,
+        fusion,
+        also,
+        selective,
+        feedback=feedback,
+        rerank=rerank,
+        rerank_depth=rerank_depth,
     )
     with closing(open_searcher(index, encoder, asked)) as searcher:
         tell_if_compiling()

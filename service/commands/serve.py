@@ -36,6 +36,15 @@ def serve(
             help="A file of lsr fit-fusion: searches of the index it fits are hybrid; repeat.",
         ),
     ] = None,
+    selective: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--selective",
+            metavar="FILE",
+            help="A file of lsr fit-selection: hybrid searches of the index it fits compare fewer "
+            "dense vectors; repeat.",
+        ),
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option("--rerank", metavar="MODEL", help="A cross-encoder that requests can use."),
@@ -72,6 +81,7 @@ def serve(
         {
             "indexes": named_paths(indexes),
             "fusions": tuple(fusion) if fusion else None,
+            "selections": tuple(selective) if selective else None,
             "rerank": rerank,
             "host": host,
             "port": port,
@@ -88,7 +98,7 @@ def serve(
     _log_to_stderr()
     server.refuse_public(settings)
     with server.bind(settings.host, settings.port) as listener:
-        engine = Engine.open(settings.indexes, fusions=settings.fusions, rerank=settings.rerank)
+        engine = Engine.of(settings)
         url = server.url_of(listener)
         tell_if_compiling()
 

@@ -153,6 +153,7 @@ def details(served: ServedIndex) -> models.IndexDetails:
         encoder=encoder_of(index),
         modes=["sparse"] if index.dense is None else ["sparse", "dense", "hybrid"],
         fusion=None if served.fusion is None else served.fusion.to_json(),
+        selective=None if served.selection is None else served.selection.share,
         stats=index.stats()._asdict(),
         **_figures(served),
     )

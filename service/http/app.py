@@ -55,9 +55,7 @@ def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAP
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServerSettings = app.state.settings
     if app.state.engine is None:
-        app.state.engine = await asyncio.to_thread(
-            partial(Engine.open, settings.indexes, fusions=settings.fusions, rerank=settings.rerank)
-        )
+        app.state.engine = await asyncio.to_thread(partial(Engine.of, settings))
     engine: Engine = app.state.engine
     app.state.pool = WorkPool(settings.threads, settings.queue_length)
     app.state.metrics = Metrics(engine, app.state.pool)

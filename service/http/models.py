@@ -105,6 +105,11 @@ class SearchRequest(_Request):
     fusion: FusionRequest | None = Field(
         default=None, description="With mode hybrid; by default the server's, or min-max."
     )
+    selective: bool | None = Field(
+        default=None,
+        description="With mode hybrid: let sparse results choose which dense vectors are compared. "
+        "By default where the server was started with a selection for this index.",
+    )
     feedback: FeedbackRequest | None = None
     rerank: int | None = Field(
         default=None,
@@ -135,13 +140,16 @@ class SearchRequest(_Request):
             raise ValueError("give exactly one of query, tokens and vector")
         if self.fusion is not None and self.mode not in (None, "hybrid"):
             raise ValueError("a fusion goes with mode hybrid")
+        if self.selective and self.mode not in (None, "hybrid"):
+            raise ValueError("selective goes with mode hybrid")
         return self
 
     @property
     def plain(self) -> bool:
         """Whether the request names nothing beyond a search of the sparse vectors."""
         extras = (self.dense_vector, self.fusion, self.feedback, self.rerank)
-        return self.mode in (None, "sparse") and all(extra is None for extra in extras)
+        plain = self.mode in (None, "sparse") and all(extra is None for extra in extras)
+        return plain and not self.selective
 
 
 class EmbedRequest(_Request):
@@ -306,6 +314,11 @@ class IndexDetails(IndexSummary):
     )
     fusion: dict[str, Any] | None = Field(
         default=None, description="The fitted fusion the server was started with."
+    )
+    selective: float | None = Field(
+        default=None,
+        description="Share of the dense vectors that a hybrid search compares on average, where "
+        "the server was started with a selection.",
     )
     stats: dict[str, Any]
 

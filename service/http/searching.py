@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lsr.errors import UsageError
-from service.engine import Engine
+from service.engine import Engine, ServedIndex
 from service.http import answers, models
 
 if TYPE_CHECKING:
+    from index.dense.selective import Selection
     from index.hybrid import Reranking
     from index.search import Cancel
 
@@ -47,13 +48,14 @@ def search(
         cancel=cancel,
         feedback=None if body.feedback is None else _feedback(body.feedback),
         rerank=None if body.rerank is None else _reranking(engine, body.rerank),
+        selection=_selection(engine.get(name), body.selective),
         explain=body.explain,
     )
     return answers.hybrid_response(name, mode, retriever.index, found)
 
 
 def _default_mode(body: models.SearchRequest, unasked: bool) -> str:
-    if body.fusion is not None or unasked:
+    if body.fusion is not None or body.selective or unasked:
         return "hybrid"
     alone = body.dense_vector is not None and answers.has_no_query(body)
     return "dense" if alone else "sparse"
@@ -63,6 +65,14 @@ def _fusion(request: models.FusionRequest) -> Any:
     from index.fusion import Fusion
 
     return Fusion(**request.model_dump())
+
+
+def _selection(served: ServedIndex, asked: bool | None) -> Selection | None:
+    if asked and served.selection is None:
+        raise UsageError(
+            f"this server has no selection for index {served.name}; start it with --selective FILE"
+        )
+    return None if asked is False else served.selection
 
 
 def _feedback(request: models.FeedbackRequest) -> Any:

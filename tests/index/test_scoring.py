@@ -48,9 +48,15 @@ def scored(
     scores = np.zeros(len(docs), np.int64)
     maps = segments.slot_maps
     score_given(
-        segments.table, maps.table, segments.bases, terms, ints, np.uint32(width.shift), docs,
+        segments.table,
+        maps.table,
+        segments.bases,
+        terms.astype(np.int64),
+        ints.astype(np.int64),
+        np.uint32(width.shift),
+        docs,
         scores,
-    )  # fmt: skip
+    )
     return scores
 
 
