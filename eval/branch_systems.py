@@ -21,6 +21,7 @@ from eval.systems import (
 from lsr.errors import UsageError
 
 if TYPE_CHECKING:
+    from index.dense.selective import Selection
     from index.fusion import Fusion
     from index.hybrid import HybridRetriever
 
@@ -98,17 +99,21 @@ class BranchSystem:
     mode : {"dense", "hybrid"}
     fusion : str or None
         What `index.fusion.fusion_of` reads; None: the default.
+    selective : Path or None
+        With mode hybrid: what `index.hybrid.selection_for` reads.
     """
 
     path: Path
     mode: Mode
     fusion: str | None = None
+    selective: Path | None = None
     kind: ClassVar[SystemKind] = "index"
 
     @property
     def name(self) -> str:
         """Name of the folder, and the mode."""
         how = self.mode if self.fusion is None else f"{self.mode}, {Path(self.fusion).name}"
+        how += "" if self.selective is None else ", selective"
         return f"{self.path.resolve().name} ({how})"
 
     @property
@@ -121,16 +126,27 @@ class BranchSystem:
     ) -> Answers:
         """Search all topics."""
         from index.fusion import fusion_of
-        from index.hybrid import HybridRetriever, identities
+        from index.hybrid import HybridRetriever, identities, selection_for
         from index.retriever import Retriever
 
         with Retriever.open(self.path) as retriever:
             hybrid = HybridRetriever.of(retriever)
             branches = hybrid.chosen("dense" if self.mode == "dense" else None)
             fusion = None if self.fusion is None else fusion_of(self.fusion, identities(branches))
+            selection = None
+            if self.selective is not None:
+                selection = selection_for(self.selective, retriever.index)
             indexing = Indexing(retriever.index.n_docs, folder_bytes(self.path), reused=True)
             return _answers(
-                hybrid, self.mode, fusion, indexing, collection, settings, self.name, progress
+                hybrid,
+                self.mode,
+                fusion,
+                indexing,
+                collection,
+                settings,
+                self.name,
+                progress,
+                selection,
             )
 
 
@@ -143,6 +159,7 @@ def _answers(
     settings: SearchSettings,
     name: str,
     progress: Progress,
+    selection: Selection | None = None,
 ) -> Answers:
     from eval.latency import measure_latency
     from eval.searching import absent_documents
@@ -160,7 +177,7 @@ def _answers(
         progress("search", done, total)
         # One hit more where the query itself will be dropped, so that k remain.
         k = settings.k + collection.drop_query_id
-        found = hybrid.rank(query.text, k, kind=kind, fusion=fusion)
+        found = hybrid.rank(query.text, k, kind=kind, fusion=fusion, selection=selection)
         ranking = Ranking.of(found.ids, found.scores)
         if collection.drop_query_id:
             ranking = ranking.without(query.id).top(settings.k)
@@ -171,7 +188,7 @@ def _answers(
     if settings.latency_k:
         progress("latency", 0, None)
         latency = measure_latency(
-            lambda text, k: hybrid.search(text, k, kind=kind, fusion=fusion),
+            lambda text, k: hybrid.search(text, k, kind=kind, fusion=fusion, selection=selection),
             [query.text for query in collection.queries],
             k=settings.latency_k,
         )

@@ -51,6 +51,7 @@ def evaluate(
     dense: OneOrMore = (),
     mode: Literal["sparse", "dense", "hybrid"] = "sparse",
     fusion: OneOrMore = (),
+    selective: str | Path | None = None,
     query_encoder: str | None = None,
     encoder_options: Mapping[str, Any] | None = None,
     corpus_options: Mapping[str, Any] | None = None,
@@ -83,6 +84,8 @@ def evaluate(
     fusion : str or sequence of str
         Methods or files of ``lsr fit-fusion``. With mode "hybrid" they fuse the branches of each
         index; otherwise the rankings of the systems, see `eval.fusion.systems.fused_systems`.
+    selective : path, optional
+        A file of ``lsr fit-selection``. With mode "hybrid" each fusion is measured with it as well.
     query_encoder : str, optional
         ``idf`` or ``model``: the query side of the encoders.
     encoder_options : mapping, optional
@@ -133,7 +136,7 @@ def evaluate(
     systems += [DenseSystem(str(name)) for name in _listed(dense)]
     fusions = [str(name) for name in _listed(fusion)]
     for path in _listed(index):
-        systems += _index_systems(Path(path), mode, fusions)
+        systems += _index_systems(Path(path), mode, fusions, selective)
     systems += [RunSystem(Path(path)) for path in _listed(run)]
     return run_experiment(
         open_collection(collection, split=split, drop_query_id=drop_query_id),
@@ -283,14 +286,20 @@ def _labelled(progress: Progress | None, label: str | None) -> Progress:
     return lambda stage, done, total: report(f"{label}: {stage}", done, total)
 
 
-def _index_systems(path: Path, mode: str, fusions: Sequence[str]) -> list[System]:
+def _index_systems(
+    path: Path, mode: str, fusions: Sequence[str], selective: str | Path | None
+) -> list[System]:
+    if selective is not None and mode != "hybrid":
+        raise UsageError("a selection needs sparse and dense vectors; use it with mode hybrid")
     if mode == "sparse":
         return [IndexSystem(path)]
     branches: list[System] = [BranchSystem(path, "dense")]
     if mode == "dense":
         return branches
     chosen: list[str | None] = [*fusions] or [None]
-    return [IndexSystem(path), *branches, *(BranchSystem(path, "hybrid", f) for f in chosen)]
+    ways = [None] if selective is None else [None, Path(selective)]
+    together = [BranchSystem(path, "hybrid", f, way) for f in chosen for way in ways]
+    return [IndexSystem(path), *branches, *together]
 
 
 def _is_dense(system: System) -> bool:

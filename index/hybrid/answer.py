@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.view import DenseHits
 from index.fusion import BranchScore, Fusion
 from index.hybrid.branches import Kind, SparseBranch
 from index.hybrid.running import Plan, Ran
@@ -37,6 +38,8 @@ class BranchAnswer(NamedTuple):
         State of its index.
     took_ms : float
         Wall time of encoding and search.
+    n_compared : int or None
+        Dense vectors that were compared with the query.
     """
 
     name: str
@@ -47,6 +50,7 @@ class BranchAnswer(NamedTuple):
     bound_gap: float
     generation: int
     took_ms: float
+    n_compared: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def answer_of(
                 each.hits.bound_gap,
                 branch.index.generation,
                 each.took_ms,
+                each.hits.n_compared if isinstance(each.hits, DenseHits) else None,
             )
             for branch, share, each in zip(plan.branches, plan.shares, ran, strict=True)
         ],

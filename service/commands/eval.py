@@ -47,6 +47,7 @@ def evaluate(
             "or with --mode hybrid the branches of an index; repeat. As in lsr search.",
         ),
     ] = None,
+    selective: hybrid_options.Selective = None,
     query_encoder: options.QuerySide = None,
     split: Annotated[str | None, typer.Option("--split", help="Which judgments (test).")] = None,
     measures: Annotated[
@@ -103,6 +104,7 @@ def evaluate(
                 dense=dense or (),
                 mode=mode.value,
                 fusion=fusion or (),
+                selective=selective,
                 index=index or (),
                 run=run or (),
                 query_encoder=None if query_encoder is None else query_encoder.value,

@@ -239,6 +239,9 @@ class BranchAnswer(BaseModel):
     bound_gap: float
     generation: int
     took_ms: float
+    n_compared: int | None = Field(
+        default=None, description="Dense vectors that were compared with the query."
+    )
 
 
 class Hit(BaseModel):
