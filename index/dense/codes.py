@@ -120,7 +120,10 @@ def check_query(
     VectorError
         It holds a number that is not finite, or nothing but zeros.
     """
-    vector = np.ascontiguousarray(query, np.float32)
+    if query.dtype.kind not in "fiu":
+        raise UsageError(f"a dense query vector holds real numbers, got {query.dtype}")
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        vector = np.ascontiguousarray(query, np.float32)
     if vector.shape == (1, dimension):
         vector = vector[0]
     if vector.shape != (dimension,):

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dense.codes import check_query
 from index.dense.selective import Selection, search_selectively
 from index.dense.view import DenseIndex
 from index.fusion import BranchIdentity
@@ -190,9 +191,11 @@ class DenseBranch:
         return self.dense.fingerprint
 
     def encode(self, query: HybridQuery) -> tuple[NDArray[np.float32], list[str]]:
-        """Return the vector of a query; of zeros when nothing in it is known."""
+        """Return the vector of a query; of zeros when nothing in its text is known."""
         if query.dense is not None:
-            return np.asarray(query.dense, np.float32), []
+            given = np.asarray(query.dense)
+            check_query(given, self.dense.similarity, self.dense.dimension)
+            return given.reshape(-1).astype(np.float32), []
         if query.text is None:
             raise UsageError(f"branch {self.name!r} needs the text of the query, or its vector")
         self.load()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,8 @@ class HybridRetriever:
         UsageError
             There is none; for all: there is only one.
         """
+        if kind not in (None, *get_args(Kind)):
+            raise UsageError(f"there are {' and '.join(get_args(Kind))} branches, got {kind!r}")
         found = [branch for branch in self.branches if kind in (None, branch.kind)]
         if found and (kind is not None or len(found) > 1):
             return found
@@ -192,8 +194,11 @@ class HybridRetriever:
         rerank: Reranking | None,
         selection: Selection | None,
     ) -> Plan:
-        if k < 1 or offset < 0:
+        numbers = all(isinstance(each, int | np.integer) for each in (k, offset))
+        if not numbers or k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and offset at least 0, got {k} and {offset}")
+        if not isinstance(fusion, Fusion | None):
+            raise UsageError(f"a fusion is a Fusion, as parse_fusion returns it; got {fusion!r}")
         return plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank, selection)
 
     def close(self) -> None:

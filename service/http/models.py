@@ -14,6 +14,7 @@ from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 BranchName = Literal["sparse", "dense"]
 BranchWeight = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+DenseNumber = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 TermId = Annotated[int, Field(ge=0, le=MAX_TERM_ID)]
 
 
@@ -91,7 +92,7 @@ class SearchRequest(_Request):
         default=None, description="Weights by term. Zeros are dropped; unknown terms match nothing."
     )
     vector: SparseVector | None = None
-    dense_vector: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
+    dense_vector: list[DenseNumber] | None = Field(
         default=None,
         min_length=1,
         max_length=65_536,
@@ -138,6 +139,8 @@ class SearchRequest(_Request):
         given = 3 - [self.query, self.tokens, self.vector].count(None)
         if given > 1 or (given == 0 and self.dense_vector is None):
             raise ValueError("give exactly one of query, tokens and vector")
+        if self.dense_vector is not None and not any(abs(x) > 1e-30 for x in self.dense_vector):
+            raise ValueError("dense_vector is all zeros, which has no direction")
         if self.fusion is not None and self.mode not in (None, "hybrid"):
             raise ValueError("a fusion goes with mode hybrid")
         if self.selective and self.mode not in (None, "hybrid"):

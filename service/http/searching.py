@@ -38,6 +38,8 @@ def search(
         )
         return answers.search_response(name, retriever, answer)
     mode = body.mode or _default_mode(body, unasked)
+    if mode != "sparse" and retriever.index.dense is None:
+        raise UsageError(f"index {name} has no dense vectors; search it with mode sparse")
     found = retriever.hybrid.search(
         answers.hybrid_query_of(body),
         body.k,

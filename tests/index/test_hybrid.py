@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from index import Index, IndexWriter, build_index, open_index
 from index.dense.part import DenseSpec
@@ -24,7 +25,8 @@ from index.hybrid import (
 )
 from index.retriever import Retriever
 from index.scoring import score_documents
-from lsr.errors import UsageError
+from lsr.encoders.base import Fingerprint
+from lsr.errors import UsageError, VectorError
 from lsr.records import Document, DocumentBatch
 from tests.index import fusion_oracle
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
@@ -77,6 +79,17 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     with build(tmp_path_factory.mktemp("hybrid") / "x.index") as opened:
         assert len(opened.segments) > 1
         yield opened
+
+
+class Wordless:
+    """A dense encoder that knows no word."""
+
+    dimension = DIMENSION
+    similarity = "cosine"
+    fingerprint = Fingerprint({"kind": "wordless"}, {})
+
+    def encode_queries(self, texts: list[str]) -> NDArray[np.float32]:
+        return np.zeros((len(texts), DIMENSION), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -211,11 +224,38 @@ class TestBranches:
         with pytest.raises(UsageError, match="'dense' needs the text of the query, or its vector"):
             hybrid.search(HybridQuery(sparse=queries()[0].sparse))
 
-    def test_a_dense_query_of_nothing_finds_nothing_there(self, hybrid: HybridRetriever) -> None:
-        query = HybridQuery(sparse=queries()[0].sparse, dense=np.zeros(DIMENSION))
+    def test_a_text_without_a_word_has_no_dense_hits(self, index: Index) -> None:
+        hybrid = HybridRetriever.of(Retriever(index, None), dense_encoder=Wordless())  # type: ignore[arg-type]
+        query = HybridQuery("?!", queries()[0].sparse)
         found = hybrid.search(query, 50)
         alone = hybrid.search(query, 50, kind="sparse")
         assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]
+
+    @pytest.mark.parametrize(
+        ("vector", "error", "says"),
+        [
+            (np.zeros(DIMENSION), VectorError, "all zeros"),
+            (np.full(DIMENSION, np.nan), VectorError, "not finite"),
+            (np.full(DIMENSION, 1e300), VectorError, "not finite or far too large"),
+            (np.ones(DIMENSION + 1), UsageError, "have 8 numbers, the query has 9"),
+            (np.ones(DIMENSION) * 1j, UsageError, "real numbers, got complex128"),
+            (np.array(["1"] * DIMENSION), UsageError, "real numbers, got <U1"),
+        ],
+    )
+    def test_vectors_that_are_none(
+        self, hybrid: HybridRetriever, vector: Any, error: type[Exception], says: str
+    ) -> None:
+        for kind in (None, "dense"):
+            with pytest.raises(error, match=says):
+                hybrid.search(HybridQuery(sparse=queries()[0].sparse, dense=vector), kind=kind)  # type: ignore[arg-type]
+
+    def test_what_is_no_kind_and_no_fusion(self, hybrid: HybridRetriever) -> None:
+        with pytest.raises(UsageError, match="sparse and dense branches, got 'both'"):
+            hybrid.search(queries()[0], kind="both")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="as parse_fusion returns it; got 'rrf'"):
+            hybrid.search(queries()[0], fusion="rrf")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="k must be at least 1"):
+            hybrid.search(queries()[0], "ten")  # type: ignore[arg-type]
 
     def test_an_index_without_dense_vectors(self, tmp_path: Path) -> None:
         with build_index(tmp_path / "x", [batch_of(random_rows(1, numbered(5)))]) as index:

@@ -166,6 +166,10 @@ class TestHttp:
             ({"fusion": {}, "mode": "dense"}, "goes with mode hybrid"),
             ({"mode": "both"}, "'sparse', 'dense' or 'hybrid'"),
             ({"dense_vector": [1.0, 2.0], "mode": "dense"}, "24"),
+            ({"dense_vector": [0.0] * 24, "mode": "dense"}, "all zeros"),
+            ({"dense_vector": [1e-300] * 24, "mode": "dense"}, "all zeros"),
+            ({"dense_vector": [1e39] * 24, "mode": "dense"}, "less than or equal to"),
+            ({"selective": True}, "start it with --selective FILE"),
             ({"feedback": {"docs": 0}}, "greater than or equal to 1"),
             ({"rerank": 0}, "greater than or equal to 1"),
         ],
@@ -184,7 +188,8 @@ class TestHttp:
         index_corpus(open_corpus(folder / "corpus.jsonl"), load_encoder("bm25"), path).close()
         with serving(indexes={"small": path}) as plain:
             for mode in ("dense", "hybrid"):
-                assert "no dense vectors" in post(plain, 422, query=QUERY, mode=mode)["message"]
+                message = post(plain, 422, query=QUERY, mode=mode)["message"]
+                assert message == "index small has no dense vectors; search it with mode sparse"
             assert "start it with --rerank" in post(plain, 422, query=QUERY, rerank=3)["message"]
 
     def test_a_fitted_fusion_is_what_a_server_uses(
