@@ -115,7 +115,7 @@ class Bench:
         for at in range(len(self.queries)):
             hits, together = way.dense(at), way.hybrid(at)
             documents, exact = self.exact[at]
-            scored = np.setdiff1d(self.guides[at][:K], hits.doc_ids)
+            scored = np.setdiff1d(self.guides[at][: self.fusion.depth_for(K)], hits.doc_ids)
             rows.append(
                 (
                     hits.n_compared / self.index.n_vectors,
