@@ -8,6 +8,7 @@ The wall time of a hybrid search is held against that of its branches one after 
 ``--lsa D`` gives a temporary copy of the index synthetic dense vectors first (see
 `eval.dense_queries`; minutes for 300,000 documents). Their queries are not encoded: a projection
 costs nothing like a network. ``--vectors`` takes the vectors of the queries from a file.
+``--selective SHARE`` times a selective search as well, fitted on the next 200 queries of the file.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from pathlib import Path
 
 from eval.dense_queries import query_texts, with_dense_queries
 from eval.latency import Percentiles
+from eval.selecting import Bench, fit_on, queries_of
+from index.dense.selective import Selection
 from index.fusion import Fusion
 from index.hybrid import HybridQuery, HybridRetriever
 
 K = 10
 ALLOWANCE_MS = 0.2
 WARM_UP = 50
+N_FIT = 200
 FUSIONS = {"hybrid": Fusion(), "hybrid, absent=floor": Fusion(absent="floor")}
 
 Search = Callable[[HybridQuery], object]
 
 
-def searches(hybrid: HybridRetriever) -> dict[str, dict[str, Search]]:
+def searches(
+    hybrid: HybridRetriever, selection: Selection | None = None
+) -> dict[str, dict[str, Search]]:
     """Return what is timed: by what is fetched, then by name, branches first."""
     found: dict[str, dict[str, Search]] = {}
     for what, method in (("with documents", hybrid.search), ("ids", hybrid.rank)):
@@ -44,6 +50,10 @@ def searches(hybrid: HybridRetriever) -> dict[str, dict[str, Search]]:
             for name, fusion in FUSIONS.items()
         }
         found[what] = branches | fusions
+        if selection is not None:
+            found[what]["hybrid, selective"] = (
+                lambda query, method=method: method(query, K, selection=selection)  # type: ignore[misc]
+            )
     return found
 
 
@@ -85,23 +95,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("queries", type=Path, help="TSV or JSON lines of queries")
     parser.add_argument("--lsa", type=int, metavar="D", help="synthetic vectors of D numbers")
     parser.add_argument("--vectors", type=Path, help=".npy with the vectors of the queries")
+    parser.add_argument("--selective", type=float, metavar="SHARE", help="of vectors compared")
     parser.add_argument("--n", type=int, default=1000, help="queries to time")
     given = parser.parse_args(arguments)
-    texts = query_texts(given.queries, 1, given.n)
+    n_fit = 0 if given.selective is None else N_FIT
+    texts = query_texts(given.queries, n_fit + 1, given.n + n_fit)
     own = given.lsa is not None or given.vectors is not None
-    with with_dense_queries(
-        given.index, texts if own else texts[:1], lsa=given.lsa, vectors=given.vectors
-    ) as (retriever, vectors):
-        queries = [HybridQuery(text) for text in texts]
+    with with_dense_queries(given.index, texts, lsa=given.lsa, vectors=given.vectors) as (
+        retriever,
+        vectors,
+    ):
+        n = len(texts) - n_fit
+        queries = [HybridQuery(text) for text in texts[:n]]
         if own:
-            pairs = zip(texts, vectors, strict=True)
-            queries = [HybridQuery(text, None, vector) for text, vector in pairs if vector.any()]
+            queries = queries_of(retriever, texts[:n], vectors[:n])
+        selection = None
+        if given.selective is not None:
+            training = queries_of(retriever, texts[n:], vectors[n:])
+            selection = fit_on(Bench(retriever, training), given.selective)
         dense = retriever.index.dense_or_refuse()
         sys.stdout.write(
             f"{retriever.index.n_docs:,} documents, {dense.n_vectors:,} vectors of "
             f"{dense.dimension} numbers, {len(queries):,} queries, {K} hits\n"
         )
-        for what, search in searches(retriever.hybrid).items():
+        for what, search in searches(retriever.hybrid, selection).items():
             sys.stdout.write("\n" + format_report(what, measure(search, queries)) + "\n")
 
 
