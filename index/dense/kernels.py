@@ -31,13 +31,16 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
     codes : (n, d) uint16
         IEEE half-precision numbers, finite.
     rows : (m,) int32
-        0 to n - 1.
+        0 to n - 1; or -1: there is none.
     out : (m,) float32
-        Filled.
+        Filled; NaN where there is no row.
     """
     dimension = query.size
     for i in range(rows.size):
         row = rows[i]
+        if row < 0:
+            out[i] = np.nan
+            continue
         total = np.float32(0)
         for j in range(dimension):
             half = np.uint32(codes[row, j])

@@ -130,11 +130,7 @@ def score_documents(
 ) -> NDArray[np.float32]:
     """Return the scores of some documents, NaN for those without a vector."""
     assert arrays.safe
-    rows = arrays.rows[documents]
-    there = rows >= 0
-    scores = np.full(len(rows), np.nan, np.float32)
-    scores[there] = _scores(arrays, query, np.ascontiguousarray(rows[there]))
-    return scores
+    return _scores(arrays, query, arrays.rows[documents])
 
 
 def best(

@@ -360,6 +360,8 @@ class DenseIndex:
         self, numbers: NDArray[np.int64]
     ) -> list[tuple[DenseArrays, NDArray[np.intp], NDArray[np.int64]]]:
         """Return, by segment, where its documents are in `numbers` and which they are."""
+        if len(self.segments) == 1:
+            return [(self.segments[0], np.arange(len(numbers)), numbers)]
         owners = np.searchsorted(self._bases, numbers, side="right") - 1
         placed = []
         for number, segment in enumerate(self.segments):

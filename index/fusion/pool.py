@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.fusion.kernels import lay_out
 from lsr.errors import DataError
 
 
@@ -83,16 +84,12 @@ def gather(lists: Sequence[RankedList], depth: int | None = None) -> Pool:
     depth : int, optional
         Default: all.
     """
-    cut = [(each.keys[:depth], each.scores[:depth]) for each in lists]
-    keys, places = np.unique(
-        np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in cut)]), return_inverse=True
-    )
-    ranks = np.zeros((len(cut), len(keys)), np.int64)
-    scores = np.full((len(cut), len(keys)), np.nan)
-    start = 0
-    for branch, (ids, values) in enumerate(cut):
-        at = places[start : start + len(ids)]
-        ranks[branch, at] = np.arange(1, len(ids) + 1)
-        scores[branch, at] = values
-        start += len(ids)
-    return Pool(keys, ranks, scores)
+    keys = [each.keys[:depth] for each in lists]
+    starts = np.cumsum([0, *(len(ids) for ids in keys)])
+    together = np.concatenate([np.zeros(0, np.int64), *keys])
+    values = np.concatenate([np.zeros(0), *(each.scores[:depth] for each in lists)])
+    found = np.empty(len(together), np.int64)
+    ranks = np.zeros((len(lists), len(together)), np.int64)
+    scores = np.full((len(lists), len(together)), np.nan)
+    n = lay_out(together, values, starts, np.argsort(together), found, ranks, scores)
+    return Pool(found[:n], ranks[:, :n], scores[:, :n])

@@ -32,7 +32,7 @@ def test_the_longest_runs_here_and_the_others_elsewhere() -> None:
 
 def test_short_jobs_are_not_handed_over() -> None:
     here = threading.current_thread().name
-    assert set(run([0.05, 9.0, 0.1], Delay()).values()) == {here}
+    assert set(run([0.05, 9.0, 0.2], Delay()).values()) == {here}
 
 
 def test_nothing_is_handed_over_while_threads_begin_late_and_then_it_is_tried_again() -> None:
