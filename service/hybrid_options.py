@@ -28,7 +28,8 @@ ModeOption = Annotated[
     Mode | None,
     typer.Option(
         "--mode",
-        help="Which vectors to search. Default: sparse; hybrid with --fusion or --with.",
+        help="Which vectors to search. Default: sparse; hybrid with --fusion, --with or "
+        "--selective.",
         show_default=False,
     ),
 ]
