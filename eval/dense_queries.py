@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,7 @@ def query_texts(path: Path, least: int, most: int) -> list[str]:
     UsageError
         It holds fewer than `least`.
     """
-    texts = [query.text for query in islice(open_queries(path), most)]
+    texts = [query.text for query in open_queries(path)][:most]
     if len(texts) < least:
         raise UsageError(f"{path}: {len(texts)} queries; expected {least} or more")
     return texts

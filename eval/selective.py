@@ -20,7 +20,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ def questions_of(path: Path, qrels: Path | None, n_fit: int, n_test: int) -> Que
         There are too few.
     """
     if qrels is None:
-        texts = [query.text for query in islice(open_queries(path), n_fit + n_test)]
+        texts = [query.text for query in open_queries(path)][: n_fit + n_test]
         found = Questions(texts[:n_fit], texts[n_fit:], None)
     else:
         grades = read_qrels(qrels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +45,7 @@ def fit_selection(
     from lsr.corpus.queries import open_queries
 
     check_share(share)
-    texts = [query.text for query in islice(open_queries(queries), most)]
+    texts = [query.text for query in open_queries(queries)][:most]
     with Retriever.open(index) as retriever:
         selection, measured = fit_and_check(retriever, texts, share)
         evidence = {name: point._asdict() for name, point in measured.items()}
