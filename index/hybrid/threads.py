@@ -18,7 +18,7 @@ T = TypeVar("T")
 _THREADS = ThreadPoolExecutor(32, "lsr-branch")
 """Only as many as are needed at a time are started."""
 
-_HANDING_OVER_MS = 0.3
+_HANDING_OVER_MS = 0.5
 """What it costs to run a job in another thread that begins at once. Most of a short search is
 Python code, which no two threads run at a time."""
 
