@@ -8,18 +8,15 @@ interrupted call leaves ``<index>.building`` and the same call goes on there.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from index.build import build_index
 from index.dense.part import DenseSpec
-from index.indexing import DEFAULT_MEMORY_BYTES, DEFAULT_SHARD_DOCS, Progress
-from index.reader import Index, open_index
-from index.stored import StoredDocuments
+from index.indexing import DEFAULT_MEMORY_BYTES, Progress
+from index.reader import Index
+from index.stored import encoded_anew
 from lsr.encoders.base import Encoder
-from lsr.encoding import encode_corpus
-from lsr.errors import IndexStateError, UsageError
 from lsr.records import DocumentBatch
 
 
@@ -51,46 +48,27 @@ def reindex(
     IndexLockedError, CorruptIndexError, StorageFullError
     """
     path = Path(path)
-    workspace = path.with_name(path.name + ".building")
-    with open_index(path) as index:
-        if not index.n_docs:
-            raise UsageError(f"{path}: there is not one document in it; nothing to encode")
-        index.check_checksums()  # damage must not be copied under fresh checksums
-        generation, settings = index.generation, index.manifest.settings
+    with encoded_anew(path, encoder, progress=progress) as (index, collection):
+        settings = index.manifest.settings
         if compact is None:
             compact = bool(settings.get("compact"))
         if reorder is None:
             reorder = settings.get("reorder") == "bisect"
-        collection = encode_corpus(
-            StoredDocuments(index),
-            encoder,
-            workspace,
-            shard_docs=DEFAULT_SHARD_DOCS,
+        return build_index(
+            path,
+            _with_kept(index, collection.batches),
+            encoder=collection.encoder.assets(),
+            fingerprint=collection.encoder.fingerprint,
+            dense=_kept_spec(index),
+            n_terms=collection.encoder.n_terms,
+            max_weight=collection.max_weight,
+            memory_bytes=memory_bytes,
+            reorder=reorder,
+            compact=compact,
+            replace=True,
+            replaces=index.generation,
             progress=progress,
         )
-        try:
-            made = build_index(
-                path,
-                _with_kept(index, collection.batches),
-                encoder=collection.encoder.assets(),
-                fingerprint=collection.encoder.fingerprint,
-                dense=_kept_spec(index),
-                n_terms=collection.encoder.n_terms,
-                max_weight=collection.max_weight,
-                memory_bytes=memory_bytes,
-                reorder=reorder,
-                compact=compact,
-                replace=True,
-                replaces=generation,
-                progress=progress,
-            )
-        except IndexStateError:
-            with open_index(path) as now:
-                if now.generation != generation:
-                    shutil.rmtree(workspace)  # these documents are the past; start over next time
-            raise
-    shutil.rmtree(workspace)
-    return made
 
 
 def _kept_spec(index: Index) -> DenseSpec | None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from index.reader import Index
+from index.indexing import DEFAULT_SHARD_DOCS, Progress
+from index.reader import Index, open_index
 from lsr.corpus.base import Corpus, ReadRules, Row
+from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoding import EncodedCollection, encode_corpus
+from lsr.errors import IndexStateError, UsageError
 
 _READ_DOCS = 1024
 
@@ -34,3 +42,53 @@ class StoredDocuments(Corpus):
         manifest = self._index.manifest
         files = sorted(manifest.files())
         return [manifest.generation, files]
+
+
+@contextmanager
+def encoded_anew(
+    path: Path,
+    encoder: Encoder,
+    *,
+    dense: DenseEncoder | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Index, EncodedCollection]]:
+    """Encode the stored documents of an index, for whoever puts the vectors into it.
+
+    An interrupted call leaves ``<path>.building``; the same call again goes on there. It is removed
+    when the block has ended well, or found that the index is another one by now: then these
+    documents are the past, and the next call starts over.
+
+    Yields
+    ------
+    Index
+        What was encoded.
+    EncodedCollection
+
+    Raises
+    ------
+    UsageError
+        There is no document to encode.
+    CorruptIndexError
+        The index is damaged; what is damaged must not be copied under fresh checksums.
+    """
+    workspace = path.with_name(path.name + ".building")
+    with open_index(path) as index:
+        if not index.n_docs:
+            raise UsageError(f"{path}: there is not one document in it; nothing to encode")
+        index.check_checksums()
+        collection = encode_corpus(
+            StoredDocuments(index),
+            encoder,
+            workspace,
+            dense=dense,
+            shard_docs=DEFAULT_SHARD_DOCS,
+            progress=progress,
+        )
+        try:
+            yield index, collection
+        except IndexStateError:
+            with open_index(path) as now:
+                if now.generation != index.generation:
+                    shutil.rmtree(workspace)
+            raise
+    shutil.rmtree(workspace)

@@ -5,7 +5,6 @@ The index serves its old generation until the new one is committed. Its postings
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +17,14 @@ from index.chunk import Chunk, blank_rows
 from index.dense.codes import encode_rows
 from index.dense.part import DensePart, DenseSpec
 from index.files import DISK, Files
-from index.indexing import DEFAULT_MEMORY_BYTES, DEFAULT_SHARD_DOCS
+from index.indexing import DEFAULT_MEMORY_BYTES
 from index.reader import Index, open_index
 from index.segment import Progress, merged_chunks, write_segment
-from index.stored import StoredDocuments
+from index.stored import encoded_anew
 from index.working import WorkingIndex
 from lsr.encoders.blank import BlankEncoder
 from lsr.encoders.dense.base import DenseEncoder
-from lsr.encoding import encode_corpus
-from lsr.errors import DataError, IndexStateError, UsageError
+from lsr.errors import DataError, IndexStateError
 
 
 def encode_dense(
@@ -49,35 +47,18 @@ def encode_dense(
     IndexLockedError, CorruptIndexError, StorageFullError
     """
     path = Path(path)
-    workspace = path.with_name(path.name + ".building")
-    with open_index(path) as index:
-        if not index.n_docs:
-            raise UsageError(f"{path}: there is not one document in it; nothing to encode")
-        generation = index.generation
-        collection = encode_corpus(
-            StoredDocuments(index),
-            BlankEncoder(),
-            workspace,
-            dense=encoder,
-            shard_docs=DEFAULT_SHARD_DOCS,
-            progress=progress,
-        )
-    try:
-        made = set_dense(
+    with encoded_anew(path, BlankEncoder(), dense=encoder, progress=progress) as (
+        index,
+        collection,
+    ):
+        return set_dense(
             path,
             DenseSpec.of(encoder),
             collection.dense_vectors(),
-            generation=generation,
+            generation=index.generation,
             memory_bytes=memory_bytes,
             progress=progress,
         )
-    except IndexStateError:
-        with open_index(path) as index:
-            if index.generation != generation:
-                shutil.rmtree(workspace)  # these documents are the past; the next call starts over
-        raise
-    shutil.rmtree(workspace)
-    return made
 
 
 def set_dense(

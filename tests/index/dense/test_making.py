@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from index import Index, IndexWriter, build_index, open_index
 from index.backup import restore, snapshot
-from index.dense import adding
-from index.dense.adding import set_dense
+from index.dense.adding import encode_dense, set_dense
 from index.dense.attaching import attach_vectors
 from index.dense.part import DenseSpec
 from index.indexing import index_corpus
@@ -23,6 +22,7 @@ from index.updating import IndexUpdater
 from index.verify import verify
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr.encoding import encode_corpus
 from lsr.errors import (
     DataError,
     EncoderMismatchError,
@@ -105,12 +105,12 @@ def test_a_job_of_another_dense_model_is_not_continued(source: Path, tmp_path: P
     folder = tmp_path / "x.building"
     corpus, sparse = open_corpus(str(source)), load_encoder("bm25")
     index_corpus(corpus, sparse, tmp_path / "y", dense=HashedWords(), shard_docs=10).close()
-    adding.encode_corpus(corpus, sparse, folder, dense=HashedWords(), shard_docs=10)
+    encode_corpus(corpus, sparse, folder, dense=HashedWords(), shard_docs=10)
     with pytest.raises(UsageError, match="dense salt: then 0, now 1"):
-        adding.encode_corpus(corpus, sparse, folder, dense=HashedWords(salt=1), shard_docs=10)
+        encode_corpus(corpus, sparse, folder, dense=HashedWords(salt=1), shard_docs=10)
     (folder / "shard-00002.npy").unlink()
     with pytest.raises(DataError, match=r"shard-00002\.npy"):
-        adding.encode_corpus(corpus, sparse, folder, dense=HashedWords(), shard_docs=10)
+        encode_corpus(corpus, sparse, folder, dense=HashedWords(), shard_docs=10)
 
 
 def test_added_documents_get_vectors(
@@ -155,13 +155,13 @@ def test_dense_vectors_for_an_index_that_has_none(source: Path, tmp_path: Path) 
     with IndexWriter(path) as writer:
         writer.delete(["d3"])
         writer.commit()
-    with open_index(path) as before, adding.encode_dense(path, encoder) as after:
+    with open_index(path) as before, encode_dense(path, encoder) as after:
         assert before.dense is None
         assert after.dense_or_refuse().n_vectors == 48
         assert before.select({}).tolist() != after.select({}).tolist(), "deleted ones are dropped"
         assert before.fingerprint == after.fingerprint
         assert not (tmp_path / "x.building").exists()
-    with adding.encode_dense(path, HashedWords(5)) as other:
+    with encode_dense(path, HashedWords(5)) as other:
         assert other.dense_or_refuse().dimension == 5
     assert verify(path, 3).ok
 
