@@ -57,6 +57,7 @@ def sort_keys(keys, n, spare, histogram):  # type: ignore[no-untyped-def]
     for i in range(n):
         differing |= keys[i] ^ keys[0]
     source, target = keys[:n], spare[:n]
+    moved = False
     for digit in range(8):
         shift = np.uint64(8 * digit)
         if (differing >> shift) & mask == np.uint64(0):
@@ -75,7 +76,8 @@ def sort_keys(keys, n, spare, histogram):  # type: ignore[no-untyped-def]
             target[histogram[value]] = key
             histogram[value] += 1
         source, target = target, source
-    if source.ctypes.data != keys.ctypes.data:
+        moved = not moved
+    if moved:
         keys[:n] = spare[:n]
 
 

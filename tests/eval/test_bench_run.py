@@ -41,6 +41,12 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     """Show nothing."""
 
 
+@pytest.fixture(autouse=True)
+def short_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure throughput, but not for long."""
+    monkeypatch.setattr("eval.bench.rounds.THROUGHPUT_PASS_S", 0.005)
+
+
 @pytest.fixture
 def workload(tmp_path: Path) -> Workload:
     return Workload(*save_vectors(tmp_path))
