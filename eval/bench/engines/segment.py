@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eval.bench.engines.base import Params, search_in_threads
 from index.layout import BuildOptions, SegmentArrays, build_segment
 from index.quantize import fit_scale, quantize_documents
-from index.search import SearchOptions, SegmentSearcher, search_segments
+from index.search import SearchOptions, Segments, SegmentSearcher, search_segments
 
 
 class Segment:
@@ -42,7 +42,7 @@ class Segment:
         """Map the arrays."""
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
         params = json.loads((folder / "params.json").read_text())
-        self._segments = [SegmentSearcher(SegmentArrays.from_arrays(arrays, params))]
+        self._segments = Segments([SegmentSearcher(SegmentArrays.from_arrays(arrays, params))])
 
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
