@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from index.blocks import MAX_RANGE_SIZE, Geometry
 from index.check import check_sizes, check_structure
-from index.kernels.views import SegmentView
+from index.kernels.views import (
+    CARD_BEGIN,
+    CARD_END,
+    CARD_IMPACTS,
+    CARD_ROW,
+    N_CARD,
+    SegmentView,
+)
 
 KTH_DEPTHS = (10, 100, 1000)
 _PARAMS = ("n_docs", "n_ranges", "n_blocks", "block_size")
@@ -185,6 +192,7 @@ class SegmentArrays:
         return SegmentView(
             sizes=readonly(np.array(sizes, dtype=np.int64)),
             places=readonly(term_places(self.terms)),
+            cards=readonly(term_cards(self)),
             **arrays,
         )
 
@@ -213,6 +221,24 @@ def term_places(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
     places = np.full(size, -1, np.int32)
     places[terms] = np.arange(terms.size, dtype=np.int32)
     return places
+
+
+def term_cards(arrays: SegmentArrays) -> NDArray[np.uint32]:
+    """What a search looks up of each term (see `index.kernels.views.N_CARD`), in one row.
+
+    Empty for segments of several ranges, where a term has more to it.
+    """
+    if arrays.n_ranges != 1:
+        return np.zeros(0, np.uint32)
+    n = arrays.terms.size
+    cards = np.empty((n, N_CARD), np.uint32)
+    cards[:, CARD_BEGIN] = arrays.offsets[:n]
+    cards[:, CARD_END] = arrays.offsets[1 : n + 1]
+    cards[:, CARD_ROW] = arrays.row_of_term.view(np.uint32)
+    impacts = cards[:, CARD_IMPACTS:].view(np.uint8)
+    impacts[:, 0] = arrays.range_max[:n]
+    impacts[:, 1:] = arrays.kth_impacts.reshape(n, len(KTH_DEPTHS))
+    return cards.reshape(-1)
 
 
 def readonly(array: NDArray[Any]) -> NDArray[Any]:

@@ -28,7 +28,7 @@ class NarrowedLists:
     Parameters
     ----------
     arrays : SegmentArrays
-    table : (14, 2) int64
+    table : (15, 2) int64
         The same as the kernels take it.
     words : (n_words,) uint64
         Bitmap of the slots that pass.
@@ -41,8 +41,10 @@ class NarrowedLists:
     ----------
     docs : (n_passing,) uint32
         Their numbers in the segment, by slot.
+    starts, chosen : (n_ranges + 1,) int64, (n_passing,) uint16
+        Their slots by range, see `index.kernels.narrowed.list_slots`.
     addresses : (n_terms,) int64
-        Where the list of each of the segment's terms is; 0: there is none yet.
+        Where the list of each of the segment's terms is; 0: there is none (yet).
     full : bool
         There was no room for a list; no more are made.
     """
@@ -62,10 +64,10 @@ class NarrowedLists:
         take: Take,
     ) -> None:
         self._table, self._words, self._take = table, words, take
-        self._starts = np.empty(arrays.n_ranges + 1, np.int64)
-        self._chosen = np.empty(n_passing, np.uint16)
+        self.starts = np.empty(arrays.n_ranges + 1, np.int64)
+        self.chosen = np.empty(n_passing, np.uint16)
         slots = np.empty(n_passing, np.uint32)
-        list_slots(words, arrays.geometry.range_size, self._starts, self._chosen, slots)
+        list_slots(words, arrays.geometry.range_size, self.starts, self.chosen, slots)
         self.docs = arrays.slot_docs[slots] if arrays.reordered else slots
         self.addresses = np.zeros(arrays.terms.size, np.int64)
         self.full = False
@@ -75,7 +77,7 @@ class NarrowedLists:
     @property
     def n_bytes(self) -> int:
         """Bytes held besides the lists."""
-        parts = (self.docs, self.addresses, self._starts, self._chosen)
+        parts = (self.docs, self.addresses, self.starts, self.chosen)
         return sum(part.nbytes for part in parts)
 
     def learn(self, term_ids: NDArray[np.uint32]) -> bool:
@@ -100,7 +102,7 @@ class NarrowedLists:
             return True
         buffer, begins = np.empty(n_bytes, np.uint8), np.empty(n + 1, np.int64)
         missing = missing[:n]
-        narrow_terms(self._table, self._words, self._starts, self._chosen, missing, buffer, begins)
+        narrow_terms(self._table, self._words, self.starts, self.chosen, missing, buffer, begins)
         used = int(begins[-1])
         if not self._take(used):
             self.full = True

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from index.kernels.address import address_table
 from index.kernels.given import NOWHERE
+from index.kernels.mask import LANES
 from index.kernels.views import (
+    GROUP_SLOTS,
     LIVE_ADDRESS,
     LIVE_BASE,
+    LIVE_CHOSEN,
     LIVE_DOCS,
     LIVE_LISTS,
     LIVE_NUMBERS,
+    LIVE_STARTS,
     LIVE_WORDS,
     N_LIVE,
     SegmentView,
@@ -41,6 +45,8 @@ class SegmentSearcher:
         self.n_docs = arrays.n_docs
         self.n_ranges = arrays.n_ranges
         self.range_size = arrays.geometry.range_size
+        n_blocks, block_size = arrays.n_blocks, arrays.block_size
+        self.n_lanes = -(-n_blocks // LANES) * LANES * block_size
         self.view: SegmentView = arrays.view
         self.table = address_table(self.view)
 
@@ -144,6 +150,8 @@ class LiveBitmaps:
             self._lists.append(lists)
             row[LIVE_LISTS] = lists.addresses.ctypes.data
             row[LIVE_NUMBERS] = lists.docs.ctypes.data
+            row[LIVE_STARTS] = lists.starts.ctypes.data
+            row[LIVE_CHOSEN] = lists.chosen.ctypes.data
         self.table = table
 
     def learn(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -192,7 +200,7 @@ class Segments:
         self.n_docs = sum(segment.n_docs for segment in self.searchers)
         if self.n_docs >= _MAX_DOCS:
             raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
-        self.range_size = max((s.range_size for s in self.searchers), default=0)
+        self.n_lanes = self._lanes()
         self.n_ranges = max((s.n_ranges for s in self.searchers), default=0)
         tables = [segment.table for segment in self.searchers]
         self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
@@ -204,6 +212,12 @@ class Segments:
         """Where documents stand; 4 bytes a document of reordered segments, made when asked for."""
         kept = tuple(segment.slots_of_documents() for segment in self.searchers)
         return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
+
+    def _lanes(self) -> int:
+        """Slots that a search takes together: a range, or a group of small ones."""
+        sizes = [s.n_lanes for s in self.searchers]
+        whole = sum(size * s.n_ranges for size, s in zip(sizes, self.searchers, strict=True))
+        return max([min(GROUP_SLOTS, whole), *sizes])
 
     def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
         """The bitmaps of a search; see `LiveBitmaps`."""

@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from index.kernels.address import address_table
-from index.kernels.views import KEY_ROOM, N_LANES, N_LONGS, N_STATS, N_WORDS
+from index.kernels.views import (
+    KEY_ROOM,
+    MAX_PARTS,
+    N_LANES,
+    N_LONGS,
+    N_PART,
+    N_PLAN,
+    N_STATS,
+    N_WORDS,
+)
 from index.quantize import NARROW, WIDE, Width
 from index.searchers import Segments
 
@@ -20,7 +29,7 @@ _PADDING = 64
 class Sizes(NamedTuple):
     """What a frame has room for.
 
-    Keys of a query, slots of the largest range, terms of a query (or ranges of a segment),
+    Keys of a query, slots that are searched together, terms of a query (or ranges of a segment),
     segments.
     """
 
@@ -54,9 +63,12 @@ class Frame:
             np.empty(n_keys + _PADDING, np.uint32),
             np.empty((n_segments, 2, longs), np.int64),
             np.empty(n_segments, np.int64),
+            np.empty((MAX_PARTS, N_PLAN, longs), np.int64),
+            np.empty((MAX_PARTS, N_PART), np.int64),
         )
         self.table = address_table(self._scratch)
-        self.table[0, 1], self.table[1, 1], self.table[4, 1] = row, longs, longs
+        self.table[0, 1] = row
+        self.table[[1, 4, 6], 1] = longs
         self.indptr = np.zeros(2, np.int64)
         self.counters = np.zeros(N_STATS, np.int64)
 
@@ -83,12 +95,12 @@ def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
         n_keys, lanes, longs, n_segments = frame.sizes
         if (
             n_keys >= 2 * k and n_keys >= k + KEY_ROOM and longs >= n_terms
-            and lanes >= segments.range_size and longs >= segments.n_ranges
+            and lanes >= segments.n_lanes and longs >= segments.n_ranges
             and n_segments >= segments.n
         ):  # fmt: skip
             return frame
     need = Sizes(
-        k + max(k, KEY_ROOM), max(64, segments.range_size),
+        k + max(k, KEY_ROOM), max(64, segments.n_lanes),
         max(256, n_terms, segments.n_ranges), max(1, segments.n),
     )  # fmt: skip
     if frame is not None:

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from index.kernels.jit import JIT_ENABLED, kernel
-from index.kernels.views import N_LONGS, N_WORDS, SegmentView
+from index.kernels.views import MAX_PARTS, N_LONGS, N_PART, N_PLAN, N_WORDS, SegmentView
 
 
 def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
@@ -84,7 +84,7 @@ def open_view(table):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    table : (14, 2) int64
+    table : (15, 2) int64
         `address_table` of a `SegmentView`, in its order.
 
     Returns
@@ -107,6 +107,7 @@ def open_view(table):  # type: ignore[no-untyped-def]
         carray(pointer(table[11, 0]), table[11, 1], np.uint8),  # block_max
         carray(pointer(table[12, 0]), table[12, 1], np.uint32),  # slot_docs
         carray(pointer(table[13, 0]), table[13, 1], np.int32),  # places
+        carray(pointer(table[14, 0]), table[14, 1], np.uint32),  # cards
     )
 
 
@@ -116,14 +117,14 @@ def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    table : (6, 2) int64
+    table : (8, 2) int64
         Addresses and lengths: words and longs (length of a row), keys, their scores, places of
-        terms (numbers for a segment), their numbers.
+        terms (numbers for a segment), their numbers, plans (numbers of a row) and parts of a group.
     n_segments : int64
 
     Returns
     -------
-    (words, longs, keys, key_scores, found, n_found)
+    (words, longs, keys, key_scores, found, n_found, plans, parts)
     """
     words = carray(pointer(table[0, 0]), (N_WORDS, table[0, 1]), np.uint32)
     longs = carray(pointer(table[1, 0]), (N_LONGS, table[1, 1]), np.int64)
@@ -131,4 +132,6 @@ def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
     key_scores = carray(pointer(table[3, 0]), table[3, 1], np.uint32)
     found = carray(pointer(table[4, 0]), (n_segments, 2, table[4, 1]), np.int64)
     n_found = carray(pointer(table[5, 0]), n_segments, np.int64)
-    return words, longs, keys, key_scores, found, n_found
+    plans = carray(pointer(table[6, 0]), (MAX_PARTS, N_PLAN, table[6, 1]), np.int64)
+    parts = carray(pointer(table[7, 0]), (MAX_PARTS, N_PART), np.int64)
+    return words, longs, keys, key_scores, found, n_found, plans, parts

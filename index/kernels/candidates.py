@@ -23,7 +23,7 @@ _AHEAD = 12
 
 
 @kernel
-def surviving(maxima, bounds, level, limit, blocks):  # type: ignore[no-untyped-def]
+def surviving(maxima, bounds, level, limit, blocks, origin):  # type: ignore[no-untyped-def]
     """Blocks where ``maximum + bound >= level``, ascending.
 
     Parameters
@@ -36,6 +36,8 @@ def surviving(maxima, bounds, level, limit, blocks):  # type: ignore[no-untyped-
         The walk ends once this many are found.
     blocks : (>= n,) uint32
         Filled.
+    origin : int64
+        Number of the first block.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def surviving(maxima, bounds, level, limit, blocks):  # type: ignore[no-untyped-
     for first in range(0, maxima.size, LANES):
         mask = sums_at_least(maxima, bounds, first, np.uint32(level))
         while mask != np.uint64(0):
-            blocks[n] = first + lowest_bit(mask)
+            blocks[n] = origin + first + lowest_bit(mask)
             mask &= mask - np.uint64(1)
             n += 1
         if n >= limit:
@@ -195,33 +197,47 @@ def gather_tiles(tiles, block_size, blocks, n, level, slots, scores):  # type: i
 
 
 @kernel
-def offer(slot_docs, work, n, first_slot, base, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
-    """Offer gathered documents, exactly scored; returns the possibly raised threshold.
+def number_documents(slot_docs, slots, n, first_slot, base):  # type: ignore[no-untyped-def]
+    """Put document numbers in place of slots.
 
     Parameters
     ----------
     slot_docs : (n_slots,) or (0,) uint32
-        Document of each slot; empty where slots are documents.
-    work : Workspace
-        ``SLOTS`` and ``SCORES`` hold them.
-    n, first_slot : int64
+        Document of each slot of the segment; empty where slots are documents.
+    slots : (>= n,) uint32
+    n : int64
+    first_slot : int64
+        Added to slots.
     base : int64
-        Added to document numbers.
-    threshold, k : int64
+        Number of the segment's first document.
+    """
+    for i in range(n):
+        doc = first_slot + np.int64(slots[i])
+        if slot_docs.size != 0:
+            doc = np.int64(slot_docs[doc])
+        slots[i] = base + doc
+
+
+@kernel
+def offer(work, n, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
+    """Offer documents, exactly scored; returns the possibly raised threshold.
+
+    Parameters
+    ----------
+    work : Workspace
+        ``SLOTS`` holds their numbers, ``SCORES`` their scores.
+    n, threshold, k : int64
     keys : (> k,) uint64
     stats : (N_STATS,) int64
     """
-    slots, scores = work.words[SLOTS], work.words[SCORES]
+    docs, scores = work.words[SLOTS], work.words[SCORES]
     if n > k:
         threshold = max(threshold, kth_largest(scores, n, k))
     count = stats[STAT_COUNT]
     kth_key = np.uint64(stats[STAT_KTH_KEY])
     for i in range(n):
         score = np.int64(scores[i])
-        doc = first_slot + np.int64(slots[i])
-        if slot_docs.size != 0:
-            doc = np.int64(slot_docs[doc])
-        key = hit_key(score, base + doc)
+        key = hit_key(score, docs[i])
         keys[count] = key  # whether it stays cannot be predicted, so that no branch tries to
         count += np.int64(score >= threshold and key > kth_key)
         if count == keys.size:

@@ -129,7 +129,7 @@ def score_given(segments, slot_maps, bases, terms, weights, shift, docs, scores)
         n = place_documents(seg, slots_of, docs, bases[s], bases[s + 1], rows, places)
         if n == 0:
             continue
-        n_terms = find_terms(seg, terms, weights, terms.size, found)
+        n_terms = find_terms(segments[s], terms, weights, terms.size, found)
         for t in range(n_terms):
             for i in range(n):
                 prefetch(seg.offsets, found[0, t] * seg.sizes[N_RANGES] + places[0, i])

@@ -1,15 +1,15 @@
 """Searching the few documents that pass a filter: their postings alone, term by term.
 
 For such documents the postings of a term are copied out once, into a list of its own, and from then
-on a query reads nothing else. The documents that pass are numbered from 0 in order of slots.
+on a query reads nothing else of it. The documents that pass are numbered from 0 in order of slots.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from index.kernels.address import carray, open_view, pointer
-from index.kernels.candidates import offer
+from index.kernels.address import carray, halves_at, longs_at, open_view, pointer, words_at
+from index.kernels.candidates import number_documents, offer
 from index.kernels.jit import kernel
 from index.kernels.mask import UNIT, lowest_bit, unit_at_least
 from index.kernels.plan import lower_bound, place_of
@@ -18,8 +18,17 @@ from index.kernels.results import settle
 from index.kernels.scan import scatter
 from index.kernels.views import (
     ACC,
+    LIVE_ADDRESS,
+    LIVE_BASE,
+    LIVE_CHOSEN,
+    LIVE_DOCS,
+    LIVE_LISTS,
+    LIVE_NUMBERS,
+    LIVE_STARTS,
+    LIVE_WORDS,
     N_DENSE,
     N_RANGES,
+    N_TERMS,
     OPT_K,
     RANGE_SIZE,
     SCORES,
@@ -31,6 +40,9 @@ from index.kernels.views import (
 
 # A list of documents that pass: its length, their numbers, their impacts.
 HEAD_BYTES, POSTING_BYTES, ALIGNMENT = 8, 3, 8
+# A term in no more documents than this has no list: it is read where it stands, as copying it out
+# would interrupt the search for next to nothing.
+RARE = 64
 # Postings in a line of the cache, the lines that are on their way, and documents of a row that are.
 _STEP, _LINES, _AHEAD = 32, 6, 16
 
@@ -66,11 +78,11 @@ def list_slots(words, range_size, starts, chosen, slots):  # type: ignore[no-unt
 
 @kernel
 def missing_terms(table, addresses, term_ids, n_passing, missing):  # type: ignore[no-untyped-def]
-    """Terms of a segment of which there is no list yet.
+    """Terms of a segment that are not rare and of which there is no list yet.
 
     Parameters
     ----------
-    table : (14, 2) int64
+    table : (15, 2) int64
         See `index.kernels.address.open_view`.
     addresses : (n_terms,) int64
         Where the lists are, 0 where there is none.
@@ -87,8 +99,8 @@ def missing_terms(table, addresses, term_ids, n_passing, missing):  # type: igno
     seg = open_view(table)
     n, n_bytes = np.int64(0), np.int64(0)
     for i in range(term_ids.size):
-        term = place_of(seg, term_ids[i])
-        known = term < 0 or addresses[max(term, 0)] != 0
+        term = place_of(seg.terms, seg.places, term_ids[i])
+        known = term < 0 or addresses[max(term, 0)] != 0 or seg.counts[max(term, 0)] <= RARE
         for j in range(n):
             known |= missing[j] == term
         if not known:
@@ -105,7 +117,7 @@ def narrow_terms(table, live, starts, chosen, terms, buffer, places):  # type: i
 
     Parameters
     ----------
-    table : (14, 2) int64
+    table : (15, 2) int64
         See `index.kernels.address.open_view`.
     live : (n_words,) uint64
         Bitmap of the slots that pass.
@@ -128,11 +140,7 @@ def narrow_terms(table, live, starts, chosen, terms, buffer, places):  # type: i
         first = at + HEAD_BYTES
         numbers = buffer[first : first + 2 * room].view(np.uint16)
         impacts = buffer[first + 2 * room : first + POSTING_BYTES * room]
-        row = np.int64(seg.row_of_term[terms[i]])
-        if row < 0:
-            n = narrow_list(seg, live, starts, chosen, terms[i], numbers, impacts)
-        else:
-            n = narrow_row(seg, starts, chosen, row, numbers, impacts)
+        n = narrow_term(table, live, starts, chosen, terms[i], numbers, impacts)
         # The impacts follow the numbers that there turned out to be.
         moved = buffer[first + 2 * n : first + POSTING_BYTES * n]
         for j in range(n):
@@ -153,6 +161,16 @@ def ask_lists(seg, term):  # type: ignore[no-untyped-def]
         begin = seg.range_base[r] + np.int64(seg.offsets[term * n_ranges + r])
         for line in range(_LINES):
             prefetch(seg.slots, begin + line * _STEP)
+
+
+@kernel
+def narrow_term(table, live, starts, chosen, term, numbers, impacts):  # type: ignore[no-untyped-def]
+    """Copy out what one term is in the documents that pass; returns the number of postings."""
+    seg = open_view(table)
+    row = np.int64(seg.row_of_term[term])
+    if row < 0:
+        return narrow_list(seg, live, starts, chosen, term, numbers, impacts)
+    return narrow_row(seg, starts, chosen, row, numbers, impacts)
 
 
 @kernel
@@ -199,43 +217,55 @@ def narrow_row(seg, starts, chosen, row, numbers, impacts):  # type: ignore[no-u
 
 
 @kernel
-def known_terms(addresses, found, n):  # type: ignore[no-untyped-def]
-    """Whether there are lists of all terms found in a segment."""
+def known_terms(addresses, counts, found, n):  # type: ignore[no-untyped-def]
+    """Whether there are lists of all terms found in a segment but the rare ones."""
     missing = np.int64(0)
     for i in range(n):
-        missing += np.int64(addresses[found[0, i]] == 0)
+        if addresses[found[0, i]] == 0:
+            missing += np.int64(counts[found[0, i]] > RARE)
     return missing == 0
 
 
 @kernel
-def search_narrowed(addresses, docs, found, n, work, base, keys, stats, options, shift):  # type: ignore[no-untyped-def]
+def search_narrowed(table, passing, found, n, work, keys, stats, options, shift):  # type: ignore[no-untyped-def]
     """Search the documents of one segment that pass, all of them.
 
     Parameters
     ----------
-    addresses : (n_terms,) int64
-        Where each term's list is; not 0 for the terms found.
-    docs : (n_passing,) uint32
-        Their numbers in the segment; there are as many accumulators at least.
+    table : (15, 2) int64
+        See `index.kernels.address.open_view`.
+    passing : (N_LIVE,) int64
+        What passes, see `index.searchers.LiveBitmaps`; with lists of all terms found that are not
+        rare. There are as many accumulators as documents at least.
     found : (2, >= n) int64
         Positions and weights of the query's terms.
     n : int64
-    work, base, keys, stats, options, shift
-        As in `index.kernels.search.search_segment`.
+    work, keys, stats, options, shift
+        As in `index.kernels.search.search_segments`.
     """
-    k = options[OPT_K]
-    padded = (docs.size + UNIT - 1) // UNIT * UNIT
+    seg = open_view(table)
+    k, n_passing = options[OPT_K], passing[LIVE_DOCS]
+    live = words_at(passing[LIVE_ADDRESS], passing[LIVE_WORDS])
+    starts = longs_at(passing[LIVE_STARTS], seg.sizes[N_RANGES] + 1)
+    chosen = carray(pointer(passing[LIVE_CHOSEN]), n_passing, np.uint16)
+    addresses = longs_at(passing[LIVE_LISTS], seg.sizes[N_TERMS])
+    padded = (n_passing + UNIT - 1) // UNIT * UNIT
     acc = work.lanes[ACC, :padded]
     slots, scores = work.words[SLOTS], work.words[SCORES]
     for i in range(n):
         prefetch(carray(pointer(addresses[found[0, i]]), 1, np.int64), 0)
     acc[:] = 0
     for i in range(n):
-        address = addresses[found[0, i]]
-        size = carray(pointer(address), 1, np.int64)[0]
-        numbers = carray(pointer(address + HEAD_BYTES), size, np.uint16)
-        impacts = carray(pointer(address + HEAD_BYTES + 2 * size), size, np.uint8)
-        scatter(acc, numbers, impacts, 0, size, np.uint32(found[1, i]), shift)
+        address, weight = addresses[found[0, i]], np.uint32(found[1, i])
+        if address != 0:
+            size = carray(pointer(address), 1, np.int64)[0]
+            numbers = carray(pointer(address + HEAD_BYTES), size, np.uint16)
+            impacts = carray(pointer(address + HEAD_BYTES + 2 * size), size, np.uint8)
+            scatter(acc, numbers, impacts, 0, size, weight, shift)
+        else:
+            some, their = slots.view(np.uint16), scores.view(np.uint8)
+            size = narrow_term(table, live, starts, chosen, found[0, i], some, their)
+            scatter(acc, some, their, 0, size, weight, shift)
         stats[STAT_POSTINGS] += size
     stats[STAT_RANGES] += 1
     threshold = max(np.int64(1), stats[STAT_THRESHOLD])
@@ -248,5 +278,7 @@ def search_narrowed(addresses, docs, found, n, work, base, keys, stats, options,
             slots[n_hits] = slot
             scores[n_hits] = acc[slot]
             n_hits += 1
-    threshold = offer(docs, work, n_hits, 0, base, threshold, k, keys, stats)
+    docs = halves_at(passing[LIVE_NUMBERS], n_passing)
+    number_documents(docs, slots, n_hits, 0, passing[LIVE_BASE])
+    threshold = offer(work, n_hits, threshold, k, keys, stats)
     stats[STAT_THRESHOLD] = settle(keys, stats, k, threshold, work.key_scores)

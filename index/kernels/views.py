@@ -51,8 +51,10 @@ N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
     LIVE_DOCS,  # documents that may appear
     LIVE_LISTS,  # where their lists are, by term (see `index.kernels.narrowed`); 0: there are none
     LIVE_NUMBERS,  # their numbers in the segment, where there are lists
+    LIVE_STARTS,  # their slots, by range, where there are lists
+    LIVE_CHOSEN,
     N_LIVE,
-) = range(7)
+) = range(9)
 
 # There is room for k keys and as many again, or for this many.
 KEY_ROOM = 32
@@ -61,8 +63,6 @@ KEY_ROOM = 32
 ACC, TILES, MAXIMA, BOUNDS, POTENTIAL, N_LANES = range(6)
 BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
 (
-    QUERY_TERM,
-    QUERY_WEIGHT,
     LOCAL,
     WEIGHT,
     BEGIN,
@@ -70,6 +70,8 @@ BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
     PEAK,
     ORDER,
     ROW,
+    QUERY_TERM,
+    QUERY_WEIGHT,
     RANGES,
     RANGE_PEAK,
     HISTOGRAM,
@@ -79,12 +81,25 @@ BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
     N_LONGS,
 ) = range(16)
 
+# Ranges are searched in groups (see `index.kernels.group`) of at most so many parts and slots.
+MAX_PARTS, GROUP_SLOTS = 16, 1 << 16
+# Columns of `Workspace.parts`: segment, range, terms found, those of them with lists, first block.
+PART_SEGMENT, PART_RANGE, PART_TERMS, PART_LISTS, PART_FIRST, N_PART = range(6)
+# A part's plan has the rows of `Workspace.longs` up to `ROW`.
+N_PLAN = ROW + 1
+
+
+# Numbers of a card: where a term's list begins and ends, its row (2**32 - 1: none), and as bytes of
+# one number its largest impact and its `SegmentView.kth_impacts`.
+CARD_BEGIN, CARD_END, CARD_ROW, CARD_IMPACTS, N_CARD = range(5)
+
 
 class SegmentView(NamedTuple):
     """Arrays of one segment, read-only; see `index.layout.SegmentArrays` for the meaning.
 
     ``places`` is made when a segment is opened: the position of each term id among the terms, -1
-    for others; empty where that would be a large table for few terms.
+    for others; empty where that would be a large table for few terms. So is ``cards``, for segments
+    of one range: what a search looks up of a term, in one place instead of five (see `CARD_ROW`).
     """
 
     sizes: NDArray[np.int64]
@@ -101,6 +116,7 @@ class SegmentView(NamedTuple):
     block_max: NDArray[np.uint8]
     slot_docs: NDArray[np.uint32]
     places: NDArray[np.int32]
+    cards: NDArray[np.uint32]
 
 
 class Workspace(NamedTuple):
@@ -110,3 +126,5 @@ class Workspace(NamedTuple):
     words: NDArray[np.uint32]
     longs: NDArray[np.int64]
     key_scores: NDArray[np.uint32]
+    plans: NDArray[np.int64]
+    parts: NDArray[np.int64]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from index.kernels import scan
 from index.kernels.jit import JIT_ENABLED
 from index.kernels.search import search_batch
+from index.kernels.views import MAX_PARTS
 from index.layout import BuildOptions, build_segment
 from index.quantize import fit_scale, quantize_documents
 from index.search import (
@@ -90,6 +91,33 @@ def test_1024_terms() -> None:
     truth = oracle.best(oracle.scores(matrix, terms, weights, 32), 20)
     assert np.array_equal(found.doc_ids, truth.doc_ids)
     assert np.array_equal(found.scores, truth.scores)
+
+
+@pytest.mark.parametrize(("block_size", "range_size"), [(16, 64), (16, 1024), (128, 128)])
+def test_more_small_ranges_than_fit_into_a_group(block_size: int, range_size: int) -> None:
+    """Segments of one to many ranges, deletes in some of them; all scores and ties as they are."""
+    rng = np.random.default_rng(range_size + block_size)
+    matrices = [
+        rng.integers(1, 256, (n, 12)) * (rng.random((n, 12)) < 0.4)
+        for n in (1, 700, 40, 2600, 64, 65, *rng.integers(1, 200, 20))
+    ]
+    options = BuildOptions(block_size=block_size, range_size=range_size, threads=1)
+    segments = [
+        SegmentSearcher(build_segment(*strategies.from_dense(m), options=options)) for m in matrices
+    ]
+    alive = [None if i % 3 else rng.random(len(m)) < 0.9 for i, m in enumerate(matrices)]
+    words = [None if live is None else strategies.bitmap(live) for live in alive]
+    kept = np.concatenate(
+        [np.ones(len(m), bool) if a is None else a for a, m in zip(alive, matrices, strict=True)]
+    )
+    terms, weights = np.arange(12, dtype=np.uint32), rng.random(12).astype(np.float32) + 0.1
+    everything = oracle.scores(np.concatenate(matrices), terms, weights, 16)
+    for k in (1, 10, 100, 1000, 5000):
+        found = search_segments(segments, terms, weights, k, live=words)
+        truth = oracle.best(everything, k, kept)
+        assert np.array_equal(found.doc_ids, truth.doc_ids), k
+        assert np.array_equal(found.scores, truth.scores), k
+        assert found.counters.ranges_visited > MAX_PARTS
 
 
 @pytest.mark.parametrize("bad", [[1.0, np.nan], [1.0, np.inf], [1.0, 0.0], [1.0, -1.0]])
