@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from scipy.sparse import csr_array
 
 from eval.bench.machine import machine_facts, package_version
 from lsr.corpus import open_corpus
+from lsr.encoders.int8_files import export_floats, is_int8
 from lsr.encoders.model_files import find_model
 from lsr.encoders.splade import Backend, load_splade
 from lsr.errors import LsrError, MissingDependencyError
@@ -82,7 +85,7 @@ def compare(
     MissingDependencyError
         Without torch or sentence-transformers.
     """
-    peers = _peers(str(find_model(model)), max_length, peer_batches)
+    peers = _peers(find_model(model), max_length, peer_batches)
     engines = {OURS: _ours(model, max_length, backend), **peers}
     _set_threads(threads)
     for encode in engines.values():
@@ -134,12 +137,16 @@ def _ours(model: str, max_length: int | None, backend: Backend | None) -> Encode
     return encode
 
 
-def _peers(model: str, max_length: int | None, batches: Sequence[int]) -> dict[str, Encode]:
+def _peers(folder: Path, max_length: int | None, batches: Sequence[int]) -> dict[str, Encode]:
     try:
         from sentence_transformers import SparseEncoder
     except ImportError as error:
         raise MissingDependencyError("the comparison", "peers") from error
-    peer = SparseEncoder(model, device="cpu", local_files_only=True)
+    with tempfile.TemporaryDirectory() as beside:
+        if is_int8(folder):
+            export_floats(folder, Path(beside) / "floats")
+            folder = Path(beside) / "floats"
+        peer = SparseEncoder(str(folder), device="cpu", local_files_only=True)
     if max_length is not None:
         peer.max_seq_length = max_length
 

@@ -23,6 +23,7 @@ from service.commands import (
     delete,
     demo,
     encode,
+    export,
     fit_fusion,
     fit_selection,
     index,
@@ -65,6 +66,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("fit-fusion")(fit_fusion.fit_fusion)
 app.command("fit-selection")(fit_selection.fit_selection)
 app.command("encode")(encode.encode)
+app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("mine")(mine.mine)

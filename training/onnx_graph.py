@@ -1,4 +1,4 @@
-"""Export of a document encoder as one int8 graph: token ids in, largest logit of each term out.
+"""Export of a document encoder as one int8 graph: token ids in, the weight of each term out.
 
 The vocabulary projection, nine tenths of the work of a small encoder, is written by hand: an int8
 product in blocks of terms that stay in the cache, each reduced over the tokens while it is there.
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lsr.encoders.onnx_vectors import INPUT, LOGITS, TERMS
+from lsr.encoders.onnx_vectors import INPUT, TERMS, WEIGHTS
 from lsr.errors import MissingDependencyError
 from training.models.backbone import Backbone, quiet
 
@@ -172,6 +172,7 @@ def _add_projection(
         "term_bias": bias.astype(np.float32),
         "all_tokens": np.zeros(1, np.int64),
         "term_ids": terms.astype(np.int64),
+        "one": np.ones(1, np.float32),
     }
     nodes = [helper.make_node("DynamicQuantizeLinear", [_STATES], ["x", "x_scale", "x_zero"])]
     blocks = []
@@ -190,7 +191,7 @@ def _add_projection(
     n = len(terms)
     graph.output.extend(
         [
-            helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [n]),
+            helper.make_tensor_value_info(WEIGHTS, TensorProto.FLOAT, [n]),
             helper.make_tensor_value_info(TERMS, TensorProto.INT64, [n]),
         ]
     )
@@ -202,6 +203,9 @@ def _finish(blocks: Sequence[str]) -> list[tuple[str, list[str], str, dict[str, 
         ("Cast", ["largest"], "largest_float", {"to": 1}),
         ("Mul", ["term_scale", "x_scale"], "scale", {}),
         ("Mul", ["largest_float", "scale"], "scaled", {}),
-        ("Add", ["scaled", "term_bias"], LOGITS, {}),
+        ("Add", ["scaled", "term_bias"], "logits", {}),
+        ("Relu", ["logits"], "positive", {}),
+        ("Add", ["positive", "one"], "above_one", {}),
+        ("Log", ["above_one"], WEIGHTS, {}),
         ("Identity", ["term_ids"], TERMS, {}),
     ]

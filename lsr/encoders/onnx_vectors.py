@@ -1,32 +1,35 @@
 """Document vectors through an exported int8 graph: no torch, no transformers.
 
-The graph (``training.onnx_graph`` writes it) takes the pieces of one text and returns the largest
-logit of each term over the tokens: transformer, projection in int8 tiles and pooling in one, for
-the terms only that can become active. One text at a time, so there is no padding, and the scales of
-the quantisation depend on nothing but the text: its vector is the same in any batch. Texts run in
-parallel, one a core, in runs of similar length.
+The graph takes the pieces of one text and returns terms and their weights, those of 0 included:
+transformer, projection in int8, pooling and activation in one. ``training.onnx_graph`` writes it of
+SPLADE models, ``training.default_model.int8_graph`` for the default encoder, whose graph names
+places in ``model.safetensors`` instead of holding numbers. One text at a time, so there is no
+padding, and the scales of the quantisation depend on nothing but the text: its vector is the same
+in any batch. Texts run in parallel, one a core, in runs of similar length.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.model_files import WEIGHTS as WEIGHTS_FILE
 from lsr.encoders.model_files import read_json, sha256_of, tokenizer_sha256
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import ModelError, UsageError
 from lsr.sparse import SparseBatch
 
 GRAPH = "encoder-int8.onnx"
-INPUT, LOGITS, TERMS = "ids", "logits", "terms"
+INPUT, WEIGHTS, TERMS = "ids", "weights", "terms"
 _CHUNK = 16
+_T = TypeVar("_T")
 
 
 class OnnxVectors:
@@ -63,17 +66,13 @@ class OnnxVectors:
         self.pieces = WordPieces(tokenizer, max_length=length)
         self._session = _session(self._graph)
         self.n_terms = int(config.get("vocab_size", self.pieces.n_terms))
-        probe = {INPUT: np.zeros((1, 3), np.int64)}
-        self._terms: NDArray[np.uint32] = self._session.run([TERMS], probe)[0].astype(np.uint32)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that shapes these vectors, as JSON values."""
         return {
-            "model": sha256_of([self._graph]),
+            "model": sha256_of(self._files()),
             "architecture": "onnx-int8",
             "tokenizer": tokenizer_sha256(self._folder),
-            "pooling": "max",
-            "activation": "relu",
             "special_tokens": "dropped",
             "lowercase": False,
             "max_length": self.pieces.max_length,
@@ -82,30 +81,52 @@ class OnnxVectors:
 
     def encode(self, ids: Sequence[NDArray[np.int64]]) -> SparseBatch:
         """Return the vectors of texts given as piece ids; texts without pieces get empty ones."""
+        rows = self._map(self._vector, ids)
+        filled = [SparseBatch.empty(1) if row is None else row for row in rows]
+        return SparseBatch.concatenate([*filled, SparseBatch.empty(0)])
+
+    def run(self, ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Return what the graph gives for texts with at least one piece, zeros included.
+
+        Returns
+        -------
+        (n, n_weights) float32
+        """
+        return np.stack(
+            [w for w in self._map(lambda row: self._outputs(row)[0], ids) if w is not None]
+        )
+
+    def _map(self, make: Callable[[NDArray[np.int64]], _T], ids: Sequence[Any]) -> list[_T | None]:
+        """Call `make` with every text that has pieces, on all cores, longest first."""
         order = sorted((i for i, row in enumerate(ids) if len(row)), key=lambda i: -len(ids[i]))
         chunks = [order[at : at + _CHUNK] for at in range(0, len(order), _CHUNK)]
+        made: list[_T | None] = [None] * len(ids)
 
-        def encode_chunk(rows: list[int]) -> SparseBatch:
-            return self._pack([self._logits(ids[row]) for row in rows])
+        def make_chunk(rows: list[int]) -> None:
+            for row in rows:
+                made[row] = make(ids[row])
 
         with _pool(len(chunks)) as pool:
-            parts = list(pool.map(encode_chunk, chunks))
-        position = np.full(len(ids), len(order), np.int64)
-        position[order] = np.arange(len(order))
-        return SparseBatch.concatenate([*parts, SparseBatch.empty(1)]).select(position)
+            list(pool.map(make_chunk, chunks))
+        return made
 
-    def _logits(self, row: NDArray[np.int64]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = self._session.run([LOGITS], {INPUT: row[None]})[0]
-        return logits
+    def _outputs(self, row: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        weights, terms = self._session.run([WEIGHTS, TERMS], {INPUT: row[None]})
+        return weights, terms
 
-    def _pack(self, rows: Sequence[NDArray[np.float32]]) -> SparseBatch:
-        active = [np.flatnonzero(row > 0) for row in rows]
-        weights = [np.log1p(row[found]) for row, found in zip(rows, active, strict=True)]
+    def _vector(self, row: NDArray[np.int64]) -> SparseBatch:
+        weights, terms = self._outputs(row)
+        active = np.flatnonzero(weights > 0)
+        active = active[np.argsort(terms[active], kind="stable")]
         return SparseBatch(
-            np.cumsum([0, *map(len, active)], dtype=np.int64),
-            self._terms[np.concatenate(active)],
-            np.concatenate(weights).astype(np.float32, copy=False),
+            np.array([0, len(active)], np.int64), terms[active].astype(np.uint32), weights[active]
         )
+
+    def _files(self) -> list[Path]:
+        """Return the graph, and the file of its numbers where it holds none."""
+        weights = self._folder / WEIGHTS_FILE
+        apart = weights.is_file() and WEIGHTS_FILE.encode() in self._graph.read_bytes()
+        return [self._graph, weights] if apart else [self._graph]
 
 
 @contextmanager
@@ -137,6 +158,6 @@ def _session(graph: Path) -> Any:
     except Exception as error:  # a damaged file can fail in any way; say which
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"{graph}: cannot be loaded ({reason[:300]})") from error
-    if names != ({LOGITS, TERMS}, {INPUT}):
+    if names != ({WEIGHTS, TERMS}, {INPUT}):
         raise ModelError(f"{graph}: is another kind of graph; export the model again")
     return session

@@ -24,6 +24,7 @@ from lsr.encoders.base import (
     Fingerprint,
 )
 from lsr.encoders.inference_free import InferenceFreeEncoder
+from lsr.encoders.int8_files import is_int8
 from lsr.encoders.model_files import (
     check_architecture,
     config_sha256,
@@ -32,13 +33,20 @@ from lsr.encoders.model_files import (
     weights_sha256,
 )
 from lsr.encoders.onnx_vectors import OnnxVectors
+from lsr.encoders.pooled import PooledVectors
 from lsr.encoders.pooling import Activation, Pooling
 from lsr.encoders.pruning import check_pruning, prune
-from lsr.encoders.splade_layout import ModelLayout, NeuralSide, StaticSide, read_layout
+from lsr.encoders.splade_layout import (
+    ModelLayout,
+    NeuralSide,
+    PooledSide,
+    StaticSide,
+    read_layout,
+)
 from lsr.encoders.torch_threads import run_batches
 from lsr.encoders.transformer_body import load_body, load_tokenizer
 from lsr.encoders.word_pieces import WordPieces
-from lsr.errors import UsageError
+from lsr.errors import ModelError, UsageError
 from lsr.models import packaged_model
 from lsr.sparse import SparseBatch
 
@@ -142,12 +150,15 @@ def _length(asked: int | None, usual: int | None, longest: int) -> int:
     return asked
 
 
+Vectors = NeuralVectors | PooledVectors | OnnxVectors
+
+
 class SpladeEncoder:
     """Documents through a SPLADE model, queries through the same or a second one.
 
     Parameters
     ----------
-    documents, queries : NeuralVectors or OnnxVectors
+    documents, queries : NeuralVectors, PooledVectors or OnnxVectors
         May be the same object.
     name : str
         Where the model was loaded from, to load it again.
@@ -157,8 +168,8 @@ class SpladeEncoder:
 
     def __init__(
         self,
-        documents: NeuralVectors | OnnxVectors,
-        queries: NeuralVectors | OnnxVectors,
+        documents: Vectors,
+        queries: Vectors,
         *,
         name: str,
         settings: dict[str, Any],
@@ -276,8 +287,9 @@ def load_splade(
         Override what the model's folder says: ``"max"`` or ``"sum"``; ``"relu"`` or
         ``"log1p_relu"``; ``"keep"`` or ``"drop"`` the weights of special tokens.
     backend : {"torch", "onnx"}, optional
-        What runs the network: torch, by default, or the int8 graph that lies in the model's folder,
-        on the CPU. Their vectors differ a little, so an index is bound to one of them.
+        What runs the network: torch, or the int8 graph that lies in the model's folder, on the CPU.
+        By default torch, except for a model that is stored in int8 (`lsr.encoders.int8_files`).
+        Their vectors differ a little, so an index is bound to one of them.
 
     Raises
     ------
@@ -301,17 +313,17 @@ def load_splade(
     layout = _overridden(read_layout(folder), overrides)
     options: dict[str, Any] = {"batch_size": batch_size, "device": device, "max_length": max_length}
     settings: dict[str, Any] = {"max_length": max_length, "top_k": top_k, "mass": mass, **overrides}
-    documents: NeuralVectors | OnnxVectors
-    queries: NeuralVectors | OnnxVectors
-    if backend == "onnx":
+    documents: Vectors
+    queries: Vectors
+    if _runs_graph(folder, backend):
         _refuse_for_graph({"batch_size": batch_size, "device": device, **overrides})
         documents = queries = OnnxVectors(layout.document.folder, max_length=max_length)
-        settings["backend"] = backend
+        settings["backend"] = "onnx"
     else:
-        documents = queries = NeuralVectors(layout.document, **options)
-        if isinstance(layout.query, NeuralSide) and layout.query != layout.document:
-            other = query_encoder != "idf"
-            queries = NeuralVectors(layout.query, **options) if other else documents
+        documents = queries = _torch_vectors(layout.document, options)
+        other = layout.query != layout.document and query_encoder != "idf"
+        if other and not isinstance(layout.query, StaticSide):
+            queries = _torch_vectors(layout.query, options)
     is_path = packaged_model(str(name)) is None and Path(name).expanduser().is_dir()
     where = str(folder) if is_path else str(name)
     encoder = SpladeEncoder(documents, queries, name=where, settings=settings)
@@ -321,6 +333,22 @@ def load_splade(
         table, prompt = layout.query.table, layout.query.prompt
         return InferenceFreeEncoder.over(encoder, encoder.pieces, table=table, prompt=prompt)
     return encoder
+
+
+def _runs_graph(folder: Path, backend: Backend | None) -> bool:
+    """Tell what runs a model: its graph on request, and where nothing else is in the folder."""
+    if is_int8(folder) and backend == "torch":
+        raise ModelError(
+            f"{folder}: stores int8 numbers, which torch does not run; "
+            "write it as floats first: lsr export MODEL --out FOLDER"
+        )
+    return backend == "onnx" or is_int8(folder)
+
+
+def _torch_vectors(side: NeuralSide | PooledSide, options: Mapping[str, Any]) -> Vectors:
+    if isinstance(side, PooledSide):
+        return PooledVectors(side, **options)
+    return NeuralVectors(side, **options)
 
 
 def _refuse_for_graph(options: Mapping[str, Any]) -> None:
@@ -339,10 +367,17 @@ def _overridden(layout: ModelLayout, overrides: Mapping[str, str | None]) -> Mod
     for key, value in given.items():
         if value not in allowed[key]:
             raise UsageError(f"{key} = {value!r}: expected {' or '.join(allowed[key])}")
+    if given and isinstance(layout.document, PooledSide):
+        raise UsageError(
+            f"{', '.join(sorted(given))}: this model has a linear layer behind its pooling, which "
+            "fits no other; leave the option out"
+        )
     changes: dict[str, Any] = dict(given)
     if "special_tokens" in changes:
         changes["drop_specials"] = changes.pop("special_tokens") == "drop"
-    query = layout.query
+    document, query = layout
+    if isinstance(document, NeuralSide):
+        document = document._replace(**changes)
     if isinstance(query, NeuralSide):
         query = query._replace(**changes)
-    return ModelLayout(layout.document._replace(**changes), query)
+    return ModelLayout(document, query)

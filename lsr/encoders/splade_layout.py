@@ -2,8 +2,8 @@
 
 Three layouts are read. A plain masked-language-model checkpoint (the published SPLADE models); the
 same with an ``idf.json`` beside it (the OpenSearch inference-free models); and a SparseEncoder
-repository of sentence-transformers, whose ``modules.json`` lists either a transformer and a
-pooling, or a router with one list of modules for queries and one for documents.
+repository of sentence-transformers, whose ``modules.json`` lists either a transformer with what
+makes sparse vectors of its states, or a router with such a list for queries and one for documents.
 
 Where these leave something open, the model's own library decides. OpenSearch's code sets the
 weights of special tokens to zero; Naver's and sentence-transformers' keep them as pooled.
@@ -59,6 +59,33 @@ class NeuralSide(NamedTuple):
     drop_specials: bool = False
 
 
+class PooledSide(NamedTuple):
+    """A transformer whose mean state goes through a linear layer (`lsr.encoders.pooled`).
+
+    Attributes
+    ----------
+    folder : Path
+        Holds the transformer and its tokenizer.
+    pooling : Path
+        Folder of the Pooling.
+    head : Path
+        Folder of the SparseAutoEncoder.
+    normalise : bool
+        Scale embeddings to length 1.
+    max_length : int or None
+    lowercase : bool
+    prompt : str
+    """
+
+    folder: Path
+    pooling: Path
+    head: Path
+    normalise: bool
+    max_length: int | None = None
+    lowercase: bool = False
+    prompt: str = ""
+
+
 class StaticSide(NamedTuple):
     """An inference-free query side: one weight for each word piece.
 
@@ -78,8 +105,8 @@ class StaticSide(NamedTuple):
 class ModelLayout(NamedTuple):
     """Both sides of a model; the sides may be the same."""
 
-    document: NeuralSide
-    query: NeuralSide | StaticSide
+    document: NeuralSide | PooledSide
+    query: NeuralSide | PooledSide | StaticSide
 
 
 def read_layout(folder: Path) -> ModelLayout:
@@ -93,15 +120,15 @@ def read_layout(folder: Path) -> ModelLayout:
     modules = folder / "modules.json"
     if not modules.is_file():
         table = folder / IDF_TABLE
-        document = NeuralSide(folder, drop_specials=table.is_file())
-        return ModelLayout(document, StaticSide(folder, table) if table.is_file() else document)
+        plain = NeuralSide(folder, drop_specials=table.is_file())
+        return ModelLayout(plain, StaticSide(folder, table) if table.is_file() else plain)
     prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
     listed = [(class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
               for entry in module_entries(modules)]  # fmt: skip
     if [name for name, _ in listed] in (["Router"], ["Asym"]):
         return _routed(folder, listed[0][1], prompts)
     document = _neural_side(modules, listed, prompts.get("document"))
-    return ModelLayout(document, document._replace(prompt=prompts.get("query") or ""))
+    return ModelLayout(document, _neural_side(modules, listed, prompts.get("query")))
 
 
 def module_entries(path: Path) -> list[dict[str, Any]]:
@@ -149,15 +176,28 @@ def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout
     return ModelLayout(document, _neural_side(path, routes["query"], prompts.get("query")))
 
 
-def _neural_side(where: Path, modules: list[tuple[str, Path]], prompt: Any) -> NeuralSide:
+def _neural_side(
+    where: Path, modules: list[tuple[str, Path]], prompt: Any
+) -> NeuralSide | PooledSide:
     names = [name for name, _ in modules]
-    if len(names) != 2 or names[0] not in _TRANSFORMERS or names[1] != "SpladePooling":
+    pooled = names[1:] in (
+        ["Pooling", "SparseAutoEncoder"],
+        ["Pooling", "Normalize", "SparseAutoEncoder"],
+    )
+    if not names or names[0] not in _TRANSFORMERS or not (pooled or names[1:] == ["SpladePooling"]):
         raise ModelError(
-            f"{where}: modules {', '.join(names)} are not supported; "
-            "expected a Transformer and a SpladePooling"
+            f"{where}: modules {', '.join(names)} are not supported; expected a Transformer and a "
+            "SpladePooling, or a Transformer, Pooling, perhaps Normalize, and a SparseAutoEncoder"
         )
-    (_, transformer), (_, pooling_folder) = modules
+    transformer, pooling_folder = modules[0][1], modules[1][1]
     own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
+    max_length = own.get("max_seq_length") or own.get("document_length")
+    lowercase = bool(own.get("do_lower_case"))
+    if pooled:
+        return PooledSide(
+            transformer, pooling_folder, modules[-1][1], "Normalize" in names, max_length,
+            lowercase, str(prompt or ""),
+        )  # fmt: skip
     pooling = read_json(pooling_folder / "config.json")
     return NeuralSide(
         folder=transformer,
@@ -166,8 +206,8 @@ def _neural_side(where: Path, modules: list[tuple[str, Path]], prompt: Any) -> N
             Activation,
             _choice(pooling_folder, pooling, "activation_function", Activation, "relu"),
         ),
-        max_length=own.get("max_seq_length") or own.get("document_length"),
-        lowercase=bool(own.get("do_lower_case")),
+        max_length=max_length,
+        lowercase=lowercase,
         prompt=str(prompt or ""),
     )
 

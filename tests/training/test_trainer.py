@@ -306,3 +306,20 @@ def test_the_exported_model_gives_the_vectors_of_the_trained_one(backbone, pairs
     pytest.importorskip("matplotlib", reason="needs matplotlib")
     assert result.curves is not None
     assert result.curves.stat().st_size > 1000
+
+
+def test_tensorboard_gets_the_numbers_of_the_log_and_goes_on(backbone, pairs, tmp_path):
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+    wanted = recipe(tmp_path / "run", backbone, pairs, steps=6, log_steps=1, tensorboard=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(wanted, on_step=Stop(3))
+    train(wanted)
+    events = reader.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    logged = [record for record in log(tmp_path / "run") if record["kind"] == "step"]
+    assert [record["step"] for record in logged] == [1, 2, 3, 4, 5, 6]
+    scalars = events.Scalars("step/loss")
+    assert [event.step for event in scalars] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in scalars] == pytest.approx([r["loss"] for r in logged])

@@ -3,95 +3,105 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from lsr.encoders.composite_files import DESCRIPTION
-from lsr.encoders.onnx_vectors import GRAPH
-from training.default_model.student import Student
-from training.export import export_model
-from training.models import SparseModel
-from training.models.sides import MaskedLanguageSide, TokenTableSide
-from training.onnx_graph import export_graph
-from training.recipe.sections import MaskedLanguageHead, ModelSection, TokenTableHead
+from lsr.encoders.int8_files import ARCHITECTURE, IDF, MODEL_TYPE
+from training.default_model.int8_graph import Head, Shape, write_graph
 
-NEVER = -1e4
-"""Bias of terms that are left out: no logit gets above it, in float16 either."""
 MARK = "~"
 LENGTH = 256
+_KEPT = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "max_position_embeddings", "type_vocab_size", "vocab_size", "layer_norm_eps", "pad_token_id",
+    "position_embedding_type",
+)  # fmt: skip
 
 
 def export_default(
-    student: Student,
-    tokenizer: str,
+    weights: Mapping[str, NDArray[Any]],
+    config: Mapping[str, Any],
+    smoothing: Mapping[str, NDArray[np.float32]],
+    head: Head,
     table: NDArray[np.float32],
-    terms: NDArray[np.int64],
-    facts: dict[str, Any],
+    tokenizer: str,
+    recipe: Mapping[str, Any],
     folder: Path,
-    *,
-    learned: float,
-    top_k: int,
 ) -> None:
     """Write the folder.
 
     Parameters
     ----------
-    student : Student
-        Its bias is changed: terms that are left out can never become active.
-    tokenizer : str
+    weights, config : mapping
+        Of a BERT without a head.
+    smoothing : mapping
+        From `training.default_model.smoothing`.
+    head : Head
     table : (n_terms,) float32
         Query weights for programs that count no collection: inverse document frequencies of the
         documents of training.
-    terms : (n,) int64
-        Terms that may be active.
-    facts : dict
-        What `training.card.model_card` says.
+    tokenizer : str
+        In the format of the tokenizers library.
+    recipe : mapping
+        What to say in ``recipe.json``.
     folder : Path
         Replaced when it exists; its card stays.
-    learned : float
-        Weight of the learned half.
-    top_k : int
-        Terms kept of a document.
     """
     card = folder / "README.md"
     kept = card.read_text(encoding="utf-8") if card.is_file() else None
-    backbone = student.backbone.eval()
-    left_out = torch.ones(backbone.n_terms, dtype=torch.bool)
-    left_out[torch.from_numpy(terms)] = False
-    with torch.no_grad():
-        backbone.bias[left_out] = NEVER
-    section = ModelSection(
-        backbone=str(backbone.folder), query=TokenTableHead(head="tokens", table="idf")
-    )
-    specials = torch.zeros(0, dtype=torch.int64)
-    documents = MaskedLanguageSide(backbone, specials, MaskedLanguageHead())
-    queries = TokenTableSide(torch.from_numpy(table), specials, learned=False)
-    model = SparseModel(documents, queries, tokenizer, section, backbone.n_terms)
-    export_model(model, folder, facts)
-    _halve(folder / "model.safetensors")
-    export_graph(backbone, terms, folder / GRAPH, int8_body=False)
-    parts = [
-        {
-            "encoder": ".",
-            "weight": learned,
-            "mark": MARK,
-            "options": {"backend": "onnx", "query_encoder": "idf", "top_k": top_k},
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_graph(weights, shape_of(config), smoothing, head, folder, more={IDF: table})
+    pieces = Tokenizer.from_str(tokenizer)
+    pieces.no_padding()
+    pieces.enable_truncation(LENGTH)
+    pieces.save(str(folder / "tokenizer.json"), pretty=False)
+    described = {key: config[key] for key in _KEPT if key in config}
+    described |= {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        "top_k": head.top_k,
+    }
+    composite = {
+        "languages": ["english"],
+        "parts": [
+            {
+                "encoder": ".",
+                "mark": MARK,
+                "options": {"query_encoder": "idf", "top_k": head.top_k},
+            },
+            {"encoder": "bm25"},
+        ],
+    }
+    contents = {
+        "config.json": described,
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": LENGTH,
+            "cls_token": "[CLS]", "mask_token": "[MASK]", "pad_token": "[PAD]",
+            "sep_token": "[SEP]", "unk_token": "[UNK]",
         },
-        {"encoder": "bm25"},
-    ]
-    (folder / DESCRIPTION).write_text(
-        json.dumps({"languages": ["english"], "parts": parts}, indent=2) + "\n"
-    )
+        DESCRIPTION: composite,
+        "recipe.json": recipe,
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if kept is not None:
         card.write_text(kept, encoding="utf-8")
 
 
-def _halve(path: Path) -> None:
-    """Store weights in float16; the configuration still asks for float32 when they are loaded."""
-    weights = {name: tensor.half() for name, tensor in load_file(path).items()}
-    save_file(weights, path, metadata={"format": "pt"})
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """Return what the graph needs of a configuration."""
+    return Shape(
+        config["num_hidden_layers"],
+        config["num_attention_heads"],
+        config["max_position_embeddings"],
+        config["layer_norm_eps"],
+    )

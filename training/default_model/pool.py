@@ -1,9 +1,9 @@
-"""Queries and documents that the default model learns from.
+"""Texts that the default model learns from: short ones as queries, and some documents.
 
 Everything here is redistributable text (the licences are in the model card). A part of every source
-is held out by its position in a seeded shuffle and never reaches training: settings are chosen on
-that part. Beside the queries that the sources bring, sentences of documents serve as queries: no
-document is known to answer them, so they only pass on how the teachers rank.
+of pairs is held out by its position in a seeded shuffle and never reaches training: settings are
+chosen on that part. No judgements are used, so a line of text is as good a query as a question:
+titles and pieces of sentences bring the words that few questions hold.
 """
 
 from __future__ import annotations
@@ -12,137 +12,150 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsr.errors import CorpusError
 
 SEED = 7
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file of pairs, how many of its first records are held out, and how many are used."""
+class Source(NamedTuple):
+    """A file of pairs: how many of its first records are held out, and how many are used."""
 
     name: str
     held_out: int
     used: int
-    sentences: int = 0
 
 
-SOURCES = (
-    Source("open-qa-wikipedia", held_out=2000, used=6000, sentences=1000),
-    Source("arxiv-title-abstract", held_out=6000, used=6000, sentences=3000),
-    Source("wikipedia-section", held_out=5000, used=3000, sentences=1000),
-    Source("wikipedia-title-lead", held_out=0, used=1000),
-    Source("debian-package-descriptions", held_out=5000, used=1500),
+class Passages(NamedTuple):
+    """A file of passages: how many of its titles and of its sentences become queries."""
+
+    name: str
+    titles: int
+    sentences: int
+
+
+PAIRS = (
+    Source("open-qa-wikipedia", held_out=2000, used=14_700),
+    Source("arxiv-title-abstract", held_out=6000, used=14_000),
+    Source("wikipedia-section", held_out=5000, used=10_000),
+    Source("wikipedia-title-lead", held_out=2000, used=4000),
+    Source("debian-package-descriptions", held_out=5000, used=4000),
+    Source("scitldr", held_out=400, used=5000),
+)
+PASSAGES = (
+    Passages("wikipedia-300k", titles=25_000, sentences=60_000),
+    Passages("arxiv-60k", titles=15_000, sentences=15_000),
 )
 
 _SENTENCE = re.compile(r"(?<=[a-z)][.?!])\s+(?=[A-Z])")
-_WORDS = range(8, 41)
+_WORDS = (4, 14)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What training draws from.
+    """What training draws from; no text is there twice.
 
     Attributes
     ----------
-    documents : sequence of str, (n,)
-        Without repeats.
-    queries : sequence of str, (m,)
-    positives : sequence of int or None, (m,)
-        The document that answers a query; None where none is known to.
-    origins : sequence of int or None, (m,)
-        The document that a sentence was taken from. It must not be offered for that query.
-    sources : sequence of int, (m,)
-        Number of each query's source; the sentences of a source count as one of their own.
+    queries, documents : sequence of str
     """
 
-    documents: Sequence[str]
     queries: Sequence[str]
-    positives: Sequence[int | None]
-    origins: Sequence[int | None]
-    sources: Sequence[int]
+    documents: Sequence[str]
 
 
-def read_pool(folder: Path, sources: Sequence[Source] = SOURCES) -> Pool:
+def read_pool(
+    pairs: Path,
+    passages: Path,
+    sources: Sequence[Source] = PAIRS,
+    more: Sequence[Passages] = PASSAGES,
+) -> Pool:
     """Read the sources.
 
     Parameters
     ----------
-    folder : Path
-        Holds ``<name>.jsonl.gz`` with the fields ``query``, ``positive`` and maybe ``negatives``.
+    pairs : Path
+        Holds ``<name>.jsonl.gz`` with the fields ``query`` and ``positive``.
+    passages : Path
+        Holds ``<name>.jsonl.gz`` with the fields ``title`` and ``text``.
 
     Raises
     ------
     CorpusError
         A source is absent, malformed or too small.
     """
-    documents: dict[str, int] = {}
     queries: list[str] = []
-    positives: list[int | None] = []
-    origins: list[int | None] = []
-    kinds: list[int] = []
-    for kind, source in enumerate(sources):
-        records = read_shuffled(folder, source.name)[source.held_out :][: source.used]
+    documents: list[str] = []
+    for source in sources:
+        records = read_shuffled(pairs, source.name)[source.held_out :][: source.used]
         if len(records) < source.used:
             raise CorpusError(f"holds {len(records)} records to use, expected {source.used}",
-                              folder / source.name)  # fmt: skip
-        numbers = []
-        for record in records:
-            numbers.append(documents.setdefault(record["positive"], len(documents)))
+                              pairs / source.name)  # fmt: skip
         queries += [record["query"] for record in records]
-        positives += numbers
-        origins += [None] * len(records)
-        kinds += [2 * kind] * len(records)
-        for number, sentence in _sentences(records, numbers, source.sentences):
-            queries.append(sentence)
-            positives.append(None)
-            origins.append(number)
-            kinds.append(2 * kind + 1)
-    return Pool(list(documents), queries, positives, origins, kinds)
+        documents += [record["positive"] for record in records]
+    documents = list(dict.fromkeys(documents))
+    queries += _lines(documents, len(documents))
+    for source_of_lines in more:
+        records = _shuffled(_read(passages, source_of_lines.name, ("title", "text")))
+        queries += [r["title"] for r in records if r["title"].strip()][: source_of_lines.titles]
+        queries += _lines([record["text"] for record in records], source_of_lines.sentences)
+    return Pool(list(dict.fromkeys(queries)), _shuffled(documents))
 
 
 def read_shuffled(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return the records of a source in their seeded order.
+    """Return the records of a source of pairs in their seeded order.
 
     Raises
     ------
     CorpusError
+        The file is absent or malformed.
     """
+    records = _read(folder, name, ("query", "positive"))
+    path = folder / f"{name}.jsonl.gz"
+    if not all(record["query"].strip() and record["positive"].strip() for record in records):
+        raise CorpusError("expected a query and a positive, both with text, in each line", path)
+    return _shuffled(records)
+
+
+def _read(folder: Path, name: str, fields: tuple[str, str]) -> list[dict[str, Any]]:
     path = folder / f"{name}.jsonl.gz"
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             records = [json.loads(line) for line in file]
     except (OSError, ValueError, EOFError) as error:
-        raise CorpusError(f"cannot be read as pairs ({error})", path) from error
-    if not all(_is_pair(record) for record in records):
-        raise CorpusError("expected a query and a positive, both with text, in each line", path)
-    random.Random(SEED).shuffle(records)
+        raise CorpusError(f"cannot be read as JSON lines ({error})", path) from error
+    for record in records:
+        found = [record.get(field) for field in fields] if isinstance(record, dict) else [None]
+        if not all(isinstance(text, str) for text in found):
+            raise CorpusError(f"expected the fields {' and '.join(fields)} in each line", path)
     return records
 
 
-def _is_pair(record: Any) -> bool:
-    fields = (record.get("query"), record.get("positive")) if isinstance(record, dict) else ()
-    return len(fields) == 2 and all(isinstance(text, str) and text.strip() for text in fields)
+def _shuffled(items: Sequence[Any]) -> list[Any]:
+    return random.Random(SEED).sample(items, len(items))
 
 
-def _sentences(
-    records: Sequence[dict[str, Any]], numbers: Sequence[int], wanted: int
-) -> list[tuple[int, str]]:
+def _lines(texts: Sequence[str], wanted: int) -> list[str]:
+    """Take a piece of a sentence from each of the first texts that have one."""
     generator = random.Random(SEED)
-    found: list[tuple[int, str]] = []
-    for record, number in zip(records, numbers, strict=True):
+    found: list[str] = []
+    for text in texts:
         if len(found) == wanted:
             break
-        fitting = [
-            sentence
-            for sentence in _SENTENCE.split(record["positive"])
-            if len(sentence.split()) in _WORDS
-        ]
-        if fitting:
-            found.append((number, generator.choice(fitting)))
+        found += _piece(text, generator)
     return found
+
+
+def _piece(text: str, generator: random.Random) -> Iterator[str]:
+    sentences = [
+        words for words in map(str.split, _SENTENCE.split(text)) if len(words) >= _WORDS[0]
+    ]
+    if sentences:
+        words = generator.choice(sentences)
+        length = min(generator.randint(*_WORDS), len(words))
+        start = generator.randint(0, len(words) - length)
+        yield " ".join(words[start : start + length])

@@ -247,6 +247,8 @@ class Recipe(Section):
         Steps between two checkpoints.
     log_steps : int
         Steps between two lines of the log.
+    tensorboard : bool
+        Write the log for TensorBoard as well.
     """
 
     output: str
@@ -264,6 +266,7 @@ class Recipe(Section):
     device: str | None = None
     checkpoint_steps: Count = 500
     log_steps: Count = 10
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

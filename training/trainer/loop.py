@@ -19,6 +19,8 @@ from training.export import export_model
 from training.failures import DivergedError
 from training.models import build_model
 from training.recipe.schema import Recipe
+from training.trainer.board import FOLDER as BOARD
+from training.trainer.board import Board
 from training.trainer.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from training.trainer.curves import draw_curves
 from training.trainer.devices import Devices
@@ -116,6 +118,7 @@ class _Training:
         self.checkpoints = self.output / "checkpoints"
         self.writes = devices.rank == 0
         self.journal = Journal(self.output / "log.jsonl" if self.writes else None)
+        self.board: Board | None = None
 
     def run(self, restart: bool, on_step: OnStep | None) -> TrainingResult:
         sources = [
@@ -131,7 +134,11 @@ class _Training:
         ]
         self._prepare(restart)
         run = self._start(sources)
-        stopped = self._steps(run, sets, on_step)
+        try:
+            stopped = self._steps(run, sets, on_step)
+        finally:
+            if self.board is not None:
+                self.board.close()
         return self._finish(run, sources, sets, stopped)
 
     def _prepare(self, restart: bool) -> None:
@@ -139,7 +146,7 @@ class _Training:
             raise UsageError(f"{self.output}: is a file; choose another output")
         if self.writes:
             if restart:
-                for name in ("checkpoints", "model"):
+                for name in ("checkpoints", "model", BOARD):
                     shutil.rmtree(self.output / name, ignore_errors=True)
                 (self.output / "log.jsonl").unlink(missing_ok=True)
             self.output.mkdir(parents=True, exist_ok=True)
@@ -158,6 +165,8 @@ class _Training:
         if last.exists():
             run.load_state(read_checkpoint(last, self.devices.device), last)
         self.journal.keep_until(run.step)
+        if self.recipe.tensorboard and self.writes:
+            self.board = Board(self.output, run.step)
         return run
 
     def _steps(self, run: Run, sets: Sequence[EvaluationSet], on_step: OnStep | None) -> str | None:
@@ -174,7 +183,7 @@ class _Training:
                     return stopped
                 report = run.advance()
                 if run.step % recipe.log_steps == 0 or run.step == recipe.steps:
-                    self.journal.write(report.record())
+                    self._record(report.record())
                 if on_step is not None:
                     on_step(report)
                 self.progress("training", run.step, recipe.steps)
@@ -200,9 +209,14 @@ class _Training:
         measured = mean(list(found.values()))
         collections = {name: asdict(m) for name, m in found.items()}
         record = {"kind": "evaluation", "step": run.step, **asdict(measured)}
-        self.journal.write({**record, "collections": collections})
+        self._record({**record, "collections": collections})
         if run.selection.add(run.step, measured):
             self._save(run, BEST)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.journal.write(record)
+        if self.board is not None:
+            self.board.write(record)
 
     def _save(self, run: Run, name: str) -> None:
         if self.writes:

@@ -88,17 +88,18 @@ class TransformerVectors:
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of documents, (n, dimension) float32."""
-        return self._encode(self._documents.encode(texts))
+        return self.encode_ids(self._documents.encode(texts))
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of queries, (n, dimension) float32."""
-        return self._encode(self._queries.encode(texts))
+        return self.encode_ids(self._queries.encode(texts))
 
     def assets(self) -> EncoderAssets:
         """Return where the model lies and its digest; the weights stay where they are."""
         return EncoderAssets({"kind": KIND, **self._settings, "digest": self.fingerprint.digest})
 
-    def _encode(self, ids: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+    def encode_ids(self, ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Return the vectors of texts given as piece ids; zeros for texts without pieces."""
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
         vectors = np.zeros((len(ids), self.dimension), np.float32)

@@ -92,7 +92,7 @@ def read_dense_layout(folder: Path) -> DenseLayout:
     return DenseLayout(
         folder=transformer,
         root=folder,
-        pooling=_pooling(pooling),
+        pooling=read_pooling(pooling),
         normalise="Normalize" in names,
         max_length=own.get("max_seq_length"),
         lowercase=bool(own.get("do_lower_case")),
@@ -101,7 +101,14 @@ def read_dense_layout(folder: Path) -> DenseLayout:
     )
 
 
-def _pooling(path: Path) -> DensePooling:
+def read_pooling(path: Path) -> DensePooling:
+    """Return the pooling that the ``config.json`` of a Pooling module asks for.
+
+    Raises
+    ------
+    ModelError
+        It is not exactly one of those known.
+    """
     config = read_json(path)
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     mode = config.get("pooling_mode")
