@@ -241,7 +241,7 @@ def search_narrowed(table, passing, found, n, work, keys, stats, options, shift)
         Positions and weights of the query's terms.
     n : int64
     work, keys, stats, options, shift
-        As in `index.kernels.search.search_segments`.
+        As in `index.kernels.segments.search_segments`.
     """
     seg = open_view(table)
     k, n_passing = options[OPT_K], passing[LIVE_DOCS]

@@ -106,9 +106,10 @@ def test_surviving_blocks(dtype: Any, top: int) -> None:
         blocks = np.empty(n, np.uint32)
         for level in (1, int(maxima[0]) + int(bounds[0]) + 1, top + 1):
             expected = np.flatnonzero(maxima.astype(np.int64) + bounds >= level)
-            found = surviving(maxima, bounds, level, n, blocks)
-            assert np.array_equal(blocks[:found], expected)
-        assert surviving(maxima, bounds, 0, 1, blocks) == 64  # ends with the word that fills it
+            for origin in (0, 128):
+                found = surviving(maxima, bounds, level, n, blocks, origin)
+                assert np.array_equal(blocks[:found], origin + expected)
+        assert surviving(maxima, bounds, 0, 1, blocks, 0) == 64  # ends with the word that fills it
 
 
 def test_documents_that_may_not_appear_are_silent() -> None:
