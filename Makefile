@@ -3,13 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test soak check docs clean
 
 demo: $(VENV)/.base  ## install, index the Python documentation of this machine, search it
 	$(BIN)/lsr demo
 
 test: $(VENV)/.dev  ## install what the tests need and run them
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+SOAK ?= 20
+FAULTS := $(addprefix tests/index/test_,powercut.py kill.py damage.py hostile.py stateful.py concurrency.py) \
+	tests/service/test_kill_server.py
+
+soak: $(VENV)/.dev  ## the tests of faults, SOAK times as many of each
+	LSR_FAULT_SCALE=$(SOAK) $(BIN)/python -m pytest -n 2 --dist load $(FAULTS)
 
 check: $(VENV)/.dev  ## lint, format, types, import contract
 	$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """One writer with hundreds of commits beside threads and processes that read."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -12,15 +11,15 @@ from index import IndexWriter, build_index
 from index.merge import MergePolicy
 from index.verify import verify
 from tests.index.faults.reading import Reader, batch_for
+from tests.index.faults.scale import LONGER, SCALE, time_limit
 from tests.shared import ROOT
 
-SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 N_THREADS, N_PROCESSES = 4, 2
 N_COMMITS = 200
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@time_limit
 def test_every_answer_is_right_for_its_own_generation(tmp_path: Path) -> None:
     path = tmp_path / "x.index"
     n_reads = int(50_000 * SCALE) // (N_THREADS + N_PROCESSES) + 1
@@ -59,7 +58,7 @@ def test_every_answer_is_right_for_its_own_generation(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     for process in others:
-        output, problems = process.communicate(timeout=200)
+        output, problems = process.communicate(timeout=200 * LONGER)
         assert process.returncode == 0, problems
         assert int(output) >= 1
     assert not failures, failures[0]

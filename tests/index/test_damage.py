@@ -3,7 +3,6 @@
 The counts grow with the environment variable LSR_FAULT_SCALE.
 """
 
-import os
 import random
 from pathlib import Path
 
@@ -19,8 +18,10 @@ from lsr.records import Document
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
 from tests.index.dense.collections import DIMENSION, clustered
 from tests.index.faults.disk import SimulatedDisk
+from tests.index.faults.scale import SCALE, time_limit
 
-SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
+pytestmark = time_limit
+
 PATH = Path("/x.index")
 QUERY = {1: 1.0, 5: 0.5, 7: 2.0}
 

@@ -8,13 +8,12 @@ import sys
 import pytest
 
 from index.kernels.jit import CACHE_FOLDER
+from tests.index.faults.scale import SCALE, time_limit
 from tests.shared import ROOT
-
-SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@time_limit
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
 def test_hostile_files_lead_nowhere(dense: bool) -> None:
     if dense:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.index.faults.scale import SCALE, time_limit
 from tests.shared import ROOT
-
-SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def run(folder: Path, mode: str, count: int, seed: int, *more: str) -> dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@time_limit
 def test_at_random_moments(folder: Path) -> None:
     count = int(2000 * SCALE)
     found = run(folder, "random", count, 50)
@@ -60,7 +59,7 @@ def test_at_random_moments(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@time_limit
 def test_before_and_after_every_operation(folder: Path) -> None:
     """As far as a few commits with a merge reach."""
     found = run(folder, "points", 10_000, 51)
@@ -68,7 +67,7 @@ def test_before_and_after_every_operation(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@time_limit
 def test_before_and_after_operations_on_dense_vectors(folder: Path) -> None:
     """As far as the first commit reaches, and a little on."""
     found = run(folder, "points", 320, 53, "dense")

@@ -3,7 +3,6 @@
 LSR_FAULT_SCALE multiplies how many.
 """
 
-import os
 import random
 from pathlib import Path
 
@@ -19,8 +18,10 @@ from index.verify import verify
 from lsr.records import Document
 from tests.index.collections import batch_of, exhaustive, query_of
 from tests.index.faults.disk import SimulatedDisk
+from tests.index.faults.scale import SCALE, time_limit
 
-SCALE = float(os.environ.get("LSR_FAULT_SCALE", "1"))
+pytestmark = time_limit
+
 PATH = Path("/x.index")
 N_TERMS = 6
 IDS = st.sampled_from([f"d{i}" for i in range(8)])

@@ -1,6 +1,7 @@
 """kill -9 of the real server under four writers: nothing that was answered with 200 is lost.
 
-``LSR_SERVER_KILLS`` sets how often; ``LSR_KILL_SEED`` replays a run as far as timing allows.
+``LSR_SERVER_KILLS`` sets how often (else 40 times ``LSR_FAULT_SCALE``); ``LSR_KILL_SEED`` replays a
+run as far as timing allows.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from index.indexing import index_corpus
 from index.verify import verify
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from tests.index.faults.scale import SCALE
 from tests.service.conftest import lsr_serve
 
-KILLS = int(os.environ.get("LSR_SERVER_KILLS", "40"))
+KILLS = int(os.environ.get("LSR_SERVER_KILLS", "0")) or max(1, int(40 * SCALE))
 SEED = int(os.environ.get("LSR_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 WRITERS = 4
 IDS_EACH = 24
