@@ -62,5 +62,5 @@ def test_every_answer_is_right_for_its_own_generation(tmp_path: Path) -> None:
         assert process.returncode == 0, problems
         assert int(output) >= 1
     assert not failures, failures[0]
-    assert max(len(reader.generations) for reader in readers) > 10
+    assert max(len(reader.generations) for reader in readers) > 10 * min(1, SCALE)
     assert verify(path, 3).ok
