@@ -14,7 +14,7 @@ from index.kernels.candidates import (
     prefetch_blocks,
     surviving,
 )
-from index.kernels.jit import kernel
+from index.kernels.jit import inlined_kernel, kernel
 from index.kernels.parts import list_end, padded_blocks, words_of
 from index.kernels.plan import scaled
 from index.kernels.results import settle
@@ -161,7 +161,7 @@ def gather_part(table, work, part, live, base, tiles, probed, n_found, threshold
     return at + n
 
 
-@kernel
+@inlined_kernel
 def complete_parts(  # type: ignore[no-untyped-def]
     segments, live, work, n_parts, n_rows, n_probed, shift, threshold, top, keys, stats, options
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.kernels.address import open_view
-from index.kernels.jit import kernel
+from index.kernels.jit import inlined_kernel, kernel
 from index.kernels.parts import ask_part, padded_blocks, words_of
 from index.kernels.scan import add_bounds, add_row, block_maxima, scatter
 from index.kernels.views import (
@@ -98,7 +98,7 @@ def fill_part(table, plan, part, work, live, everywhere, shift, stats, options):
     block_maxima(acc, live, part[PART_RANGE] * size, block_size, maxima, bounds)
 
 
-@kernel
+@inlined_kernel
 def fill_parts(segments, live, work, n_parts, everywhere, shift, stats, options):  # type: ignore[no-untyped-def]
     """Fill the parts of a group, see `fill_part`; returns the rows that are left to add."""
     n_rows = np.int64(0)

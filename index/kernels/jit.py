@@ -74,6 +74,14 @@ def summing_kernel(function: F) -> F:
     return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
 
 
+def inlined_kernel(function: F) -> F:
+    """As `kernel`, for a piece of one longer function: compiled as if it stood where it is called.
+
+    To pass a workspace costs a search a good part of a microsecond.
+    """
+    return _compiled(function, forceinline=True)
+
+
 def _compiled(function: F, **more: Any) -> F:
     if not JIT_ENABLED:
         return function
