@@ -79,9 +79,9 @@ def export_floats(folder: Path, out: Path) -> None:
         ("query_0_SparseStaticEmbedding", {"weight": stored[IDF]}),
     ):
         (beside / place / WEIGHTS).write_bytes(save(arrays, metadata={"format": "pt"}))
-    for place in (beside, beside / "query_0_SparseStaticEmbedding"):
+    for side in (beside, beside / "query_0_SparseStaticEmbedding"):
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(folder / name, place / name)
+            shutil.copyfile(folder / name, side / name)
     for name, content in _descriptions(folder, config, head, int(config["top_k"])).items():
         (beside / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     beside.rename(out)

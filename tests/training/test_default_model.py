@@ -204,6 +204,7 @@ def made(teacher, tmp_path_factory):
         patch.setattr(command, "RANK", 20)
         patch.setattr(command, "TOP_K", 9)
         patch.setattr(command, "HELD_OUT", 20)
+        patch.setattr(command, "FEWEST", 1)
         patch.setattr(command, "TRAINING_LENGTH", 32)
         patch.setattr("training.default_model.export.LENGTH", 32)
         given = ["--pairs", str(root), "--passages", str(root), "--teacher", str(teacher)]

@@ -36,11 +36,11 @@ from training.default_model.smoothing import measure_smoothing
 from training.default_model.teacher import embed, load_teacher
 from training.default_model.terms import allowed_terms
 
-LEARNED, TOP_K, RIDGE, RANK = 4.0, 100, 20.0, 208
+LEARNED, TOP_K, RIDGE, RANK, FEWEST = 4.0, 100, 20.0, 256, 5
 """Factor of the learned half beside BM25 (part of the head, so that the weights of both halves are
-alike and share a quantisation scale), terms kept of a document, cost of leaving the prior, and rank
-of the table. Weight and ridge were chosen on the held-out sets that the card names; the rank
-is what 25 MB have room for."""
+alike and share a quantisation scale), terms kept of a document, cost of leaving the prior, rank of
+the table, and in how many queries a piece must stand to be a term. Factor and ridge were chosen on
+the held-out sets that the card names; the last two are what 25 MB have room for."""
 DOCUMENTS, CALIBRATION, HELD_OUT = 6000, 100, 6000
 TRAINING_LENGTH = 128
 
@@ -75,8 +75,9 @@ def make(given: argparse.Namespace) -> None:
     counts = pieces.count(pool.documents, pieces.encode(pool.documents))
     idf = inverse_document_frequency(counts, pieces.n_terms)
     idf[pieces.special_ids] = 0
-    table, facts = _fitted(network, tokenizer, pieces, idf, pool, documents, given.work)
-    kept = allowed_terms(pieces)
+    table, seen, facts = _fitted(network, tokenizer, pieces, idf, pool, documents, given.work)
+    allowed = allowed_terms(pieces)
+    kept = allowed[seen[allowed] >= FEWEST]
     terms, reduced, share = reduce_rank(table[kept], documents, RANK)
     _tell(f"rank {RANK} keeps {share:.4f} of the variance of scores")
     head = Head(kept, LEARNED * terms, reduced, documents.mean(axis=0), TOP_K)
@@ -118,8 +119,10 @@ def _fitted(
     pool: Pool,
     documents: NDArray[np.float32],
     work: Path,
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return a vector for each piece, and how well these fit queries that were left out."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, Any]]:
+    """Return a vector for each piece, the number of queries it was fitted to, and how well the
+    vectors fit queries that were left out.
+    """
     targets = embed(network, tokenizer, pool.queries, work / "queries",
                     lambda done, of: _tell(f"teacher: query {done:,} of {of:,}"))  # fmt: skip
     singles = embed(network, tokenizer, [pieces.term(i) for i in range(pieces.n_terms)],
@@ -136,7 +139,8 @@ def _fitted(
     _tell(f"{missed:.4f} of the variance of scores is left unexplained in queries left out")
     table = fit_table(bag, targets, singles, ridge=RIDGE)
     facts = {"queries": len(rows), "unexplained_in_queries_left_out": round(missed, 4)}
-    return table, facts
+    seen = np.bincount(bag.indices, minlength=pieces.n_terms)
+    return table, seen, facts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
