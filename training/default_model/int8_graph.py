@@ -112,7 +112,7 @@ def write_graph(
         Of a BERT without a head, under the names of transformers.
     shape : Shape
     smoothing : mapping of str to (n,) float32
-        For each name of `smoothed_inputs`, what its input is divided by.
+        From `training.default_model.smoothing.measure_smoothing`.
     head : Head or None
         None writes a graph of the embedding: ``weights`` are its numbers, ``terms`` 0, 1, 2, ….
     folder : Path
@@ -133,12 +133,6 @@ def write_graph(
     else:
         outputs = _head(graph, head, embedding)
     _save(graph, outputs, folder, more or {})
-
-
-def smoothed_inputs(n_layers: int) -> list[str]:
-    """Return the names of the matrices whose inputs are smoothed, as in `write_graph`."""
-    names = ("attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense")
-    return [f"encoder.layer.{layer}.{name}" for layer in range(n_layers) for name in names]
 
 
 def _embed(graph: _Graph, weights: Mapping[str, Array], shape: Shape) -> str:

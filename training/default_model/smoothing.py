@@ -36,7 +36,8 @@ def measure_smoothing(
     Returns
     -------
     dict of str to (n,) float32
-        Under the names of `training.default_model.int8_graph.smoothed_inputs`.
+        Under the name of the matrix; queries, keys and values of attention have one input, named
+        after the query.
     """
     matrices = {
         name: module
