@@ -145,6 +145,20 @@ def _run_guided(
 def selective_hits(
     plan: Plan, at: int, vector: Any, guides: NDArray[np.int64], filter: Any
 ) -> Hits:
+    """Search the dense branch at a place of the plan where sparse results point.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a selection.
+    at : int
+        Place of a dense branch.
+    vector : (dimension,) float32
+        The encoded query.
+    guides : (n,) int64
+        Documents of the sparse results, best first.
+    filter : filter or None
+    """
     branch = plan.branches[at]
     assert isinstance(branch, DenseBranch)
     assert plan.selection is not None
