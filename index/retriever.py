@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from index.reader import Hits, Index, open_index
+from index.hits import Hits
+from index.reader import Index, open_index
 from lsr.encoders import restore_encoder
 from lsr.encoders.base import QueryEncoder
 from lsr.errors import EncoderMismatchError, UsageError
