@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from eval.branch_systems import BranchSystem, DenseSystem
+from eval.choosing import OneOrMore, encoder_systems, index_systems, is_dense, listed
 from eval.collections import JudgedCollection, open_collection
 from eval.comparing import compare_with_first, compare_with_parts
 from eval.fusion.systems import FusedSystem, fused_systems
@@ -24,21 +24,12 @@ from eval.significance import (
     bootstrap_interval,
     check_choices,
 )
-from eval.systems import (
-    EncoderSystem,
-    IndexSystem,
-    Progress,
-    RunSystem,
-    SearchSettings,
-    System,
-)
+from eval.systems import DenseSystem, EncoderSystem, Mode, RunSystem, System
+from eval.trial import Progress, SearchSettings, Trial
 from lsr import __version__
 from lsr.errors import UsageError
 
-OneOrMore = str | Path | Sequence[str | Path]
 _QUICK_FIRST: tuple[SystemKind, ...] = ("run", "index", "encoder")
-_LEXICAL = "bm25"
-_LEXICAL_OPTIONS = frozenset({"language", "stopwords", "accents", "k1", "b"})
 _LIBRARIES = ("numpy", "numba", "ir-measures", "ir-datasets")
 
 
@@ -49,7 +40,7 @@ def evaluate(
     index: OneOrMore = (),
     run: OneOrMore = (),
     dense: OneOrMore = (),
-    mode: Literal["sparse", "dense", "hybrid"] = "sparse",
+    mode: Mode = "sparse",
     fusion: OneOrMore = (),
     selective: str | Path | None = None,
     query_encoder: str | None = None,
@@ -124,20 +115,13 @@ def evaluate(
     CorpusError
         Malformed data, or data that do not belong together.
     """
-    encoders = [str(name) for name in _listed(encoder)]
+    fusions = [str(name) for name in listed(fusion)]
     systems: list[System] = [
-        _encoder_system(name, encoders, query_encoder, encoder_options or {}) for name in encoders
+        *encoder_systems(encoder, query_encoder, encoder_options or {}),
+        *(DenseSystem(str(name)) for name in listed(dense)),
+        *index_systems(index, mode, fusions, selective),
+        *(RunSystem(Path(path)) for path in listed(run)),
     ]
-    if query_encoder is not None and not systems:
-        raise UsageError(
-            f"query encoder {query_encoder!r} without an encoder: an index brings its own, "
-            "a run needs none"
-        )
-    systems += [DenseSystem(str(name)) for name in _listed(dense)]
-    fusions = [str(name) for name in _listed(fusion)]
-    for path in _listed(index):
-        systems += _index_systems(Path(path), mode, fusions, selective)
-    systems += [RunSystem(Path(path)) for path in _listed(run)]
     return run_experiment(
         open_collection(collection, split=split, drop_query_id=drop_query_id),
         systems,
@@ -177,7 +161,7 @@ def run_experiment(
         raise UsageError("nothing to evaluate; name an encoder, an index or a run")
     check_choices(test, correction)
     names = _unique([system.name for system in systems])
-    dense = [name for name, system in zip(names, systems, strict=True) if _is_dense(system)]
+    dense = [name for name, system in zip(names, systems, strict=True) if is_dense(system)]
     fused = fused_systems(fusions, names, dense)
     answers = _answers(collection, systems, names, settings, progress)
     by_name = dict(zip(names, answers, strict=True))
@@ -227,7 +211,7 @@ def _answers(
     found: dict[int, Answers] = {}
     for at in sorted(range(len(systems)), key=lambda at: _QUICK_FIRST.index(systems[at].kind)):
         report_stage = _labelled(progress, names[at] if len(systems) > 1 else None)
-        found[at] = systems[at].answer(collection, settings, report_stage)
+        found[at] = systems[at].answer(Trial(collection, settings, report_stage))
     return [found[at] for at in range(len(systems))]
 
 
@@ -284,39 +268,3 @@ def _labelled(progress: Progress | None, label: str | None) -> Progress:
         return progress
     report: Callable[[str, int, int | None], None] = progress
     return lambda stage, done, total: report(f"{label}: {stage}", done, total)
-
-
-def _index_systems(
-    path: Path, mode: str, fusions: Sequence[str], selective: str | Path | None
-) -> list[System]:
-    if selective is not None and mode != "hybrid":
-        raise UsageError("a selection needs sparse and dense vectors; use it with mode hybrid")
-    if mode == "sparse":
-        return [IndexSystem(path)]
-    branches: list[System] = [BranchSystem(path, "dense")]
-    if mode == "dense":
-        return branches
-    chosen: list[str | None] = [*fusions] or [None]
-    ways = [None] if selective is None else [None, Path(selective)]
-    together = [BranchSystem(path, "hybrid", f, way) for f in chosen for way in ways]
-    return [IndexSystem(path), *branches, *together]
-
-
-def _is_dense(system: System) -> bool:
-    return isinstance(system, DenseSystem) or (
-        isinstance(system, BranchSystem) and system.mode == "dense"
-    )
-
-
-def _encoder_system(
-    name: str, encoders: Sequence[str], query_encoder: str | None, options: Mapping[str, Any]
-) -> EncoderSystem:
-    lexical = name == _LEXICAL
-    if all((other == _LEXICAL) == lexical for other in encoders):
-        return EncoderSystem(name, query_encoder, dict(options))
-    own = {o: value for o, value in options.items() if (o in _LEXICAL_OPTIONS) == lexical}
-    return EncoderSystem(name, None if lexical else query_encoder, own)
-
-
-def _listed(given: OneOrMore) -> list[str | Path]:
-    return [given] if isinstance(given, str | Path) else list(given)

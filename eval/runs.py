@@ -9,6 +9,7 @@ it is read, and with anybody else's trec_eval.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,3 +209,8 @@ def _refuse_white_space(run: Run) -> None:
                 f"the {what} {text!r} cannot stand in a TREC run: columns are separated by white "
                 "space; use ids without it, or the JSON report"
             )
+
+
+def slug(text: str) -> str:
+    """Return text as a run tag, or a part of a file name: letters, digits, dots and dashes."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "system"

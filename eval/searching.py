@@ -1,34 +1,35 @@
-"""All topics of a collection against one index: the run, the sparsity, the latency."""
+"""All topics of a collection against one index: the run, the sparsity, the latency.
+
+The sparse vectors alone are searched in batches, and counted (`answers_of`); other branches, and
+several fused, one topic at a time (`BranchSearch`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from eval.collections import JudgedCollection
-from eval.latency import Latency, measure_latency
 from eval.results import Answers, Indexing
 from eval.runs import Ranking, Run
 from eval.sparsity import VectorCounter, count_documents, measure_sparsity
+from eval.trial import Trial
 from index.reader import Index
 from index.retriever import Retriever
 from lsr.encoders.base import QueryEncoder
 from lsr.errors import CorpusError, UsageError
 
-if TYPE_CHECKING:
-    from eval.systems import Progress, SearchSettings
+if TYPE_CHECKING:  # sparse vectors are searched without these
+    from index.dense.selective import Selection
+    from index.fusion import Fusion
+    from index.hybrid import HybridRetriever
 
 QUERIES_PER_STEP = 64
 
 
-def answers_of(
-    retriever: Retriever,
-    indexing: Indexing,
-    collection: JudgedCollection,
-    settings: SearchSettings,
-    tag: str,
-    progress: Progress,
-) -> Answers:
-    """Search an index for all topics.
+def answers_of(retriever: Retriever, indexing: Indexing, tag: str, trial: Trial) -> Answers:
+    """Search the sparse vectors of an index for all topics.
 
     Parameters
     ----------
@@ -36,11 +37,9 @@ def answers_of(
         With an encoder of its own.
     indexing : Indexing
         What is known of how the index was made.
-    collection : JudgedCollection
-    settings : SearchSettings
     tag : str
         Name of the run.
-    progress : callable
+    trial : Trial
 
     Raises
     ------
@@ -55,15 +54,15 @@ def answers_of(
             "the index was made of vectors and knows no encoder for the text of queries; "
             "evaluate a TREC run instead, made by searching it by vector"
         )
-    warnings = absent_documents(retriever.index, collection)
+    warnings = absent_documents(retriever.index, trial.collection)
     documents, queries = count_documents(retriever.index), VectorCounter()
-    run, rank_safe = _search(retriever, encoder, collection, settings, tag, queries, progress)
+    rankings, rank_safe = _search(retriever.index, encoder, queries, trial)
     return Answers(
-        run,
+        Run(tag, rankings),
         rank_safe,
         encoder.fingerprint.digest,
         measure_sparsity(documents, queries),
-        _latency(retriever, collection, settings, progress),
+        trial.latency(retriever.search),
         indexing,
         warnings,
         least_score=0.0,
@@ -71,49 +70,105 @@ def answers_of(
 
 
 def _search(
-    retriever: Retriever,
-    encoder: QueryEncoder,
-    collection: JudgedCollection,
-    settings: SearchSettings,
-    tag: str,
-    counter: VectorCounter,
-    progress: Progress,
-) -> tuple[Run, bool]:
-    # One hit more where the query itself will be dropped, so that k remain.
-    k = settings.k + collection.drop_query_id
+    index: Index, encoder: QueryEncoder, counter: VectorCounter, trial: Trial
+) -> tuple[dict[str, Ranking], bool]:
+    queries, threads = trial.collection.queries, trial.settings.threads
     rankings: dict[str, Ranking] = {}
     names: dict[str, str] = {}  # one string per document, not one per hit
     rank_safe = True
-    total = len(collection.queries)
-    progress("search", 0, total)
+    total = len(queries)
+    trial.progress("search", 0, total)
     for start in range(0, total, QUERIES_PER_STEP):
-        step = collection.queries[start : start + QUERIES_PER_STEP]
+        step = queries[start : start + QUERIES_PER_STEP]
         vectors = encoder.encode_queries([query.text for query in step])
         counter.add(vectors)
-        found = retriever.index.search_batch(vectors, k=k, threads=settings.threads)
+        found = index.search_batch(vectors, k=trial.depth, threads=threads)
         for query, hits in zip(step, found, strict=True):
-            ranking = Ranking.of(
-                [names.setdefault(docno, docno) for docno in hits.ids], hits.scores
-            )
-            if collection.drop_query_id:
-                ranking = ranking.without(query.id).top(settings.k)
-            rankings[query.id] = ranking
+            docnos = [names.setdefault(docno, docno) for docno in hits.ids]
+            rankings[query.id] = trial.ranking(query.id, docnos, hits.scores)
             rank_safe &= hits.rank_safe
-        progress("search", min(start + QUERIES_PER_STEP, total), total)
-    return Run(tag, rankings), rank_safe
+        trial.progress("search", min(start + QUERIES_PER_STEP, total), total)
+    return rankings, rank_safe
 
 
-def _latency(
-    retriever: Retriever,
-    collection: JudgedCollection,
-    settings: SearchSettings,
-    progress: Progress,
-) -> Latency | None:
-    if settings.latency_k == 0:
-        return None
-    progress("latency", 0, None)
-    texts = [query.text for query in collection.queries]
-    return measure_latency(retriever.search, texts, k=settings.latency_k)
+@dataclass(frozen=True, slots=True)
+class BranchSearch:
+    """A search of the dense branch, or of all branches fused, as `HybridRetriever.rank` takes it.
+
+    Attributes
+    ----------
+    hybrid : HybridRetriever
+    kind : {"dense"} or None
+        None: all branches.
+    fusion : Fusion or None
+        None: the default.
+    selection : Selection or None
+        Of the dense vectors that are compared; None: an exact search.
+    """
+
+    hybrid: HybridRetriever
+    kind: Literal["dense"] | None = None
+    fusion: Fusion | None = None
+    selection: Selection | None = None
+
+    @classmethod
+    def of_index(
+        cls,
+        retriever: Retriever,
+        kind: Literal["dense"] | None,
+        fusion: str | None,
+        selective: Path | None,
+    ) -> BranchSearch:
+        """Return the search of an index that a command line names.
+
+        Raises
+        ------
+        UsageError, DataError, EncoderMismatchError
+            See `index.fusion.fusion_of` and `index.hybrid.selection_for`.
+        """
+        from index.fusion import fusion_of
+        from index.hybrid import HybridRetriever, identities, selection_for
+
+        hybrid = HybridRetriever.of(retriever)
+        parts = identities(hybrid.chosen(kind))
+        return cls(
+            hybrid,
+            kind,
+            None if fusion is None else fusion_of(fusion, parts),
+            None if selective is None else selection_for(selective, retriever.index),
+        )
+
+    def answers(self, indexing: Indexing, tag: str, trial: Trial) -> Answers:
+        """Search for all topics; parameters and errors are those of `answers_of`."""
+        branches = self.hybrid.chosen(self.kind)
+        warnings = absent_documents(branches[0].index, trial.collection)
+        for branch in branches:
+            branch.load()
+        hybrid, kind, fusion, selection = self.hybrid, self.kind, self.fusion, self.selection
+        rankings, rank_safe = {}, True
+        total = len(trial.collection.queries)
+        for done, query in enumerate(trial.collection.queries):
+            trial.progress("search", done, total)
+            found = hybrid.rank(
+                query.text, trial.depth, kind=kind, fusion=fusion, selection=selection
+            )
+            rankings[query.id] = trial.ranking(query.id, found.ids, found.scores)
+            rank_safe &= found.rank_safe
+        trial.progress("search", total, total)
+        latency = trial.latency(
+            lambda text, k: hybrid.search(text, k, kind=kind, fusion=fusion, selection=selection)
+        )
+        digests = [b.fingerprint.digest for b in branches if b.fingerprint is not None]
+        return Answers(
+            Run(tag, rankings),
+            rank_safe,
+            "+".join(digests) or None,
+            None,
+            latency,
+            indexing,
+            warnings,
+            branches[0].least_score if len(branches) == 1 else None,
+        )
 
 
 def absent_documents(index: Index, collection: JudgedCollection) -> tuple[str, ...]:

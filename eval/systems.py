@@ -1,60 +1,23 @@
-"""What can be evaluated: an encoder, an index that is there, a run file.
+"""What can be evaluated: an encoder, sparse or dense, an index that is there, a run file.
 
-All three end in `Answers`: a run and, where there was something to time or to count, its cost.
+All end in `Answers`: a run and, where there was something to time or to count, its cost.
 Encoders and the index are imported when they are used: measuring a run file needs neither.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast, get_args
 
-from eval.collections import JudgedCollection
-from eval.results import Answers, Indexing, SystemKind
-from eval.runs import read_run
+from eval.results import Answers, SystemKind
+from eval.runs import read_run, slug
+from eval.trial import Trial
 from lsr.errors import CorpusError, UsageError
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, what is done of it, and how much there is where that is known."""
-
 QuerySide = Literal["model", "idf"]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """How systems that can search are run.
-
-    Attributes
-    ----------
-    k : int
-        Hits kept per topic.
-    index_dir : Path or None
-        Where indexes of encoders are kept and found again; None: a temporary folder.
-    corpus_options : mapping
-        Keyword arguments of `lsr.corpus.open_corpus`.
-    threads : int
-        For the rankings; latency is always measured one query at a time.
-    latency_k : int
-        Hits asked for when latency is measured; 0 leaves it out.
-    """
-
-    k: int = 1000
-    index_dir: Path | None = None
-    corpus_options: Mapping[str, Any] = field(default_factory=dict)
-    threads: int = 1
-    latency_k: int = 10
-
-    def __post_init__(self) -> None:
-        for name, least in (("k", 1), ("threads", 1), ("latency_k", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} {getattr(self, name)}: expected {least} or more")
+Mode = Literal["sparse", "dense", "hybrid"]
 
 
 class System(Protocol):
@@ -70,9 +33,7 @@ class System(Protocol):
     def source(self) -> str:
         """What the user named."""
 
-    def answer(
-        self, collection: JudgedCollection, settings: SearchSettings, progress: Progress
-    ) -> Answers:
+    def answer(self, trial: Trial) -> Answers:
         """Answer all topics."""
 
 
@@ -104,7 +65,7 @@ class EncoderSystem:
     @property
     def name(self) -> str:
         """The last part of the path or hub id, and the query side where one was named."""
-        bare = self.encoder.rstrip("/").rsplit("/", 1)[-1]
+        bare = _last_part(self.encoder)
         return bare if self.query_encoder is None else f"{bare} ({self.query_encoder} queries)"
 
     @property
@@ -112,60 +73,114 @@ class EncoderSystem:
         """The encoder as it was named."""
         return self.encoder
 
-    def answer(
-        self, collection: JudgedCollection, settings: SearchSettings, progress: Progress
-    ) -> Answers:
+    def answer(self, trial: Trial) -> Answers:
         """Index the corpus, or open the index of an earlier evaluation, and search it."""
+        from eval.making import made_index
         from eval.searching import answers_of
-        from index.indexing import index_corpus
-        from index.retriever import Retriever
         from lsr.encoders import load_encoder
 
-        corpus = collection.corpus(**settings.corpus_options)
         query_side = cast("QuerySide | None", self.query_encoder)
         encoder = load_encoder(self.encoder, query_encoder=query_side, **self.options)
-        with ExitStack() as stack:
-            identity = [corpus.fingerprint(), encoder.fingerprint.document]
-            label = slug(f"{collection.name}-{self.name}")
-            path = encoder_index_path(
-                settings.index_dir, label, [*identity, encoder.fingerprint.query], stack
-            )
-            reused, clock = path.exists(), StageClock(progress)
-            if not reused:
-                index_corpus(corpus, encoder, path, progress=clock).close()
-            times = clock.seconds("encode"), clock.seconds_after("encode")
-            retriever = stack.enter_context(Retriever.open(path))
-            indexing = Indexing(retriever.index.n_docs, folder_bytes(path), reused, *times)
-            return answers_of(retriever, indexing, collection, settings, slug(self.name), progress)
+        with made_index(trial, self.name, encoder) as (retriever, indexing):
+            return answers_of(retriever, indexing, slug(self.name), trial)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseSystem:
+    """Encode the corpus with a dense encoder, then search the vectors.
+
+    The index it makes has the vectors of BM25 too, so that it can be searched with mode hybrid.
+
+    Attributes
+    ----------
+    encoder : str
+        What `lsr.encoders.dense.load_dense_encoder` takes.
+    options : mapping
+        Its further keyword arguments.
+    """
+
+    encoder: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[SystemKind] = "encoder"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path or hub id."""
+        return _last_part(self.encoder)
+
+    @property
+    def source(self) -> str:
+        """The encoder as it was named."""
+        return self.encoder
+
+    def answer(self, trial: Trial) -> Answers:
+        """Index the corpus, or open the index of an earlier evaluation, and search it."""
+        from eval.making import made_index
+        from eval.searching import BranchSearch
+        from index.hybrid import HybridRetriever
+        from lsr.encoders import load_encoder
+        from lsr.encoders.dense import load_dense_encoder
+
+        encoder, lexical = load_dense_encoder(self.encoder, **self.options), load_encoder("bm25")
+        with made_index(trial, self.name, lexical, encoder) as (retriever, indexing):
+            hybrid = HybridRetriever.of(retriever, dense_encoder=encoder)
+            return BranchSearch(hybrid, "dense").answers(indexing, slug(self.name), trial)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSystem:
-    """Search an index that is there, with the query encoder it was made with."""
+    """Search an index that is there as ``lsr search`` does, with the encoders it was made with.
+
+    Attributes
+    ----------
+    path : Path
+    mode : {"sparse", "dense", "hybrid"}
+    fusion : str or None
+        With mode hybrid: what `index.fusion.fusion_of` reads; None: the default.
+    selective : Path or None
+        With mode hybrid: what `index.hybrid.selection_for` reads.
+    """
 
     path: Path
+    mode: Mode = "sparse"
+    fusion: str | None = None
+    selective: Path | None = None
     kind: ClassVar[SystemKind] = "index"
+
+    def __post_init__(self) -> None:
+        if self.mode == "hybrid":
+            return
+        if self.fusion is not None:
+            raise UsageError("a fusion needs several branches; use it with mode hybrid")
+        if self.selective is not None:
+            raise UsageError("a selection needs sparse and dense vectors; use it with mode hybrid")
 
     @property
     def name(self) -> str:
-        """Name of the folder."""
-        return self.path.resolve().name
+        """Name of the folder, and the mode unless it is sparse."""
+        folder = self.path.resolve().name
+        if self.mode == "sparse":
+            return folder
+        how = self.mode if self.fusion is None else f"{self.mode}, {Path(self.fusion).name}"
+        return f"{folder} ({how}{'' if self.selective is None else ', selective'})"
 
     @property
     def source(self) -> str:
         """The path as it was given."""
         return str(self.path)
 
-    def answer(
-        self, collection: JudgedCollection, settings: SearchSettings, progress: Progress
-    ) -> Answers:
+    def answer(self, trial: Trial) -> Answers:
         """Search all topics."""
-        from eval.searching import answers_of
-        from index.retriever import Retriever
+        from eval.making import opened_index
+        from eval.searching import BranchSearch, answers_of
 
-        with Retriever.open(self.path) as retriever:
-            indexing = Indexing(retriever.index.n_docs, folder_bytes(self.path), reused=True)
-            return answers_of(retriever, indexing, collection, settings, slug(self.name), progress)
+        with opened_index(self.path) as (retriever, indexing):
+            tag = slug(self.name)
+            if self.mode == "sparse":
+                return answers_of(retriever, indexing, tag, trial)
+            kind: Literal["dense"] | None = "dense" if self.mode == "dense" else None
+            search = BranchSearch.of_index(retriever, kind, self.fusion, self.selective)
+            return search.answers(indexing, tag, trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +200,9 @@ class RunSystem:
         """The path as it was given."""
         return str(self.path)
 
-    def answer(
-        self, collection: JudgedCollection, settings: SearchSettings, progress: Progress
-    ) -> Answers:
+    def answer(self, trial: Trial) -> Answers:
         """Read the run; refuse one that shares no topic with the collection."""
-        run = read_run(self.path)
+        run, collection = read_run(self.path), trial.collection
         answered = sum(1 for qid in collection.qrels if qid in run.rankings)
         if not answered:
             raise CorpusError(
@@ -207,63 +220,6 @@ class RunSystem:
         return Answers(run, warnings=tuple(warnings))
 
 
-class StageClock:
-    """Passes progress on and notes when stages began, went on and ended."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._spans: dict[str, tuple[float, float]] = {}
-        self._resumed: set[str] = set()
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Take one report."""
-        now = time.perf_counter()
-        if stage not in self._spans and done > 0:
-            self._resumed.add(stage)
-        self._spans[stage] = (self._spans.get(stage, (now, now))[0], now)
-        self._progress(stage, done, total)
-
-    def seconds(self, stage: str) -> float | None:
-        """Return how long a stage took from its start; None when the start was not seen."""
-        if stage not in self._spans or stage in self._resumed:
-            return None
-        start, end = self._spans[stage]
-        return end - start
-
-    def seconds_after(self, stage: str) -> float | None:
-        """Return the time from the end of a stage until now; None when it did not run."""
-        return time.perf_counter() - self._spans[stage][1] if stage in self._spans else None
-
-
-def encoder_index_path(
-    folder: Path | None, label: str, identity: Sequence[object], stack: ExitStack
-) -> Path:
-    """Return where the index of an encoder is kept, or made for this evaluation only.
-
-    Parameters
-    ----------
-    folder : Path or None
-        None: a temporary one, removed when `stack` is left.
-    label : str
-        Beginning of the name.
-    identity : sequence
-        What makes another index: corpus and encoders.
-    stack : ExitStack
-    """
-    if folder is None:
-        temporary = tempfile.TemporaryDirectory(prefix="lsr-eval-")
-        folder = Path(stack.enter_context(temporary))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(repr(list(identity)).encode())
-    return folder / f"{label}-{digest.hexdigest()[:12]}.index"
-
-
-def folder_bytes(path: Path) -> int:
-    """Return the size of all files below a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def slug(text: str) -> str:
-    """Return text as a part of a file name: letters, digits, dots and dashes."""
-    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "system"
+def _last_part(encoder: str) -> str:
+    """Return how a report calls the encoder of a path or hub id."""
+    return encoder.rstrip("/").rsplit("/", 1)[-1]

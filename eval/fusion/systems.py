@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.results import Answers
-from eval.systems import slug
+from eval.runs import slug
 from lsr.errors import UsageError
 
 if TYPE_CHECKING:  # measuring a run needs no index

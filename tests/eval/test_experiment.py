@@ -9,10 +9,12 @@ import pytest
 
 from eval.collections import open_collection
 from eval.experiment import environment, evaluate, run_experiment
+from eval.making import StageClock
 from eval.report import render_table, to_json, write_runs
 from eval.results import Indexing, SystemReport
 from eval.runs import read_run
-from eval.systems import EncoderSystem, SearchSettings, StageClock
+from eval.systems import EncoderSystem
+from eval.trial import SearchSettings
 from index.indexing import index_corpus
 from index.reader import open_index
 from index.retriever import Retriever
