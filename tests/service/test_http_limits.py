@@ -184,9 +184,12 @@ def test_depth_limit_is_exact(client: TestClient) -> None:
     def nested(depth: int) -> str:
         return '{"query": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
 
-    refused(post(client, nested(32)), 422)
-    refused(post(client, nested(33)), 400)
-    refused(post(client, "[" * 500_000), 400)
+    # The last one that passes reaches the model, which then has a detail to complain of.
+    assert refused(post(client, nested(32)), 422).details[0].location == ["body", "query"]
+    for body in (nested(33), "[" * 500_000):
+        error = refused(post(client, body), 400)
+        assert error.error == "bad_request"
+        assert "32" in error.message
 
 
 def test_bodies_must_be_declared_as_json(client: TestClient) -> None:

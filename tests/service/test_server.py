@@ -138,7 +138,10 @@ def test_public_addresses_need_a_word(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LocalHost"])
 def test_loopback_needs_none(host: str) -> None:
-    refuse_public(ServerSettings(host=host))
+    assert is_loopback(host)
+    settings = ServerSettings(host=host)
+    assert not settings.insecure
+    refuse_public(settings)
 
 
 def test_slow_clients_lose_their_connection_and_disturb_nobody(port: int, connect: Connect) -> None:
