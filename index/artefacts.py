@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsr.errors import DataError, UsageError
 from lsr.textfile import write_text
+
+Made = TypeVar("Made")
 
 
 def write_artefact_file(
@@ -26,7 +28,13 @@ def write_artefact_file(
     write_text(Path(path), [json.dumps(body, indent=2, ensure_ascii=False), "\n"])
 
 
-def read_artefact_file(path: Path | str, format: str, version: int, made_by: str) -> dict[str, Any]:
+def read_artefact_file(
+    path: Path | str,
+    format: str,
+    version: int,
+    made_by: str,
+    make: Callable[[dict[str, Any]], Made],
+) -> Made:
     """Read what `write_artefact_file` wrote.
 
     Parameters
@@ -36,13 +44,15 @@ def read_artefact_file(path: Path | str, format: str, version: int, made_by: str
     version : int
     made_by : str
         The command that makes such files, for messages.
+    make : callable
+        Makes the artefact of the values; what it cannot use, it raises for.
 
     Raises
     ------
     UsageError
         There is no such file.
     DataError
-        It is something else, or of another version.
+        It is something else, of another version, or damaged; says what was expected.
     """
     path = Path(path)
     try:
@@ -58,4 +68,7 @@ def read_artefact_file(path: Path | str, format: str, version: int, made_by: str
             f"{path}: has version {values.get('version')!r}, this program reads {version}; "
             f"make it again with {made_by}"
         )
-    return values
+    try:
+        return make(values)
+    except (DataError, UsageError, TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); fit it again with {made_by}") from None

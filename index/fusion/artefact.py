@@ -9,7 +9,7 @@ from typing import Any
 
 from index.artefacts import read_artefact_file, write_artefact_file
 from index.fusion.method import Fusion, parse_fusion
-from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.errors import EncoderMismatchError, UsageError
 
 FORMAT = "lsr-fusion"
 VERSION = 1
@@ -89,24 +89,15 @@ def write_artefact(artefact: FusionArtefact, path: Path | str) -> None:
 
 
 def read_artefact(path: Path | str) -> FusionArtefact:
-    """Read what `write_artefact` wrote.
+    """Read what `write_artefact` wrote; raises as `index.artefacts.read_artefact_file`."""
+    return read_artefact_file(path, FORMAT, VERSION, "lsr fit-fusion", _made)
 
-    Raises
-    ------
-    UsageError
-        There is no such file.
-    DataError
-        It is no fusion, one of another version, or damaged; says what was expected.
-    """
-    values = read_artefact_file(path, FORMAT, VERSION, "lsr fit-fusion")
-    try:
-        fusion = Fusion.from_json(values.get("fusion"))
-        branches = [BranchIdentity(**branch) for branch in values["branches"]]
-        evidence = dict(values.get("evidence") or {})
-        fusion.shares([branch.name for branch in branches])
-    except (UsageError, TypeError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: is damaged ({error}); fit it again with lsr fit-fusion") from None
-    return FusionArtefact(fusion, branches, evidence)
+
+def _made(values: dict[str, Any]) -> FusionArtefact:
+    fusion = Fusion.from_json(values.get("fusion"))
+    branches = [BranchIdentity(**branch) for branch in values["branches"]]
+    fusion.shares([branch.name for branch in branches])
+    return FusionArtefact(fusion, branches, dict(values.get("evidence") or {}))
 
 
 def fusion_of(text: str, branches: Sequence[BranchIdentity]) -> Fusion:

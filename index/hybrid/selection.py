@@ -11,7 +11,7 @@ from index.artefacts import read_artefact_file, write_artefact_file
 from index.dense.selective import Selection
 from index.reader import Index
 from lsr.encoders.base import Fingerprint
-from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.errors import EncoderMismatchError
 
 FORMAT = "lsr-selection"
 VERSION = 1
@@ -81,27 +81,16 @@ def write_selection(artefact: SelectionArtefact, path: Path | str) -> None:
 
 
 def read_selection(path: Path | str) -> SelectionArtefact:
-    """Read what `write_selection` wrote.
+    """Read what `write_selection` wrote; raises as `index.artefacts.read_artefact_file`."""
+    return read_artefact_file(path, FORMAT, VERSION, _COMMAND, _made)
 
-    Raises
-    ------
-    UsageError
-        There is no such file.
-    DataError
-        It is no selection, one of another version, or damaged; says what was expected.
-    """
-    values = read_artefact_file(path, FORMAT, VERSION, _COMMAND)
-    try:
-        encoders = dict(values["encoders"])
-        if not all(isinstance(each, str | None) for each in encoders.values()):
-            raise ValueError("encoders are named by fingerprints")
-        return SelectionArtefact(
-            Selection.from_json(values.get("selection")),
-            encoders,
-            dict(values.get("evidence") or {}),
-        )
-    except (DataError, UsageError, TypeError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: is damaged ({error}); fit it again with {_COMMAND}") from None
+
+def _made(values: dict[str, Any]) -> SelectionArtefact:
+    encoders = dict(values["encoders"])
+    if not all(isinstance(each, str | None) for each in encoders.values()):
+        raise ValueError("encoders are named by fingerprints")
+    selection = Selection.from_json(values.get("selection"))
+    return SelectionArtefact(selection, encoders, dict(values.get("evidence") or {}))
 
 
 def selection_for(path: Path | str, index: Index) -> Selection:
