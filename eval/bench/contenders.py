@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eval.bench.client import EngineProcess
 from eval.bench.engines import EngineSpec, Setting, Variant
 from eval.bench.exact import ExactScores
@@ -32,6 +35,22 @@ class Entry:
     def owner(self) -> str:
         """The process that answers: engine and variant."""
         return f"{self.spec.name} {self.variant.name}"
+
+    def measured(
+        self, recall: float, cpu_ns: NDArray[np.float64], wall_ns: NDArray[np.float64], repeats: int
+    ) -> Measurement:
+        """Return the record of this entry's times, one for each query."""
+        return Measurement(
+            engine=self.spec.name,
+            variant=self.variant.name,
+            setting=self.setting.name,
+            params=self.setting.params,
+            k=self.k,
+            recall=recall,
+            cpu=Summary.of_ns(cpu_ns),
+            wall=Summary.of_ns(wall_ns),
+            repeats=repeats,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,14 +159,5 @@ def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactSco
         every=course.trial_every,
         want_ids=True,
     )
-    return Measurement(
-        engine=entry.spec.name,
-        variant=entry.variant.name,
-        setting=entry.setting.name,
-        params=entry.setting.params,
-        k=entry.k,
-        recall=exact.recall(arrays["doc_ids"], entry.k, course.trial_every),
-        cpu=Summary.of_ns(arrays["cpu_ns"]),
-        wall=Summary.of_ns(arrays["wall_ns"]),
-        repeats=head["repeats"],
-    )
+    recall = exact.recall(arrays["doc_ids"], entry.k, course.trial_every)
+    return entry.measured(recall, arrays["cpu_ns"], arrays["wall_ns"], head["repeats"])

@@ -20,7 +20,7 @@ from eval.bench.client import EngineFailureError, EngineProcess
 from eval.bench.contenders import Course, Entry, Progress, open_variant
 from eval.bench.exact import ExactScores
 from eval.bench.machine import available_cores
-from eval.bench.records import Measurement, Summary
+from eval.bench.records import Measurement
 
 THROUGHPUT_PASSES = 5
 THROUGHPUT_PASS_S = 0.2
@@ -38,17 +38,8 @@ class _Times:
         self.recall = 0.0
 
     def summary(self, entry: Entry) -> Measurement:
-        return Measurement(
-            engine=entry.spec.name,
-            variant=entry.variant.name,
-            setting=entry.setting.name,
-            params=entry.setting.params,
-            k=entry.k,
-            recall=self.recall,
-            cpu=Summary.of_ns(np.median(self.cpu_ns, axis=0)),
-            wall=Summary.of_ns(np.median(self.wall_ns, axis=0)),
-            repeats=self.repeats,
-        )
+        cpu_ns, wall_ns = np.median(self.cpu_ns, axis=0), np.median(self.wall_ns, axis=0)
+        return entry.measured(self.recall, cpu_ns, wall_ns, self.repeats)
 
 
 def run_rounds(
