@@ -104,6 +104,7 @@ CorpusFormat = Annotated[
         "does not tell.",
     ),
 ]
+Split = Annotated[str | None, typer.Option("--split", help="Which judgments (test).")]
 
 Filter = Annotated[
     str | None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsr.errors import UsageError
 from service import hybrid_options, options
 from service.terminal import progress, resumable, tell, write_json
+
+if TYPE_CHECKING:
+    from eval.results import Report
 
 
 def evaluate(
@@ -49,7 +52,7 @@ def evaluate(
     ] = None,
     selective: hybrid_options.Selective = None,
     query_encoder: options.QuerySide = None,
-    split: Annotated[str | None, typer.Option("--split", help="Which judgments (test).")] = None,
+    split: options.Split = None,
     measures: Annotated[
         str | None,
         typer.Option("--measures", help="Of ir-measures, separated by blanks or commas."),
@@ -91,10 +94,18 @@ def evaluate(
     and are compared with their parts as well.
     """
     from eval.experiment import evaluate as run_evaluation
-    from eval.report import to_json, write_runs
 
     if output is not None and len(collections) > 1:
         raise UsageError("--output writes the runs of one collection; name one")
+    encoder_options = options.given(
+        max_length=max_length,
+        batch_size=batch_size,
+        device=device,
+        top_k=top_k,
+        language=language,
+        k1=k1,
+        b=b,
+    )
     more: dict[str, Any] = {} if measures is None else {"measures": [measures]}
     with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
         reports = [
@@ -108,15 +119,7 @@ def evaluate(
                 index=index or (),
                 run=run or (),
                 query_encoder=None if query_encoder is None else query_encoder.value,
-                encoder_options=options.given(
-                    max_length=max_length,
-                    batch_size=batch_size,
-                    device=device,
-                    top_k=top_k,
-                    language=language,
-                    k1=k1,
-                    b=b,
-                ),
+                encoder_options=encoder_options,
                 split=split,
                 k=k,
                 drop_query_id=drop_query_id,
@@ -128,16 +131,28 @@ def evaluate(
             for collection in collections
         ]
     if output is not None:
-        for path in write_runs(reports[0], output):
-            tell(f"wrote {path}")
+        _write_runs(reports[0], output)
     if json:
-        values = [to_json(report, per_topic=per_topic) for report in reports]
-        write_json(values if len(values) > 1 else values[0])
+        _write_values(reports, per_topic=per_topic)
     else:
         _show(reports)
 
 
-def _show(reports: list[Any]) -> None:
+def _write_runs(report: Report, folder: Path) -> None:
+    from eval.report import write_runs
+
+    for path in write_runs(report, folder):
+        tell(f"wrote {path}")
+
+
+def _write_values(reports: list[Report], *, per_topic: bool) -> None:
+    from eval.report import to_json
+
+    values = [to_json(report, per_topic=per_topic) for report in reports]
+    write_json(values if len(values) > 1 else values[0])
+
+
+def _show(reports: list[Report]) -> None:
     from rich.console import Console
 
     from eval.report import render_summary, render_table

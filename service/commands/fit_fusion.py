@@ -40,7 +40,7 @@ def fit_fusion(
         typer.Option("--run", metavar="[NAME=]FILE", help="A TREC run as a branch; repeat."),
     ] = None,
     also: hybrid_options.With = None,
-    split: Annotated[str | None, typer.Option("--split", help="Which judgments (test).")] = None,
+    split: options.Split = None,
     measure: Annotated[
         str, typer.Option("--measure", help="Of ir-measures; what to make as large as possible.")
     ] = "nDCG@10",

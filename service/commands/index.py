@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from service.terminal import (
     write,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from index import Index
+    from lsr.corpus import Corpus
 
 
 def index(
@@ -91,13 +95,16 @@ def index(
             compact=compact,
             progress=show,
         )
-    seconds = time.perf_counter() - started
     with made:
-        report_skipped(corpus)
-        if json:
-            stats = made.stats()._asdict()
-            write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
-            return
+        _report(made, corpus, out, time.perf_counter() - started, json=json)
+
+
+def _report(made: Index, corpus: Corpus, out: Path, seconds: float, *, json: bool) -> None:
+    report_skipped(corpus)
+    if json:
+        stats = made.stats()._asdict()
+        write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
+    else:
         vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
         write(
             f"{out}: {made.n_docs:,} documents, {made.n_terms:,} terms{vectors}, in {seconds:.1f} s"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service import options
 from service.terminal import tell, write_json
 from service.warm_up import tell_if_compiling
+
+if TYPE_CHECKING:
+    from service.settings import ServerSettings
 
 
 def serve(
@@ -74,7 +77,7 @@ def serve(
 
     SIGTERM or Ctrl-C stops it in order. Settings not given here are read from LSR_SERVE_*.
     """
-    from service.engine import Engine, named_paths
+    from service.engine import named_paths
     from service.settings import load_settings
 
     settings = load_settings(
@@ -92,10 +95,16 @@ def serve(
             "access_log": access_log,
         }
     )
+    _log_to_stderr()
+    _serve(settings, json=json)
+    tell("stopped")
+
+
+def _serve(settings: ServerSettings, *, json: bool) -> None:
+    from service.engine import Engine
     from service.http import server
     from service.http.app import create_app
 
-    _log_to_stderr()
     server.refuse_public(settings)
     with server.bind(settings.host, settings.port) as listener:
         engine = Engine.of(settings)
@@ -111,7 +120,6 @@ def serve(
             tell(f"serving {names} at {url} (search page, API under /v1); Ctrl-C stops")
 
         server.serve(create_app(settings, engine), settings, listener, announce)
-    tell("stopped")
 
 
 def _log_to_stderr() -> None:
