@@ -8,18 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.shared import ROOT
+from tests.shared import ROOT, run_python
 
 PACKAGES = {"lsr", "index", "service", "training", "eval"}
 MODEL_FILES = ("encoder-int8.onnx", "composite.json", "tokenizer.json", "README.md")
-
-
-def run(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_wheel_holds_exactly_the_five_packages(tmp_path: Path) -> None:
@@ -39,7 +31,7 @@ def test_wheel_holds_exactly_the_five_packages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_importing_loads_no_neural_library(package: str) -> None:
-    heavy = run(
+    heavy = run_python(
         f"import {package}, sys; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     )
     assert heavy.strip() == "[]"

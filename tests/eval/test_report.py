@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from eval.results import Report
 from eval.runs import Ranking, Run, read_run, write_run
 from eval.significance import compare
 from lsr.errors import CorpusError, UsageError
-from tests.shared import ROOT
+from tests.shared import run_python
 
 N_TOPICS = 30
 
@@ -184,8 +182,4 @@ def test_measuring_a_run_loads_no_network_library(collection: Path, tmp_path: Pa
         "render_table(report), to_json(report)\n"
         "print(sorted({'torch', 'transformers', 'numba', 'fastapi'} & sys.modules.keys()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "[]\n"
+    assert run_python(program) == "[]\n"

@@ -3,8 +3,6 @@
 import errno
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +27,7 @@ from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from tests.index.collections import N_TERMS, batch_of, exhaustive, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
-from tests.shared import ROOT
+from tests.shared import run_python
 
 ROWS = random_rows(1, numbered(60))
 
@@ -249,14 +247,7 @@ class TestFullDisk:
             "except StorageFullError as error:\n"
             "    print(error)\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path), str(memory_bytes)],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
-        assert "no room left" in done.stdout, done.stderr
+        assert "no room left" in run_python(code, tmp_path, memory_bytes)
         assert {path.name for path in tmp_path.iterdir()} == {"warm.index"}
 
 

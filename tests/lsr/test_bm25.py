@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
@@ -18,7 +16,7 @@ from lsr.encoders import CollectionStatistics, Encoder, load_encoder, restore_en
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
-from tests.shared import ROOT, shared_path
+from tests.shared import run_python, shared_path
 
 TEXTS = [
     "Sparse vectors, inverted files and block-max pruning.",
@@ -211,7 +209,4 @@ def test_searching_with_bm25_loads_no_neural_library():
         "assert r.encode_queries(['vectors']).nnz == 1\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(code)

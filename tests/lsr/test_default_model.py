@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from lsr.encoders.int8_files import export_floats
 from lsr.encoders.splade import load_splade
 from lsr.errors import UsageError
 from lsr.models import DEFAULT, packaged_model
-from tests.shared import ROOT, shared_path
+from tests.shared import ROOT, run_python, shared_path
 
 TEXTS = [
     "Green tea tastes bitter when the water boils.",
@@ -53,16 +51,8 @@ def test_indexes_and_searches_without_torch(tmp_path: Path) -> None:
         "    hit = r.search('why is my tea bitter', k=1, explain=True).hits[0]\n"
         "    print(hit.id, *(c.term for c in hit.explanation))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    document, *terms = done.stdout.split()
+    printed = run_python(code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    document, *terms = printed.split()
     assert document.startswith("0.txt")
     assert {"tea", "bitter", "~tea", "~bitter"} <= set(terms)
 

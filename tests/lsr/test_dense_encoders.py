@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -27,6 +25,7 @@ from lsr.errors import (
     UsageError,
 )
 from tests.lsr.tiny_models import TEXTS, edit_json, n_words, save_tokenizer, write_json
+from tests.shared import run_python
 
 ARCHITECTURES = ["BertModel", "DistilBertModel", "MPNetModel", "RobertaModel", "XLMRobertaModel"]
 
@@ -293,8 +292,7 @@ class TestOnnx:
             f"print(load({str(folder)!r}, backend='onnx').encode_queries(['time']).shape)\n"
             "assert not {'torch', 'transformers'} & set(sys.modules)"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        assert (done.returncode, done.stdout.strip()) == (0, "(1, 24)"), done.stderr
+        assert run_python(program).strip() == "(1, 24)"
 
     def test_what_is_no_graph(self, folder: Path, tmp_path: Path) -> None:
         other = save_repository(tmp_path)

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from lsr.encoders.idf import inverse_document_frequency, read_table
 from lsr.encoders.inference_free import InferenceFreeQueryEncoder
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import IndexFormatError, ModelError, UsageError
-from tests.shared import ROOT, shared_path
+from tests.shared import run_python, shared_path
 
 DOCUMENT = {"kind": "splade", "model": "0" * 64}
 
@@ -207,7 +205,4 @@ def test_answering_a_query_loads_no_neural_library(tokenizer_json, tmp_path):
         "assert restore_encoder(e.assets()).encode_queries(['the wing']).nnz == 2\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(code)

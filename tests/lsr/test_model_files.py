@@ -23,6 +23,7 @@ from tests.lsr.tiny_models import (
     save_sentence_transformers,
     write_json,
 )
+from tests.shared import run_python
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +181,7 @@ def test_without_torch_the_extra_is_named(model: Path) -> None:
         f"try: load_splade({str(model)!r})\n"
         "except MissingDependencyError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "[torch]" in done.stdout
+    assert "[torch]" in run_python(code)
     assert issubclass(MissingDependencyError, ImportError)
 
 

@@ -1,8 +1,5 @@
 """Parquet vectors: round trips, and every malformed row named."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +13,7 @@ from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import read_parquet, write_parquet
 from lsr.vectors.writing import Rechunked
-from tests.shared import ROOT
+from tests.shared import run_python
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 vectors = st.dictionaries(
@@ -210,14 +207,7 @@ for write in (write_parquet, write_anserini):
     except StorageFullError as error:
         print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    lines = done.stdout.splitlines()
+    lines = run_python(code, tmp_path).splitlines()
     assert len(lines) == 2
     assert all(line.startswith(f"{tmp_path}/v: no room left") for line in lines)
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from service.cli import run
 from service.commands.demo import existing
 from service.http import models
 from tests.service.conftest import lsr_process
+from tests.shared import run_python
 
 VERBS = ("index", "search", "serve", "eval", "encode", "stats", "demo")
 
@@ -43,8 +43,7 @@ def test_help_loads_nothing_heavy() -> None:
         "heavy = {'numba', 'torch', 'transformers', 'pyarrow', 'scipy', 'fastapi', 'uvicorn'}; "
         "print('loaded', sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.rstrip().endswith("loaded []")
+    assert run_python(code).rstrip().endswith("loaded []")
 
 
 @pytest.mark.parametrize(

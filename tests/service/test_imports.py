@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from index.indexing import index_corpus
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
-from tests.shared import ROOT, shared_path
+from tests.shared import run_python, shared_path
 
 SEARCH = """
 import sys
@@ -33,15 +31,7 @@ print("loaded", sorted({"torch", "transformers", "sentence_transformers"} & set(
 
 
 def loaded_by_searching(path: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", SEARCH, str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return run_python(SEARCH, path).splitlines()[-1]
 
 
 def test_bm25_queries_load_no_neural_library(index_path: Path) -> None:
