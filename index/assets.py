@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from index.commit import WritableFolder
 from index.container import Container, ContainerWriter, FileEntry
-from lsr.encoders.base import EncoderAssets
+from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import CorruptIndexError
 
 
@@ -31,3 +31,13 @@ def read_assets(container: Container) -> EncoderAssets:
     if not isinstance(config, dict):
         raise CorruptIndexError("the encoder has no configuration", container.path)
     return EncoderAssets(config, container.arrays(""))
+
+
+def differences(stored: Fingerprint, given: Fingerprint) -> str:
+    """Say in what an encoder differs from the one that made the vectors of an index."""
+    theirs, ours = dict(stored.document), dict(given.document)
+    return "; ".join(
+        f"{key}: index {theirs.get(key)!r}, given {ours.get(key)!r}"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key) != ours.get(key)
+    )

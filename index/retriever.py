@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from index.assets import differences
 from index.hits import Hits
 from index.reader import Index, open_index
 from lsr.encoders import restore_encoder
@@ -242,14 +243,9 @@ def _refuse_another_encoder(index: Index, encoder: QueryEncoder, path: Path | st
     stored = index.fingerprint
     if stored is None or stored.digest == encoder.fingerprint.digest:
         return
-    ours, theirs = dict(encoder.fingerprint.document), dict(stored.document)
-    differing = [
-        f"{key}: index {theirs.get(key)!r}, given {ours.get(key)!r}"
-        for key in sorted(ours.keys() | theirs.keys())
-        if ours.get(key) != theirs.get(key)
-    ]
     raise EncoderMismatchError(
-        f"{path}: the index was made by another encoder ({'; '.join(differing)}); "
+        f"{path}: the index was made by another encoder "
+        f"({differences(stored, encoder.fingerprint)}); "
         "scores would mean nothing. Leave out the encoder to use the stored one, "
         "or index the corpus again with this one"
     )

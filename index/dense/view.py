@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from index.assets import read_assets
+from index.assets import differences, read_assets
 from index.container import Container
 from index.deletes import Words
 from index.dense.arrays import DenseArrays
@@ -189,16 +189,10 @@ class DenseIndex:
             )
         if stored is None or stored.digest == given.digest:
             return
-        theirs, ours = dict(stored.document), dict(given.document)
-        differing = [
-            f"{key}: index {theirs.get(key)!r}, given {ours.get(key)!r}"
-            for key in sorted(theirs.keys() | ours.keys())
-            if theirs.get(key) != ours.get(key)
-        ]
         raise EncoderMismatchError(
             f"{self._owner.path}: the dense vectors were made by another encoder "
-            f"({'; '.join(differing)}); scores would mean nothing. Leave out the encoder to use "
-            "the stored one, or encode the documents again with lsr reindex --dense"
+            f"({differences(stored, given)}); scores would mean nothing. Leave out the encoder to "
+            "use the stored one, or encode the documents again with lsr reindex --dense"
         )
 
     def search(
