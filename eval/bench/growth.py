@@ -21,7 +21,7 @@ from eval.bench.client import EngineProcess
 from eval.bench.contenders import Course, Progress, open_variant
 from eval.bench.engines import OURS, SPECS
 from eval.bench.machine import available_cores
-from eval.bench.plot import import_pyplot
+from eval.bench.plot import STYLE, import_pyplot
 from eval.bench.records import Summary
 from eval.bench.report import table_of
 from eval.bench.run import WARM_UP
@@ -152,7 +152,7 @@ def plot_growth(growth: Growth, path: Path) -> None:
     """
     plt = import_pyplot()
     n = [size.n_docs for size in growth.sizes]
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 4, figsize=(16, 3.8))
         for k, colour in zip(growth.depths, COLOURS, strict=False):
             p50 = [size.cpu[k].p50 for size in growth.sizes]

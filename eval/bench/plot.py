@@ -12,6 +12,7 @@ from lsr.errors import MissingDependencyError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 COLOURS = {
     OURS: "#c1272d",
     "splade-index": "#0b6e99",
@@ -55,7 +56,7 @@ def plot_latency_against_recall(result: Benchmark, path: Path) -> None:
     """
     plt = import_pyplot()
     depths = result.method["depths"]
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             1, len(depths), figsize=(4.2 * len(depths) + 0.6, 4.4), squeeze=False, sharey=True
         )

@@ -1,6 +1,7 @@
 """Significance: against SciPy, and against what must hold whatever the numbers."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ def test_t_test_equals_scipy(n: int) -> None:
     assert t_test(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-12)
 
 
+def p_of_scipy(a: NDArray[np.float64], b: NDArray[np.float64], **options: Any) -> float:
+    found = stats.permutation_test(
+        (a, b),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        **options,
+    )
+    return float(found.pvalue)
+
+
 @pytest.mark.parametrize("n", [1, 2, 6, 13])
 def test_few_topics_are_enumerated(n: int) -> None:
     a, b = values(n)
@@ -37,14 +49,7 @@ def test_few_topics_are_enumerated(n: int) -> None:
     expected = np.mean([s >= abs(d.sum()) - 1e-12 for s in sums])
     assert permutation_test(a, b) == pytest.approx(expected)
     if n > 1:
-        theirs = stats.permutation_test(
-            (a, b),
-            lambda x, y, axis: np.mean(x - y, axis=axis),
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=np.inf,
-        )
-        assert permutation_test(a, b) == pytest.approx(theirs.pvalue)
+        assert permutation_test(a, b) == pytest.approx(p_of_scipy(a, b, n_resamples=np.inf))
 
 
 def test_many_topics_are_sampled() -> None:
@@ -52,14 +57,7 @@ def test_many_topics_are_sampled() -> None:
     ours = permutation_test(a, b)
     assert ours == permutation_test(a, b), "the seed is fixed"
     assert ours == permutation_test(b, a)
-    theirs = stats.permutation_test(
-        (a, b),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=9999,
-        rng=np.random.default_rng(0),
-    ).pvalue
+    theirs = p_of_scipy(a, b, n_resamples=9999, rng=np.random.default_rng(0))
     assert 0.001 < theirs < 0.2, "the case is a useful one"
     assert ours == pytest.approx(theirs, abs=4 * (theirs / 10_000) ** 0.5)
 

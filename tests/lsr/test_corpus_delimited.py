@@ -9,20 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.corpus import open_corpus
-from lsr.errors import CorpusError
 from lsr.records import Document
+from tests.lsr.refusals import message_of
 
 
 def written(tmp_path, data, name="corpus.tsv"):
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
-
-
-def message_of(path, **options):
-    with pytest.raises(CorpusError) as caught:
-        list(open_corpus(path, **options))
-    return str(caught.value)
 
 
 def test_two_and_three_columns_without_a_header(tmp_path):

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from lsr.corpus import open_corpus
-from lsr.errors import CorpusError
 from lsr.records import Document
+from tests.lsr.refusals import message_of
 
 MARKDOWN = """---
 title: "The guide"
@@ -84,12 +84,6 @@ HTML = """<!DOCTYPE html><html><head><title> Page
 <h3>Deep</h3><pre>  keep
     this</pre><h2>Two</h2><table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>
 <script>no()</script><footer>foot</footer></body></html>"""
-
-
-def message_of(path, **options):
-    with pytest.raises(CorpusError) as caught:
-        list(open_corpus(path, **options))
-    return str(caught.value)
 
 
 def passages(tmp_path, name, text):

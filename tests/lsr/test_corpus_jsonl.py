@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lsr.corpus import Limits, open_corpus
 from lsr.errors import CorpusError, UsageError
 from lsr.records import Document
+from tests.lsr.refusals import message_of
 from tests.shared import shared_path
 
 
@@ -22,12 +23,6 @@ def written(tmp_path, *lines, name="corpus.jsonl"):
 
 def record(docno="1", text="text", **more):
     return json.dumps({"_id": docno, "text": text, **more})
-
-
-def message_of(path, **options):
-    with pytest.raises(CorpusError) as caught:
-        list(open_corpus(path, **options))
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("id_name", ["_id", "id", "docid", "docno"])

@@ -7,20 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.corpus import open_corpus
-from lsr.errors import CorpusError
 from lsr.records import Document
+from tests.lsr.refusals import message_of
 
 
 def written(tmp_path, columns, **options):
     path = tmp_path / "corpus.parquet"
     pq.write_table(pa.table(columns), path, **options)
     return path
-
-
-def message_of(path, **options):
-    with pytest.raises(CorpusError) as caught:
-        list(open_corpus(path, **options))
-    return str(caught.value)
 
 
 def test_columns_become_documents(tmp_path):

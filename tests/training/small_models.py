@@ -1,4 +1,4 @@
-"""Recipe sections over models small enough to be made on the spot."""
+"""Recipe sections over models small enough to be made on the spot, and a way to stop them."""
 
 from tests.lsr.tiny_models import WORDS
 from training.recipe import Recipe
@@ -11,6 +11,17 @@ TEXTS = [
     "they were all there when he made them into some other like our new man",
     "so many of them can only be about time time time",
 ]
+
+
+class Stop:
+    """Ctrl-C after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, report):
+        if report.step == self.step:
+            raise KeyboardInterrupt
 
 
 def section(backbone, **more):

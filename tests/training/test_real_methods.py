@@ -17,6 +17,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.shared import shared_path  # noqa: E402
 from tests.training.real_set import LENGTHS, make_real_set  # noqa: E402
+from tests.training.small_models import Stop  # noqa: E402
 from training.recipe import read_recipe  # noqa: E402
 from training.trainer import train  # noqa: E402
 
@@ -102,17 +103,6 @@ def test_the_loss_falls_and_unseen_queries_are_answered_better(real_set, tmp_pat
     start, end = records(recipe, "evaluation")
     assert (start["step"], end["step"]) == (0, STEPS)
     assert end["ndcg_10"] > start["ndcg_10"] + 0.005
-
-
-class Stop:
-    """Ctrl-C after a step."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def __call__(self, report):
-        if report.step == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

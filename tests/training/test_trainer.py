@@ -11,7 +11,7 @@ import numpy as np  # noqa: E402
 from lsr.encoders import load_encoder  # noqa: E402
 from lsr.errors import UsageError  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
-from tests.training.small_models import recipe, write_pairs  # noqa: E402
+from tests.training.small_models import Stop, recipe, write_pairs  # noqa: E402
 from training.data import collate, load_examples  # noqa: E402
 from training.failures import CollapsedError, DivergedError, OutOfMemoryError, TrainingError  # noqa: E402
 from training.models import build_model  # noqa: E402
@@ -55,17 +55,6 @@ def beir(tmp_path, pairs):
     judged = [f"x{i}\tx{i}\t1" for i in range(len(records))]
     (folder / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
     return folder
-
-
-class Stop:
-    """Ctrl-C after a step."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def __call__(self, report):
-        if report.step == self.step:
-            raise KeyboardInterrupt
 
 
 def weights(result):
