@@ -165,10 +165,12 @@ def _head(stored: Arrays) -> Arrays:
     n_terms = len(stored["embeddings.words.int4"])
     table = np.zeros((n_terms, stored["head.reduced"].shape[0]), np.float32)
     table[stored["head.term_ids"]] = _matrix(stored, "head.terms") @ stored["head.reduced"].T
+    bias = np.zeros(n_terms, np.float32)
+    bias[stored["head.term_ids"]] = stored["head.terms.bias"]
     return {
         "pre_bias": stored["head.centre"],
         "decoder.linear.weight": table,
-        "latent_bias": np.zeros(n_terms, np.float32),
+        "latent_bias": bias,
         "stats_last_nonzero": np.zeros(n_terms, np.int64),
     }
 

@@ -10,6 +10,7 @@ pytest.importorskip("onnx", reason="needs the extra [torch]")
 
 import numpy as np  # noqa: E402
 import transformers  # noqa: E402
+from safetensors.numpy import load_file  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
@@ -35,6 +36,7 @@ from training.default_model.regression import (  # noqa: E402
     unexplained,
 )
 from training.default_model.smoothing import measure_smoothing  # noqa: E402
+from training.default_model.thresholds import SHARE, fit_thresholds  # noqa: E402
 
 TEXTS = ["the man said that it was the first time", "new", "", "manly times which newre thes"]
 
@@ -288,3 +290,28 @@ def test_sparse_products_of_the_regression_are_sparse():
     bag = bag_of_pieces([np.array([1, 3]), np.zeros(0, np.int64)], np.ones(5, np.float32))
     assert sparse.issparse(bag)
     assert bag.nnz == 2
+
+
+def test_thresholds_are_lower_for_terms_that_queries_hold():
+    terms = np.array([[1, 0], [0, 1], [2, 0]], np.float32)
+    documents = np.array([[3, 2], [-3, 2], [3, 0], [-3, 0]], np.float32)
+    held = np.array([27, 27, 238], np.int64)
+    found = fit_thresholds(terms, np.eye(2, dtype=np.float32), documents, held, 2)
+    # Favours are 32 ** .2 = 2 and 243 ** .2 = 3; about their mean (0, 1) the documents score
+    # (6, 2, 18), (-6, 2, -18), (6, -2, 18), (-6, -2, -18); the second largest are 6, -6, 6, -6.
+    level = SHARE * (6 + 0 + 6 + 0) / 4
+    np.testing.assert_allclose(found, [level / 2, level / 2, level / 3], rtol=1e-6)
+    many = fit_thresholds(terms, np.eye(2, dtype=np.float32), documents, held, 1)
+    assert (many > found).all()
+
+
+def test_what_stays_below_its_threshold_is_no_term(made):
+    weights, floats = dense(load_splade(made), TEXTS), made.parent / "floats of thresholds"
+    export_floats(made, floats)
+    head = load_file(floats / "document_3_SparseAutoEncoder" / "model.safetensors")
+    assert (head["latent_bias"] <= 0).all()
+    assert (head["latent_bias"] < 0).any()
+    encoder = load_encoder(floats, device="cpu")
+    found = dense(encoder, TEXTS)
+    assert 0 < (found > 0).sum(axis=1).max() <= 9
+    assert np.abs(found - weights).max() < 0.15 * found.max()

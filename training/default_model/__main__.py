@@ -35,8 +35,9 @@ from training.default_model.regression import (
 from training.default_model.smoothing import measure_smoothing
 from training.default_model.teacher import embed, load_teacher
 from training.default_model.terms import allowed_terms
+from training.default_model.thresholds import FAVOUR, SHARE, fit_thresholds
 
-LEARNED, TOP_K, RIDGE, RANK, FEWEST = 4.0, 100, 20.0, 256, 5
+LEARNED, TOP_K, RIDGE, RANK, FEWEST = 7.6, 100, 20.0, 256, 5
 """Factor of the learned half beside BM25 (part of the head, so that the weights of both halves are
 alike and share a quantisation scale), terms kept of a document, cost of leaving the prior, rank of
 the table, and in how many queries a piece must stand to be a term. Factor and ridge were chosen on
@@ -80,10 +81,12 @@ def make(given: argparse.Namespace) -> None:
     kept = allowed[seen[allowed] >= FEWEST]
     terms, reduced, share = reduce_rank(table[kept], documents, RANK)
     _tell(f"rank {RANK} keeps {share:.4f} of the variance of scores")
-    head = Head(kept, LEARNED * terms, reduced, documents.mean(axis=0), TOP_K)
+    exceeded = fit_thresholds(terms, reduced, documents, seen[kept], min(TOP_K, len(kept)))
+    head = Head(kept, LEARNED * terms, reduced, documents.mean(axis=0), LEARNED * exceeded, TOP_K)
     recipe = {
         "sources": [source._asdict() for source in (*PAIRS, *PASSAGES)],
         "seed": SEED, "ridge": RIDGE, "rank": RANK, "top_k": TOP_K, "learned": LEARNED,
+        "threshold": {"share": SHARE, "favour": FAVOUR},
         "documents": len(documents), "variance_kept_by_rank": round(share, 4), **facts,
     }  # fmt: skip
     export_default(weights, config, smoothing, head, idf, tokenizer, recipe, given.out)

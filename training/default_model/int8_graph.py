@@ -8,8 +8,8 @@ numbers are not in it; it names places in ``model.safetensors``, so a model is s
   smoothed: what is large in them is moved into the matrix (Xiao et al., "SmoothQuant", ICML 2023,
   §4), which keeps three times as much of the embedding.
 * Token embeddings are 4-bit, a scale for each `EMBEDDING_BLOCK` numbers.
-* The head is `relu(terms @ (reduced @ (e - centre)))` of the normalised mean `e` of the states,
-  and its `top_k` largest entries.
+* The head is `relu(terms @ (reduced @ (e - centre)) - thresholds)` of the normalised mean `e` of
+  the states, and its `top_k` largest entries.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Head(NamedTuple):
     reduced : (rank, n_hidden) float32
     centre : (n_hidden,) float32
         Mean embedding of documents.
+    thresholds : (n,) float32
     top_k : int
     """
 
@@ -49,6 +50,7 @@ class Head(NamedTuple):
     terms: NDArray[np.float32]
     reduced: NDArray[np.float32]
     centre: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
     top_k: int
 
 
@@ -237,12 +239,17 @@ def _product(
     return _int8_product(graph, name, states, matrix, weights[name + ".bias"])
 
 
-def _int8_product(graph: _Graph, name: str, states: str, matrix: Array, bias: Array | None) -> str:
+def _int8_product(graph: _Graph, name: str, states: str, matrix: Array, bias: Array) -> str:
     quantised, scale = quantise_columns(matrix)
-    inputs = [states, graph.keep(name + ".int8", quantised), graph.keep(name + ".scale", scale)]
-    if bias is not None:
-        inputs += ["", graph.keep(name + ".bias", bias.astype(np.float32))]
-    return graph.add("DynamicQuantizeMatMul", *inputs, domain=_MICROSOFT)
+    return graph.add(
+        "DynamicQuantizeMatMul",
+        states,
+        graph.keep(name + ".int8", quantised),
+        graph.keep(name + ".scale", scale),
+        "",
+        graph.keep(name + ".bias", bias.astype(np.float32)),
+        domain=_MICROSOFT,
+    )
 
 
 def _normalise(
@@ -262,7 +269,7 @@ def _normalised_mean(graph: _Graph, states: str) -> str:
 def _head(graph: _Graph, head: Head, embedding: str) -> list[str]:
     centred = graph.add("Sub", embedding, graph.keep("head.centre", head.centre))
     reduced = graph.add("MatMul", centred, graph.keep("head.reduced", head.reduced.T))
-    scores = _int8_product(graph, "head.terms", reduced, head.terms.T, None)
+    scores = _int8_product(graph, "head.terms", reduced, head.terms.T, -head.thresholds)
     scores = graph.add("Relu", scores)
     k = graph.constant("top_k", head.top_k)
     largest, places = graph.add_many("TopK", [scores, k], 2)
