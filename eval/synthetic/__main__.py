@@ -13,6 +13,13 @@ from rich.table import Table
 
 from eval.bench.vectors import load_vectors, widened, write_npz
 from eval.synthetic import SyntheticCollection, SyntheticQueries, fit
+from eval.synthetic.crowding import (
+    TOLERANCE,
+    WINDOW,
+    CrowdingComparison,
+    compare_crowding,
+    crowding,
+)
 from eval.synthetic.pruning import (
     ABSOLUTE_TOLERANCE,
     RELATIVE_TOLERANCE,
@@ -25,11 +32,15 @@ from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
 
 app = typer.Typer(
-    help="Synthetic collections that prune like the real one they are fitted to.",
+    help="Synthetic collections that prune and rank like the real one they are fitted to.",
     no_args_is_help=True,
     add_completion=False,
 )
 console = Console()
+
+GROWN = (4, 13)
+"""How many times larger than what they are fitted to the collections are that `check` makes."""
+_SAMPLED_BLOCK = 256
 
 Fit = Annotated[Path, typer.Option("--fit", help="Real vectors: .npz or .parquet.")]
 Seed = Annotated[int, typer.Option(help="Another seed makes another collection.")]
@@ -72,40 +83,42 @@ def queries(
 def check(
     fit_to: Fit,
     fit_queries: Annotated[Path, typer.Option("--queries", help="Real queries.")],
-    queries_limit: Annotated[int, typer.Option(help="Queries used, drawn at random.")] = 200,
+    queries_limit: Annotated[
+        int, typer.Option(help="Queries that pruning is measured with, drawn at random.")
+    ] = 200,
     seed: Seed = 0,
 ) -> None:
-    """Compare what block-max pruning skips in real and synthetic vectors.
+    """Compare what block-max pruning skips, and how close scores are, with the real vectors.
 
-    Three comparisons, each of collections of the same size: synthetic documents against the real
-    ones, the same with both shuffled, and documents grown fourfold from a quarter of the real
-    collection against the whole of it. Exit status 1 if a share is outside of the tolerance.
+    Always collections of the same size: synthetic documents against the real ones, the same with
+    both shuffled, and documents grown from a quarter and from a thirteenth of the real collection
+    against the whole of it. Exit status 1 if a figure is outside of its tolerance.
     """
     real = load_vectors(fit_to)
     asked = widened(load_vectors(fit_queries), real.shape[1])
     rng = np.random.default_rng(seed)
-    asked = asked[rng.permutation(asked.shape[0])[:queries_limit]]
-    grown_from = real[np.flatnonzero(np.arange(real.shape[0]) // 256 % 4 == 1)]
-    synthetic = _csr(SyntheticCollection(fit(real), real.shape[0], seed))
-    grown = _csr(SyntheticCollection(fit(grown_from), real.shape[0], seed))
+    some = asked[rng.permutation(asked.shape[0])[:queries_limit]]
     shuffle = rng.permutation(real.shape[0])
-    in_order = pruning_profile(real, asked)
+    in_order, near = pruning_profile(real, some), crowding(real, asked)
     failed = 0
-    for title, one, other in (
-        ("source order", in_order, pruning_profile(synthetic, asked)),
-        (
-            "shuffled",
-            pruning_profile(real[shuffle], asked),
-            pruning_profile(synthetic[shuffle], asked),
-        ),
-        ("grown from a quarter", in_order, pruning_profile(grown, asked)),
-    ):
-        rows = compare_pruning(one, other)
-        failed += sum(not row.passes for row in rows)
-        console.print(_comparison_table(title, rows, one, other))
+    for title, every in (("source order", 1), *((f"grown {n}-fold", n) for n in GROWN)):
+        blocks = np.arange(real.shape[0]) // _SAMPLED_BLOCK
+        model = fit(real[np.flatnonzero(blocks % every == every // 2)])
+        made = _csr(SyntheticCollection(model, real.shape[0], seed))
+        profiles = [(title, in_order, pruning_profile(made, some))]
+        if every == 1:
+            shuffled = (pruning_profile(docs[shuffle], some) for docs in (real, made))
+            profiles.append(("shuffled", *shuffled))
+        for name, one, other in profiles:
+            shares = compare_pruning(one, other)
+            failed += sum(not row.passes for row in shares)
+            console.print(_pruning_table(name, shares, one, other))
+        counts = compare_crowding(near, crowding(made, asked))
+        failed += sum(not row.passes for row in counts)
+        console.print(_crowding_table(title, counts))
     console.print(
-        f"tolerance: {RELATIVE_TOLERANCE:.0%} of the real share, or {ABSOLUTE_TOLERANCE} if more; "
-        f"{failed} outside"
+        f"tolerance: shares {RELATIVE_TOLERANCE:.0%} of the real one, or {ABSOLUTE_TOLERANCE} if "
+        f"more, counts {TOLERANCE:.0%}; {failed} outside"
     )
     raise typer.Exit(1 if failed else 0)
 
@@ -114,7 +127,7 @@ def _csr(collection: SyntheticCollection):  # type: ignore[no-untyped-def]
     return SparseBatch.concatenate(list(collection)).to_scipy(collection.n_terms)
 
 
-def _comparison_table(
+def _pruning_table(
     title: str, rows: list[Comparison], real: PruningProfile, synthetic: PruningProfile
 ) -> Table:
     table = Table(title=f"Share of surviving blocks, {title}", title_justify="left")
@@ -137,6 +150,23 @@ def _comparison_table(
         f"documents matched {real.matches_per_doc:.1%}/{synthetic.matches_per_doc:.1%}, "
         f"mean threshold {cuts}"
     )
+    return table
+
+
+def _crowding_table(title: str, rows: list[CrowdingComparison]) -> Table:
+    table = Table(
+        title=f"Documents within {WINDOW:.1%} of the k-th best score, {title}", title_justify="left"
+    )
+    for column in ("k", "real", "synthetic", "ratio", ""):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row.k),
+            f"{row.real:.2f}",
+            f"{row.synthetic:.2f}",
+            f"{row.synthetic / row.real:.3f}",
+            "" if row.passes else "outside",
+        )
     return table
 
 

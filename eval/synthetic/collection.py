@@ -95,4 +95,4 @@ class SyntheticQueries:
         n_real = self.model.docs.n_rows
         base = np.arange(self.n_queries, dtype=np.int64) % n_real
         partner = rng.integers(0, n_real, self.n_queries)
-        return splice(self.model, base, partner, rng)
+        return splice(self.model, base, partner, rng, run_length=1)

@@ -2,10 +2,14 @@
 
 A synthetic document follows a real one, its base. For each group of terms it takes the terms of
 the base or, less often, those of a near neighbour of the base in the collection's own order. Its
-weights then move a little along the list of weights which the term really has. In expectation this
-keeps the document frequencies and every term's weight profile, tiny weights included; it keeps
-co-occurrence within groups fully and between groups mostly; and as neighbours of a synthetic
-document follow neighbours of its base, it keeps the locality of the source order.
+weights then move along the list of weights which the term really has. In expectation this keeps the
+document frequencies and every term's weight profile, tiny weights included; it keeps co-occurrence
+within groups fully and between groups mostly; and as neighbours of a synthetic document follow
+neighbours of its base, it keeps the locality of the source order.
+
+A large collection follows each base many times. So that the copies of one base do not crowd at the
+top of a ranking with all but equal scores, weights move mostly as one: a stretch of neighbouring
+documents is as a whole more or less emphatic, and the next round over the bases is so elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +28,17 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 N_GROUPS = 64
-KEEP = 0.85
-"""Chance of a group to come from the base. Lower values make the copies of one base more diverse
-and the best scores of a query too low; at 0.85 both are close to real ones."""
-RANK_NOISE = 0.01
-"""Standard deviation of a weight's move along its term's sorted weights, as a share of them."""
+KEEP = 0.9
+"""Chance of a group to come from the base. Lower values make the best scores of a query too low:
+what matches it well is torn apart."""
+RUN_LENGTH = 32
+"""Mean number of neighbouring documents that are equally emphatic. If each document were so on its
+own, the maxima of a block would be too high, and less could be pruned than in reality."""
+RUN_NOISE = 0.15
+"""Standard deviation of such a run's move along the sorted weights, as a share of them; it is what
+keeps copies of one base apart."""
+GROUP_NOISE = TERM_NOISE = 0.02
+"""The same of a group of terms in one document, and of a single weight."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,7 @@ def splice(
     partner: NDArray[np.int64],
     rng: np.random.Generator,
     *,
-    keep: float = KEEP,
-    rank_noise: float = RANK_NOISE,
+    run_length: float = RUN_LENGTH,
 ) -> SparseBatch:
     """Make one synthetic document of each pair of real ones.
 
@@ -120,14 +129,11 @@ def splice(
     ----------
     base, partner : (n,) int64
         Rows of ``model.docs``.
-    keep : float
-        Chance of a group of terms to come from the base.
-    rank_noise : float
-        Standard deviation of the move along a term's weights, one draw per document and group.
+    run_length : float
+        Mean number of neighbouring rows that are equally emphatic.
     """
     n = len(base)
-    from_base = rng.random((n, model.n_groups)) < keep
-    shift = rng.standard_normal((n, model.n_groups), dtype=np.float32) * rank_noise
+    from_base = rng.random((n, model.n_groups)) < KEEP
     base_rows, base_entries = _entries(model, base, from_base)
     partner_rows, partner_entries = _entries(model, partner, ~from_base)
     rows = np.concatenate([base_rows, partner_rows])
@@ -136,7 +142,8 @@ def splice(
     terms = model.docs.term_ids[entries].astype(np.int64)
     order = np.argsort(rows * model.n_terms + terms)
     rows, entries, terms = rows[order], entries[order], terms[order]
-    weights = _moved_weights(model, entries, terms, shift[rows, model.groups[terms]])
+    moves = _moves(model, n, rows, terms, run_length, rng)
+    weights = _moved_weights(model, entries, terms, moves)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int64)
     return SparseBatch(indptr, terms.astype(np.uint32), weights)
 
@@ -154,15 +161,35 @@ def _entries(
     return rows[taken], entries[taken]
 
 
+def _moves(
+    model: SpliceModel,
+    n: int,
+    rows: NDArray[np.int64],
+    terms: NDArray[np.int64],
+    run_length: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return how far each weight moves along those of its term, as a share of them."""
+    run = np.cumsum(rng.random(n) < 1 / run_length)
+    of_run = rng.normal(0, RUN_NOISE, n + 1)[run]
+    of_group = rng.normal(0, GROUP_NOISE, (n, model.n_groups))
+    of_term = rng.normal(0, TERM_NOISE, len(rows))
+    return np.asarray(of_run[rows] + of_group[rows, model.groups[terms]] + of_term, np.float64)
+
+
 def _moved_weights(
     model: SpliceModel,
     entries: NDArray[np.int64],
     terms: NDArray[np.int64],
-    shift: NDArray[np.float32],
+    moves: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     start = model.profile_indptr[terms]
     last = model.profile_indptr[terms + 1] - start - 1
-    rank = np.abs(np.rint(model.ranks[entries] + shift * (last + 1)).astype(np.int64))
+    rank = np.abs(model.ranks[entries] + moves * (last + 1))
     # Reflected at both ends: clipping would pile weights up at the extremes of the profile.
     rank = np.clip(np.where(rank > last, 2 * last - rank, rank), 0, last)
-    return model.profile[start + rank]
+    # Between two weights of the profile: a rare term has few, and copies would often share one.
+    below = rank.astype(np.int64)
+    low = model.profile[start + below]
+    high = model.profile[start + np.minimum(below + 1, last)]
+    return np.asarray(low + (rank - below) * (high - low), np.float32)

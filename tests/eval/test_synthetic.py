@@ -12,12 +12,15 @@ from eval.bench.vectors import load_vectors, widened
 from eval.synthetic import (
     SyntheticCollection,
     SyntheticQueries,
+    compare_crowding,
     compare_pruning,
+    crowding,
     fit,
     pruning_profile,
 )
 from eval.synthetic.__main__ import app
 from eval.synthetic.collection import BLOCK_DOCS
+from eval.synthetic.crowding import WINDOW
 from eval.synthetic.pruning import block_maxima
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
@@ -41,14 +44,36 @@ def test_iterating_twice_gives_the_same_and_blocks_need_no_predecessors() -> Non
     assert not np.array_equal(other.weights, blocks[1].weights)
 
 
-def test_vectors_are_valid_and_take_weights_their_terms_really_have() -> None:
+def test_vectors_are_valid_and_weights_lie_between_those_of_their_terms() -> None:
     real = random_vectors(300, 80, 10, seed=0)
     made = _all(SyntheticCollection(fit(real), 900))
     SparseBatch.from_arrays(made.indptr, made.term_ids, made.weights)
     by_term = real.tocsc()
     for term in range(80):
         own = by_term.data[by_term.indptr[term] : by_term.indptr[term + 1]]
-        assert np.isin(made.weights[made.term_ids == term], own).all()
+        weights = made.weights[made.term_ids == term]
+        assert weights.min() >= own.min()
+        assert weights.max() <= own.max()
+
+
+def test_the_weights_of_a_term_are_distributed_as_before() -> None:
+    real = random_vectors(2000, 80, 10, seed=0)
+    made = _all(SyntheticCollection(fit(real), 16_000))
+    shares = np.linspace(0.05, 0.95, 10)
+    common = int(np.argmax(np.bincount(real.indices)))
+    np.testing.assert_allclose(
+        np.quantile(made.weights[made.term_ids == common], shares),
+        np.quantile(real.data[real.indices == common], shares),
+        rtol=0.1,
+    )
+
+
+def test_copies_share_no_weight_even_of_a_term_with_few() -> None:
+    real = csr_array(np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]], np.float32))
+    made = _all(SyntheticCollection(fit(real), 300)).weights
+    inner = made[(made > 1) & (made < 3)]
+    assert len(inner) > 300
+    assert len(np.unique(inner)) > 0.99 * len(inner)
 
 
 def test_document_frequencies_and_lengths_are_kept() -> None:
@@ -122,6 +147,30 @@ def test_prunes_like_the_real_collection() -> None:
     made = _all(SyntheticCollection(fit(real), real.shape[0])).to_scipy(real.shape[1])
     rows = compare_pruning(pruning_profile(real, asked), pruning_profile(made, asked))
     assert len(rows) == 9
+    assert [row for row in rows if not row.passes] == []
+
+
+def test_near_documents_equal_brute_force() -> None:
+    docs, queries = random_vectors(320, 30, 6, seed=2), random_vectors(5, 30, 3, seed=3)
+    scores = (queries @ docs.T).toarray()
+    counts = []
+    for row in scores:
+        cut = sorted(row)[-10]
+        counts.append(sum(abs(score - cut) <= WINDOW * cut for score in row) - 1)
+    found = crowding(docs, queries)
+    assert found[10] == pytest.approx(np.mean(counts))
+    assert 1000 not in found, "there are only 320 documents"
+    assert crowding(docs, csr_array((2, 30), dtype=np.float32)) == {}
+
+
+def test_copies_crowd_no_more_than_real_documents() -> None:
+    real = load_vectors(shared_path("data/bench/real-docs-74k.npz"))[:16_000]
+    asked = load_vectors(shared_path("data/bench/real-queries.npz"))
+    asked = widened(asked, real.shape[1])[::3]
+    part = real[np.arange(16_000) // 250 % 8 == 3]
+    made = _all(SyntheticCollection(fit(part), 16_000)).to_scipy(real.shape[1])
+    rows = compare_crowding(crowding(real, asked), crowding(made, asked))
+    assert [row.k for row in rows] == [10, 100, 1000]
     assert [row for row in rows if not row.passes] == []
 
 
