@@ -107,8 +107,8 @@ def check(
         made = _csr(SyntheticCollection(model, real.shape[0], seed))
         profiles = [(title, in_order, pruning_profile(made, some))]
         if every == 1:
-            shuffled = (pruning_profile(docs[shuffle], some) for docs in (real, made))
-            profiles.append(("shuffled", *shuffled))
+            one, other = (pruning_profile(docs[shuffle], some) for docs in (real, made))
+            profiles.append(("shuffled", one, other))
         for name, one, other in profiles:
             shares = compare_pruning(one, other)
             failed += sum(not row.passes for row in shares)
