@@ -40,8 +40,8 @@ from training.default_model.thresholds import FAVOUR, SHARE, fit_thresholds
 LEARNED, TOP_K, RIDGE, RANK, FEWEST = 7.6, 100, 20.0, 256, 5
 """Factor of the learned half beside BM25 (part of the head, so that the weights of both halves are
 alike and share a quantisation scale), terms kept of a document, cost of leaving the prior, rank of
-the table, and in how many queries a piece must stand to be a term. Factor and ridge were chosen on
-the held-out sets that the card names; the last two are what 25 MB have room for."""
+the table, and in how many queries a piece must stand to be a term. The card says what each was
+chosen on; the last two are what 25 MB have room for."""
 DOCUMENTS, CALIBRATION, HELD_OUT = 6000, 100, 6000
 TRAINING_LENGTH = 128
 
