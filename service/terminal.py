@@ -114,6 +114,8 @@ class ProgressLines:
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Take up what is done; write when it is time."""
+        if total is not None and total < done:
+            total = None  # it was an estimate
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._started, self._last = stage, now, now
@@ -164,6 +166,8 @@ def progress() -> Iterator[Any]:
             task = bars.tasks[bars.task_ids.index(tasks[stage])]
             speed = task.finished_speed or task.speed
             rate = f"{speed:,.0f}/s" if speed else ""
+            if total is not None:
+                total = max(total, done)  # it may be an estimate
             bars.update(tasks[stage], completed=done, total=total, rate=rate)
 
         yield show

@@ -34,6 +34,18 @@ def test_progress_lines_are_few_and_tell_rate_and_time_left(
     assert len(lines) == 7
 
 
+def test_a_total_that_was_too_small_an_estimate_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    show = ProgressLines()
+    show("encode", 0, 900)
+    now = 100.0
+    show("encode", 1000, 900)
+    assert capsys.readouterr().err.splitlines() == ["encode …", "encode: 1,000, 10/s"]
+
+
 def test_snippet_is_where_most_terms_are() -> None:
     text = "filler words " * 60 + "here a LAMBDA expression is evaluated in order " + "tail " * 99
     found = snippet(text, ["lambda", "express", "evalu", "filler"])
