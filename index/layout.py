@@ -289,8 +289,8 @@ class BuildOptions:
         return COMPACT_DENSE_FRACTION if self.compact else DENSE_FRACTION
 
 
-DENSE_FRACTION = 1 / 10
-COMPACT_DENSE_FRACTION = 1 / 5
+DENSE_FRACTION = 1 / 16
+COMPACT_DENSE_FRACTION = 1 / 8
 
 
 def field_names() -> list[str]:
