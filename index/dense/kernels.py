@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from index.kernels.jit import kernel, summing_kernel
+from index.kernels.prefetch import prefetch
 
 # A half is sign, 5 bits of exponent, 10 of fraction. Shifted into the place of a single's bits its
 # exponent is 112 too small; multiplying by 2^112 corrects that, subnormal halves included.
@@ -19,6 +20,8 @@ _MAGNITUDE = np.uint32(0x7FFF)
 _SIGN = np.uint32(0x8000)
 _SHIFT_MAGNITUDE = np.uint32(13)
 _SHIFT_SIGN = np.uint32(16)
+# Rows between the one that is computed and the one that is asked for; numbers in a line of cache.
+_AHEAD, _LINE = 8, 32
 
 
 @summing_kernel
@@ -37,6 +40,11 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
     """
     dimension = query.size
     for i in range(rows.size):
+        # Rows that do not follow one another are asked for ahead.
+        if i + _AHEAD < rows.size and rows[i + _AHEAD] - rows[i] != _AHEAD:
+            begin = max(np.int64(0), np.int64(rows[i + _AHEAD])) * dimension
+            for j in range(begin, begin + dimension, _LINE):
+                prefetch(codes, j)
         row = rows[i]
         if row < 0:
             out[i] = np.nan
