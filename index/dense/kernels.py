@@ -10,16 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from index.kernels.half_precision import single
 from index.kernels.jit import kernel, summing_kernel
 from index.kernels.prefetch import prefetch
 
-# A half is sign, 5 bits of exponent, 10 of fraction. Shifted into the place of a single's bits its
-# exponent is 112 too small; multiplying by 2^112 corrects that, subnormal halves included.
-_UNSHIFT = np.float32(2.0**112)
-_MAGNITUDE = np.uint32(0x7FFF)
-_SIGN = np.uint32(0x8000)
-_SHIFT_MAGNITUDE = np.uint32(13)
-_SHIFT_SIGN = np.uint32(16)
 # Rows between the one that is computed and the one that is asked for; numbers in a line of cache.
 _AHEAD, _LINE = 8, 32
 
@@ -51,12 +45,8 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
             continue
         total = np.float32(0)
         for j in range(dimension):
-            half = np.uint32(codes[row, j])
-            bits = np.uint32(
-                ((half & _MAGNITUDE) << _SHIFT_MAGNITUDE) | ((half & _SIGN) << _SHIFT_SIGN)
-            )
-            total += bits.view(np.float32) * query[j]
-        out[i] = total * _UNSHIFT
+            total += single(codes[row, j]) * query[j]
+        out[i] = total
 
 
 @kernel

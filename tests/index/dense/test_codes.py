@@ -13,6 +13,7 @@ from index.dense.codes import decode, encode_rows, finite, present
 from index.dense.kernels import open_lists, score_rows
 from index.dense.part import DenseSpec
 from index.dense.searching import best
+from index.kernels.half_precision import single_by_arithmetic
 from lsr.errors import DataError, UsageError, VectorError
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, clustered, dense_batch
@@ -33,6 +34,15 @@ def test_the_kernel_reads_every_half() -> None:
     score_rows(np.ones(1, np.float32), halves, np.arange(len(halves), dtype=np.int32), out)
     np.testing.assert_array_equal(out, halves.view(np.float16).astype(np.float32)[:, 0])
     np.testing.assert_array_equal(decode(halves)[:, 0], out)
+
+
+def test_arithmetic_gives_what_the_instruction_gives() -> None:
+    halves = np.arange(0, 1 << 16, 3, dtype=np.uint16)
+    halves = halves[(halves & 0x7C00) != 0x7C00]
+    found = np.array([single_by_arithmetic(half) for half in halves], np.float32)
+    np.testing.assert_array_equal(
+        found.view(np.uint32), halves.view(np.float16).astype(np.float32).view(np.uint32)
+    )
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 7, 8, 16, 31, 33, 384])
