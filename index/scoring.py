@@ -39,7 +39,8 @@ def score_documents(
     """
     segments = index.searchers
     numbers = np.ascontiguousarray(doc_ids, np.int64)
-    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < segments.n_docs):
+    # As unsigned numbers those below 0 are the largest.
+    if len(numbers) and int(numbers.view(np.uint64).max()) >= segments.n_docs:
         raise UsageError("a document number is not one of this generation")
     terms, weights = query.row(0)
     width = width_for(len(terms))

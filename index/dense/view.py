@@ -346,7 +346,8 @@ class DenseIndex:
 
     def _numbers(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.int64]:
         numbers = np.asarray(doc_ids, np.int64).reshape(-1)
-        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < self._bases[-1]):
+        # As unsigned numbers those below 0 are the largest.
+        if len(numbers) and int(numbers.view(np.uint64).max()) >= self._bases[-1]:
             raise UsageError("a document number is not one of this generation")
         return numbers
 
