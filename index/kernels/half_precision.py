@@ -25,7 +25,7 @@ _FRACTION_SHIFT, _SIGN_SHIFT = np.uint32(13), np.uint32(16)
 
 
 def _has_instruction() -> bool:
-    """Whether compiled code may use the instruction: on x86 it came with AVX2."""
+    """Whether compiled code may use the instruction; x86 processors have it since 2012 (F16C)."""
     if not JIT_ENABLED or config.CPU_NAME or config.CPU_FEATURES:
         return False
     if platform.machine().lower() not in ("x86_64", "amd64"):
