@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.search import EXACT, SearchOptions
 from lsr.errors import UsageError
@@ -85,6 +86,16 @@ def vectors_of(queries: Any) -> SparseBatch:
             f"a query is a SparseBatch or a SciPy sparse matrix, got {type(queries).__name__}"
         )
     return SparseBatch.from_scipy(queries)
+
+
+def document_numbers(
+    doc_ids: NDArray[np.integer] | Sequence[int], n_docs: int
+) -> NDArray[np.int64]:
+    """Return document numbers as (n,) int64, or raise UsageError for one not below `n_docs`."""
+    numbers = np.ascontiguousarray(doc_ids, np.int64).reshape(-1)
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < n_docs):
+        raise UsageError("a document number is not one of this generation")
+    return numbers
 
 
 def search_options(k: int, modes: dict[str, Any]) -> SearchOptions:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from index.inputs import document_numbers
 from index.kernels.given import score_given
 from index.quantize import quantize_query, width_for
 from index.reader import Index
-from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 
 
@@ -38,10 +38,7 @@ def score_documents(
         A number is not one of this generation.
     """
     segments = index.searchers
-    numbers = np.ascontiguousarray(doc_ids, np.int64)
-    # As unsigned numbers those below 0 are the largest.
-    if len(numbers) and int(numbers.view(np.uint64).max()) >= segments.n_docs:
-        raise UsageError("a document number is not one of this generation")
+    numbers = document_numbers(doc_ids, segments.n_docs)
     terms, weights = query.row(0)
     width = width_for(len(terms))
     ints, query_scale = quantize_query(weights, width)

@@ -28,7 +28,7 @@ from index.dense.searching import (
     search_segment,
 )
 from index.hits import Hits
-from index.inputs import MAX_K
+from index.inputs import MAX_K, document_numbers
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.encoders.dense import DenseEncoder, restore_dense_encoder
 from lsr.encoders.dense.base import Similarity
@@ -280,7 +280,7 @@ class DenseIndex:
             NaN for a document without a vector.
         """
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
-        numbers = self._numbers(doc_ids)
+        numbers = document_numbers(doc_ids, self._bases[-1])
         found = np.full(len(numbers), np.nan)
         for segment, places, documents in self.placed(numbers):
             found[places] = score_documents(segment, vector, documents)
@@ -288,7 +288,7 @@ class DenseIndex:
 
     def vectors(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
         """Return the vectors of documents, (n, dimension); zeros for one that has none."""
-        numbers = self._numbers(doc_ids)
+        numbers = document_numbers(doc_ids, self._bases[-1])
         found = np.zeros((len(numbers), self.dimension), np.float32)
         for segment, places, documents in self.placed(numbers):
             found[places] = decode(segment.codes_of(documents))
@@ -343,13 +343,6 @@ class DenseIndex:
             if opening is not None and not opening.fits(arrays.n_lists):
                 raise UsageError(f"an opening names each list from 0 to {arrays.n_lists - 1} once")
         return Effort(probes, exact)
-
-    def _numbers(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.int64]:
-        numbers = np.asarray(doc_ids, np.int64).reshape(-1)
-        # As unsigned numbers those below 0 are the largest.
-        if len(numbers) and int(numbers.view(np.uint64).max()) >= self._bases[-1]:
-            raise UsageError("a document number is not one of this generation")
-        return numbers
 
     def placed(
         self, numbers: NDArray[np.int64]

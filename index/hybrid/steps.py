@@ -92,9 +92,6 @@ def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) ->
     """Put the scores of documents into the pool that only other branches returned."""
     for at, branch in enumerate(plan.branches):
         absent = pool.without_score(at)
-        if joined.own:  # keys are document numbers, and the index has them all
-            pool.scores[at, absent] = branch.scores(ran[at].vector, pool.keys[absent])
-            continue
         doc_ids, known = joined.doc_ids(at, pool.keys[absent])
         if known.any():
             pool.scores[at, absent[known]] = branch.scores(ran[at].vector, doc_ids[known])
