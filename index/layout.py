@@ -289,6 +289,8 @@ class BuildOptions:
         return COMPACT_DENSE_FRACTION if self.compact else DENSE_FRACTION
 
 
+# A lower share makes k = 10 faster on large collections, k = 1000 slower and the index larger: see
+# the levers in docs/benchmarks.md.
 DENSE_FRACTION = 1 / 16
 COMPACT_DENSE_FRACTION = 1 / 8
 

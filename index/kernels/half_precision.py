@@ -28,11 +28,12 @@ def _has_instruction() -> bool:
     """Whether compiled code may use the instruction; x86 processors have it since 2012 (F16C)."""
     if not JIT_ENABLED or config.CPU_NAME or config.CPU_FEATURES:
         return False
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return platform.machine().lower() in ("aarch64", "arm64")
     from llvmlite import binding  # type: ignore[import-untyped,unused-ignore]
 
-    return bool(binding.get_host_cpu_features().get("f16c"))
+    machine = platform.machine().lower()
+    return machine in ("aarch64", "arm64") or (
+        machine in ("x86_64", "amd64") and bool(binding.get_host_cpu_features().get("f16c"))
+    )
 
 
 def _widened(typing_context: Any, code: Any) -> Any:
