@@ -59,7 +59,7 @@ class SearchOptions:
     estimates: bool = True
     finish: bool = True
     width: Literal[0, 16, 32] = 0
-    completion_cost: int = 8
+    completion_cost: int = 4
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha <= 1:

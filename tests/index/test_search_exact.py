@@ -45,7 +45,7 @@ def random_options(rng: np.random.Generator) -> SearchOptions:
         estimates=flags[3],
         finish=flags[4],
         width=int(rng.choice([0, 16, 32])),  # type: ignore[arg-type]
-        completion_cost=int(rng.choice([1, 2, 8, 100000])),
+        completion_cost=int(rng.choice([1, 2, 4, 8, 100000])),
     )
 
 
