@@ -97,7 +97,12 @@ def _descriptions(folder: Path, config: dict[str, Any], head: Arrays, top_k: int
     parameters = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
     return {
         "config.json": {k: v for k, v in config.items() if k != "top_k"} | ours,
-        "sentence_bert_config.json": {"max_seq_length": length, "do_lower_case": False},
+        "sentence_bert_config.json": {
+            "max_seq_length": length,
+            "do_lower_case": False,
+            # The mean of the tokens is taken; a pooler would be made of random numbers, and said so.
+            "model_args": {"add_pooling_layer": False},
+        },
         "modules.json": [
             {"idx": 0, "name": "0", "path": "", "type": _MODULES + "base.modules.router.Router"}
         ],
