@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index.deletes import Words, count
 from index.dense.arrays import DenseArrays
 from index.dense.kernels import open_lists, score_rows
+from index.dense.ordinals import falling
 
 # Rounding of a bound computed in single precision, as a share of what went into it.
 _SLACK = 1e-5
@@ -112,7 +113,7 @@ def search_segment(
         rows, _ = _opened(arrays, np.arange(n_lists), n_lists, 0, live)
         return _ranked(arrays, query, k, rows, -math.inf, n_lists)
     centres = _centre_scores(arrays, query)
-    order = opening.order if opening else np.argsort(-centres, kind="stable")
+    order = opening.order if opening else falling(centres)
     rows, n_opened = _opened(arrays, order, least, k, live)
     bound = _bound(arrays, query, centres, order[:n_opened])
     return _ranked(arrays, query, k, rows, bound, n_opened)

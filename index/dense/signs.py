@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.dense.arrays import DenseArrays
 from index.dense.codes import check_query
+from index.dense.ordinals import falling
 from index.dense.view import DenseIndex, Known
 
 GUIDES = 1000
@@ -60,7 +61,7 @@ def signs_of(
     known = Known(numbers[there], scores[there].astype(np.float32))
     deviation = max(float(centres.std()), 1e-6)
     ranks = np.empty(len(centres))
-    ranks[np.argsort(-centres, kind="stable")] = np.arange(len(centres))
+    ranks[falling(centres)] = np.arange(len(centres))
     below = (centres - centres.max()) / deviation
     near = _nearness(known.scores, float(centres.max()))
     places, lists = lists_of(dense, numbers)

@@ -18,6 +18,7 @@ from index.container import Container
 from index.deletes import Words
 from index.dense.arrays import DenseArrays
 from index.dense.codes import check_query, decode
+from index.dense.ordinals import ordinals
 from index.dense.part import DensePart
 from index.dense.searching import (
     Effort,
@@ -320,7 +321,7 @@ class DenseIndex:
         return DenseHits(
             numbers,
             scores.astype(np.float64),
-            _ordinals(scores),
+            ordinals(scores),
             safe,
             gap,
             self._owner.generation,
@@ -366,9 +367,3 @@ def _gap(found: Sequence[Found], scores: NDArray[np.float32], k: int) -> tuple[f
         return 0.0, True
     gap = max(0.0, bound - float(scores[-1])) if len(scores) else max(0.0, bound)
     return gap, gap == 0 and len(scores) == k
-
-
-def _ordinals(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return integers in the order of the scores."""
-    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)

@@ -28,12 +28,14 @@ Bruch, Gai & Ingber, ACM TOIS 42(1), 2023, sections 4 and 5. ``z-score``: Montag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.fusion.kernels import CODES, fuse_scores
 from index.fusion.method import Fusion
 from index.fusion.pool import Pool
 
@@ -125,73 +127,20 @@ def fuse(
     Fused
         Does not depend on the order of the branches, to the last bit.
     """
-    lowest = [None] * len(shares) if bounds is None else bounds
-    normalised = np.empty_like(pool.scores)
-    for branch, bound in enumerate(lowest):
-        ranks, scores = pool.ranks[branch], pool.scores[branch]
-        normalised[branch] = (
-            _reciprocal_ranks(ranks, fusion.k)
-            if fusion.method == "rrf"
-            else _normalised(fusion.method, ranks > 0, scores, bound)
-        )
-    contributions, fused = weigh(fusion.method, normalised, np.asarray(shares, np.float64))
+    n_branches = len(shares)
+    lowest = [math.nan if each is None else each for each in bounds or [None] * n_branches]
+    normalised = np.empty((n_branches, len(pool.keys)))
+    contributions, fused = np.empty_like(normalised), np.empty(len(pool.keys))
+    fuse_scores(
+        CODES[fusion.method],
+        float(fusion.k),
+        pool.ranks,
+        pool.scores,
+        np.array(lowest, np.float64),
+        np.array(shares, np.float64),
+        normalised,
+        contributions,
+        fused,
+    )
     order = np.argsort(-fused, kind="stable")  # the keys of a pool rise
     return Fused(pool.keys[order], fused[order], order, pool, normalised, contributions)
-
-
-def weigh(method: str, normalised: Values, shares: Values) -> tuple[Values, Values]:
-    """Return the weighted values of the branches, and what they are together.
-
-    Parameters
-    ----------
-    method : str
-    normalised : (n_branches, n) float64
-    shares : (n_branches,) float64
-    """
-    if method == "max":
-        weighted = normalised * (shares / shares.max())[:, None]
-        left_out = np.where((shares > 0)[:, None], weighted, -np.inf)
-        return weighted, left_out.max(axis=0)
-    factor = np.count_nonzero(shares) if method == "rrf" else 1
-    weighted = normalised * (shares * factor)[:, None]
-    # A sum of floats depends on the order of its terms; by size it is the same for any order.
-    terms = np.sort(weighted, axis=0) if len(weighted) > 2 else weighted
-    return weighted, terms.sum(axis=0)
-
-
-def _reciprocal_ranks(ranks: NDArray[np.int64], k: float) -> Values:
-    return np.where(ranks > 0, 1.0 / (k + np.maximum(ranks, 1)), 0.0)
-
-
-def _normalised(
-    method: str, listed: NDArray[np.bool_], scores: Values, bound: float | None
-) -> Values:
-    found = scores[listed]
-    if not len(found):
-        return np.zeros(len(scores))
-    least, most = float(found.min()), float(found.max())
-    origin, unit = _line(method, found, least, most, bound)
-    if unit == 0:
-        high, low = {"z-score": (0.0, -1.0), "dbsf": (0.5, 0.0)}.get(method, (1.0, 0.0))
-        return np.where(listed | (scores >= least), high, low)
-    last = (least - origin) / unit
-    if method == "dbsf" or least == most:
-        last = min(0.0, last)
-    values = (scores - origin) / unit
-    values[np.isnan(values)] = last
-    return values
-
-
-def _line(
-    method: str, found: Values, least: float, most: float, bound: float | None
-) -> tuple[float, float]:
-    """Return what is taken off a score, and what it is divided by then."""
-    if method == "theoretical-min":
-        origin = least if bound is None else min(bound, least)
-        return origin, most - origin
-    if method in ("min-max", "max"):
-        return least, most - least
-    mean, deviation = float(found.mean()), float(found.std())
-    if least == most:
-        deviation = 0.0  # the mean of equal floats need not be one of them
-    return (mean, deviation) if method == "z-score" else (mean - 3 * deviation, 6 * deviation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from index.fusion.kernels import lay_out
 from lsr.errors import DataError
+
+_NO_KEYS = np.zeros(0, np.int64)
+_NO_SCORES = np.zeros(0)
 
 
 class RankedList(NamedTuple):
@@ -85,11 +89,7 @@ def gather(lists: Sequence[RankedList], depth: int | None = None) -> Pool:
         Default: all.
     """
     keys = [each.keys[:depth] for each in lists]
-    starts = np.cumsum([0, *(len(ids) for ids in keys)])
-    together = np.concatenate([np.zeros(0, np.int64), *keys])
-    values = np.concatenate([np.zeros(0), *(each.scores[:depth] for each in lists)])
-    found = np.empty(len(together), np.int64)
-    ranks = np.zeros((len(lists), len(together)), np.int64)
-    scores = np.full((len(lists), len(together)), np.nan)
-    n = lay_out(together, values, starts, np.argsort(together), found, ranks, scores)
-    return Pool(found[:n], ranks[:, :n], scores[:, :n])
+    starts = np.array([0, *accumulate(len(ids) for ids in keys)], np.int64)
+    together = np.concatenate([_NO_KEYS, *keys])
+    values = np.concatenate([_NO_SCORES, *(each.scores[:depth] for each in lists)])
+    return Pool(*lay_out(together, values, starts, np.argsort(together)))

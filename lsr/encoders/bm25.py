@@ -178,7 +178,7 @@ class BM25Encoder:
                 term_id = self._vocabulary.term_id(term)
                 if term_id is not None:
                     row[term_id] = row.get(term_id, 0.0) + 1.0
-            rows.append({i: tf * self._idf(i, self.statistics) for i, tf in row.items()})
+            rows.append({i: row[i] * self._idf(i, self.statistics) for i in sorted(row)})
         return SparseBatch.from_rows(rows)
 
     def with_statistics(self, statistics: CollectionStatistics) -> BM25Encoder:

@@ -100,7 +100,7 @@ def _descriptions(folder: Path, config: dict[str, Any], head: Arrays, top_k: int
         "sentence_bert_config.json": {
             "max_seq_length": length,
             "do_lower_case": False,
-            # The mean of the tokens is taken; a pooler would be made of random numbers, and said so.
+            # The mean of the tokens is taken; a pooler would be random, and reported as missing.
             "model_args": {"add_pooling_layer": False},
         },
         "modules.json": [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index import IndexWriter, build_index
 from index.dense.codes import decode, encode_rows, finite, present
 from index.dense.kernels import open_lists, score_rows
+from index.dense.ordinals import falling, ordinals
 from index.dense.part import DenseSpec
 from index.dense.searching import best
 from index.kernels.half_precision import single_by_arithmetic
@@ -34,6 +35,17 @@ def test_the_kernel_reads_every_half() -> None:
     score_rows(np.ones(1, np.float32), halves, np.arange(len(halves), dtype=np.int32), out)
     np.testing.assert_array_equal(out, halves.view(np.float16).astype(np.float32)[:, 0])
     np.testing.assert_array_equal(decode(halves)[:, 0], out)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_in_falling_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.array([-np.inf, -3e38, -1.5, -1e-45, -0.0, 0.0, 1e-45, 0.25, 3e38, np.inf])
+    scores = np.concatenate([rng.choice(values, 40), rng.normal(size=60)]).astype(np.float32)
+    rng.shuffle(scores)
+    np.testing.assert_array_equal(falling(scores), np.argsort(-scores, kind="stable"))
+    whole = ordinals(scores)
+    np.testing.assert_array_equal(whole[:, None] > whole, scores[:, None] > scores)
 
 
 def test_arithmetic_gives_what_the_instruction_gives() -> None:
