@@ -9,8 +9,11 @@ then these three strings of each document one after the other; metadata is JSON,
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +103,40 @@ class DocumentWriter:
         self._pending, self._pending_bytes = [], 0
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block, decompressed.
+
+    Attributes
+    ----------
+    raw : bytes
+    starts : (3 * n_docs + 1,) int64
+        Where each string begins; the last one ends where the block does.
+    """
+
+    raw: bytes
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts) // 3
+
+    def parts(self, at: int) -> list[bytes]:
+        """Return title, text and metadata of a document of the block."""
+        places = self.starts[3 * at : 3 * at + 4].tolist()
+        return [self.raw[start:end] for start, end in pairwise(places)]
+
+
+_of_this_thread = threading.local()
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return the decompressor of this thread: making one takes as long as using it does."""
+    if not hasattr(_of_this_thread, "decompressor"):
+        _of_this_thread.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _of_this_thread.decompressor
+    return found
+
+
 class DocumentReader:
     """The documents of one segment, read through the map."""
 
@@ -135,8 +172,9 @@ class DocumentReader:
 
     def all_parts(self) -> Iterator[list[bytes]]:
         """Yield every document as stored, in order."""
-        for block in range(len(self._sizes)):
-            yield from self._block(block)
+        for number in range(len(self._sizes)):
+            block = self._block(number)
+            yield from (block.parts(at) for at in range(len(block)))
 
     def check(self) -> None:
         """Decompress and parse everything. Raises CorruptIndexError."""
@@ -148,13 +186,13 @@ class DocumentReader:
         for position, parts in enumerate(self.all_parts()):
             self._decode(position, parts)
 
-    def _within(self, opened: list[list[bytes]], block: int, position: int) -> list[bytes]:
+    def _within(self, opened: Block, block: int, position: int) -> list[bytes]:
         at = position - int(self._first_docs[block])
         if not 0 <= at < len(opened):
             raise self._corrupt(f"document {position} is not in its block", 0)
-        return opened[at]
+        return opened.parts(at)
 
-    def _block(self, block: int) -> list[list[bytes]]:
+    def _block(self, block: int) -> Block:
         if not 0 <= block < len(self._sizes):
             raise self._corrupt("the blocks of documents do not cover the segment", 0)
         start, end = int(self._starts[block]), int(self._starts[block + 1])
@@ -167,22 +205,18 @@ class DocumentReader:
         raw = self._decompressed(data, int(self._sizes[block]), block, start)
         if not 0 < count * 12 <= len(raw):
             raise self._corrupt(f"block {block} cannot hold {count} documents", start)
-        lengths = np.frombuffer(raw, "<u4", count * 3).astype(np.int64)
-        ends = np.cumsum(lengths) + 12 * count
-        if ends[-1] != len(raw):
+        starts = np.full(3 * count + 1, 12 * count, np.int64)
+        starts[1:] += np.cumsum(np.frombuffer(raw, "<u4", 3 * count), dtype=np.int64)
+        if starts[-1] != len(raw):
             raise self._corrupt(f"the documents of block {block} do not fill it", start)
-        strings = [
-            raw[end - length : end]
-            for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
-        ]
-        return [strings[i : i + 3] for i in range(0, len(strings), 3)]
+        return Block(raw, starts)
 
     def _decompressed(self, data: bytes, size: int, block: int, start: int) -> bytes:
         # The frame's own size is compared before anything is allocated for it.
         try:
             if size > MAX_BLOCK_BYTES or zstandard.frame_content_size(data) != size:
                 raise self._corrupt(f"block {block} has another size than it must", start)
-            return zstandard.ZstdDecompressor().decompress(data)
+            return _decompressor().decompress(data)
         except zstandard.ZstdError as error:
             raise self._corrupt(f"block {block} cannot be decompressed: {error}", start) from None
 
