@@ -115,7 +115,7 @@ def normalise(method: Any, k: Any, ranks: Any, scores: Any, bound: Any, values: 
     Parameters
     ----------
     method : int64
-        Position in `index.fusion.method.METHODS`.
+        Of `CODES`.
     k : float64
         Of ``rrf``.
     ranks, scores, bound
