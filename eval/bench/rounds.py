@@ -27,6 +27,9 @@ THROUGHPUT_PASS_S = 0.2
 """A pass takes at least this long with one thread: waking another, and the last query that one of
 them is left with, would count in a shorter one."""
 
+_ENOUGH_S = 10.0
+"""A slow engine is done after fewer passes: a long pass is disturbed on average, like any other."""
+
 
 class _Times:
     """Times of one entry: a row per round."""
@@ -97,8 +100,8 @@ def add_throughput(
 ) -> list[Measurement]:
     """Measure queries per second with one thread and with one per core (at most two).
 
-    A fresh process of each engine answers all queries as one batch, several times with each number
-    of threads in turn; few queries stand in the batch more than once, see `THROUGHPUT_PASS_S`. The
+    A fresh process of each engine answers all queries as one batch, up to five times with each
+    number of threads in turn; few queries stand in the batch more than once, see `THROUGHPUT_PASS_S`. The
     best pass counts: whatever else runs on the machine can only slow one.
     An engine that fails keeps its latencies, and its reason is put into `skipped`.
     """
@@ -126,7 +129,8 @@ def _rates(
     best = dict.fromkeys(range(1, len(cores) + 1), 0.0)
     once = _throughput(course, process, entry, 1, cores[:1], 1)["seconds"]
     repeats = ceil(THROUGHPUT_PASS_S / max(once, 1e-6))
-    for _ in range(THROUGHPUT_PASSES):
+    passes = max(1, min(THROUGHPUT_PASSES, int(_ENOUGH_S / max(once, THROUGHPUT_PASS_S))))
+    for _ in range(passes):
         for threads in best:
             head = _throughput(course, process, entry, threads, cores[:threads], repeats)
             best[threads] = max(best[threads], head["queries_per_s"])

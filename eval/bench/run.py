@@ -189,7 +189,7 @@ def _method(options: Options) -> dict[str, Any]:
         "per_query": "median over the rounds",
         "pinned_to_core": available_cores()[-1],
         "threads": 1,
-        "throughput_passes": THROUGHPUT_PASSES if options.throughput else 0,
+        "throughput_passes_at_most": THROUGHPUT_PASSES if options.throughput else 0,
         "throughput_pass_s": THROUGHPUT_PASS_S,
         "recall": "share of the k best by exact float64 score, ties counted as right",
         "recall_tie_tolerance": TIE_TOLERANCE,
