@@ -101,8 +101,8 @@ def add_throughput(
     """Measure queries per second with one thread and with one per core (at most two).
 
     A fresh process of each engine answers all queries as one batch, up to five times with each
-    number of threads in turn; few queries stand in the batch more than once, see `THROUGHPUT_PASS_S`. The
-    best pass counts: whatever else runs on the machine can only slow one.
+    number of threads in turn; few queries stand in the batch more than once, see
+    `THROUGHPUT_PASS_S`. The best pass counts: whatever else runs on the machine can only slow one.
     An engine that fails keeps its latencies, and its reason is put into `skipped`.
     """
     cores = available_cores()[:2]
