@@ -127,9 +127,9 @@ def _rates(
     course: Course, process: EngineProcess, entry: Entry, cores: list[int]
 ) -> dict[int, float]:
     best = dict.fromkeys(range(1, len(cores) + 1), 0.0)
-    once = _throughput(course, process, entry, 1, cores[:1], 1)["seconds"]
-    repeats = ceil(THROUGHPUT_PASS_S / max(once, 1e-6))
-    passes = max(1, min(THROUGHPUT_PASSES, int(_ENOUGH_S / max(once, THROUGHPUT_PASS_S))))
+    once = max(_throughput(course, process, entry, 1, cores[:1], 1)["seconds"], 1e-6)
+    repeats = ceil(THROUGHPUT_PASS_S / once)
+    passes = max(1, min(THROUGHPUT_PASSES, int(_ENOUGH_S / once)))
     for _ in range(passes):
         for threads in best:
             head = _throughput(course, process, entry, threads, cores[:threads], repeats)

@@ -166,7 +166,7 @@ def sum_by_size(terms: Any) -> Any:
 
 
 @kernel
-def add_up(method: Any, shares: Any, contributions: Any, fused: Any) -> None:
+def add_up(method: Any, shares: Any, normalised: Any, contributions: Any, fused: Any) -> None:
     """Weigh what the branches give, and put it together.
 
     Parameters
@@ -174,28 +174,26 @@ def add_up(method: Any, shares: Any, contributions: Any, fused: Any) -> None:
     method : int64
     shares : (n_branches,) float64
         With the sum 1.
+    normalised : (n_branches, n) float64
     contributions : (n_branches, n) float64
-        Normalised values; multiplied by their weights.
+        Filled: `normalised`, weighted.
     fused : (n,) float64
         Filled.
     """
-    n_branches, largest, factor = shares.size, 1.0, 1.0
+    weights = shares.copy()
     if method == MAX:
-        largest = shares.max()
+        weights /= shares.max()
     elif method == RRF:
-        factor = np.float64(np.count_nonzero(shares))
-    terms = np.empty(n_branches)
+        weights *= np.count_nonzero(shares)
+    terms = np.empty(shares.size)
     for i in range(fused.size):
-        for b in range(n_branches):
-            contributions[b, i] *= shares[b] / largest * factor
-            terms[b] = contributions[b, i]
-        if method == MAX:
-            fused[i] = -math.inf
-            for b in range(n_branches):
-                if shares[b] > 0:
-                    fused[i] = max(fused[i], terms[b])
-            continue
-        fused[i] = sum_by_size(terms)
+        largest = -math.inf
+        for b in range(shares.size):
+            terms[b] = normalised[b, i] * weights[b]
+            contributions[b, i] = terms[b]
+            if shares[b] > 0:
+                largest = max(largest, terms[b])
+        fused[i] = largest if method == MAX else sum_by_size(terms)
 
 
 @kernel
@@ -226,5 +224,4 @@ def fuse_scores(
     """
     for b in range(shares.size):
         normalise(method, k, ranks[b], scores[b], bounds[b], normalised[b])
-        contributions[b] = normalised[b]
-    add_up(method, shares, contributions, fused)
+    add_up(method, shares, normalised, contributions, fused)

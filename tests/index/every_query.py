@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from eval.bench.vectors import load_vectors
 from index import Index, build_index
 from lsr.sparse import SparseBatch
 from tests import oracle
@@ -37,7 +38,9 @@ def best(
     """The `k` best documents of a query, by adding up whole columns."""
     ints, shift = oracle.integer_weights(weights, 16 if len(terms) <= 64 else 32)
     scores = np.zeros(columns.shape[0], np.int64)
-    for term, weight in zip(terms, ints, strict=True):
+    for term, weight in zip(terms.tolist(), ints, strict=True):
+        if term >= columns.shape[1]:
+            continue
         column = slice(columns.indptr[term], columns.indptr[term + 1])
         scores[columns.indices[column]] += (columns.data[column] * weight) >> shift
     kth = np.partition(scores, -k)[-k] if len(scores) > k else 0
@@ -46,15 +49,12 @@ def best(
     return oracle.Truth(order, scores[order])
 
 
-def differences(index: Index, columns: Any, queries: Any) -> Iterator[tuple[int, int]]:
+def differences(index: Index, columns: Any, queries: SparseBatch) -> Iterator[tuple[int, int]]:
     """Yield the query and the depth of every answer that is not the right one."""
-    for row in range(queries.shape[0]):
-        own = slice(queries.indptr[row], queries.indptr[row + 1])
-        terms, weights = queries.indices[own], queries.data[own].astype(np.float32)
-        query = SparseBatch.from_arrays([0, len(terms)], terms, weights)
-        truth = best(columns, *query.row(0), max(DEPTHS))
+    for row in range(queries.n_rows):
+        truth = best(columns, *queries.row(row), max(DEPTHS))
         for k in DEPTHS:
-            hits = index.search(query, k)
+            hits = index.search(queries.rows(row, row + 1), k)
             same = np.array_equal(hits.doc_ids, truth.doc_ids[:k])
             if not (same and np.array_equal(hits.int_scores, truth.scores[:k]) and hits.rank_safe):
                 yield row, k
@@ -66,13 +66,14 @@ def main() -> None:
     parser.add_argument("docs", type=Path)
     parser.add_argument("queries", type=Path)
     given = parser.parse_args()
-    docs, queries = (sp.load_npz(path).tocsr() for path in (given.docs, given.queries))
+    docs = load_vectors(given.docs)
+    queries = SparseBatch.from_scipy(load_vectors(given.queries))
     with (
         tempfile.TemporaryDirectory() as folder,
-        build_index(Path(folder) / "index", docs.astype(np.float32)) as index,
+        build_index(Path(folder) / "index", docs) as index,
     ):
         wrong = list(differences(index, impacts_by_term(docs, index.manifest.scale), queries))
-    n = queries.shape[0] * len(DEPTHS)
+    n = queries.n_rows * len(DEPTHS)
     sys.stdout.write(f"{docs.shape[0]:,} documents, {n:,} answers, {len(wrong):,} differ\n")
     sys.exit(bool(wrong))
 
