@@ -3,8 +3,7 @@
 The best of many settings on a few dozen topics is mostly the luckiest. So the topics are drawn anew
 many times, the best weights of each draw are averaged (bagging: Breiman, Machine Learning 24,
 1996), and for every topic the outcome is judged with the average over those draws that did not hold
-it (out-of-bag: Efron & Tibshirani, JASA 92, 1997). The best single branch is chosen in the same
-way, so that what is compared are two ways of choosing, both with the luck taken out.
+it (out-of-bag: Efron & Tibshirani, JASA 92, 1997).
 """
 
 from __future__ import annotations
@@ -84,21 +83,6 @@ def bag(values: Values, grid: Values, counts: NDArray[np.int64]) -> Bagged:
     averaged = (without.T @ chosen) / without.sum(axis=0)[:, None]
     nearest = np.abs(averaged[:, None, :] - grid[None]).sum(axis=2).argmin(axis=1)
     return Bagged(chosen.mean(axis=0), values[nearest, np.arange(values.shape[1])])
-
-
-def best_single(values: Values, counts: NDArray[np.int64]) -> tuple[int, Values]:
-    """Return the best branch, and each topic's measure with the branch chosen without it.
-
-    Parameters
-    ----------
-    values : (n_branches, n_topics) float64
-    counts : (n_draws, n_topics) int64
-    """
-    chosen = (values @ counts.T).argmax(axis=0)
-    votes = (chosen[:, None] == np.arange(len(values))).astype(np.float64)
-    without = (counts == 0).astype(np.float64)
-    elected = (without.T @ votes).argmax(axis=1)
-    return int(values.mean(axis=1).argmax()), values[elected, np.arange(values.shape[1])]
 
 
 def beyond_chance(differences: Values, errors: float = 1.0) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.fusion.bagging import weight_grid
 from eval.fusion.topics import Scorer, Topic
 from eval.measures import measure_run
 from eval.qrels import Qrels
@@ -17,18 +18,44 @@ from index.fusion import Fusion, Pool, fuse
 from index.fusion.method import Absent
 
 Values = NDArray[np.float64]
+Progress = Callable[[str, int, int | None], None]
 
 _METHODS = (
-    Fusion("z-score"),
     Fusion("theoretical-min"),
+    Fusion("z-score"),
     Fusion("min-max"),
     Fusion("rrf"),
     Fusion("rrf", k=10.0),
     Fusion("max"),
 )
-"""In the order of preference. ``dbsf`` is ``z-score`` up to documents that a branch lacks."""
+"""In the order of preference: what they gained, on average, on topics held out of the collections
+in docs/hybrid.md. ``dbsf`` is ``z-score`` up to documents that a branch lacks."""
 
 DEPTHS = (100, 1000)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measure of every topic under every setting.
+
+    Attributes
+    ----------
+    branches : sequence of str
+    families : sequence of Fusion
+        Without weights, the preferred ones first.
+    grid : (n_points, n_branches) float64
+        Weights.
+    values : (n_families, n_points, n_topics) float64
+    """
+
+    branches: Sequence[str]
+    families: Sequence[Fusion]
+    grid: Values
+    values: Values
+
+    def only(self, at: NDArray[np.intp]) -> Measured:
+        """Return what was measured on some of the topics."""
+        return replace(self, values=self.values[:, :, at])
 
 
 class Bench:
@@ -63,16 +90,11 @@ class Bench:
         self._qrels = {topic.qid: qrels[topic.qid] for topic in topics}
         self._measure = measure
         self._scorer = scorer
-        self._known_pools: dict[tuple[int | None, bool], list[Pool]] = {}
+        self._pools: dict[tuple[int, ...], list[Pool]] = {}
+        self._pools_of: tuple[int, bool] | None = None
         self.measure = str(measure)
         cutoff = measure.params.get("cutoff")
         self._k = cutoff if isinstance(cutoff, int) else None
-
-    def only(self, at: Sequence[int]) -> Bench:
-        """Return the bench of some of the topics."""
-        topics = [self.topics[i] for i in at]
-        qrels = {topic.qid: self._qrels[topic.qid] for topic in topics}
-        return Bench(self.branches, self.bounds, topics, qrels, self._measure, self._scorer)
 
     def families(self) -> Iterator[Fusion]:
         """Yield the settings to choose among, but for weights: the preferred ones first."""
@@ -81,50 +103,90 @@ class Bench:
         if depths[-1] < longest and longest <= DEPTHS[-1]:
             depths.append(DEPTHS[-1])
         absent: Absent = "score" if self._scorer else "floor"
-        for method in _METHODS:
+        # Where the least scores are not known, those of the lists stand in: that is min-max.
+        methods = _METHODS[None in self.bounds :]
+        for method in methods:
             # Where no score can be had, a longer list says more of the documents it lacks.
             for depth in depths if self._scorer else depths[::-1]:
                 yield replace(method, depth=depth, absent=absent)
 
+    def measured(self, progress: Progress | None = None) -> Measured:
+        """Measure all topics under all settings; ``progress("fit", done, total)``."""
+        grid = weight_grid(len(self.branches))
+        corners, is_corner = grid.argmax(axis=1), grid.max(axis=1) == 1
+        families, single = list(self.families()), self.single()
+        values = np.empty((len(families), len(grid), len(self.topics)))
+        values[:, is_corner] = single[corners[is_corner]]
+        # One pool after the other, as they are large.
+        order = sorted(range(len(families)), key=lambda at: self._pool_key(families[at]))
+        for done, at in enumerate(order):
+            if progress is not None:
+                progress("fit", done, len(families))
+            values[at, ~is_corner] = self.fused(families[at], grid[~is_corner])
+        return Measured(self.branches, families, grid, values)
+
     def single(self) -> Values:
         """Return the measure of each branch alone, (n_branches, n_topics)."""
-        return np.stack(
-            [
-                self._values(
-                    {
-                        topic.qid: Ranking.of(
-                            [topic.docnos[key] for key in topic.lists[at].keys[: self._k]],
-                            topic.lists[at].scores[: self._k],
-                        )
-                        for topic in self.topics
-                    }
-                )
-                for at in range(len(self.branches))
-            ]
-        )
-
-    def fused(self, family: Fusion, grid: Sequence[Sequence[float]] | Values) -> Values:
-        """Return the measure of a family with each row of weights, (n_points, n_topics)."""
-        pools = self._pools(family)
         found = []
-        for shares in grid:
-            rankings = {
-                topic.qid: topic.ranking(fuse(pool, family, shares, self.bounds), self._k)
-                for topic, pool in zip(self.topics, pools, strict=True)
-            }
+        for branch in range(len(self.branches)):
+            rankings = {}
+            for topic in self.topics:
+                keys, scores = topic.lists[branch].keys, topic.lists[branch].scores
+                docnos = [topic.docnos[key] for key in keys[: self._k]]
+                rankings[topic.qid] = Ranking.of(docnos, scores[: self._k])
             found.append(self._values(rankings))
         return np.stack(found)
 
-    def _pools(self, family: Fusion) -> list[Pool]:
-        scored = family.absent == "score" and family.method != "rrf"
-        key = family.depth, scored
-        if key not in self._known_pools:
+    def fused(
+        self,
+        family: Fusion,
+        grid: Sequence[Sequence[float]] | Values,
+        at: Sequence[int] | None = None,
+    ) -> Values:
+        """Return the measure of a family with each row of weights.
+
+        Parameters
+        ----------
+        family : Fusion
+        grid : (n_points, n_branches)
+        at : sequence of int, optional
+            Positions of the topics; all of them.
+
+        Returns
+        -------
+        (n_points, n_topics) float64
+        """
+        topics = range(len(self.topics)) if at is None else at
+        found = []
+        for shares in grid:
+            # As in a search, a branch of weight 0 has no part.
+            used = [branch for branch, share in enumerate(shares) if share > 0]
+            pools = self._pools_for(family, used)
+            weights = [float(shares[branch]) for branch in used]
+            bounds = [self.bounds[branch] for branch in used]
+            rankings = {}
+            for i in topics:
+                fused = fuse(pools[i], family, weights, bounds)
+                rankings[self.topics[i].qid] = self.topics[i].ranking(fused, self._k)
+            found.append(self._values(rankings))
+        return np.stack(found)
+
+    def _pool_key(self, family: Fusion) -> tuple[int, bool]:
+        return family.depth_for(self._k or 0), family.absent == "score" and family.method != "rrf"
+
+    def _pools_for(self, family: Fusion, used: Sequence[int]) -> list[Pool]:
+        key = depth, scored = self._pool_key(family)
+        if key != self._pools_of:
+            self._pools_of = key
+            self._pools.clear()
+        if tuple(used) not in self._pools:
             scorer = self._scorer if scored else None
-            self._known_pools[key] = [
-                topic.pool(family.depth, self.branches, scorer) for topic in self.topics
+            self._pools[tuple(used)] = [
+                topic.pool(depth, used, self.branches, scorer) for topic in self.topics
             ]
-        return self._known_pools[key]
+        return self._pools[tuple(used)]
 
     def _values(self, rankings: Mapping[str, Ranking]) -> Values:
-        measured = measure_run(Run("bench", rankings), self._qrels, [self._measure])
+        qrels = {qid: self._qrels[qid] for qid in rankings}
+        measured = measure_run(Run("bench", rankings), qrels, [self._measure])
         return measured.per_topic[str(self._measure)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.collections import JudgedCollection, open_collection
-from eval.fusion.grid import DEPTHS, Bench
+from eval.fusion.grid import DEPTHS, Bench, Progress
 from eval.fusion.topics import topics_of
 from eval.qrels import Qrels, read_qrels
 from eval.runs import Ranking, Run, read_run
@@ -21,8 +21,6 @@ from lsr.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from index.hybrid import HybridRetriever
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,30 @@ class Topic:
     lists: Sequence[RankedList]
 
     def pool(
-        self, depth: int | None, branches: Sequence[str] = (), scorer: Scorer | None = None
+        self,
+        depth: int | None,
+        used: Sequence[int],
+        branches: Sequence[str] = (),
+        scorer: Scorer | None = None,
     ) -> Pool:
-        """Return the pool of the first `depth` hits; with the missing scores, given a scorer."""
-        pool = gather(self.lists, depth)
-        for branch, name in enumerate(branches if scorer else ()):
-            at = pool.without_score(branch)
+        """Return the pool of some branches' first hits.
+
+        Parameters
+        ----------
+        depth : int or None
+        used : sequence of int
+            Positions of the branches.
+        branches : sequence of str
+            Names of all branches, for the scorer.
+        scorer : Scorer, optional
+            Gives the missing scores.
+        """
+        pool = gather([self.lists[branch] for branch in used], depth)
+        for row, branch in enumerate(used if scorer else ()):
+            at = pool.without_score(row)
             if len(at) and scorer is not None:
                 wanted = [self.docnos[key] for key in pool.keys[at]]
-                pool.scores[branch, at] = scorer(name, self.qid, wanted)
+                pool.scores[row, at] = scorer(branches[branch], self.qid, wanted)
         return pool
 
     def ranking(self, fused: Fused, k: int | None = None) -> Ranking:
@@ -107,6 +122,7 @@ def fuse_runs(
     qids = dict.fromkeys(qid for at in used for qid in runs[branches[at]].rankings)
     rankings = {}
     for topic in topics_of([runs[branches[at]] for at in used], qids):
-        fused = fuse(topic.pool(fusion.depth or k), fusion, [shares[at] for at in used], lowest)
+        pool = topic.pool(fusion.depth or k, range(len(used)))
+        fused = fuse(pool, fusion, [shares[at] for at in used], lowest)
         rankings[topic.qid] = topic.ranking(fused, k)
     return Run(name, rankings)

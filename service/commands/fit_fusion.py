@@ -45,17 +45,18 @@ def fit_fusion(
         str, typer.Option("--measure", help="Of ir-measures; what to make as large as possible.")
     ] = "nDCG@10",
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the split into halves.")
+        int | None, typer.Option("--seed", min=0, help="Of the splits into halves.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the fusion here (.json).")
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Find method, weights and depth of a fusion on half of the topics, test it on the other half.
+    """Find method, weights and depth of a fusion by judged topics; tell its gain on others.
 
-    The result is a file that search, serve and eval take as --fusion. Nothing is written, and the
-    exit code is 1, when the fusion is not better than its best branch alone.
+    Half of the topics are ranked with what is found on the other half, in ten splits. The result is
+    a file that search, serve and eval take as --fusion. Nothing is written, and the exit code is 1,
+    when the fusion is not better than its best branch alone.
     """
     from eval.fusion.fitting import fit
     from eval.significance import SEED
@@ -69,8 +70,7 @@ def fit_fusion(
     from index.fusion import write_artefact
 
     if json:
-        fusion = found.choice.fusion
-        values = {"fusion": fusion.to_json(), "evidence": evidence_of(found, qrels)}
+        values = {"fusion": found.fusion.to_json(), "evidence": evidence_of(found, qrels)}
         write_json({**values, "refusal": found.refusal})
     else:
         _show(render(found))
@@ -129,5 +129,5 @@ def _show(table: Any) -> None:
 def _refuse(found: FusionFit) -> None:
     if found.refusal is not None:
         raise NothingGainedError(
-            f"{found.refusal}; nothing was written. Search {found.choice.best_branch} alone"
+            f"{found.refusal}; nothing was written. Search {found.best_branch} alone"
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from eval.fusion.bagging import bag, best_single, beyond_chance, draws, weight_grid
-from eval.fusion.fitting import FusionFit, choose, fit
+from eval.fusion.bagging import bag, beyond_chance, draws, weight_grid
+from eval.fusion.fitting import N_SPLITS, FusionFit, choose, cross_fit, fit, halves_of
 from eval.fusion.grid import Bench
 from eval.fusion.reporting import artefact_of, render
 from eval.fusion.topics import fuse_runs, topics_of
@@ -73,13 +74,24 @@ class TestGrid:
 
     def test_values_are_those_of_fused_runs(self) -> None:
         """What fitting measures is what fusing the runs and measuring them gives."""
-        qrels, runs = collection(8, {"a": 1.0, "b": 2.0})
+        qrels, runs = collection(8, {"a": 1.0, "b": 2.0, "c": 1.5})
+        made = bench(qrels, runs)
         for method in ("min-max", "rrf", "z-score"):
-            fusion = parse_fusion(f"{method}:a=0.3,b=0.7,depth=20,absent=floor")
-            values = bench(qrels, runs).fused(fusion, [[0.3, 0.7]])[0]
-            run = fuse_runs(runs, fusion)
+            for weights in ([0.3, 0.5, 0.2], [0.0, 0.7, 0.3], [0.0, 0.0, 1.0]):
+                named = ",".join(f"{name}={at}" for name, at in zip("abc", weights, strict=True))
+                fusion = parse_fusion(f"{method}:{named},depth=20,absent=floor")
+                values = made.fused(fusion, [weights], [1, 5, 6])[0]
+                run = fuse_runs(runs, fusion)
+                expected = measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"]
+                assert values.tolist() == expected[[1, 5, 6]].tolist()
+
+    def test_a_branch_alone_is_measured_as_its_run(self) -> None:
+        qrels, runs = collection(8, {"a": 1.0, "b": 2.0})
+        found = bench(qrels, runs).measured()
+        for at, run in enumerate(runs.values()):
+            corner = int(found.grid[:, at].argmax())
             expected = measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"]
-            assert values.tolist() == expected.tolist()
+            assert (found.values[:, corner] == expected).all()
 
     def test_fused_runs_are_those_of_the_oracle(self) -> None:
         qrels, runs = collection(3, {"a": 1.0, "b": 2.0, "c": 0.5})
@@ -111,13 +123,6 @@ class TestBagging:
         assert found.left_out.mean() < 0.3
         assert found.weights.sum() == pytest.approx(1)
 
-    def test_the_best_branch(self) -> None:
-        rng = np.random.default_rng(1)
-        values = rng.random((3, 40)) + np.array([[0.0], [0.5], [0.1]])
-        best, left_out = best_single(values, draws(40, rng))
-        assert best == 1
-        assert left_out.tolist() == values[1].tolist()
-
     def test_chance(self) -> None:
         assert beyond_chance(np.array([0.1, 0.2, 0.1]))
         assert not beyond_chance(np.array([0.5, -0.4, 0.0]))
@@ -129,9 +134,9 @@ class TestFit:
     def test_finds_what_two_branches_have_together(self, complementary: FusionFit) -> None:
         assert complementary.refusal is None
         assert complementary.fused > max(complementary.single) + 0.03
-        assert 0.25 < complementary.choice.fusion.shares(["a", "b"])[0] < 0.75
+        assert 0.25 < complementary.fusion.shares(["a", "b"])[0] < 0.75
         assert all(each.p_corrected < 0.05 for each in complementary.comparisons)
-        assert complementary.n_fitting == complementary.n_held_out == 30
+        assert complementary.n_topics == 60
 
     def test_refuses_to_mix_noise_in(self) -> None:
         """At best it leaves the noise alone; it never gives up what the good branch has."""
@@ -139,23 +144,56 @@ class TestFit:
             qrels, runs = collection(60, {"good": 3.0, "noise": 0.0}, seed)
             found = fit(bench(qrels, runs), seed=seed)
             assert found.refusal is not None or found.fused >= max(found.single)
-            weights = found.choice.fusion.weights
+            weights = found.fusion.weights
             assert weights is not None
             assert weights["good"] > 0.7
-            assert found.choice.best_branch == "good"
+            assert found.best_branch == "good"
 
-    def test_the_held_out_half_plays_no_part_in_the_choice(self) -> None:
-        qrels, runs = collection(40, {"a": 1.5, "b": 1.5})
-        shuffled = np.random.default_rng(7).permutation(40)
-        held_out = [list(qrels)[at] for at in shuffled[20:]]
-        before = fit(bench(qrels, runs), seed=7)
-        broken = {q: ({"nothing": 1} if q in held_out else r) for q, r in qrels.items()}
-        after = fit(bench(broken, runs), seed=7)
-        assert after.choice == before.choice
-        assert after.fused == 0
-        fitting = [list(qrels)[at] for at in np.sort(shuffled[:20])]
-        kept = {q: qrels[q] for q in fitting}
-        assert choose(bench(kept, runs), seed=7) == before.choice
+    def test_every_topic_is_held_out_once_in_a_split(self) -> None:
+        halves = list(halves_of(15, 3))
+        assert len(halves) == 2 * N_SPLITS
+        for first, second in zip(halves[::2], halves[1::2], strict=True):
+            assert sorted([*first[0], *first[1]]) == list(range(15))
+            assert second[0].tolist() == first[1].tolist()
+            assert second[1].tolist() == first[0].tolist()
+
+    def test_values_are_of_fusions_that_other_topics_chose(self) -> None:
+        """Each topic: the mean of what the fusions of the halves without it give, from runs."""
+        qrels, runs = collection(24, {"a": 1.5, "b": 1.0})
+        made = bench(qrels, runs)
+        values, halves = cross_fit(made, made.measured(), made.single(), seed=7)
+        expected = np.zeros(24)
+        alone = [measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"] for run in runs.values()]
+        for (fitting, held_out), half in zip(halves_of(24, 7), halves, strict=True):
+            kept = {list(qrels)[at]: qrels[list(qrels)[at]] for at in fitting}
+            assert choose(bench(kept, runs).measured(), seed=7) == half.fusion
+            fused = measure_run(fuse_runs(runs, half.fusion), qrels, [NDCG]).per_topic["nDCG@10"]
+            expected[held_out] += fused[held_out] / N_SPLITS
+            best = max(branch[held_out].mean() for branch in alone)
+            assert half.gain == pytest.approx(fused[held_out].mean() - best, abs=1e-12)
+        assert values == pytest.approx(expected, abs=1e-12)
+
+    def test_the_split_matters_little(self) -> None:
+        qrels, runs = collection(40, {"a": 1.5, "b": 1.2})
+        found = [fit(bench(qrels, runs), seed=seed) for seed in range(4)]
+        error = (found[0].interval.high - found[0].interval.low) / 4
+        assert np.ptp([each.fused for each in found]) < error / 2
+        assert len({str(each.fusion.method) for each in found}) == 1
+
+    def test_one_branch_alone_is_no_fusion(self, complementary: FusionFit) -> None:
+        alone = replace(complementary.fusion, weights={"a": 1.0, "b": 0.0})
+        assert "one branch alone" in str(replace(complementary, fusion=alone).refusal)
+
+    def test_theoretical_minimum_is_preferred_where_it_is_known(self) -> None:
+        qrels, runs = collection(10, {"a": 1.0, "b": 1.0})
+        topics = topics_of(list(runs.values()), qrels)
+
+        def methods(*bounds: float | None) -> list[str]:
+            made = Bench(list(runs), list(bounds), topics, qrels, NDCG)
+            return [family.method for family in made.families()]
+
+        assert methods(0.0, -1.0)[0] == "theoretical-min"
+        assert "theoretical-min" not in methods(0.0, None)
 
     def test_the_same_again(self) -> None:
         qrels, runs = collection(30, {"a": 1.0, "b": 2.0})
@@ -166,7 +204,7 @@ class TestFit:
         qrels, runs = collection(30, {"a": 1.5})
         found = fit(bench(qrels, {"a": runs["a"], "b": runs["a"]}))
         assert found.refusal is not None
-        assert "not convincingly better" in found.refusal
+        assert "no better than a alone" in found.refusal
 
     @pytest.mark.parametrize(
         ("signals", "n_topics", "message"),
