@@ -193,13 +193,13 @@ def cross_fit(
     values = np.zeros(len(bench.topics))
     halves: list[Half] = []
     for fitting, held_out in halves_of(len(bench.topics), seed):
-        if progress is not None:
-            progress("test", len(halves), 2 * N_SPLITS)
         fusion = choose(measured.only(fitting), seed=seed)
         found = bench.fused(fusion, [fusion.shares(bench.branches)], held_out.tolist())[0]
         values[held_out] += found
         gain = float(found.mean() - single[:, held_out].mean(axis=1).max())
         halves.append(Half(fusion, gain))
+        if progress is not None:
+            progress("test", len(halves), 2 * N_SPLITS)
     return values / N_SPLITS, halves
 
 

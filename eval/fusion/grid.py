@@ -120,9 +120,9 @@ class Bench:
         # One pool after the other, as they are large.
         order = sorted(range(len(families)), key=lambda at: self._pool_key(families[at]))
         for done, at in enumerate(order):
-            if progress is not None:
-                progress("fit", done, len(families))
             values[at, ~is_corner] = self.fused(families[at], grid[~is_corner])
+            if progress is not None:
+                progress("fit", done + 1, len(families))
         return Measured(self.branches, families, grid, values)
 
     def single(self) -> Values:
