@@ -36,6 +36,9 @@ N_SPLITS = 10
 _CLEARLY = 3.0
 """Standard errors by which a setting has to be better than one that is preferred to it."""
 
+_DIGITS = 12
+"""The mean of ten equal numbers is not always that number: rounded, what is equal stays equal."""
+
 
 class Half(NamedTuple):
     """What was found on one half of the topics.
@@ -131,7 +134,7 @@ def fit(bench: Bench, *, seed: int = SEED, progress: Progress | None = None) -> 
             "with fewer, use a fixed fusion such as min-max"
         )
     measured = bench.measured(progress)
-    single = bench.single()
+    single = bench.single().round(_DIGITS)
     held_out, halves = cross_fit(bench, measured, single, seed=seed, progress=progress)
     against = [compare(values, [held_out])[0] for values in single]
     corrected = correct([each.p_value for each in against])
@@ -200,7 +203,7 @@ def cross_fit(
         halves.append(Half(fusion, gain))
         if progress is not None:
             progress("test", len(halves), 2 * N_SPLITS)
-    return values / N_SPLITS, halves
+    return (values / N_SPLITS).round(_DIGITS), halves
 
 
 def halves_of(n: int, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
