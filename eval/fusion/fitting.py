@@ -134,8 +134,8 @@ def fit(bench: Bench, *, seed: int = SEED, progress: Progress | None = None) -> 
             "with fewer, use a fixed fusion such as min-max"
         )
     measured = bench.measured(progress)
-    single = bench.single().round(_DIGITS)
-    held_out, halves = cross_fit(bench, measured, single, seed=seed, progress=progress)
+    single = measured.single.round(_DIGITS)
+    held_out, halves = cross_fit(bench, measured, seed=seed, progress=progress)
     against = [compare(values, [held_out])[0] for values in single]
     corrected = correct([each.p_value for each in against])
     return FusionFit(
@@ -167,12 +167,7 @@ def choose(measured: Measured, *, seed: int = SEED) -> Fusion:
 
 
 def cross_fit(
-    bench: Bench,
-    measured: Measured,
-    single: Values,
-    *,
-    seed: int = SEED,
-    progress: Progress | None = None,
+    bench: Bench, measured: Measured, *, seed: int = SEED, progress: Progress | None = None
 ) -> tuple[Values, list[Half]]:
     """Choose a fusion on each half of several splits and test it on the other half.
 
@@ -180,8 +175,7 @@ def cross_fit(
     ----------
     bench : Bench
     measured : Measured
-    single : (n_branches, n_topics) float64
-        From `Bench.single`.
+        From `Bench.measured`.
     seed, progress
         As in `fit`.
 
@@ -199,7 +193,7 @@ def cross_fit(
         fusion = choose(measured.only(fitting), seed=seed)
         found = bench.fused(fusion, [fusion.shares(bench.branches)], held_out.tolist())[0]
         values[held_out] += found
-        gain = float(found.mean() - single[:, held_out].mean(axis=1).max())
+        gain = float(found.mean() - measured.single[:, held_out].mean(axis=1).max())
         halves.append(Half(fusion, gain))
         if progress is not None:
             progress("test", len(halves), 2 * N_SPLITS)

@@ -46,16 +46,19 @@ class Measured:
     grid : (n_points, n_branches) float64
         Weights.
     values : (n_families, n_points, n_topics) float64
+    single : (n_branches, n_topics) float64
+        The measure of each branch alone.
     """
 
     branches: Sequence[str]
     families: Sequence[Fusion]
     grid: Values
     values: Values
+    single: Values
 
     def only(self, at: NDArray[np.intp]) -> Measured:
         """Return what was measured on some of the topics."""
-        return replace(self, values=self.values[:, :, at])
+        return replace(self, values=self.values[:, :, at], single=self.single[:, at])
 
 
 class Bench:
@@ -114,7 +117,7 @@ class Bench:
         """Measure all topics under all settings; ``progress("fit", done, total)``."""
         grid = weight_grid(len(self.branches))
         corners, is_corner = grid.argmax(axis=1), grid.max(axis=1) == 1
-        families, single = list(self.families()), self.single()
+        families, single = list(self.families()), self._single()
         values = np.empty((len(families), len(grid), len(self.topics)))
         values[:, is_corner] = single[corners[is_corner]]
         # One pool after the other, as they are large.
@@ -123,9 +126,9 @@ class Bench:
             values[at, ~is_corner] = self.fused(families[at], grid[~is_corner])
             if progress is not None:
                 progress("fit", done + 1, len(families))
-        return Measured(self.branches, families, grid, values)
+        return Measured(self.branches, families, grid, values, single)
 
-    def single(self) -> Values:
+    def _single(self) -> Values:
         """Return the measure of each branch alone, (n_branches, n_topics)."""
         found = []
         for branch in range(len(self.branches)):

@@ -161,7 +161,7 @@ class TestFit:
         """Each topic: the mean of what the fusions of the halves without it give, from runs."""
         qrels, runs = collection(24, {"a": 1.5, "b": 1.0})
         made = bench(qrels, runs)
-        values, halves = cross_fit(made, made.measured(), made.single(), seed=7)
+        values, halves = cross_fit(made, made.measured(), seed=7)
         expected = np.zeros(24)
         alone = [measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"] for run in runs.values()]
         for (fitting, held_out), half in zip(halves_of(24, 7), halves, strict=True):

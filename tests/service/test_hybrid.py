@@ -294,8 +294,8 @@ class TestShell:
         assert answer["fusion"] == found["fusion"]
         for mode in ("sparse", "dense"):
             arguments = ["--topics", folder / "queries.jsonl", "--output", tmp_path / mode]
-            found = ["--mode", mode, "--k", "120"]
-            out_of(capsys, "search", folder / "small.index", *arguments, *found)
+            deep = ["--mode", mode, "--k", "120"]
+            out_of(capsys, "search", folder / "small.index", *arguments, *deep)
         runs = [
             part for mode in ("sparse", "dense") for part in ("--run", f"{mode}={tmp_path / mode}")
         ]
