@@ -3,13 +3,13 @@
 A few dozen topics are few to find weights on and fewer to test them on: with a single split into
 halves, the luck of the split is larger than what most fusions gain. So every topic is on both
 sides (cross-fitting: Chernozhukov et al., The Econometrics Journal 21, 2018, sections 1 and 3): a
-fusion is found on each half and tested on the other, over several splits. The fusion that is kept
-is found in the same way on all topics.
+fusion is found on each half and tested on the other, over several splits into halves that are alike
+(see `eval.fusion.halves`). The fusion that is kept is found in the same way on all topics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from eval.fusion.bagging import bag, beyond_chance, draws
 from eval.fusion.grid import Bench, Measured, Progress
+from eval.fusion.halves import N_SPLITS, halves_of
 from eval.significance import (
     SEED,
     Comparison,
@@ -32,7 +33,6 @@ from lsr.errors import UsageError
 Values = NDArray[np.float64]
 
 LEAST_TOPICS = 10
-N_SPLITS = 10
 _CLEARLY = 3.0
 """Standard errors by which a setting has to be better than one that is preferred to it."""
 
@@ -189,7 +189,7 @@ def cross_fit(
     """
     values = np.zeros(len(bench.topics))
     halves: list[Half] = []
-    for fitting, held_out in halves_of(len(bench.topics), seed):
+    for fitting, held_out in halves_of(measured.single, seed):
         fusion = choose(measured.only(fitting), seed=seed)
         found = bench.fused(fusion, [fusion.shares(bench.branches)], held_out.tolist())[0]
         values[held_out] += found
@@ -198,13 +198,3 @@ def cross_fit(
         if progress is not None:
             progress("test", len(halves), 2 * N_SPLITS)
     return (values / N_SPLITS).round(_DIGITS), halves
-
-
-def halves_of(n: int, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield the topics to choose by and those held out: twice for each split, turned around."""
-    rng = np.random.default_rng(seed)
-    for _ in range(N_SPLITS):
-        shuffled = rng.permutation(n)
-        first, second = np.sort(shuffled[: n // 2]), np.sort(shuffled[n // 2 :])
-        yield first, second
-        yield second, first

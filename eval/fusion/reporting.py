@@ -44,8 +44,8 @@ def render(found: FusionFit) -> RenderableType:
         table,
         Text(
             f"Found on all {found.n_topics} topics. Held out was each half of them in "
-            f"{len(found.halves) // 2} splits, ranked with what is found on the other half: "
-            f"{_agreement(found)}. Paired permutation test, holm correction.",
+            f"{len(found.halves) // 2} splits into halves alike, ranked with what is found on the "
+            f"other half: {_agreement(found)}. Paired permutation test, holm correction.",
             style="dim",
         ),
     )
@@ -58,9 +58,10 @@ def _agreement(found: FusionFit) -> str:
     ranges = [
         f"{name} {low:.2f} … {high:.2f}" for name, (low, high) in _weights_of_halves(found).items()
     ]
+    kept = sum(gain >= 0 for gain in gains)
     return (
-        f"{method} in {times} of {len(gains)}, weights {', '.join(ranges)}, gain over the best "
-        f"branch {min(gains):+.4f} … {max(gains):+.4f}"
+        f"{method} in {times} of {len(gains)}, weights {', '.join(ranges)}, at least as good as "
+        f"the best branch in {kept} of {len(gains)} (gain {min(gains):+.4f} … {max(gains):+.4f})"
     )
 
 

@@ -8,11 +8,16 @@ from math import comb
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from eval.fusion.bagging import bag, beyond_chance, draws, weight_grid
-from eval.fusion.fitting import N_SPLITS, FusionFit, choose, cross_fit, fit, halves_of
+from eval.fusion.fitting import FusionFit, choose, cross_fit, fit
 from eval.fusion.grid import Bench
+from eval.fusion.halves import N_SPLITS, halves_of
 from eval.fusion.reporting import artefact_of, render
 from eval.fusion.topics import fuse_runs, topics_of
 from eval.measures import measure_run, parse_measures
@@ -130,6 +135,75 @@ class TestBagging:
         assert not beyond_chance(np.array([1.0]))
 
 
+class TestHalves:
+    """Property: topics that the branches answer alike are apart, whatever the branches are."""
+
+    @given(
+        single=arrays(
+            np.float64,
+            st.tuples(st.integers(2, 4), st.integers(2, 31)),
+            elements=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.63, 1.0]),
+        ),
+        seed=st.integers(0, 9),
+    )
+    def test_every_topic_is_held_out_once_in_a_split(
+        self, single: npt.NDArray[np.float64], seed: int
+    ) -> None:
+        n_topics = single.shape[1]
+        halves = list(halves_of(single, seed))
+        assert len(halves) == 2 * N_SPLITS
+        for first, second in zip(halves[::2], halves[1::2], strict=True):
+            assert sorted([*first[0], *first[1]]) == list(range(n_topics))
+            assert len(first[0]) == n_topics // 2
+            assert second[0].tolist() == first[1].tolist()
+            assert second[1].tolist() == first[0].tolist()
+
+    @given(
+        single=arrays(
+            np.float64,
+            st.tuples(st.just(2), st.integers(1, 15).map(lambda half: 2 * half)),
+            elements=st.floats(0, 1, width=16),
+        ),
+        seed=st.integers(0, 9),
+    )
+    def test_of_two_neighbours_one_is_in_each_half(
+        self, single: npt.NDArray[np.float64], seed: int
+    ) -> None:
+        difference = single[0] - single[1]
+        neighbours = np.sort(difference).reshape(-1, 2)
+        for fitting, held_out in halves_of(single, seed):
+            apart = np.stack([np.sort(difference[fitting]), np.sort(difference[held_out])], axis=1)
+            assert np.sort(apart, axis=1) == pytest.approx(neighbours, abs=1e-11)
+
+    def test_splits_and_seeds_differ(self) -> None:
+        single = np.random.default_rng(0).random((2, 20))
+        found = {tuple(fitting) for seed in (0, 1) for fitting, _ in halves_of(single, seed)}
+        assert len(found) == 4 * N_SPLITS
+
+    def test_a_topic_without_a_partner_is_any(self) -> None:
+        single = np.array([[0.0, 0.5, 1.0], [0.0, 0.0, 0.0]])
+        smaller = {int(first[0]) for first, _ in list(halves_of(single, 0))[::2]}
+        assert smaller == {0, 1, 2}
+
+    @pytest.mark.parametrize("signals", [{"a": 1.5, "b": 1.2}, {"a": 1.5, "b": 1.2, "c": 1.0}])
+    def test_halves_tell_the_same_more_than_halves_at_random(
+        self, signals: dict[str, float]
+    ) -> None:
+        """What a fixed fusion gains over the best branch differs less between the halves."""
+        qrels, runs = collection(60, signals)
+        made = bench(qrels, runs)
+        single = made.measured().single
+        equal = np.full((1, len(signals)), 1 / len(signals))
+        gains = made.fused(Fusion("z-score", depth=40, absent="floor"), equal)[0] - single[0]
+        alike = [gains[one].mean() - gains[other].mean() for one, other in halves_of(single, 0)]
+        rng = np.random.default_rng(0)
+        by_chance = [
+            gains[order[:30]].mean() - gains[order[30:]].mean()
+            for order in (rng.permutation(60) for _ in range(200))
+        ]
+        assert np.std(alike) < 0.9 * np.std(by_chance)
+
+
 class TestFit:
     def test_finds_what_two_branches_have_together(self, complementary: FusionFit) -> None:
         assert complementary.refusal is None
@@ -149,22 +223,16 @@ class TestFit:
             assert weights["good"] > 0.7
             assert found.best_branch == "good"
 
-    def test_every_topic_is_held_out_once_in_a_split(self) -> None:
-        halves = list(halves_of(15, 3))
-        assert len(halves) == 2 * N_SPLITS
-        for first, second in zip(halves[::2], halves[1::2], strict=True):
-            assert sorted([*first[0], *first[1]]) == list(range(15))
-            assert second[0].tolist() == first[1].tolist()
-            assert second[1].tolist() == first[0].tolist()
-
     def test_values_are_of_fusions_that_other_topics_chose(self) -> None:
         """Each topic: the mean of what the fusions of the halves without it give, from runs."""
         qrels, runs = collection(24, {"a": 1.5, "b": 1.0})
         made = bench(qrels, runs)
         values, halves = cross_fit(made, made.measured(), seed=7)
         expected = np.zeros(24)
-        alone = [measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"] for run in runs.values()]
-        for (fitting, held_out), half in zip(halves_of(24, 7), halves, strict=True):
+        alone = np.stack(
+            [measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"] for run in runs.values()]
+        )
+        for (fitting, held_out), half in zip(halves_of(alone, 7), halves, strict=True):
             kept = {list(qrels)[at]: qrels[list(qrels)[at]] for at in fitting}
             assert choose(bench(kept, runs).measured(), seed=7) == half.fusion
             fused = measure_run(fuse_runs(runs, half.fusion), qrels, [NDCG]).per_topic["nDCG@10"]
