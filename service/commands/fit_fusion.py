@@ -54,9 +54,9 @@ def fit_fusion(
 ) -> None:
     """Find method, weights and depth of a fusion by judged topics; tell its gain on others.
 
-    Half of the topics are ranked with what is found on the other half, in ten splits. The result is
-    a file that search, serve and eval take as --fusion. Nothing is written, and the exit code is 1,
-    when the fusion is not better than its best branch alone.
+    Half of the topics are ranked with what is found on the other half, in ten splits into halves
+    alike. The result is a file that search, serve and eval take as --fusion. Nothing is written,
+    and the exit code is 1, when the fusion is not better than its best branch alone.
     """
     from eval.fusion.fitting import fit
     from eval.significance import SEED
