@@ -8,7 +8,7 @@ holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,6 @@ def _qrels_file(folder: Path, split: str) -> Path:
 def _judged(queries: list[Query], qrels: Qrels, name: str) -> tuple[list[Query], list[str]]:
     texts = {query.id: query for query in queries}
     judged = [texts[qid] for qid in qrels if qid in texts]
-    missing = [qid for qid in qrels if qid not in texts]
     if not judged:
         raise CorpusError(
             f"none of the {len(qrels)} judged topics is among the {len(queries)} queries "
@@ -146,15 +145,29 @@ def _judged(queries: list[Query], qrels: Qrels, name: str) -> tuple[list[Query],
             "queries and qrels are of different collections",
             name,
         )
+    return judged, topic_warnings(qrels, [query.id for query in judged])
+
+
+def topic_warnings(qrels: Qrels, kept: Collection[str]) -> list[str]:
+    """Say which judged topics are left out, and how many have nothing to find.
+
+    Parameters
+    ----------
+    qrels : mapping of qid to mapping of docno to grade
+    kept : collection of str
+        The topics with a text.
+    """
     warnings = []
+    known = set(kept)
+    missing = [qid for qid in qrels if qid not in known]
     if missing:
         warnings.append(
             f"{len(missing)} of {len(qrels)} judged topics have no query text and are left out "
             f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''})"
         )
-    without = sum(1 for query in judged if all(g <= 0 for g in qrels[query.id].values()))
+    without = sum(1 for qid in kept if all(grade <= 0 for grade in qrels[qid].values()))
     if without:
         warnings.append(
-            f"{without} of {len(judged)} topics have no relevant document; they count as 0"
+            f"{without} of {len(kept)} topics have no relevant document; they count as 0"
         )
-    return judged, warnings
+    return warnings

@@ -7,7 +7,7 @@ has any, by white space otherwise. A header line is recognised by the words in i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eval.text_lines import read_text_lines
@@ -60,6 +60,44 @@ def read_qrels(path: Path) -> Qrels:
     if not qrels:
         raise CorpusError("the qrels file holds no judgment", path)
     return qrels
+
+
+def absent_documents(qrels: Qrels, name: str, known: Callable[[str], bool]) -> tuple[str, ...]:
+    """Say how many judged documents are not in an index; refuse when no relevant one is.
+
+    An index of another corpus would otherwise score 0 without a word.
+
+    Parameters
+    ----------
+    qrels : mapping of qid to mapping of docno to grade
+    name : str
+        Of the judgments, for messages.
+    known : callable
+        Tells whether a document is in the index.
+
+    Raises
+    ------
+    CorpusError
+        None of the relevant documents is.
+    """
+    relevance: dict[str, bool] = {}
+    for judged in qrels.values():
+        for docno, grade in judged.items():
+            relevance[docno] = relevance.get(docno, False) or grade > 0
+    absent = [docno for docno in relevance if not known(docno)]
+    n_relevant = sum(relevance.values())
+    if n_relevant and sum(relevance[docno] for docno in absent) == n_relevant:
+        raise CorpusError(
+            f"none of the {n_relevant} relevant documents of {name} "
+            f"(such as {next(d for d in relevance if relevance[d])!r}) is in the index; "
+            "it is an index of another corpus, or its ids differ"
+        )
+    if not absent:
+        return ()
+    return (
+        f"{len(absent)} of {len(relevance)} judged documents are not in the index and cannot be "
+        f"found ({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''})",
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

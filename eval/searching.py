@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eval.collections import JudgedCollection
+from eval.qrels import absent_documents
 from eval.results import Answers, Indexing
 from eval.runs import Ranking, Run
 from eval.sparsity import VectorCounter, count_documents, measure_sparsity
@@ -18,7 +18,7 @@ from eval.trial import Trial
 from index.reader import Index
 from index.retriever import Retriever
 from lsr.encoders.base import QueryEncoder
-from lsr.errors import CorpusError, UsageError
+from lsr.errors import UsageError
 
 if TYPE_CHECKING:  # sparse vectors are searched without these
     from index.dense.selective import Selection
@@ -54,7 +54,7 @@ def answers_of(retriever: Retriever, indexing: Indexing, tag: str, trial: Trial)
             "the index was made of vectors and knows no encoder for the text of queries; "
             "evaluate a TREC run instead, made by searching it by vector"
         )
-    warnings = absent_documents(retriever.index, trial.collection)
+    warnings = _absent(retriever.index, trial)
     documents, queries = count_documents(retriever.index), VectorCounter()
     rankings, rank_safe = _search(retriever.index, encoder, queries, trial)
     return Answers(
@@ -141,7 +141,7 @@ class BranchSearch:
     def answers(self, indexing: Indexing, tag: str, trial: Trial) -> Answers:
         """Search for all topics; parameters and errors are those of `answers_of`."""
         branches = self.hybrid.chosen(self.kind)
-        warnings = absent_documents(branches[0].index, trial.collection)
+        warnings = _absent(branches[0].index, trial)
         for branch in branches:
             branch.load()
         hybrid, kind, fusion, selection = self.hybrid, self.kind, self.fusion, self.selection
@@ -171,26 +171,7 @@ class BranchSearch:
         )
 
 
-def absent_documents(index: Index, collection: JudgedCollection) -> tuple[str, ...]:
-    """Say how many judged documents are not in the index; refuse when no relevant one is.
-
-    An index of another corpus would otherwise score 0 without a word.
-    """
-    relevance: dict[str, bool] = {}
-    for judged in collection.qrels.values():
-        for docno, grade in judged.items():
-            relevance[docno] = relevance.get(docno, False) or grade > 0
-    absent = [docno for docno in relevance if index.find(docno) is None]
-    n_relevant = sum(relevance.values())
-    if n_relevant and sum(relevance[docno] for docno in absent) == n_relevant:
-        raise CorpusError(
-            f"none of the {n_relevant} relevant documents of {collection.name} {collection.split} "
-            f"(such as {next(d for d in relevance if relevance[d])!r}) is in the index; "
-            "it is an index of another corpus, or its ids differ"
-        )
-    if not absent:
-        return ()
-    return (
-        f"{len(absent)} of {len(relevance)} judged documents are not in the index and cannot be "
-        f"found ({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''})",
-    )
+def _absent(index: Index, trial: Trial) -> tuple[str, ...]:
+    collection = trial.collection
+    name = f"{collection.name} {collection.split}"
+    return absent_documents(collection.qrels, name, lambda docno: index.find(docno) is not None)

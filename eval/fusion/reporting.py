@@ -17,7 +17,7 @@ from index.fusion import BranchIdentity, FusionArtefact
 from lsr import __version__
 
 
-def render(found: FusionFit) -> RenderableType:
+def render(found: FusionFit, warnings: Sequence[str] = ()) -> RenderableType:
     """Return what was found for `rich.console.Console.print`."""
     table = Table(
         title=f"{found.measure} on {found.n_topics} topics, each held out",
@@ -48,6 +48,7 @@ def render(found: FusionFit) -> RenderableType:
             f"other half: {_agreement(found)}. Paired permutation test, holm correction.",
             style="dim",
         ),
+        *(Text(f"Note: {warning}.", style="yellow") for warning in warnings),
     )
 
 

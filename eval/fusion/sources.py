@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.collections import JudgedCollection, open_collection
+from eval.collections import JudgedCollection, open_collection, topic_warnings
 from eval.fusion.grid import DEPTHS, Bench, Progress
-from eval.fusion.topics import topics_of
-from eval.qrels import Qrels, read_qrels
+from eval.fusion.topics import Topic, topics_of
+from eval.qrels import Qrels, absent_documents, read_qrels
 from eval.runs import Ranking, Run, read_run
 from index.fusion import BranchIdentity
 from lsr.corpus.queries import open_queries
@@ -33,11 +33,29 @@ class Judged:
         Of the collection or file.
     qrels : mapping of qid to mapping of docno to grade
     texts : mapping of qid to str
+    warnings : sequence of str
+        What a reader of results should know.
     """
 
     name: str
     qrels: Qrels
     texts: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+
+class Source(NamedTuple):
+    """What a fusion is fitted to.
+
+    Attributes
+    ----------
+    bench : Bench
+    branches : sequence of BranchIdentity
+    warnings : sequence of str
+    """
+
+    bench: Bench
+    branches: Sequence[BranchIdentity]
+    warnings: Sequence[str]
 
 
 def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -> Judged:
@@ -66,7 +84,7 @@ def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -
                 topics,
             )
         kept = {qid: grades for qid, grades in found.items() if not texts or qid in texts}
-        return Judged(Path(qrels).name, kept, texts)
+        return Judged(Path(qrels).name, kept, texts, topic_warnings(found, kept))
     if topics is not None:
         raise UsageError("--topics goes with a qrels file; a test collection has its own")
     collection: JudgedCollection = open_collection(qrels, split=split)
@@ -74,18 +92,17 @@ def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -
         f"{collection.name}/{collection.split}",
         collection.qrels,
         {query.id: query.text for query in collection.queries},
+        collection.warnings,
     )
 
 
-def bench_of_runs(
-    runs: Mapping[str, Path], judged: Judged, measure: Any
-) -> tuple[Bench, list[BranchIdentity]]:
+def bench_of_runs(runs: Mapping[str, Path], judged: Judged, measure: Any) -> Source:
     """Return the bench of run files, by name.
 
     Raises
     ------
     CorpusError
-        A malformed run, or one without a judged topic.
+        A malformed run, or one without a judged topic; no relevant document in any of them.
     """
     read = [read_run(path) for path in runs.values()]
     for path, run in zip(runs.values(), read, strict=True):
@@ -94,20 +111,27 @@ def bench_of_runs(
                 f"answers none of the {len(judged.qrels)} judged topics of {judged.name}", path
             )
     topics = topics_of(read, judged.qrels)
+    if not any(judged.qrels[t.qid].get(docno, 0) > 0 for t in topics for docno in t.docnos):
+        raise CorpusError(
+            f"no run returns a relevant document of {judged.name}; they are of another corpus, or "
+            f"the ids of documents differ (in the runs, such as {_first_docno(topics)!r})"
+        )
     names = list(runs)
     bench = Bench(names, [None] * len(names), topics, judged.qrels, measure)
-    return bench, [BranchIdentity(name, "run") for name in names]
+    return Source(bench, [BranchIdentity(name, "run") for name in names], judged.warnings)
 
 
 def bench_of_branches(
     hybrid: HybridRetriever, judged: Judged, measure: Any, progress: Progress | None = None
-) -> tuple[Bench, list[BranchIdentity]]:
+) -> Source:
     """Return the bench of the branches of indexes, which can score any document.
 
     Raises
     ------
     UsageError
         The texts of the topics are not known, or there is one branch only.
+    CorpusError
+        None of the relevant documents is in the index.
     """
     from index.hybrid import HybridQuery, identities
 
@@ -117,6 +141,11 @@ def bench_of_branches(
             f"{judged.name} has no queries, which an index is searched for; name their file with "
             "--topics, or fit to run files"
         )
+    absent = absent_documents(
+        judged.qrels,
+        judged.name,
+        lambda docno: any(branch.index.find(docno) is not None for branch in branches),
+    )
     vectors: dict[tuple[str, str], Any] = {}
     rankings: dict[str, dict[str, Ranking]] = {branch.name: {} for branch in branches}
     for done, qid in enumerate(judged.qrels):
@@ -148,4 +177,8 @@ def bench_of_branches(
         measure,
         score,
     )
-    return bench, identities(branches)
+    return Source(bench, identities(branches), (*judged.warnings, *absent))
+
+
+def _first_docno(topics: Sequence[Topic]) -> str:
+    return next((docno for topic in topics for docno in topic.docnos), "")

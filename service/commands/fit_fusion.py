@@ -14,6 +14,7 @@ from service.terminal import progress, tell, write_json
 
 if TYPE_CHECKING:
     from eval.fusion.fitting import FusionFit
+    from eval.fusion.sources import Source
 
 
 class NothingGainedError(LsrError):
@@ -64,23 +65,23 @@ def fit_fusion(
     if (index is None) == (not run):
         raise UsageError("name an INDEX with several branches, or two runs or more with --run")
     with progress() as show, ExitStack() as stack:
-        bench, branches = _bench(index, also, run or [], qrels, topics, split, measure, show, stack)
-        found = fit(bench, seed=SEED if seed is None else seed, progress=show)
+        source = _source(index, also, run or [], qrels, topics, split, measure, show, stack)
+        found = fit(source.bench, seed=SEED if seed is None else seed, progress=show)
     from eval.fusion.reporting import artefact_of, evidence_of, render
     from index.fusion import write_artefact
 
     if json:
         values = {"fusion": found.fusion.to_json(), "evidence": evidence_of(found, qrels)}
-        write_json({**values, "refusal": found.refusal})
+        write_json({**values, "refusal": found.refusal, "warnings": list(source.warnings)})
     else:
-        _show(render(found))
+        _show(render(found, source.warnings))
     _refuse(found)
     if out is not None:
-        write_artefact(artefact_of(found, branches, qrels), out)
+        write_artefact(artefact_of(found, source.branches, qrels), out)
         tell(f"wrote {out}; use it with --fusion {out}")
 
 
-def _bench(
+def _source(
     index: Path | None,
     also: list[Path] | None,
     runs: list[str],
@@ -90,7 +91,7 @@ def _bench(
     measure: str,
     show: Any,
     stack: ExitStack,
-) -> Any:
+) -> Source:
     from eval.fusion.sources import bench_of_branches, bench_of_runs, judged_of
     from eval.measures import parse_measures
 

@@ -327,3 +327,35 @@ class TestShell:
         ):
             assert run([str(part) for part in ["fit-fusion", *about, *wrong]]) == 2
             assert message in capsys.readouterr().err
+
+    def test_fit_fusion_refuses_judgments_of_another_corpus(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Not reported as a fusion that gains nothing over branches that find nothing."""
+        qrels, topics = tmp_path / "qrels.txt", folder / "queries.jsonl"
+        qrels.write_text("".join(f"q{at} 0 other{at} 1\n" for at in range(16)))
+        run_path = tmp_path / "a.trec"
+        arguments = ["--topics", topics, "--output", run_path]
+        out_of(capsys, "search", folder / "small.index", *arguments)
+        runs = ["--run", f"a={run_path}", "--run", f"b={run_path}"]
+        for source, message in (
+            ([folder / "small.index", "--topics", topics], "(such as 'other0') is in the index"),
+            (runs, "no run returns a relevant document of qrels.txt"),
+        ):
+            assert run([str(part) for part in ["fit-fusion", "--qrels", qrels, *source]]) == 1
+            assert message in capsys.readouterr().err
+
+    def test_fit_fusion_tells_what_it_leaves_out(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lines = [f"q{at} 0 d{at:03} 1\n" for at in range(12)]
+        lines += ["q12 0 d012 0\n", "q12 0 gone 0\n", "nobody 0 d001 1\n"]
+        (tmp_path / "qrels.txt").write_text("".join(lines))
+        about = ["--qrels", tmp_path / "qrels.txt", "--topics", folder / "queries.jsonl", "--json"]
+        arguments = ["fit-fusion", folder / "small.index", *about]
+        run([str(part) for part in arguments])
+        assert json.loads(capsys.readouterr().out)["warnings"] == [
+            "1 of 14 judged topics have no query text and are left out (nobody)",
+            "1 of 13 topics have no relevant document; they count as 0",
+            "1 of 14 judged documents are not in the index and cannot be found (gone)",
+        ]
