@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from eval.significance import (
     check_choices,
 )
 from eval.systems import DenseSystem, EncoderSystem, Mode, RunSystem, System
-from eval.trial import Progress, SearchSettings, Trial
+from eval.trial import SearchSettings, Trial
 from lsr import __version__
 from lsr.errors import UsageError
+from lsr.progress import Progress
 
 _QUICK_FIRST: tuple[SystemKind, ...] = ("run", "index", "encoder")
 _LIBRARIES = ("numpy", "numba", "ir-measures", "ir-datasets")
@@ -266,5 +267,5 @@ def _labelled(progress: Progress | None, label: str | None) -> Progress:
         return lambda stage, done, total: None
     if label is None:
         return progress
-    report: Callable[[str, int, int | None], None] = progress
+    report: Progress = progress
     return lambda stage, done, total: report(f"{label}: {stage}", done, total)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from eval.bench.machine import folder_bytes
 from eval.results import Indexing
 from eval.runs import slug
-from eval.trial import Progress, Trial
+from eval.trial import Trial
 from index.indexing import index_corpus
 from index.retriever import Retriever
+from lsr.progress import Progress
 
 if TYPE_CHECKING:
     from lsr.encoders import Encoder

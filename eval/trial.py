@@ -13,9 +13,7 @@ from eval.collections import JudgedCollection
 from eval.latency import Latency, measure_latency
 from eval.runs import Ranking
 from lsr.errors import UsageError
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, what is done of it, and how much there is where that is known."""
+from lsr.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from index.layout import BuildOptions
 from index.manifest import Manifest
 from index.quantize import fit_scale
 from index.reader import Index, open_index
-from index.segment import Progress, write_segment
+from index.segment import write_segment
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import DataError, IndexStateError, UsageError
+from lsr.progress import Progress
 from lsr.records import DocumentBatch
 
 DEFAULT_MEMORY_BYTES = 2 << 30

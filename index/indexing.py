@@ -8,7 +8,6 @@ path in one step. The shards are removed once the index is committed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from index.build import build_index
@@ -20,11 +19,9 @@ from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoding import encode_corpus
 from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
+from lsr.progress import Progress
 from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_parquet
 from lsr.vocabulary import Vocabulary
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, what is done of it, and how much there is where that is known."""
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_SHARD_DOCS = 1024

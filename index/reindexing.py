@@ -13,10 +13,11 @@ from pathlib import Path
 
 from index.build import build_index
 from index.dense.part import DenseSpec
-from index.indexing import DEFAULT_MEMORY_BYTES, Progress
+from index.indexing import DEFAULT_MEMORY_BYTES
 from index.reader import Index
 from index.stored import encoded_anew
 from lsr.encoders.base import Encoder
+from lsr.progress import Progress
 from lsr.records import DocumentBatch
 
 

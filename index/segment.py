@@ -8,7 +8,7 @@ layout of the postings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,9 +37,7 @@ from index.manifest import MAX_DOCS, SegmentEntry
 from index.search import SegmentSearcher
 from index.vectors import VectorReader, select
 from lsr.errors import CorruptIndexError, DataError
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, what is done of it, and how much there is where that is known."""
+from lsr.progress import Progress
 
 # Postings up to this share of the memory bound are held in memory; more go to a scratch folder.
 _MEMORY_SHARE = 8

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.indexing import DEFAULT_SHARD_DOCS, Progress
+from index.indexing import DEFAULT_SHARD_DOCS
 from index.reader import Index, open_index
 from lsr.corpus.base import Corpus, ReadRules, Row
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoding import EncodedCollection, encode_corpus
 from lsr.errors import IndexStateError, UsageError
+from lsr.progress import Progress
 
 _READ_DOCS = 1024
 

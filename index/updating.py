@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.files import DISK, Files
-from index.indexing import Progress
 from index.retriever import Retriever
 from index.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
 from lsr.encoders import restore_document_encoder, statistics_of
@@ -27,6 +26,7 @@ from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
 from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 

@@ -24,13 +24,9 @@ from index.files import Files
 from index.layout import BuildOptions
 from index.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
 from index.merge import carried_deletes
-from index.segment import (
-    Progress,
-    SegmentReader,
-    merged_chunks,
-    write_segment,
-)
+from index.segment import SegmentReader, merged_chunks, write_segment
 from lsr.errors import IndexStateError, LsrError
+from lsr.progress import Progress
 
 
 class WorkingIndex:

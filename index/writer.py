@@ -25,10 +25,10 @@ from index.merge import MergePolicy
 from index.pending import Pending, storable_ids
 from index.quantize import MAX_IMPACT, fit_scale
 from index.reader import Index
-from index.segment import Progress
 from index.working import WorkingIndex
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexStateError
+from lsr.progress import Progress
 from lsr.records import DocumentBatch
 
 DEFAULT_MEMORY_BYTES = 256 << 20

@@ -12,7 +12,7 @@ from lsr.errors import IndexExistsError, UsageError
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
     from lsr.encoders import Encoder
-    from lsr.encoding.job import Progress
+    from lsr.progress import Progress
     from lsr.records import DocumentBatch
 
 

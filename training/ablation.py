@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError, UsageError
+from lsr.progress import Progress
 from training.recipe import Recipe, read_recipe
 from training.trainer import train
 from training.trainer.evaluation import Measurement
@@ -43,7 +44,7 @@ class AblationRow:
 def run_ablation(
     recipe: Recipe,
     scales: Sequence[float] = (0.3, 1.0, 3.0),
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
     on_row: Callable[[AblationRow], None] | None = None,
 ) -> list[AblationRow]:
     """Train every variant at several weights.

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from eval.bench.contenders import Course, Entry, Progress, build_variant
+from eval.bench.contenders import Course, Entry, build_variant
 from eval.bench.engines import SEGMENT, SPECS, Setting, Variant
 from eval.bench.exact import ExactScores
 from eval.bench.machine import available_cores
@@ -19,6 +19,7 @@ from eval.bench.rounds import run_rounds
 from eval.bench.run import WARM_UP
 from eval.bench.workload import Workload
 from lsr.errors import LsrError
+from lsr.progress import Progress
 
 BASE_VARIANT = Variant("as built by default")
 BASE_SETTING = Setting("all levers")

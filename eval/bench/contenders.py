@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from eval.bench.workload import Workload
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that a build may take before it is stopped."""
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

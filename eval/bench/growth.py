@@ -18,7 +18,7 @@ import numpy as np
 from rich.table import Table
 
 from eval.bench.client import EngineProcess
-from eval.bench.contenders import Course, Progress, open_variant
+from eval.bench.contenders import Course, open_variant
 from eval.bench.engines import OURS, SPECS
 from eval.bench.machine import available_cores
 from eval.bench.plot import STYLE, import_pyplot
@@ -27,6 +27,7 @@ from eval.bench.report import table_of
 from eval.bench.run import WARM_UP
 from eval.bench.vectors import load_vectors
 from eval.bench.workload import Workload
+from lsr.progress import Progress
 
 COLOURS = ("#e08e0b", "#c1272d", "#6a4c93", "#0b6e99", "#2e7d32")
 

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.bench.client import EngineFailureError, EngineProcess
-from eval.bench.contenders import Course, Entry, Progress, open_variant
+from eval.bench.contenders import Course, Entry, open_variant
 from eval.bench.exact import ExactScores
 from eval.bench.machine import available_cores
 from eval.bench.records import Measurement
+from lsr.progress import Progress
 
 THROUGHPUT_PASSES = 5
 THROUGHPUT_PASS_S = 0.2

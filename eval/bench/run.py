@@ -11,7 +11,7 @@ from typing import Any
 from eval.bench.choice import RECALL_TARGETS, choose
 from eval.bench.client import EngineFailureError
 from eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns
-from eval.bench.contenders import Course, Entry, Progress, build_variant, try_settings
+from eval.bench.contenders import Course, Entry, build_variant, try_settings
 from eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
 from eval.bench.exact import TIE_TOLERANCE, ExactScores
 from eval.bench.machine import available_cores, machine_facts, package_version
@@ -21,6 +21,7 @@ from eval.bench.remembered import claim_folder, recall_peer, remember_peer
 from eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
 from eval.bench.workload import Workload
 from lsr.errors import LsrError, UsageError
+from lsr.progress import Progress
 
 WARM_UP = 20
 

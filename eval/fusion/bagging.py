@@ -85,7 +85,7 @@ def bag(values: Values, grid: Values, counts: NDArray[np.int64]) -> Bagged:
     return Bagged(chosen.mean(axis=0), values[nearest, np.arange(values.shape[1])])
 
 
-def beyond_chance(differences: Values, errors: float = 1.0) -> bool:
+def beyond_chance(differences: Values, errors: float) -> bool:
     """Return whether a mean difference is larger than 0 by some standard errors."""
     n = len(differences)
     if n < 2:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.fusion.bagging import bag, beyond_chance, draws
-from eval.fusion.grid import Bench, Measured, Progress
+from eval.fusion.grid import Bench, Measured
 from eval.fusion.halves import N_SPLITS, halves_of
 from eval.significance import (
     SEED,
@@ -29,6 +29,7 @@ from eval.significance import (
 )
 from index.fusion import Fusion
 from lsr.errors import UsageError
+from lsr.progress import Progress
 
 Values = NDArray[np.float64]
 

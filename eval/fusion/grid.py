@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,9 @@ from eval.qrels import Qrels
 from eval.runs import Ranking, Run
 from index.fusion import Fusion, Pool, fuse
 from index.fusion.method import Absent
+from lsr.progress import Progress
 
 Values = NDArray[np.float64]
-Progress = Callable[[str, int, int | None], None]
 
 _METHODS = (
     Fusion("theoretical-min"),

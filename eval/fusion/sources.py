@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.collections import JudgedCollection, open_collection, topic_warnings
-from eval.fusion.grid import DEPTHS, Bench, Progress
+from eval.fusion.grid import DEPTHS, Bench
 from eval.fusion.topics import Topic, topics_of
 from eval.qrels import Qrels, absent_documents, read_qrels
 from eval.runs import Ranking, Run, read_run
 from index.fusion import BranchIdentity
 from lsr.corpus.queries import open_queries
 from lsr.errors import CorpusError, UsageError
+from lsr.progress import Progress
 
 if TYPE_CHECKING:
     from index.hybrid import HybridRetriever

@@ -19,12 +19,13 @@ from index.dense.part import DensePart, DenseSpec
 from index.files import DISK, Files
 from index.indexing import DEFAULT_MEMORY_BYTES
 from index.reader import Index, open_index
-from index.segment import Progress, merged_chunks, write_segment
+from index.segment import merged_chunks, write_segment
 from index.stored import encoded_anew
 from index.working import WorkingIndex
 from lsr.encoders.blank import BlankEncoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import DataError, IndexStateError
+from lsr.progress import Progress
 
 
 def encode_dense(

@@ -17,9 +17,9 @@ from index.dense.foreign import blocks, open_vectors, similarity_of
 from index.dense.part import DenseSpec
 from index.indexing import DEFAULT_MEMORY_BYTES
 from index.reader import Index, open_index
-from index.segment import Progress
 from lsr.encoders.dense.base import DenseEncoder, Similarity
 from lsr.errors import DataError, EncoderMismatchError
+from lsr.progress import Progress
 
 _READ_DOCS = 4096
 

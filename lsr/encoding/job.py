@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -35,10 +35,8 @@ from lsr.encoding.shards import (
 )
 from lsr.encoding.storage import locked, remove_leftovers
 from lsr.errors import CorpusError, UsageError
+from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, the documents done, and how many there are where that is known."""
 
 
 def encode_corpus(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from lsr.errors import IndexFormatError, IndexNotFoundError
 from lsr.models import DEFAULT
+from lsr.progress import Progress
 from service.terminal import program, progress, quoted, resumable, tell, write, write_json
 from service.warm_up import tell_if_compiling, warm_up
 
@@ -71,7 +71,7 @@ def existing(path: Path) -> Retriever | None:
         return None
 
 
-def _build(path: Path, show: Callable[[str, int, int | None], None]) -> tuple[Retriever, str]:
+def _build(path: Path, show: Progress) -> tuple[Retriever, str]:
     from index.indexing import index_corpus
     from index.retriever import Retriever
     from lsr.corpus import open_corpus

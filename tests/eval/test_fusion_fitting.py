@@ -129,10 +129,10 @@ class TestBagging:
         assert found.weights.sum() == pytest.approx(1)
 
     def test_chance(self) -> None:
-        assert beyond_chance(np.array([0.1, 0.2, 0.1]))
-        assert not beyond_chance(np.array([0.5, -0.4, 0.0]))
+        assert beyond_chance(np.array([0.1, 0.2, 0.1]), 3.0)
+        assert not beyond_chance(np.array([0.5, -0.4, 0.0]), 1.0)
         assert not beyond_chance(np.zeros(5), 0.0)
-        assert not beyond_chance(np.array([1.0]))
+        assert not beyond_chance(np.array([1.0]), 1.0)
 
 
 class TestHalves:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from lsr.corpus.opening import IR_DATASETS_PREFIX
 from lsr.errors import CorpusError
+from lsr.progress import Progress
 from training.data.examples import Example, ExampleError, example_from_record
 from training.data.files import Place, read_records
 from training.data.judged import ir_datasets_pairs, judged_pairs
 from training.recipe.schema import Source
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass

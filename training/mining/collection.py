@@ -10,7 +10,7 @@ import filecmp
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -19,9 +19,8 @@ from index.indexing import index_corpus
 from index.retriever import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr.progress import Progress
 from training.data import Example
-
-Progress = Callable[[str, int, int | None], None]
 
 
 class MiningCollection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from lsr.errors import UsageError
+from lsr.progress import Progress
 from training.data import Example, load_examples
 from training.mining.collection import MiningCollection, key
 from training.mining.output import MiningOutput
 from training.mining.teachers import Candidates, Teacher, open_teacher
 from training.recipe.schema import Source
 
-Progress = Callable[[str, int, int | None], None]
 CHUNK = 128
 
 

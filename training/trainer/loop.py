@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.word_pieces import WordPieces
 from lsr.errors import UsageError
+from lsr.progress import Progress
 from training.data import Examples, load_examples
 from training.data.loading import documents_of
 from training.export import export_model
@@ -34,8 +35,6 @@ from training.trainer.evaluation import (
 from training.trainer.journal import Journal
 from training.trainer.report import OnStep
 from training.trainer.run import Run
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
