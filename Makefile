@@ -25,7 +25,7 @@ check: $(VENV)/.dev  ## lint, format, types, import contract
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev  ## write the command reference from the commands themselves
-	$(BIN)/typer service.cli utils docs --name lsr --title "Command line" --output docs/cli.md
+	$(BIN)/typer lsr_service.cli.main utils docs --name lsr --title "Command line" --output docs/cli.md
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

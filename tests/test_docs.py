@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import typer
 
-from service.cli import app
+from lsr_service.cli.main import app
 from tests.shared import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = ("lsr/", "index/", "service/", "training/", "eval/", "tests/", "docs/", ".ci/")
-NOT_IN_THE_TREE = ("../shared", "eval/results/")
+NOT_IN_THE_TREE = ("../shared", "eval/lsr_eval/results/")
 
 
 def code_spans(text: str) -> list[str]:
@@ -100,7 +100,7 @@ def test_command_reference_is_what_the_commands_say(tmp_path: Path) -> None:
     written = tmp_path / "cli.md"
     options = ["--name", "lsr", "--title", "Command line", "--output", str(written)]
     subprocess.run(
-        [sys.executable, "-m", "typer", "service.cli", "utils", "docs", *options],
+        [sys.executable, "-m", "typer", "lsr_service.cli.main", "utils", "docs", *options],
         check=True,
         capture_output=True,
         cwd=ROOT,

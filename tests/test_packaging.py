@@ -10,7 +10,7 @@ import pytest
 
 from tests.shared import ROOT, run_python
 
-PACKAGES = {"lsr", "index", "service", "training", "eval"}
+PACKAGES = {"lsr", "lsr_index", "lsr_service", "lsr_training", "lsr_eval"}
 MODEL_FILES = ("encoder-int8.onnx", "composite.json", "tokenizer.json", "README.md")
 
 

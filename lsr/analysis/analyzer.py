@@ -11,13 +11,7 @@ from typing import Any, Literal
 import regex
 import Stemmer
 
-from lsr.analysis.segmentation import (
-    fold_accents,
-    is_abbreviation,
-    normalise,
-    segments,
-    words,
-)
+from lsr.analysis.segmentation import fold_accents, is_abbreviation, normalise, segments, words
 from lsr.analysis.stopwords import stopwords_for
 from lsr.errors import UsageError
 

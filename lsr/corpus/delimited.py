@@ -16,13 +16,7 @@ from typing import Any, NamedTuple
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
 from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
-from lsr.corpus.lines import (
-    MAX_LINE_BYTES,
-    decode,
-    encoding_problem,
-    estimate_lines,
-    read_lines,
-)
+from lsr.corpus.lines import MAX_LINE_BYTES, decode, encoding_problem, estimate_lines, read_lines
 from lsr.errors import CorpusError
 from lsr.records import Document
 

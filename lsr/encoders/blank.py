@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lsr.encoders.base import (
-    CollectionStatistics,
-    EncodedDocuments,
-    EncoderAssets,
-    Fingerprint,
-)
+from lsr.encoders.base import CollectionStatistics, EncodedDocuments, EncoderAssets, Fingerprint
 from lsr.sparse import SparseBatch
 
 KIND = "blank"

@@ -12,18 +12,21 @@ from typing import Any, Literal
 import numpy as np
 
 from lsr.analysis.analyzer import Accents
-from lsr.encoders import bm25, composite, inference_free, precomputed
+from lsr.encoders import precomputed
 from lsr.encoders.base import CollectionStatistics, Encoder, EncoderAssets, QueryEncoder
-from lsr.encoders.bm25 import BM25Encoder
-from lsr.encoders.composite import (
+from lsr.encoders.composite import encoder as composite
+from lsr.encoders.composite.encoder import (
     CompositeEncoder,
     CompositeQueryEncoder,
     parts_of,
     statistics_of_parts,
 )
-from lsr.encoders.composite_files import is_composite, load_composite
-from lsr.encoders.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
-from lsr.encoders.model_files import find_model
+from lsr.encoders.composite.files import is_composite, load_composite
+from lsr.encoders.lexical import bm25
+from lsr.encoders.lexical.bm25 import BM25Encoder
+from lsr.encoders.neural import inference_free
+from lsr.encoders.neural.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
+from lsr.encoders.neural.model_files import find_model
 from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
 from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
@@ -57,18 +60,18 @@ def load_encoder(
     ----------
     name : str or Path
         ``bm25``, ``precomputed``, a model that comes with the package (`lsr.models`), the folder of
-        a model or of a composite (`lsr.encoders.composite_files`), or a hub id
+        a model or of a composite (`lsr.encoders.composite.files`), or a hub id
         ``owner/model[@revision]``.
     query_encoder : {"model", "idf"}, optional
         For a model: encode queries with its network, or as their word pieces times an IDF table
         counted in the collection. By default what the model says; with a table of its own, that.
     language, stopwords, accents, k1, b : optional
-        For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.bm25.BM25Encoder`.
+        For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.lexical.bm25.BM25Encoder`.
     vocabulary : path, optional
         For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
     max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
-        Optional, for a model; see `lsr.encoders.splade.load_splade`. A composite hands options on
-        to the parts that take them.
+        Optional, for a model; see `lsr.encoders.neural.splade.load_splade`. A composite hands
+        options on to the parts that take them.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def load_encoder(
         terms = None if vocabulary is None else read_vocabulary(Path(vocabulary))
         return PrecomputedEncoder(terms)
     _refuse(name, {"vocabulary": vocabulary})
-    from lsr.encoders.splade import load_splade
+    from lsr.encoders.neural.splade import load_splade
 
     folder = find_model(name)
     if is_composite(folder):
@@ -189,7 +192,7 @@ def statistics_of(assets: EncoderAssets) -> CollectionStatistics | None:
 
 
 def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
-    from lsr.encoders.splade import load_splade
+    from lsr.encoders.neural.splade import load_splade
 
     try:
         encoder = load_splade(config["name"], query_encoder="model", **config["settings"])

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, load_npz, save_npz
 
-from eval.bench.channel import Channel
-from eval.bench.choice import choose
-from eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns, time_calls
-from eval.bench.engines import SPECS, Setting, Variant, engine_specs
-from eval.bench.exact import ExactScores
-from eval.bench.ratios import ratios_against_peers
-from eval.bench.records import Measurement, Summary
-from eval.bench.vectors import load_vectors, write_npz
-from eval.bench.workload import Workload
 from lsr.errors import UsageError, VectorError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import write_parquet
+from lsr_eval.bench.channel import Channel
+from lsr_eval.bench.choice import choose
+from lsr_eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns, time_calls
+from lsr_eval.bench.engines import SPECS, Setting, Variant, engine_specs
+from lsr_eval.bench.exact import ExactScores
+from lsr_eval.bench.ratios import ratios_against_peers
+from lsr_eval.bench.records import Measurement, Summary
+from lsr_eval.bench.vectors import load_vectors, write_npz
+from lsr_eval.bench.workload import Workload
 from tests.eval.bench_vectors import random_vectors, save_vectors
 
 

@@ -13,19 +13,19 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eval.bench.ablation import run_ablation
-from eval.bench.client import EngineFailureError, EngineProcess
-from eval.bench.engines import PEERS, Setting, Variant
-from eval.bench.growth import plot_growth, run_growth
-from eval.bench.machine import peak_memory_bytes
-from eval.bench.plot import plot_latency_against_recall
-from eval.bench.records import Benchmark, Measurement, Ratio, Summary
-from eval.bench.remembered import claim_folder
-from eval.bench.report import print_report
-from eval.bench.run import Options, run_benchmark
-from eval.bench.workload import Workload
 from lsr.errors import LsrError, UsageError
-from service.commands.bench import bench
+from lsr_eval.bench.ablation import run_ablation
+from lsr_eval.bench.client import EngineFailureError, EngineProcess
+from lsr_eval.bench.engines import PEERS, Setting, Variant
+from lsr_eval.bench.growth import plot_growth, run_growth
+from lsr_eval.bench.machine import peak_memory_bytes
+from lsr_eval.bench.plot import plot_latency_against_recall
+from lsr_eval.bench.records import Benchmark, Measurement, Ratio, Summary
+from lsr_eval.bench.remembered import claim_folder
+from lsr_eval.bench.report import print_report
+from lsr_eval.bench.run import Options, run_benchmark
+from lsr_eval.bench.workload import Workload
+from lsr_service.cli.commands.bench import bench
 from tests.eval.bench_vectors import save_vectors
 
 MODULES = {
@@ -44,7 +44,7 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 @pytest.fixture(autouse=True)
 def short_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure throughput, but not for long."""
-    monkeypatch.setattr("eval.bench.rounds.THROUGHPUT_PASS_S", 0.005)
+    monkeypatch.setattr("lsr_eval.bench.rounds.THROUGHPUT_PASS_S", 0.005)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_picture_is_drawn(tmp_path: Path) -> None:
 
 
 def test_json_has_the_stable_form() -> None:
-    from eval.bench.records import as_json
+    from lsr_eval.bench.records import as_json
 
     figures = orjson.loads(as_json(_ready_made().as_dict()))
     assert figures["schema"] == 1

@@ -13,8 +13,8 @@ from ir_datasets.datasets.base import Dataset
 from ir_datasets.formats import TrecQrels, TsvDocs, TsvQueries
 from ir_datasets.util import LocalDownload
 
-from eval.collections import open_collection
 from lsr.errors import CorpusError, UsageError
+from lsr_eval.collections.collection import open_collection
 from tests.shared import ROOT, shared_path
 
 
@@ -153,7 +153,7 @@ def test_ids_of_ir_datasets(registered: str, prefix: str) -> None:
 
 def test_no_network_is_one_clear_line(tmp_path: Path) -> None:
     program = (
-        "from eval.collections import open_collection\n"
+        "from lsr_eval.collections.collection import open_collection\n"
         "from lsr.errors import CorpusError\n"
         "try:\n    open_collection('beir/scifact', split='test')\n"
         "except CorpusError as error:\n    print(error)\n"

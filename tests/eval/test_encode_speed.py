@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eval.encode_speed import Timing, main, ratios
+from lsr_eval.bench.encode_speed import Timing, main, ratios
 from tests.shared import shared_path
 
 

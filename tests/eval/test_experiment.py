@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.collections import open_collection
-from eval.experiment import environment, evaluate, run_experiment
-from eval.making import StageClock
-from eval.report import render_table, to_json, write_runs
-from eval.results import Indexing, SystemReport
-from eval.runs import read_run
-from eval.systems import EncoderSystem
-from eval.trial import SearchSettings
-from index.indexing import index_corpus
-from index.reader import open_index
-from index.retriever import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.errors import CorpusError, IndexNotFoundError, UsageError
+from lsr.trec.runs import read_run
+from lsr_eval.collections.collection import open_collection
+from lsr_eval.experiment import environment, evaluate, run_experiment
+from lsr_eval.report import render_table, to_json, write_runs
+from lsr_eval.results import Indexing, SystemReport
+from lsr_eval.systems.indexes import StageClock
+from lsr_eval.systems.system import EncoderSystem
+from lsr_eval.systems.task import SearchSettings
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.search.index import open_index
 from tests.eval import oracle
 from tests.shared import shared_path
 

@@ -14,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eval.fusion.bagging import bag, beyond_chance, draws, weight_grid
-from eval.fusion.fitting import FusionFit, choose, cross_fit, fit
-from eval.fusion.grid import Bench
-from eval.fusion.halves import N_SPLITS, halves_of
-from eval.fusion.reporting import artefact_of, render
-from eval.fusion.topics import fuse_runs, topics_of
-from eval.measures import measure_run, parse_measures
-from eval.runs import Ranking, Run
-from index.fusion import (
+from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.trec.runs import Ranking, Run
+from lsr_eval.fusion_fitting.bagging import bag, beyond_chance, draws, weight_grid
+from lsr_eval.fusion_fitting.fit import FusionFit, choose, cross_fit, fit
+from lsr_eval.fusion_fitting.grid import Bench
+from lsr_eval.fusion_fitting.halves import N_SPLITS, halves_of
+from lsr_eval.fusion_fitting.report import artefact_of, render
+from lsr_eval.fusion_fitting.topics import fuse_runs, topics_of
+from lsr_eval.measures.effectiveness import measure_run, parse_measures
+from lsr_index.fusion import (
     BranchIdentity,
     Fusion,
     FusionArtefact,
@@ -31,7 +32,6 @@ from index.fusion import (
     read_artefact,
     write_artefact,
 )
-from lsr.errors import DataError, EncoderMismatchError, UsageError
 from tests.index import fusion_oracle
 
 NDCG = parse_measures(["nDCG@10"])[0]

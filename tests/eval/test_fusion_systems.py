@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from eval.experiment import evaluate
-from eval.fusion.topics import fuse_runs
-from eval.measures import measure_run, parse_measures
-from eval.report import render_summary, render_table, to_json
-from eval.runs import read_run, write_run
-from eval.significance import compare
-from index.fusion import Fusion, FusionArtefact, parse_fusion, write_artefact
-from index.fusion.artefact import BranchIdentity
-from index.hybrid import open_branches
-from index.indexing import index_corpus
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.errors import UsageError
+from lsr.trec.runs import read_run, write_run
+from lsr_eval.experiment import evaluate
+from lsr_eval.fusion_fitting.topics import fuse_runs
+from lsr_eval.measures.effectiveness import measure_run, parse_measures
+from lsr_eval.measures.significance import compare
+from lsr_eval.report import render_summary, render_table, to_json
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.fusion import Fusion, FusionArtefact, parse_fusion, write_artefact
+from lsr_index.fusion.artefact import BranchIdentity
+from lsr_index.hybrid import open_branches
 from tests.eval.test_fusion_fitting import collection as made_up
 
 NDCG = parse_measures(["nDCG@10"])

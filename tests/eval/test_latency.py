@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from eval.latency import Percentiles, measure_latency
 from lsr.errors import UsageError
+from lsr_eval.measures.latency import Percentiles, measure_latency
 
 
 def test_percentiles() -> None:

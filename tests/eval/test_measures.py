@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.collections import open_collection
-from eval.measures import DEFAULT_MEASURES, measure_run, parse_measures
-from eval.qrels import Qrels
-from eval.runs import Ranking, Run
 from lsr.errors import UsageError
+from lsr.trec.qrels import Qrels
+from lsr.trec.runs import Ranking, Run
+from lsr_eval.collections.collection import open_collection
+from lsr_eval.measures.effectiveness import DEFAULT_MEASURES, measure_run, parse_measures
 from tests.eval import oracle
 from tests.shared import shared_path
 

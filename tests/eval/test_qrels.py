@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.qrels import read_qrels
 from lsr.errors import CorpusError
+from lsr.trec.qrels import read_qrels
 
 
 def written(tmp_path: Path, text: str) -> Path:

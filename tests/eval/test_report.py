@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eval.experiment import evaluate
-from eval.measures import measure_run, parse_measures
-from eval.report import SCHEMA, render_table, to_json, write_runs
-from eval.results import Report
-from eval.runs import Ranking, Run, read_run, write_run
-from eval.significance import compare
 from lsr.errors import CorpusError, UsageError
+from lsr.trec.runs import Ranking, Run, read_run, write_run
+from lsr_eval.experiment import evaluate
+from lsr_eval.measures.effectiveness import measure_run, parse_measures
+from lsr_eval.measures.significance import compare
+from lsr_eval.report import SCHEMA, render_table, to_json, write_runs
+from lsr_eval.results import Report
 from tests.shared import run_python
 
 N_TOPICS = 30
@@ -176,8 +176,8 @@ def test_measuring_a_run_loads_no_network_library(collection: Path, tmp_path: Pa
     path = run_file(tmp_path / "a.trec", 1)
     program = (
         "import sys\n"
-        "from eval.experiment import evaluate\n"
-        "from eval.report import render_table, to_json\n"
+        "from lsr_eval.experiment import evaluate\n"
+        "from lsr_eval.report import render_table, to_json\n"
         f"report = evaluate({str(collection)!r}, run={str(path)!r})\n"
         "render_table(report), to_json(report)\n"
         "print(sorted({'torch', 'transformers', 'numba', 'fastapi'} & sys.modules.keys()))\n"

@@ -9,8 +9,8 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.runs import Ranking, Run, read_run, write_run
 from lsr.errors import CorpusError, DataError, UsageError
+from lsr.trec.runs import Ranking, Run, read_run, write_run
 
 DOCNOS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1)
 SCORES = st.one_of(

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import hybrid_latency, selective
-from eval.dense_queries import with_dense_queries
-from eval.latency import Percentiles
-from eval.selecting import Bench, Point, Probing, fit_on, queries_of
-from index.indexing import index_corpus
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.errors import UsageError
+from lsr_eval.bench import hybrid_latency
+from lsr_eval.dense_selection import __main__ as selective
+from lsr_eval.dense_selection.evaluate import Bench, Point, Probing, fit_on, queries_of
+from lsr_eval.dense_selection.queries import with_dense_queries
+from lsr_eval.measures.latency import Percentiles
+from lsr_index.build.index_corpus import index_corpus
 
 WORDS = [f"word{i}" for i in range(60)]
 N, N_QUERIES = 500, 300

@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from eval.significance import (
+from lsr.errors import UsageError
+from lsr_eval.measures.significance import (
     bootstrap_interval,
     compare,
     correct,
     permutation_test,
     t_test,
 )
-from lsr.errors import UsageError
 
 
 def values(n: int, shift: float = 0.05, seed: int = 1) -> tuple[NDArray[np.float64], ...]:

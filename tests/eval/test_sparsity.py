@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import random_array
 
-from eval.sparsity import VectorCounter, count_documents, measure_sparsity
-from index import IndexWriter, build_index, open_index
 from lsr.sparse import SparseBatch
+from lsr_eval.measures.sparsity import VectorCounter, count_documents, measure_sparsity
+from lsr_index import IndexWriter, build_index, open_index
 
 
 def batch(n_rows: int, n_terms: int, seed: int) -> SparseBatch:

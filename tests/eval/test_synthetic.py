@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from eval.bench.vectors import load_vectors, widened
-from eval.synthetic import (
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
+from lsr_eval.bench.vectors import load_vectors, widened
+from lsr_eval.synthetic import (
     SyntheticCollection,
     SyntheticQueries,
     compare_crowding,
@@ -18,12 +20,10 @@ from eval.synthetic import (
     fit,
     pruning_profile,
 )
-from eval.synthetic.__main__ import app
-from eval.synthetic.collection import BLOCK_DOCS
-from eval.synthetic.crowding import WINDOW
-from eval.synthetic.pruning import block_maxima
-from lsr.errors import UsageError
-from lsr.sparse import SparseBatch
+from lsr_eval.synthetic.__main__ import app
+from lsr_eval.synthetic.collection import BLOCK_DOCS
+from lsr_eval.synthetic.crowding import WINDOW
+from lsr_eval.synthetic.pruning import block_maxima
 from tests.eval.bench_vectors import random_vectors, save_vectors
 from tests.shared import shared_path
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from index import Index, IndexWriter, build_index, open_index
-from index.files import Files
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.storage.directory import Files
 
 TEXT = "Some text of a document, as long as a short passage is. " * 8
 CHUNK = 4096

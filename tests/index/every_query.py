@@ -18,9 +18,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from eval.bench.vectors import load_vectors
-from index import Index, build_index
 from lsr.sparse import SparseBatch
+from lsr_eval.bench.vectors import load_vectors
+from lsr_index import Index, build_index
 from tests import oracle
 
 DEPTHS = (10, 100, 1000)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from index import IndexWriter, build_index, open_index
-from index.backup import restore, snapshot
-from index.verify import verify
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import CorruptIndexError, IndexExistsError, IndexNotFoundError, StorageFullError
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.update.snapshot import restore, snapshot
+from lsr_index.update.verify import verify
 from tests.index.collections import N_TERMS, batch_of, numbered, random_rows
 from tests.index.faults.disk import SimulatedDisk
 from tests.index.test_writer import rows_in

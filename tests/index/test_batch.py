@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.kernels.jit import JIT_ENABLED
-from index.kernels.search import search_batch
-from index.layout import BuildOptions, build_segment
-from index.search import SegmentSearcher, search_segments, search_segments_batch
-from index.side_by_side import side_by_side
+from lsr_index.kernels.jit import JIT_ENABLED
+from lsr_index.kernels.score.search import search_batch
+from lsr_index.search.execute import SegmentSearcher, search_segments, search_segments_batch
+from lsr_index.search.thread_pool import side_by_side
+from lsr_index.segment.arrays import BuildOptions, build_segment
 from tests import strategies
 
 Query = tuple[NDArray[np.uint32], NDArray[np.float32]]

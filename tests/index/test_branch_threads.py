@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from index.hybrid.threads import Delay, side_by_side
+from lsr_index.hybrid.thread_pool import Delay, side_by_side
 
 
 def thread_after(value: int, seen: dict[int, str]) -> int:

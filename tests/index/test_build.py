@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from index import build_index, open_index
-from index.container import FileEntry
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import (
     CorruptIndexError,
@@ -25,6 +23,8 @@ from lsr.errors import (
 )
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
+from lsr_index import build_index, open_index
+from lsr_index.storage.container import FileEntry
 from tests.index.collections import N_TERMS, batch_of, exhaustive, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
 from tests.shared import run_python
@@ -117,7 +117,7 @@ def test_scratch_files_and_batching_do_not_change_a_byte(
         ]
 
     build_index(tmp_path / "a.index", batches(400), reorder=reorder, range_size=128, block_size=16)
-    monkeypatch.setattr("index.segment._MEMORY_SHARE", 1 << 30)
+    monkeypatch.setattr("lsr_index.segment.segment._MEMORY_SHARE", 1 << 30)
     build_index(
         tmp_path / "b.index",
         lambda: iter(batches(7)),
@@ -236,7 +236,7 @@ class TestFullDisk:
     def test_a_real_limit(self, tmp_path: Path, memory_bytes: int) -> None:
         code = (
             "import resource, signal, sys\n"
-            "from index import build_index\n"
+            "from lsr_index import build_index\n"
             "from lsr.errors import StorageFullError\n"
             "import scipy.sparse as sp, numpy as np\n"
             "m = sp.random(3000, 500, 0.1, random_state=1, format='csr', dtype=np.float32)\n"

@@ -9,10 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.commit import FirstCommit, WritableFolder
-from index.container import Container, ContainerWriter, FileEntry
-from index.files import OutputFile
-from index.manifest import Manifest, SegmentEntry, generations, read_manifest
 from lsr.errors import (
     CommitOutcomeError,
     IndexExistsError,
@@ -21,6 +17,10 @@ from lsr.errors import (
     LsrError,
     StorageFullError,
 )
+from lsr_index.storage.container import Container, ContainerWriter, FileEntry
+from lsr_index.storage.directory import OutputFile
+from lsr_index.storage.manifest import Manifest, SegmentEntry, generations, read_manifest
+from lsr_index.storage.transaction import FirstCommit, WritableFolder
 from tests.index.faults.disk import SimulatedDisk
 
 TARGET = Path("/indexes/my.index")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from index import IndexWriter, build_index
-from index.merge import MergePolicy
-from index.verify import verify
+from lsr_index import IndexWriter, build_index
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.verify import verify
 from tests.index.faults.reading import Reader, batch_for
 from tests.index.faults.scale import LONGER, SCALE, time_limit
 from tests.shared import ROOT

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.container import MAGIC, Container, ContainerWriter, FileEntry
-from index.files import DISK, OutputFile
 from lsr.errors import CorruptIndexError, FormatVersionError
+from lsr_index.storage.container import MAGIC, Container, ContainerWriter, FileEntry
+from lsr_index.storage.directory import DISK, OutputFile
 from tests.index.faults.disk import SimulatedDisk
 
 ARRAYS = {

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.verify import verify
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import CorruptIndexError, IndexFormatError
 from lsr.records import Document
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.verify import verify
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
 from tests.index.dense.collections import DIMENSION, clustered
 from tests.index.faults.disk import SimulatedDisk

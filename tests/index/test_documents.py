@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.container import Container, ContainerWriter, FileEntry
-from index.docnos import DocnoReader, DocnoWriter, encode_id
-from index.documents import BLOCK_BYTES, DocumentReader, DocumentWriter, Record, encode_record
-from index.files import OutputFile
 from lsr.errors import CorruptIndexError, DataError
+from lsr_index.segment.doc_ids import DocnoReader, DocnoWriter, encode_id
+from lsr_index.segment.doc_store import (
+    BLOCK_BYTES,
+    DocumentReader,
+    DocumentWriter,
+    Record,
+    encode_record,
+)
+from lsr_index.storage.container import Container, ContainerWriter, FileEntry
+from lsr_index.storage.directory import OutputFile
 from tests.index.faults.disk import SimulatedDisk
 
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60)
@@ -122,7 +128,7 @@ def test_equal_hashes_are_settled_by_the_ids(monkeypatch: pytest.MonkeyPatch) ->
         def digest(self) -> bytes:
             return bytes(self.digest_size)
 
-    monkeypatch.setattr("index.docnos.hashlib.blake2b", Colliding)
+    monkeypatch.setattr("lsr_index.segment.doc_ids.hashlib.blake2b", Colliding)
     ids, _ = open_stored(["a", "b", "c"])
     assert [ids.find(docno) for docno in "abcd"] == [0, 1, 2, None]
     with pytest.raises(DataError, match="'b' appears twice"):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from index.files import DISK, Files, OutputFile, remove_tree
 from lsr.errors import IndexLockedError, StorageFullError
+from lsr_index.storage.directory import DISK, Files, OutputFile, remove_tree
 from tests.index.faults.disk import SimulatedDisk
 from tests.shared import ROOT
 
@@ -98,7 +98,7 @@ def test_one_lock_at_a_time(place: tuple[Files, Path]) -> None:
 
 def test_a_lock_names_its_process_and_dies_with_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from index.files import DISK\n"
+        "import sys; from pathlib import Path; from lsr_index.storage.directory import DISK\n"
         "lock = DISK.lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     path = tmp_path / "write.lock"

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import Index, IndexWriter, build_index, open_index, passing
-from index.filters import parse_filter
-from index.verify import verify
 from lsr.errors import UsageError
 from lsr.records import Document, Metadata
 from lsr.sparse import SparseBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.search import filter_cache as passing
+from lsr_index.search.filters import parse_filter
+from lsr_index.update.verify import verify
 from tests.index.collections import batch_of, exhaustive, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.fusion import METHODS, Fused, Fusion, RankedList, fuse, gather, parse_fusion
 from lsr.errors import DataError, UsageError
+from lsr_index.fusion import METHODS, Fused, Fusion, RankedList, fuse, gather, parse_fusion
 from tests.index import fusion_oracle
 
 SCORES = st.one_of(

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import zstandard
 
-from index import IndexWriter, build_index, open_index
-from index.verify import verify
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.records import Document
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.update.verify import verify
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
 from tests.shared import ROOT
 

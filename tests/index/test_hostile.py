@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from index.kernels.jit import CACHE_FOLDER
+from lsr_index.kernels.jit import CACHE_FOLDER
 from tests.index.faults.scale import SCALE, time_limit
 from tests.shared import ROOT
 

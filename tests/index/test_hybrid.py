@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import Index, IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.fusion import METHODS, Fusion
-from index.hybrid import (
+from lsr.encoders.base import Fingerprint
+from lsr.errors import UsageError, VectorError
+from lsr.records import Document, DocumentBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.fusion import METHODS, Fusion
+from lsr_index.hybrid import (
     DenseBranch,
     Feedback,
     HybridQuery,
@@ -23,11 +25,9 @@ from index.hybrid import (
     open_branches,
     parse_feedback,
 )
-from index.retriever import Retriever
-from index.scoring import score_documents
-from lsr.encoders.base import Fingerprint
-from lsr.errors import UsageError, VectorError
-from lsr.records import Document, DocumentBatch
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.search.scoring import score_documents
+from lsr_index.storage.dense_part import DenseSpec
 from tests.index import fusion_oracle
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
 

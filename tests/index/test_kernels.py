@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.kernels.candidates import silence_dead, surviving
-from index.kernels.jit import kernel
-from index.kernels.prepare import REPEATED_TERM, prepare_query
-from index.kernels.queue import take_next
-from index.kernels.results import sort_keys
-from index.kernels.scan import all_maxima, block_maxima
-from index.kernels.select import keep_best, kth_largest
-from index.kernels.views import N_LONGS, N_STATS, QUERY_TERM, QUERY_WEIGHT, STAT_DROPPED
-from index.quantize import NARROW
+from lsr_index.kernels.jit import kernel
+from lsr_index.kernels.queue import take_next
+from lsr_index.kernels.score.evaluate_blocks import silence_dead, surviving
+from lsr_index.kernels.score.query_weights import REPEATED_TERM, prepare_query
+from lsr_index.kernels.score.scan import all_maxima, block_maxima
+from lsr_index.kernels.structs import N_LONGS, N_STATS, QUERY_TERM, QUERY_WEIGHT, STAT_DROPPED
+from lsr_index.kernels.topk.buffer import sort_keys
+from lsr_index.kernels.topk.select import keep_best, kth_largest
+from lsr_index.segment.quantize import NARROW
 from tests import strategies
 
 

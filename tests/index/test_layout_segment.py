@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.invert import SegmentBuilder
-from index.layout import DTYPES, BuildOptions, SegmentArrays, build_segment
-from index.quantize import fit_scale, quantize_documents, quantize_query
-from index.search import EXHAUSTIVE, SegmentSearcher, search_segments
+from lsr_index.search.execute import EXHAUSTIVE, SegmentSearcher, search_segments
+from lsr_index.segment.arrays import DTYPES, BuildOptions, SegmentArrays, build_segment
+from lsr_index.segment.inverter import SegmentBuilder
+from lsr_index.segment.quantize import fit_scale, quantize_documents, quantize_query
 from tests import oracle, strategies
 
 SMALL = BuildOptions(block_size=16, range_size=64, dense_fraction=0.1, threads=1)

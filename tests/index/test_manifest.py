@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from index.container import FileEntry
-from index.files import DISK
-from index.manifest import Manifest, SegmentEntry, generations, read_manifest
 from lsr.encoders.base import Fingerprint
 from lsr.errors import CorruptIndexError, FormatVersionError, IndexNotFoundError
+from lsr_index.storage.container import FileEntry
+from lsr_index.storage.directory import DISK
+from lsr_index.storage.manifest import Manifest, SegmentEntry, generations, read_manifest
 from tests.index.faults.disk import SimulatedDisk
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from index import IndexWriter
 from lsr.errors import LsrError, StorageFullError
+from lsr_index import IndexWriter
 from tests.index.faults.disk import SimulatedDisk
 from tests.index.faults.scale import SCALE, time_limit
 from tests.index.faults.workload import (

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.kernels.given import score_given
-from index.kernels.jit import JIT_ENABLED
-from index.layout import BuildOptions, build_segment
-from index.quantize import NARROW, WIDE, quantize_query
-from index.searchers import Segments, SegmentSearcher
+from lsr_index.kernels.jit import JIT_ENABLED
+from lsr_index.kernels.score.score_docs import score_given
+from lsr_index.search.segment_set import Segments, SegmentSearcher
+from lsr_index.segment.arrays import BuildOptions, build_segment
+from lsr_index.segment.quantize import NARROW, WIDE, quantize_query
 from tests import oracle, strategies
 
 N_SEEDS = 150 if JIT_ENABLED else 9

@@ -12,13 +12,11 @@ import pytest
 import scipy.sparse
 from numpy.typing import NDArray
 
-from index.kernels import scan
-from index.kernels.jit import JIT_ENABLED
-from index.kernels.search import search_batch
-from index.kernels.views import MAX_PARTS
-from index.layout import BuildOptions, build_segment
-from index.quantize import fit_scale, quantize_documents
-from index.search import (
+from lsr_index.kernels.jit import JIT_ENABLED
+from lsr_index.kernels.score import scan
+from lsr_index.kernels.score.search import search_batch
+from lsr_index.kernels.structs import MAX_PARTS
+from lsr_index.search.execute import (
     EXHAUSTIVE,
     BatchResult,
     Cancel,
@@ -28,6 +26,8 @@ from index.search import (
     search_segments,
     search_segments_batch,
 )
+from lsr_index.segment.arrays import BuildOptions, build_segment
+from lsr_index.segment.quantize import fit_scale, quantize_documents
 from tests import oracle, strategies
 from tests.shared import shared_path
 

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.kernels.jit import JIT_ENABLED
-from index.layout import BuildOptions, SegmentArrays, build_segment
-from index.search import LiveBitmaps, SearchOptions, SegmentSearcher, search_segments_batch
+from lsr_index.kernels.jit import JIT_ENABLED
+from lsr_index.search.execute import (
+    LiveBitmaps,
+    SearchOptions,
+    SegmentSearcher,
+    search_segments_batch,
+)
+from lsr_index.segment.arrays import BuildOptions, SegmentArrays, build_segment
 from tests import oracle, strategies
 
 N_CASES = int(os.environ.get("LSR_SEARCH_CASES", "50000" if JIT_ENABLED else "300"))

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from index import IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.merge import MergePolicy
-from index.verify import verify
 from lsr.records import Document
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.verify import verify
 from tests.index.collections import batch_of, exhaustive, query_of
 from tests.index.faults.disk import SimulatedDisk
 from tests.index.faults.scale import SCALE, time_limit

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import build_index
-from index.indexing import index_corpus
-from index.reindexing import reindex
-from index.retriever import Retriever
-from index.updating import IndexUpdater
-from index.verify import verify
-from index.writer import IndexWriter
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.base import Encoder
 from lsr.errors import DataError, EncoderMismatchError, IndexStateError, ModelError, UsageError
 from lsr.records import Document
 from lsr.sparse import SparseBatch
+from lsr_index.build.builder import build_index
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.build.reencode import reindex
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.update.text_writer import IndexUpdater
+from lsr_index.update.verify import verify
+from lsr_index.update.writer import IndexWriter
 from tests.shared import shared_path
 
 TEXTS = [f"storm over the {'river' if i % 3 else 'harbour'} number{i}" for i in range(40)]

@@ -8,10 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import Index, IndexWriter, build_index, open_index
-from index.files import DISK
-from index.merge import MergePolicy
-from index.verify import verify
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import (
     CommitOutcomeError,
@@ -23,6 +19,10 @@ from lsr.errors import (
     StorageFullError,
 )
 from lsr.sparse import SparseBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.storage.directory import DISK
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.verify import verify
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
 
@@ -376,8 +376,8 @@ class TestMerging:
         ],
     )
     def test_the_policy(self, sizes: list[int], chosen: range | None) -> None:
-        from index.container import FileEntry
-        from index.manifest import SegmentEntry
+        from lsr_index.storage.container import FileEntry
+        from lsr_index.storage.manifest import SegmentEntry
 
         entries = [
             SegmentEntry(FileEntry("segment", str(i), 1, ""), n) for i, n in enumerate(sizes)

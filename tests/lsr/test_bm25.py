@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lsr.analysis import Analyzer
 from lsr.corpus import open_corpus
 from lsr.encoders import CollectionStatistics, Encoder, load_encoder, restore_encoder
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from tests.shared import run_python, shared_path

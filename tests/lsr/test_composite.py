@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.indexing import index_corpus
-from index.retriever import Retriever
-from index.updating import IndexUpdater
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder, restore_document_encoder, restore_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics
-from lsr.encoders.bm25 import BM25Encoder
-from lsr.encoders.composite import CompositeEncoder, Part
+from lsr.encoders.composite.encoder import CompositeEncoder, Part
+from lsr.encoders.composite.term_ranges import TermRanges
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.precomputed import PrecomputedEncoder
-from lsr.encoders.term_ranges import TermRanges
 from lsr.errors import ModelError, UsageError
 from lsr.records import Document
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.update.text_writer import IndexUpdater
 
 TEXTS = ["cats chase mice", "a dog chases the cat and the cat runs", "", "mice eat cheese"]
 

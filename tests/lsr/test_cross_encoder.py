@@ -10,7 +10,7 @@ from lsr.errors import ModelError, UsageError
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from lsr.encoders.cross_encoder import CrossEncoder  # noqa: E402
+from lsr.encoders.neural.cross_encoder import CrossEncoder  # noqa: E402
 from tests.lsr.tiny_models import TEXTS, n_words, save_tokenizer  # noqa: E402
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.experiment import evaluate
 from lsr.encoders import load_encoder
-from lsr.encoders.int8_files import export_floats
-from lsr.encoders.splade import load_splade
+from lsr.encoders.neural.int8_files import export_floats
+from lsr.encoders.neural.splade import load_splade
 from lsr.errors import UsageError
 from lsr.models import DEFAULT, packaged_model
+from lsr_eval.experiment import evaluate
 from tests.shared import ROOT, run_python, shared_path
 
 TEXTS = [
@@ -38,9 +38,9 @@ def test_indexes_and_searches_without_torch(tmp_path: Path) -> None:
         (tmp_path / "notes" / f"{number}.txt").write_text(text or "-")
     code = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
-        "from service.cli import app\n"
-        "from index.indexing import index_corpus\n"
-        "from index.retriever import Retriever\n"
+        "from lsr_service.cli.main import app\n"
+        "from lsr_index.build.index_corpus import index_corpus\n"
+        "from lsr_index.hybrid.text_index import Retriever\n"
         "from lsr.corpus import open_corpus\n"
         "from lsr.encoders import load_encoder\n"
         f"index_corpus(open_corpus('notes'), load_encoder('{DEFAULT}'), 'n.index').close()\n"

@@ -14,15 +14,10 @@ import pytest
 
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoding import encode_corpus, job
 from lsr.encoding.storage import locked
-from lsr.errors import (
-    CorpusError,
-    DataError,
-    IndexLockedError,
-    UsageError,
-)
+from lsr.errors import CorpusError, DataError, IndexLockedError, UsageError
 from lsr.records import Document
 from tests.shared import ROOT, shared_path
 

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 
 from lsr.corpus import open_corpus
 from lsr.encoders import CollectionStatistics, load_encoder, restore_encoder
-from lsr.encoders.idf import inverse_document_frequency, read_table
-from lsr.encoders.inference_free import InferenceFreeQueryEncoder
-from lsr.encoders.word_pieces import WordPieces
+from lsr.encoders.neural.idf import inverse_document_frequency, read_table
+from lsr.encoders.neural.inference_free import InferenceFreeQueryEncoder
+from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import IndexFormatError, ModelError, UsageError
 from tests.shared import run_python, shared_path
 
@@ -197,8 +197,8 @@ def test_answering_a_query_loads_no_neural_library(tokenizer_json, tmp_path):
     code = (
         "import sys, pathlib\n"
         "from lsr.encoders import restore_encoder\n"
-        "from lsr.encoders.inference_free import InferenceFreeQueryEncoder\n"
-        "from lsr.encoders.word_pieces import WordPieces\n"
+        "from lsr.encoders.neural.inference_free import InferenceFreeQueryEncoder\n"
+        "from lsr.encoders.neural.word_pieces import WordPieces\n"
         f"p = WordPieces(pathlib.Path({str(path)!r}).read_text(), max_length=256)\n"
         "s = p.count(['a wing'], p.encode(['a wing']))\n"
         "e = InferenceFreeQueryEncoder(p, {'kind': 'splade'}, statistics=s)\n"

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lsr.encoders.model_files import find_model, weight_files, weights_sha256
-from lsr.encoders.splade import load_splade
-from lsr.encoders.splade_layout import read_layout
+from lsr.encoders.neural.model_files import find_model, weight_files, weights_sha256
+from lsr.encoders.neural.splade import load_splade
+from lsr.encoders.neural.splade_layout import read_layout
 from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError
 from tests.lsr.tiny_models import (
     edit_json,
@@ -108,7 +108,7 @@ def test_no_such_folder_and_no_hub_id(tmp_path: Path) -> None:
 
 def test_unknown_hub_id_without_network_is_one_line_at_once(tmp_path: Path) -> None:
     code = (
-        "from lsr.encoders.model_files import find_model\n"
+        "from lsr.encoders.neural.model_files import find_model\n"
         "from lsr.errors import ModelError\n"
         "try: find_model('nobody/no-such-model')\n"
         "except ModelError as error: raise SystemExit(str(error))\n"
@@ -161,7 +161,7 @@ def test_pickled_weights_name_the_command_that_converts_them(folder: Path) -> No
     to_pickle(folder)
     with pytest.raises(PickleWeightsError) as caught:
         load_splade(folder)
-    command = f"python -m lsr.encoders.convert {folder}"
+    command = f"python -m lsr.encoders.neural.convert {folder}"
     assert command in str(caught.value)
     done = subprocess.run(
         [sys.executable, *command.split()[1:]], capture_output=True, text=True, check=False
@@ -176,7 +176,7 @@ def test_pickled_weights_name_the_command_that_converts_them(folder: Path) -> No
 def test_without_torch_the_extra_is_named(model: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None\n"
-        "from lsr.encoders.splade import load_splade\n"
+        "from lsr.encoders.neural.splade import load_splade\n"
         "from lsr.errors import MissingDependencyError\n"
         f"try: load_splade({str(model)!r})\n"
         "except MissingDependencyError as error: print(error)\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lsr.encoders.convert import convert_weights, main
+from lsr.encoders.neural.convert import convert_weights, main
 from lsr.errors import ModelError, UsageError
 from tests.lsr.tiny_models import write_json
 

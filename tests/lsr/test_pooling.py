@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lsr.encoders import pooling as module
-from lsr.encoders.pooling import Projection
+from lsr.encoders.neural import pooling as module
+from lsr.encoders.neural.pooling import Projection
 
 
 def projection(n_terms: int = 300, n_hidden: int = 16, **changes: object) -> Projection:

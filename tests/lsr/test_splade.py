@@ -9,8 +9,8 @@ import transformers
 
 from lsr.encoders import restore_encoder
 from lsr.encoders.base import Encoder
-from lsr.encoders.model_files import ARCHITECTURES
-from lsr.encoders.splade import SpladeEncoder, load_splade
+from lsr.encoders.neural.model_files import ARCHITECTURES
+from lsr.encoders.neural.splade import SpladeEncoder, load_splade
 from lsr.errors import EncoderMismatchError, ModelError, UsageError
 from tests.lsr.tiny_models import (
     SPECIALS,

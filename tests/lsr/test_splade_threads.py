@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from lsr.encoders.torch_threads import run_batches
+from lsr.encoders.neural.torch_threads import run_batches
 
 CPU = torch.device("cpu")
 

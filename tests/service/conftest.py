@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from index.indexing import index_corpus
-from index.retriever import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
-from service.http.app import create_app
-from service.settings import ServerSettings
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.hybrid.text_index import Retriever
+from lsr_service.http.app import create_app
+from lsr_service.settings import ServerSettings
 from tests.shared import ROOT
 
 WORDS = ("storm", "river", "stone", "engine", "harvest", "mirror", "signal", "copper", "winter")

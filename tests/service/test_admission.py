@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from service.admission import DeadlineError, OverloadedError, WorkPool
+from lsr_service.engine.admission import DeadlineError, OverloadedError, WorkPool
 
 
 def test_refuses_beyond_threads_and_queue() -> None:

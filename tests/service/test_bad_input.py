@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.cli import run
+from lsr_service.cli.main import run
 from tests.service.conftest import lsr_command
 from tests.shared import ROOT, shared_path
 
@@ -172,7 +172,7 @@ def test_a_model_folder_with_pickled_weights_only(
         *index_into(tmp_path, corpus_path),
         "--encoder",
         folder,
-        says="pytorch_model.bin|python -m lsr.encoders.convert",
+        says="pytorch_model.bin|python -m lsr.encoders.neural.convert",
     )
 
 

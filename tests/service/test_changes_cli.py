@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from index.indexing import index_corpus
-from index.retriever import Retriever
-from index.writer import IndexWriter
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
-from service.cli import run
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.update.writer import IndexWriter
+from lsr_service.cli.main import run
 
 
 @pytest.fixture

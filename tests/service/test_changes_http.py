@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from index.indexing import index_corpus
-from index.updating import IndexUpdater
-from index.verify import verify
-from index.writer import IndexWriter
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.update.text_writer import IndexUpdater
+from lsr_index.update.verify import verify
+from lsr_index.update.writer import IndexWriter
 from tests.service.conftest import ODD_ID, documents, serving
 
 DOCS = "/v1/indexes/live/docs"
@@ -256,8 +256,8 @@ def test_too_many_changes_are_turned_away(path: Path) -> None:
 
 
 def test_an_index_of_vectors_says_why_it_takes_no_text(tmp_path: Path) -> None:
-    from index import build_index
     from lsr.sparse import SparseBatch
+    from lsr_index import build_index
 
     path = tmp_path / "vectors.index"
     build_index(path, SparseBatch.from_rows([{1: 1.0}, {2: 2.0}])).close()

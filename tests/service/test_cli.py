@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from index.retriever import Retriever
-from service.cli import run
-from service.commands.demo import existing
-from service.http import models
+from lsr_index.hybrid.text_index import Retriever
+from lsr_service.cli.commands.demo import existing
+from lsr_service.cli.main import run
+from lsr_service.http import models
 from tests.service.conftest import lsr_process
 from tests.shared import run_python
 
@@ -39,7 +39,8 @@ def test_help_is_fast_and_names_every_verb() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from service.cli import run; run(['--help']); run(['search', '--help']); "
+        "import sys; from lsr_service.cli.main import run; "
+        "run(['--help']); run(['search', '--help']); "
         "heavy = {'numba', 'torch', 'transformers', 'pyarrow', 'scipy', 'fastapi', 'uvicorn'}; "
         "print('loaded', sorted(heavy & set(sys.modules)))"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-from service.cli import FAILURE, USAGE, run
+from lsr_service.cli.main import FAILURE, USAGE, run
 from tests.lsr.test_dense_encoders import save_repository
 
 TEXTS = ["the man said new things", "which time", "newly these times", "mans thely"]

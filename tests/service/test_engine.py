@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import UsageError
-from service.engine import Engine, UnknownIndexError, named_paths
+from lsr_service.engine.engine import Engine, UnknownIndexError, named_paths
 
 
 def test_names_come_from_paths_or_are_given(tmp_path: Path) -> None:

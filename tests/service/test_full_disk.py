@@ -5,10 +5,10 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from index.indexing import index_corpus
-from index.verify import verify
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.update.verify import verify
 from tests.service.conftest import lsr_serve
 from tests.service.test_server import request
 

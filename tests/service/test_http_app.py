@@ -11,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lsr.errors import LsrError
-from service.engine import Engine
-from service.http.app import create_app
-from service.settings import ServerSettings
+from lsr_service.engine.engine import Engine
+from lsr_service.http.app import create_app
+from lsr_service.settings import ServerSettings
 from tests.service.conftest import serving
 
 URL = "/v1/indexes/small/search"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.http import models
+from lsr_service.http import models
 from tests.service.conftest import serving
 
 URL = "/v1/indexes/small/search"

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from index.retriever import Retriever
 from lsr.sparse import SparseBatch
-from service.http import models
+from lsr_index.hybrid.text_index import Retriever
+from lsr_service.http import models
 from tests.service.conftest import ODD_ID, documents
 
 URL = "/v1/indexes/small/search"

@@ -13,17 +13,17 @@ from fastapi.testclient import TestClient
 
 pytest.importorskip("torch")
 
-from eval.runs import read_run
-from index.fusion import FusionArtefact, parse_fusion, write_artefact
-from index.hybrid import HybridRetriever, identities
-from index.indexing import index_corpus
-from index.retriever import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.dense import load_dense_encoder
 from lsr.errors import UsageError
-from service.cli import run
-from service.engine import Engine
+from lsr.trec.runs import read_run
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.fusion import FusionArtefact, parse_fusion, write_artefact
+from lsr_index.hybrid import HybridRetriever, identities
+from lsr_index.hybrid.text_index import Retriever
+from lsr_service.cli.main import run
+from lsr_service.engine.engine import Engine
 from tests.lsr.test_cross_encoder import save as save_cross_encoder
 from tests.lsr.test_dense_encoders import save_repository
 from tests.lsr.tiny_models import WORDS

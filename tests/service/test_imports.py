@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from index.indexing import index_corpus
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr_index.build.index_corpus import index_corpus
 from tests.shared import run_python, shared_path
 
 SEARCH = """
 import sys
-import index, service
-from index.retriever import Retriever
+import lsr_index, lsr_service
+from lsr_index.hybrid.text_index import Retriever
 with Retriever.open(sys.argv[1]) as retriever:
     hits = retriever.search("storm over the river", 5, explain=True).hits
     assert len(hits) == 5, hits
-from service.cli import run
+from lsr_service.cli.main import run
 assert run(["search", sys.argv[1], "storm", "--json"]) == 0
 from fastapi.testclient import TestClient
-from service.http.app import create_app
-from service.settings import ServerSettings
+from lsr_service.http.app import create_app
+from lsr_service.settings import ServerSettings
 with TestClient(create_app(ServerSettings(indexes={"a": sys.argv[1]})), "http://localhost") as c:
     assert c.post("/v1/indexes/a/search", json={"query": "storm"}).json()["hits"]
     assert c.post("/embed_sparse", json={"inputs": "storm"}).json()[0]

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from index.indexing import index_corpus
-from index.verify import verify
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.update.verify import verify
 from tests.index.faults.scale import SCALE
 from tests.service.conftest import lsr_serve
 

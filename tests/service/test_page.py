@@ -2,7 +2,7 @@
 
 import re
 
-from service.http.page import _page
+from lsr_service.page.page import _page
 
 
 def test_policy_allows_exactly_the_inline_elements() -> None:

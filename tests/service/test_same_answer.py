@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from index.retriever import Retriever
 from lsr.analysis import Analyzer
-from service import cli
+from lsr_index.hybrid.text_index import Retriever
+from lsr_service.cli import main as cli
 from tests import oracle
 from tests.service.conftest import documents
 

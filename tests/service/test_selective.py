@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.dense.adding import set_dense
-from index.dense.part import DenseSpec
-from index.fusion import Fusion
-from index.hybrid import Feedback, HybridRetriever, read_selection, selection_for, write_selection
-from index.indexing import index_corpus
-from index.reader import open_index
-from index.retriever import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.dense import load_dense_encoder
 from lsr.errors import DataError, EncoderMismatchError, UsageError
-from service.cli import run
-from service.engine import Engine
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.fusion import Fusion
+from lsr_index.hybrid import (
+    Feedback,
+    HybridRetriever,
+    read_selection,
+    selection_for,
+    write_selection,
+)
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.search.index import open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.dense_vectors import set_dense
+from lsr_service.cli.main import run
+from lsr_service.engine.engine import Engine
 from tests.lsr.test_dense_encoders import save_repository
 from tests.lsr.tiny_models import WORDS
 from tests.service.conftest import serving

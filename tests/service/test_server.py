@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from lsr.errors import UsageError
-from service.http.server import BindError, bind, is_loopback, refuse_public
-from service.settings import ServerSettings
+from lsr_service.http.server import BindError, bind, is_loopback, refuse_public
+from lsr_service.settings import ServerSettings
 from tests.service.conftest import lsr_process, lsr_serve
 
 SHORT = {

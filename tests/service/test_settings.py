@@ -3,7 +3,7 @@
 import pytest
 
 from lsr.errors import UsageError
-from service.settings import ServerSettings, load_settings
+from lsr_service.settings import ServerSettings, load_settings
 
 
 def test_defaults_are_the_documented_ones() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.errors import ApiError
-from service.http.strict_json import parse_json
+from lsr_service.http.errors import ApiError
+from lsr_service.http.strict_json import parse_json
 
 DEPTH = 32
 VALUES = st.recursive(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from service import terminal
-from service.options import bytes_of, size
-from service.results import snippet
-from service.terminal import ProgressLines, one_line, program, quoted, safe
+from lsr_service.cli import terminal
+from lsr_service.cli.hits import snippet
+from lsr_service.cli.options import bytes_of, size
+from lsr_service.cli.terminal import ProgressLines, one_line, program, quoted, safe
 
 
 def test_control_characters_of_documents_do_not_reach_the_terminal() -> None:

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra [torch]")
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 
-from service.cli import run  # noqa: E402
+from lsr_service.cli.main import run  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import LENGTHS, write_pairs  # noqa: E402
 

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 
-from training.mining import MiningOptions, mine
-from training.models.backbone import quiet
-from training.recipe.schema import Source
+from lsr_training.mining import MiningOptions, mine
+from lsr_training.models.backbone import quiet
+from lsr_training.recipe.schema import Source
 
 N_TRAIN, N_DEV, N_TEST = 160, 80, 120
 LENGTHS = {"query": 20, "document": 40}

@@ -1,8 +1,8 @@
 """Recipe sections over models small enough to be made on the spot, and a way to stop them."""
 
+from lsr_training.recipe import Recipe
+from lsr_training.recipe.sections import ModelSection
 from tests.lsr.tiny_models import WORDS
-from training.recipe import Recipe
-from training.recipe.sections import ModelSection
 
 LENGTHS = {"query": 8, "document": 16}
 TEXTS = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lsr.errors import CorpusError, DataError, UsageError
-from training.data import Drawing, Example, collate, load_examples
-from training.recipe.schema import Source
+from lsr_training.data import Drawing, Example, collate, load_examples
+from lsr_training.recipe.schema import Source
 
 
 def source(path, **more):

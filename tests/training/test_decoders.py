@@ -10,15 +10,15 @@ import numpy as np  # noqa: E402
 import transformers  # noqa: E402
 
 from lsr.errors import UsageError  # noqa: E402
+from lsr_training.activations import log1p_relu  # noqa: E402
+from lsr_training.export import load_heads  # noqa: E402
+from lsr_training.models import build_model  # noqa: E402
+from lsr_training.models.backbone import DECODERS, load_backbone  # noqa: E402
+from lsr_training.models.low_rank import LowRankLinear  # noqa: E402
+from lsr_training.models.tokens import TokenBatch, echoed, pad  # noqa: E402
+from lsr_training.trainer import train  # noqa: E402
 from tests.lsr.tiny_models import n_words, save_model, save_tokenizer  # noqa: E402
 from tests.training.small_models import TEXTS, recipe, section, write_pairs  # noqa: E402
-from training.activations import log1p_relu  # noqa: E402
-from training.export import load_heads  # noqa: E402
-from training.models import build_model  # noqa: E402
-from training.models.backbone import DECODERS, load_backbone  # noqa: E402
-from training.models.low_rank import LowRankLinear  # noqa: E402
-from training.models.tokens import TokenBatch, echoed, pad  # noqa: E402
-from training.trainer import train  # noqa: E402
 
 
 def save_decoder(folder, architecture="LlamaForCausalLM"):

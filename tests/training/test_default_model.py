@@ -14,29 +14,29 @@ from safetensors.numpy import load_file  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
-from lsr.encoders.int8_files import _unpack_int4, export_floats, is_int8  # noqa: E402
-from lsr.encoders.onnx_vectors import OnnxVectors  # noqa: E402
-from lsr.encoders.splade import load_splade  # noqa: E402
+from lsr.encoders.neural.int8_files import _unpack_int4, export_floats, is_int8  # noqa: E402
+from lsr.encoders.neural.onnx_vectors import OnnxVectors  # noqa: E402
+from lsr.encoders.neural.splade import load_splade  # noqa: E402
 from lsr.errors import CorpusError, ModelError, UsageError  # noqa: E402
-from tests.lsr.tiny_models import n_words, save_tokenizer  # noqa: E402
-from training.default_model import __main__ as command  # noqa: E402
-from training.default_model.export import shape_of  # noqa: E402
-from training.default_model.int8_graph import (  # noqa: E402
+from lsr_training.default_model import __main__ as command  # noqa: E402
+from lsr_training.default_model.export import shape_of  # noqa: E402
+from lsr_training.default_model.int8_graph import (  # noqa: E402
     EMBEDDING_BLOCK,
     pack_int4,
     quantise_columns,
     write_graph,
 )
-from training.default_model.pool import Passages, Source, read_pool  # noqa: E402
-from training.default_model.regression import (  # noqa: E402
+from lsr_training.default_model.pool import Passages, Source, read_pool  # noqa: E402
+from lsr_training.default_model.regression import (  # noqa: E402
     SPREAD,
     bag_of_pieces,
     fit_table,
     reduce_rank,
     unexplained,
 )
-from training.default_model.smoothing import measure_smoothing  # noqa: E402
-from training.default_model.thresholds import SHARE, fit_thresholds  # noqa: E402
+from lsr_training.default_model.smoothing import measure_smoothing  # noqa: E402
+from lsr_training.default_model.thresholds import SHARE, fit_thresholds  # noqa: E402
+from tests.lsr.tiny_models import n_words, save_tokenizer  # noqa: E402
 
 TEXTS = ["the man said that it was the first time", "new", "", "manly times which newre thes"]
 
@@ -208,13 +208,13 @@ def made(teacher, tmp_path_factory):
         patch.setattr(command, "HELD_OUT", 20)
         patch.setattr(command, "FEWEST", 1)
         patch.setattr(command, "TRAINING_LENGTH", 32)
-        patch.setattr("training.default_model.export.LENGTH", 32)
+        patch.setattr("lsr_training.default_model.export.LENGTH", 32)
         given = ["--pairs", str(root), "--passages", str(root), "--teacher", str(teacher)]
         arguments = [*given, "--work", str(root / "work"), "--out", str(root / "model")]
         assert command.main(arguments) == 0
         first = (root / "model" / "model.safetensors").read_bytes()
         # Once more: what was embedded is not embedded again, and the model is the same.
-        patch.setattr("training.default_model.teacher._embed_chunk", None)
+        patch.setattr("lsr_training.default_model.teacher._embed_chunk", None)
         assert command.main(arguments) == 0
     assert (root / "model" / "model.safetensors").read_bytes() == first
     return root / "model"

@@ -15,9 +15,9 @@ import yaml  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
+from lsr_training.trainer import train  # noqa: E402
 from tests.lsr.tiny_models import edit_json, save_model  # noqa: E402
 from tests.training.small_models import TEXTS, recipe, write_pairs  # noqa: E402
-from training.trainer import train  # noqa: E402
 
 
 @pytest.fixture

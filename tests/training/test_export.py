@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 import numpy as np  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
+from lsr_training.export import export_model, load_heads  # noqa: E402
+from lsr_training.models import build_model  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import LENGTHS, TEXTS, recipe, section  # noqa: E402
-from training.export import export_model, load_heads  # noqa: E402
-from training.models import build_model  # noqa: E402
 
 QUERIES = ["the man", "time of the new men", "which which which of the which the man the time"]
 SAME = {"query": 16, "document": 16}

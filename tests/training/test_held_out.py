@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra [torch]")
 
 from lsr.errors import UsageError
-from training import held_out
-from training.data import load_examples
-from training.recipe.schema import Source
-from training.trainer.evaluation import open_evaluation_set
+from lsr_training import held_out
+from lsr_training.data import load_examples
+from lsr_training.recipe.schema import Source
+from lsr_training.trainer.evaluation import open_evaluation_set
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 
-from training.losses import (  # noqa: E402
+from lsr_training.losses import (  # noqa: E402
     combine_teachers,
     infonce,
     kl_divergence,

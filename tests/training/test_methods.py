@@ -10,13 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 
+from lsr_training.ablation import run_ablation, table  # noqa: E402
+from lsr_training.data import load_examples  # noqa: E402
+from lsr_training.recipe import Recipe  # noqa: E402
+from lsr_training.recipe.schema import Source  # noqa: E402
+from lsr_training.trainer import train  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import LENGTHS, write_pairs  # noqa: E402
-from training.ablation import run_ablation, table  # noqa: E402
-from training.data import load_examples  # noqa: E402
-from training.recipe import Recipe  # noqa: E402
-from training.recipe.schema import Source  # noqa: E402
-from training.trainer import train  # noqa: E402
 
 STEPS = 40
 INFONCE = {"infonce": {}}

@@ -7,10 +7,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 
 from lsr.errors import UsageError  # noqa: E402
-from training.mining import MiningOptions, mine  # noqa: E402
-from training.mining import miner as miner_module  # noqa: E402
-from training.mining.collection import MiningCollection  # noqa: E402
-from training.recipe.schema import Source  # noqa: E402
+from lsr_training.mining import MiningOptions, mine  # noqa: E402
+from lsr_training.mining import miner as miner_module  # noqa: E402
+from lsr_training.mining.collection import MiningCollection  # noqa: E402
+from lsr_training.recipe.schema import Source  # noqa: E402
 
 PAIRS = [
     ("how do cats sleep", "Cats sleep curled up for most of the day."),
@@ -49,7 +49,7 @@ def test_negatives_rank_high_and_are_no_positive_of_the_query(source, tmp_path):
 def test_scores_are_those_of_the_search(source, tmp_path):
     result = mine(source, tmp_path / "out.jsonl", MiningOptions(negatives=3, teachers=["bm25"]))
     (index,) = (tmp_path / "out.jsonl.mining").glob("*.index")
-    from index.retriever import Retriever
+    from lsr_index.hybrid.text_index import Retriever
 
     with Retriever.open(index) as retriever:
         for record in read(result.path):
@@ -123,7 +123,7 @@ def test_an_interrupted_job_goes_on(source, tmp_path, monkeypatch):
 
 
 def test_other_documents_are_indexed_anew(source, tmp_path):
-    from training.data import Example
+    from lsr_training.data import Example
 
     silent = lambda stage, done, total: None  # noqa: E731
     first = MiningCollection(tmp_path / "work", [Example("q", ("cats sleep",))], None, silent)

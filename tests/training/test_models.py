@@ -7,16 +7,16 @@ torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 import numpy as np  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
-from lsr.encoders.idf import inverse_document_frequency  # noqa: E402
+from lsr.encoders.neural.idf import inverse_document_frequency  # noqa: E402
 from lsr.errors import UsageError  # noqa: E402
+from lsr_training.activations import log1p_relu  # noqa: E402
+from lsr_training.models import build_model  # noqa: E402
+from lsr_training.models import pooling as pooling_module  # noqa: E402
+from lsr_training.models.pooling import max_pool, sum_pool  # noqa: E402
+from lsr_training.models.sides import TokenTableSide  # noqa: E402
+from lsr_training.models.tokens import TokenBatch, pad  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import TEXTS, section  # noqa: E402
-from training.activations import log1p_relu  # noqa: E402
-from training.models import build_model  # noqa: E402
-from training.models import pooling as pooling_module  # noqa: E402
-from training.models.pooling import max_pool, sum_pool  # noqa: E402
-from training.models.sides import TokenTableSide  # noqa: E402
-from training.models.tokens import TokenBatch, pad  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ pytest.importorskip("onnxscript", reason="needs the extra [torch]")
 import numpy as np  # noqa: E402
 
 from lsr.encoders import load_encoder, restore_document_encoder  # noqa: E402
-from lsr.encoders.onnx_vectors import GRAPH, OnnxVectors  # noqa: E402
+from lsr.encoders.neural.onnx_vectors import GRAPH, OnnxVectors  # noqa: E402
 from lsr.errors import ModelError, UsageError  # noqa: E402
+from lsr_training.models.backbone import load_backbone  # noqa: E402
+from lsr_training.onnx_graph import export_graph  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import TEXTS  # noqa: E402
-from training.models.backbone import load_backbone  # noqa: E402
-from training.onnx_graph import export_graph  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,17 @@ pytest.importorskip("yaml", reason="needs PyYAML")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from lsr_training.recipe import read_recipe  # noqa: E402
+from lsr_training.trainer import train  # noqa: E402
 from tests.shared import shared_path  # noqa: E402
 from tests.training.real_set import LENGTHS, make_real_set  # noqa: E402
 from tests.training.small_models import Stop  # noqa: E402
-from training.recipe import read_recipe  # noqa: E402
-from training.trainer import train  # noqa: E402
 
 RECIPES = {
     path.stem: path
-    for path in sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+    for path in sorted(
+        (Path(__file__).parents[2] / "training" / "lsr_training" / "recipes").glob("*.yaml")
+    )
     if not path.stem.startswith("default")
 }
 RATES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import UsageError
-from training.recipe import read_recipe
+from lsr_training.recipe import read_recipe
 
 MINIMAL = """
 output: runs/x
@@ -100,7 +100,9 @@ def test_missing_file(tmp_path):
         read_recipe(tmp_path / "none.yaml")
 
 
-RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+RECIPES = sorted(
+    (Path(__file__).parents[2] / "training" / "lsr_training" / "recipes").glob("*.yaml")
+)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [torch]")
 
-from training.activations import ACTIVATIONS, double_log, log1p_relu  # noqa: E402
-from training.regularisers import (  # noqa: E402
+from lsr_training.activations import ACTIVATIONS, double_log, log1p_relu  # noqa: E402
+from lsr_training.regularisers import (  # noqa: E402
     anti_collapse,
     df_flops,
     df_weights,
@@ -15,8 +15,8 @@ from training.regularisers import (  # noqa: E402
     l0_flops,
     l1,
 )
-from training.schedules import learning_rate, penalty_weight  # noqa: E402
-from training.scoring import excluded_documents, score_all, score_groups  # noqa: E402
+from lsr_training.schedules import learning_rate, penalty_weight  # noqa: E402
+from lsr_training.scoring import excluded_documents, score_all, score_groups  # noqa: E402
 
 VECTORS = [[1.0, 0, 3, 0], [3.0, 2, 0, 0]]
 
@@ -111,7 +111,7 @@ def test_activation_gradients_against_finite_differences(name):
 
 
 def test_activations_are_those_of_the_encoder():
-    from lsr.encoders.pooling import Projection
+    from lsr.encoders.neural.pooling import Projection
 
     logits = torch.linspace(-3, 30, 50)
     for name, ours in ACTIVATIONS.items():

@@ -10,9 +10,9 @@ sentence_transformers = pytest.importorskip("sentence_transformers", reason="nee
 import transformers  # noqa: E402
 
 from lsr.errors import ModelError  # noqa: E402
+from lsr_training.mining import MiningOptions, mine  # noqa: E402
+from lsr_training.recipe.schema import Source  # noqa: E402
 from tests.lsr.tiny_models import n_words, save_tokenizer  # noqa: E402
-from training.mining import MiningOptions, mine  # noqa: E402
-from training.recipe.schema import Source  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of other libraries' own making
 

@@ -10,19 +10,24 @@ import numpy as np  # noqa: E402
 
 from lsr.encoders import load_encoder  # noqa: E402
 from lsr.errors import UsageError  # noqa: E402
+from lsr_training.data import collate, load_examples  # noqa: E402
+from lsr_training.failures import (  # noqa: E402
+    CollapsedError,
+    DivergedError,
+    OutOfMemoryError,
+    TrainingError,
+)
+from lsr_training.models import build_model  # noqa: E402
+from lsr_training.trainer import train  # noqa: E402
+from lsr_training.trainer.checkpoint import read_checkpoint  # noqa: E402
+from lsr_training.trainer.devices import Devices  # noqa: E402
+from lsr_training.trainer.evaluation import Measurement, evaluate, open_evaluation_set  # noqa: E402
+from lsr_training.trainer.gradients import BatchGradient  # noqa: E402
+from lsr_training.trainer.objective import Objective  # noqa: E402
+from lsr_training.trainer.run import Run  # noqa: E402
+from lsr_training.trainer.selection import Selection  # noqa: E402
 from tests.lsr.tiny_models import save_model  # noqa: E402
 from tests.training.small_models import Stop, recipe, write_pairs  # noqa: E402
-from training.data import collate, load_examples  # noqa: E402
-from training.failures import CollapsedError, DivergedError, OutOfMemoryError, TrainingError  # noqa: E402
-from training.models import build_model  # noqa: E402
-from training.trainer import train  # noqa: E402
-from training.trainer.checkpoint import read_checkpoint  # noqa: E402
-from training.trainer.devices import Devices  # noqa: E402
-from training.trainer.evaluation import Measurement, evaluate, open_evaluation_set  # noqa: E402
-from training.trainer.gradients import BatchGradient  # noqa: E402
-from training.trainer.objective import Objective  # noqa: E402
-from training.trainer.run import Run  # noqa: E402
-from training.trainer.selection import Selection  # noqa: E402
 
 RESUMABLE = {
     "loss": {"infonce": {}, "kl": {"weight": 0.5}},
@@ -249,7 +254,7 @@ def measurement(ndcg, flops):
 
 
 def test_the_best_is_the_best_within_the_limit():
-    from training.recipe.schema import Evaluation
+    from lsr_training.recipe.schema import Evaluation
 
     selection = Selection(Evaluation(max_flops=1.0, target_ndcg=0.6, patience=2))
     assert not selection.add(0, measurement(0.99, 0.1))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.model_files import check_architecture, read_json, weight_files
+from lsr.encoders.neural.model_files import check_architecture, read_json, weight_files
 from lsr.errors import MissingDependencyError, ModelError
 
 ARCHITECTURES = {
@@ -104,7 +104,7 @@ class TorchBody:
             import transformers
         except ImportError as error:
             raise MissingDependencyError("this dense encoder", "torch") from error
-        from lsr.encoders.transformer_body import choose_device, quiet
+        from lsr.encoders.neural.transformer_body import choose_device, quiet
 
         self._config = read_json(folder / "config.json")
         self._pad_id = int(self._config.get("pad_token_id") or 0)
@@ -127,7 +127,7 @@ class TorchBody:
         self, batches: Sequence[Ids], pool: Callable[[NDArray[Any], Ids], NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]:
         """Return ``pool(states, batch)`` of every batch, in order."""
-        from lsr.encoders.torch_threads import run_batches
+        from lsr.encoders.neural.torch_threads import run_batches
 
         return run_batches(lambda batch: pool(self._states(batch), batch), batches, self.device)
 
@@ -144,7 +144,7 @@ class TorchBody:
     def _load(self, transformers: Any, folder: Path, dtype: Any) -> Any:
         by_type = {v: k for k, v in ARCHITECTURES.items() if k.endswith("Model")}
         architecture = getattr(transformers, by_type[self._config["model_type"]])
-        from lsr.encoders.transformer_body import load_pretrained
+        from lsr.encoders.neural.transformer_body import load_pretrained
 
         return load_pretrained(
             architecture, folder, dtype, f"those of a {architecture}", optional="pooler."

@@ -17,7 +17,7 @@ from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.encoders.dense.base import Similarity
 from lsr.encoders.dense.body import Body, Ids
 from lsr.encoders.dense.layout import DensePooling
-from lsr.encoders.word_pieces import WordPieces
+from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError
 
 KIND = "dense"

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from lsr.encoders.model_files import read_json
-from lsr.encoders.splade_layout import (
+from lsr.encoders.neural.model_files import read_json
+from lsr.encoders.neural.splade_layout import (
     TRANSFORMER_CONFIGS,
     class_name,
     module_entries,

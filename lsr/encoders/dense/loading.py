@@ -11,7 +11,7 @@ from lsr.encoders.dense.body import Body, OnnxBody, TorchBody
 from lsr.encoders.dense.encoder import KIND, TransformerVectors
 from lsr.encoders.dense.layout import DenseLayout, DensePooling, onnx_file, read_dense_layout
 from lsr.encoders.dense.packaged import packaged_folder, packaged_name
-from lsr.encoders.model_files import (
+from lsr.encoders.neural.model_files import (
     WEIGHTS,
     WEIGHTS_INDEX,
     config_sha256,
@@ -21,7 +21,7 @@ from lsr.encoders.model_files import (
     tokenizer_sha256,
     weights_sha256,
 )
-from lsr.encoders.word_pieces import WordPieces
+from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
 Backend = Literal["torch", "onnx"]
@@ -181,7 +181,7 @@ def _tokenizer(folder: Path) -> tuple[str, int | None]:
     """Return a folder's tokenizer and its own length limit, without transformers if it can be."""
     path = folder / "tokenizer.json"
     if not path.is_file():
-        from lsr.encoders.transformer_body import load_tokenizer
+        from lsr.encoders.neural.transformer_body import load_tokenizer
 
         return load_tokenizer(folder)
     limit = read_json(folder / "tokenizer_config.json").get("model_max_length")

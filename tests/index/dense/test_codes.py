@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import IndexWriter, build_index
-from index.dense.codes import decode, encode_rows, finite, present
-from index.dense.kernels import open_lists, score_rows
-from index.dense.ordinals import falling, ordinals
-from index.dense.part import DenseSpec
-from index.dense.searching import best
-from index.kernels.half_precision import single_by_arithmetic
 from lsr.errors import DataError, UsageError, VectorError
+from lsr_index import IndexWriter, build_index
+from lsr_index.dense.codes import decode, encode_rows, finite, present
+from lsr_index.dense.ordinals import falling, ordinals
+from lsr_index.kernels.inner_product import open_lists, score_rows
+from lsr_index.kernels.simd.half_precision import single_by_arithmetic
+from lsr_index.search.dense_probe import best
+from lsr_index.storage.dense_part import DenseSpec
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, clustered, dense_batch
 from tests.strategies import bitmap

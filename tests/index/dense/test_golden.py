@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.verify import verify
 from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.verify import verify
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, clustered, dense_batch
 from tests.index.test_golden import read_container

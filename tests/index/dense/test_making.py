@@ -11,15 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import Index, IndexWriter, build_index, open_index
-from index.backup import restore, snapshot
-from index.dense.adding import encode_dense, set_dense
-from index.dense.attaching import attach_vectors
-from index.dense.part import DenseSpec
-from index.indexing import index_corpus
-from index.reindexing import reindex
-from index.updating import IndexUpdater
-from index.verify import verify
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoding import encode_corpus
@@ -32,6 +23,15 @@ from lsr.errors import (
     VectorError,
 )
 from lsr.records import Document
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.build.index_corpus import index_corpus
+from lsr_index.build.reencode import reindex
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.attach import attach_vectors
+from lsr_index.update.dense_vectors import encode_dense, set_dense
+from lsr_index.update.snapshot import restore, snapshot
+from lsr_index.update.text_writer import IndexUpdater
+from lsr_index.update.verify import verify
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, HashedWords, clustered, dense_batch, rounded
 
@@ -116,7 +116,9 @@ def test_a_job_of_another_dense_model_is_not_continued(source: Path, tmp_path: P
 def test_added_documents_get_vectors(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index.dense.view.restore_dense_encoder", lambda assets: HashedWords())
+    monkeypatch.setattr(
+        "lsr_index.search.dense_index.restore_dense_encoder", lambda assets: HashedWords()
+    )
     path = tmp_path / "x"
     index_corpus(open_corpus(str(source)), load_encoder("bm25"), path, dense=HashedWords()).close()
     with IndexUpdater(path) as updater:

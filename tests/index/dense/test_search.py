@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from index import Index, IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.dense.searching import Opening
-from index.dense.view import Known
-from index.verify import verify
 from lsr.encoders.dense import Similarity
 from lsr.errors import UsageError, VectorError
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.search.dense_index import Known
+from lsr_index.search.dense_probe import Opening
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.verify import verify
 from tests.index.collections import numbered
 from tests.index.dense.collections import DIMENSION, clustered, dense_batch, rounded
 from tests.index.faults.disk import SimulatedDisk

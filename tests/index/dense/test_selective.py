@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import Index, IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.dense.selective import SHARES, Selection, fit_selection, search_selectively
-from index.dense.signs import BINS, COUNTS, N_SIGNS, RANK, signs_of
-from index.dense.view import DenseHits
 from lsr.errors import DataError, UsageError, VectorError
 from lsr.records import Document, DocumentBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.search.cluster_features import BINS, COUNTS, N_SIGNS, RANK, signs_of
+from lsr_index.search.cluster_selection import SHARES, Selection, fit_selection, search_selectively
+from lsr_index.search.dense_index import DenseHits
+from lsr_index.storage.dense_part import DenseSpec
 from tests.index.collections import N_TERMS, batch_of, numbered
 from tests.index.dense.collections import dense_batch
 

@@ -14,8 +14,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
-from index.files import Files, Lock
 from lsr.errors import IndexLockedError
+from lsr_index.storage.directory import Files, Lock
 
 SECTOR = 512
 

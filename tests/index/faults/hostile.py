@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import IndexWriter, open_index
-from index.commit import WritableFolder
-from index.container import Container, ContainerWriter, FileEntry
-from index.dense.part import DenseSpec
-from index.manifest import Manifest, SegmentEntry, read_manifest
 from lsr.errors import LsrError
 from lsr.records import Document
 from lsr.sparse import SparseBatch
+from lsr_index import IndexWriter, open_index
+from lsr_index.storage.container import Container, ContainerWriter, FileEntry
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.storage.manifest import Manifest, SegmentEntry, read_manifest
+from lsr_index.storage.transaction import WritableFolder
 from tests.index.collections import N_TERMS, batch_of, numbered, random_rows
 from tests.index.dense.collections import DIMENSION, clustered
 from tests.index.faults.disk import SimulatedDisk
@@ -40,7 +40,7 @@ VECTORS = clustered(np.random.default_rng(5), 40)
 
 
 def make(dense: bool = False) -> SimulatedDisk:
-    from index import build_index
+    from lsr_index import build_index
 
     disk = SimulatedDisk()
     rows = random_rows(1, numbered(40))

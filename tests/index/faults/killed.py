@@ -21,12 +21,12 @@ from typing import NoReturn
 
 import numpy as np
 
-from index import IndexWriter, build_index, open_index
-from index.dense.part import DenseSpec
-from index.files import Files
-from index.merge import MergePolicy
-from index.verify import verify
 from lsr.records import Document, DocumentBatch
+from lsr_index import IndexWriter, build_index, open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.storage.directory import Files
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.verify import verify
 from tests.index.collections import batch_of
 
 N_IDS = 24

@@ -12,11 +12,11 @@ import random
 import sys
 from pathlib import Path
 
-from index import Index, open_index
-from index.files import DISK
-from index.manifest import generations
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
+from lsr_index import Index, open_index
+from lsr_index.storage.directory import DISK
+from lsr_index.storage.manifest import generations
 from tests.index.collections import batch_of
 
 N_IDS = 30

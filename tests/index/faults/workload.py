@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index import Index, IndexWriter, build_index, open_index
-from index.backup import restore, snapshot
-from index.dense.adding import set_dense
-from index.dense.codes import decode
-from index.dense.part import DenseSpec
-from index.files import Files
-from index.merge import MergePolicy
 from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexNotFoundError
 from lsr.records import Document, DocumentBatch
+from lsr_index import Index, IndexWriter, build_index, open_index
+from lsr_index.dense.codes import decode
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.storage.directory import Files
+from lsr_index.update.dense_vectors import set_dense
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.snapshot import restore, snapshot
 from tests.index.collections import batch_of
 
 PATH = Path("/indexes/my.index")

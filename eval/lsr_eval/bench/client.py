@@ -1,0 +1,137 @@
+"""The measuring side of an engine's process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import LsrError
+from lsr_eval.bench.channel import Arrays, Channel
+from lsr_eval.bench.workload import Workload
+
+THREAD_POOLS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+class EngineFailureError(LsrError, RuntimeError):
+    """An engine could not do what it was asked; the message is what it said."""
+
+
+class EngineProcess:
+    """One engine in one process, with its thread pools limited.
+
+    Parameters
+    ----------
+    engine : str
+        Name in `lsr_eval.bench.engines.SPECS`.
+    workload : Workload
+    threads : int
+        Size of every thread pool in the process.
+    memory_limit_bytes : int, optional
+        Address space for data; beyond it the engine fails instead of the machine.
+    log : Path, optional
+        Where its standard output and error go; nowhere by default.
+
+    Raises
+    ------
+    EngineFailureError
+        If the engine cannot be imported.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        workload: Workload,
+        *,
+        threads: int = 1,
+        memory_limit_bytes: int | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.engine = engine
+        our_read, their_write = os.pipe()
+        their_read, our_write = os.pipe()
+        self._log = open(log or os.devnull, "ab")  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lsr_eval.bench.worker", str(their_read), str(their_write)],
+            pass_fds=(their_read, their_write),
+            env=_environment(threads),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        os.close(their_read)
+        os.close(their_write)
+        self._channel = Channel(our_read, our_write)
+        if memory_limit_bytes is not None:
+            _limit_memory(self._process.pid, memory_limit_bytes)
+        try:
+            self._request({"engine": engine, "workload": workload.as_dict()})
+        except EngineFailureError:
+            self.close()
+            raise
+
+    def __enter__(self) -> EngineProcess:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def ask(self, do: str, **request: Any) -> tuple[dict[str, Any], Arrays]:
+        """Have the worker carry out one of its methods and return the answer.
+
+        Raises
+        ------
+        EngineFailureError
+            If it failed or died.
+        """
+        return self._request({"do": do, **request})
+
+    def close(self) -> None:
+        """End the process."""
+        self._channel.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def _request(self, request: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
+        try:
+            self._channel.send(request)
+            head, arrays = self._channel.receive()
+        except (EOFError, OSError) as error:
+            status = self._process.wait()
+            reason = f"signal {-status}" if status < 0 else f"exit status {status}"
+            raise EngineFailureError(f"{self.engine}: the process ended ({reason})") from error
+        if "error" in head:
+            raise EngineFailureError(f"{self.engine}: {head['error']}")
+        return head, arrays
+
+
+def _environment(threads: int) -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    path = root if not inherited else f"{root}{os.pathsep}{inherited}"
+    pools = dict.fromkeys(THREAD_POOLS, str(threads))
+    return {**os.environ, **pools, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+
+
+def _limit_memory(pid: int, limit_bytes: int) -> None:
+    try:
+        from resource import RLIMIT_DATA, prlimit
+    except ImportError:
+        return
+    prlimit(pid, RLIMIT_DATA, (limit_bytes, limit_bytes))

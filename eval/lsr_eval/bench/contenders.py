@@ -1,0 +1,160 @@
+"""Building the engines, opening them, and trying their settings on a part of the queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_eval.bench.client import EngineProcess
+from lsr_eval.bench.engines import EngineSpec, Setting, Variant
+from lsr_eval.bench.exact import ExactScores
+from lsr_eval.bench.machine import available_cores, free_memory_bytes, package_version
+from lsr_eval.bench.records import BuildRecord, Measurement, Summary
+from lsr_eval.bench.workload import Workload
+
+MEMORY_SHARE = 0.8
+"""Share of the free memory that a build may take before it is stopped."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One engine, variant and setting that takes part at one k."""
+
+    spec: EngineSpec
+    variant: Variant
+    setting: Setting
+    k: int
+
+    @property
+    def owner(self) -> str:
+        """The process that answers: engine and variant."""
+        return f"{self.spec.name} {self.variant.name}"
+
+    def measured(
+        self, recall: float, cpu_ns: NDArray[np.float64], wall_ns: NDArray[np.float64], repeats: int
+    ) -> Measurement:
+        """Return the record of this entry's times, one for each query."""
+        return Measurement(
+            engine=self.spec.name,
+            variant=self.variant.name,
+            setting=self.setting.name,
+            params=self.setting.params,
+            k=self.k,
+            recall=recall,
+            cpu=Summary.of_ns(cpu_ns),
+            wall=Summary.of_ns(wall_ns),
+            repeats=repeats,
+        )
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all engines have to do.
+
+    Attributes
+    ----------
+    workload : Workload
+    n_terms, n_postings : int
+    depths : list of int
+        The values of k.
+    core : int
+        The engines answer on this one.
+    warm_up : int
+        Untimed queries before each pass.
+    trial_every : int
+        Settings are tried on every so-many-th query.
+    folder : Path
+        For the indexes and the engines' logs.
+    """
+
+    workload: Workload
+    n_terms: int
+    n_postings: int
+    depths: list[int]
+    core: int
+    warm_up: int
+    trial_every: int
+    folder: Path
+
+    def index_folder(self, spec: EngineSpec, variant: Variant) -> Path:
+        """Return where a variant's index lies."""
+        return self.folder / spec.name / variant.name
+
+    def process(self, spec: EngineSpec, threads: int = 1) -> EngineProcess:
+        """Start a process for an engine."""
+        log = self.folder / f"{spec.name}.log"
+        limit = int(MEMORY_SHARE * free_memory_bytes())
+        return EngineProcess(
+            spec.name, self.workload, threads=threads, memory_limit_bytes=limit, log=log
+        )
+
+
+def build_variant(course: Course, spec: EngineSpec, variant: Variant) -> BuildRecord:
+    """Build one variant with all cores.
+
+    Raises
+    ------
+    EngineFailureError
+        If the engine fails, or needs more memory than there is.
+    """
+    folder = course.index_folder(spec, variant)
+    with course.process(spec, threads=len(available_cores())) as process:
+        head, _ = process.ask("build", folder=str(folder), params=dict(variant.params))
+    return BuildRecord(
+        engine=spec.name,
+        variant=variant.name,
+        version=package_version(spec.distribution),
+        bytes_per_posting=head["bytes"] / max(course.n_postings, 1),
+        **head,
+    )
+
+
+def open_variant(
+    course: Course, process: EngineProcess, spec: EngineSpec, variant: Variant
+) -> dict[str, float]:
+    """Open an index in a process, pinned; return what it reports."""
+    head, _ = process.ask(
+        "open",
+        folder=str(course.index_folder(spec, variant)),
+        cores=[course.core],
+        n_terms=course.n_terms,
+        k=course.depths[0],
+        params=dict(spec.settings[0].params),
+    )
+    return head
+
+
+def try_settings(
+    course: Course, spec: EngineSpec, record: BuildRecord, variant: Variant, exact: ExactScores
+) -> tuple[BuildRecord, list[Measurement]]:
+    """Open a variant and try each setting once at each k."""
+    with course.process(spec) as process:
+        opened = open_variant(course, process, spec, variant)
+        record = replace(
+            record,
+            open_ms=opened["open_ms"],
+            first_query_ms=opened["first_query_ms"],
+            rss_bytes=int(opened["rss_bytes"]),
+        )
+        trials = [
+            _trial(course, process, Entry(spec, variant, setting, k), exact)
+            for setting in spec.settings
+            for k in course.depths
+        ]
+    return record, trials
+
+
+def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactScores) -> Measurement:
+    head, arrays = process.ask(
+        "round",
+        k=entry.k,
+        params=dict(entry.setting.params),
+        warm_up=course.warm_up,
+        every=course.trial_every,
+        want_ids=True,
+    )
+    recall = exact.recall(arrays["doc_ids"], entry.k, course.trial_every)
+    return entry.measured(recall, arrays["cpu_ns"], arrays["wall_ns"], head["repeats"])

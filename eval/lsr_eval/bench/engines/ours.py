@@ -1,0 +1,79 @@
+"""This package's own index, through its public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.records import DocumentBatch
+from lsr.sparse import SparseBatch
+from lsr_eval.bench.engines.base import Params
+from lsr_index import build_index, open_index
+
+BATCH_DOCS = 4096
+
+
+class BlockMaxIndex:
+    """One `index.Index`."""
+
+    def build(self, docs: Any, folder: Path, params: Params) -> None:
+        """Build into a folder below, as an index does not take an existing one.
+
+        `docs` is a matrix, or an iterable of batches with ``n_terms``.
+        """
+        n_terms = docs.shape[1] if hasattr(docs, "shape") else docs.n_terms
+        build_index(folder / "index", _Stream(docs), n_terms=n_terms, **params).close()
+
+    def open(self, folder: Path) -> None:
+        """Map the index."""
+        self._index = open_index(folder / "index")
+
+    def prepare(
+        self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
+    ) -> tuple[SparseBatch, int, Params]:
+        """Make a batch of one vector."""
+        indptr = np.array([0, len(terms)], np.int64)
+        return SparseBatch(indptr, terms.astype(np.uint32), weights), k, params
+
+    def search(self, query: tuple[SparseBatch, int, Params]) -> Any:
+        """Search."""
+        vector, k, modes = query
+        return self._index.search(vector, k, **modes)
+
+    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+        """Take the ids."""
+        return np.asarray(result.doc_ids, np.int64)
+
+    def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, Params]:
+        """Stack the vectors."""
+        _, k, modes = queries[0]
+        return SparseBatch.concatenate([query[0] for query in queries]), k, modes
+
+    def search_all(self, batch: tuple[SparseBatch, int, Params], threads: int) -> None:
+        """Hand over all queries at once; the index shares them among threads."""
+        vectors, k, modes = batch
+        self._index.search_batch(vectors, k, threads=threads, **modes)
+
+
+class _Stream:
+    """Vectors as batches of documents without text, any number of times."""
+
+    def __init__(self, docs: Any) -> None:
+        self._docs = docs
+
+    def __iter__(self) -> Iterator[DocumentBatch]:
+        first = 0
+        for vectors in _parts(self._docs) if hasattr(self._docs, "shape") else self._docs:
+            n = vectors.n_rows
+            ids = [str(number) for number in range(first, first + n)]
+            yield DocumentBatch(ids, vectors, [""] * n, [""] * n, [{}] * n)
+            first += n
+
+
+def _parts(docs: Any) -> Iterator[SparseBatch]:
+    for start in range(0, docs.shape[0], BATCH_DOCS):
+        yield SparseBatch.from_scipy(docs[start : start + BATCH_DOCS])

@@ -1,0 +1,68 @@
+"""One segment of this package's index, without ids, texts and files of an index around it.
+
+Used to switch the levers of the search off one by one (`lsr_eval.bench.ablation`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_eval.bench.engines.base import Params, search_in_threads
+from lsr_index.search.execute import SearchOptions, Segments, SegmentSearcher, search_segments
+from lsr_index.segment.arrays import BuildOptions, SegmentArrays, build_segment
+from lsr_index.segment.quantize import fit_scale, quantize_documents
+
+
+class Segment:
+    """Arrays of a segment, memory-mapped."""
+
+    def build(self, docs: Any, folder: Path, params: Params) -> None:
+        """Quantise, build in memory, store each array."""
+        impacts = quantize_documents(docs.data, fit_scale(float(docs.data.max())))
+        kept = np.flatnonzero(impacts)
+        kept_before = np.concatenate([[0], np.cumsum(impacts > 0)])
+        built = build_segment(
+            kept_before[docs.indptr].astype(np.int64),
+            docs.indices[kept].astype(np.uint32),
+            impacts[kept],
+            docs.shape[1],
+            options=BuildOptions(**params),
+        )
+        for name, array in built.arrays().items():
+            np.save(folder / f"{name}.npy", array)
+        (folder / "params.json").write_text(json.dumps(built.params()))
+
+    def open(self, folder: Path) -> None:
+        """Map the arrays."""
+        arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        params = json.loads((folder / "params.json").read_text())
+        self._segments = Segments([SegmentSearcher(SegmentArrays.from_arrays(arrays, params))])
+
+    def prepare(
+        self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, SearchOptions]:
+        """Keep the arrays and make the options."""
+        return terms.astype(np.uint32), weights, k, SearchOptions(**params)
+
+    def search(self, query: tuple[Any, Any, int, SearchOptions]) -> Any:
+        """Search."""
+        terms, weights, k, options = query
+        return search_segments(self._segments, terms, weights, k, options=options)
+
+    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+        """Take the ids."""
+        return np.asarray(result.doc_ids, np.int64)
+
+    def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
+        """Return them as they are."""
+        return queries
+
+    def search_all(self, batch: Sequence[Any], threads: int) -> None:
+        """Share the queries among Python threads."""
+        search_in_threads(self, batch, threads)

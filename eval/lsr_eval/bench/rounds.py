@@ -1,0 +1,184 @@
+"""The measurement proper: all engines answer all queries, in turns.
+
+In each round each entry answers every query once, one entry after the other, in an order that is
+rotated from round to round. A slow moment of the machine so falls on all of them alike, and a
+query's time is its median over the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.progress import Progress
+from lsr_eval.bench.client import EngineFailureError, EngineProcess
+from lsr_eval.bench.contenders import Course, Entry, open_variant
+from lsr_eval.bench.exact import ExactScores
+from lsr_eval.bench.machine import available_cores
+from lsr_eval.bench.records import Measurement
+
+THROUGHPUT_PASSES = 5
+THROUGHPUT_PASS_S = 0.2
+"""A pass takes at least this long with one thread: waking another, and the last query that one of
+them is left with, would count in a shorter one."""
+
+_ENOUGH_S = 10.0
+"""A slow engine is done after fewer passes: a long pass is disturbed on average, like any other."""
+
+
+class _Times:
+    """Times of one entry: a row per round."""
+
+    def __init__(self) -> None:
+        self.cpu_ns: list[NDArray[np.float64]] = []
+        self.wall_ns: list[NDArray[np.float64]] = []
+        self.repeats = 1
+        self.recall = 0.0
+
+    def summary(self, entry: Entry) -> Measurement:
+        cpu_ns, wall_ns = np.median(self.cpu_ns, axis=0), np.median(self.wall_ns, axis=0)
+        return entry.measured(self.recall, cpu_ns, wall_ns, self.repeats)
+
+
+def run_rounds(
+    course: Course,
+    entries: list[Entry],
+    exact: ExactScores,
+    n_rounds: int,
+    progress: Progress,
+    skipped: dict[str, str],
+) -> tuple[list[Entry], list[Measurement]]:
+    """Measure all entries, interleaved.
+
+    Parameters
+    ----------
+    course : Course
+    entries : list of Entry
+    exact : ExactScores
+        Recall is computed from the answers of the first round.
+    n_rounds : int
+    progress : callable
+    skipped : dict
+        Takes the reason of every engine that fails on the way.
+
+    Returns
+    -------
+    (entries, measurements)
+        Of the engines that did not fail.
+    """
+    times = {id(entry): _Times() for entry in entries}
+    with ExitStack() as stack:
+        processes: dict[str, EngineProcess] = {}
+        for number in range(n_rounds):
+            for step, position in enumerate(_rotated(len(entries), number)):
+                entry = entries[position]
+                if entry.owner in skipped:
+                    continue
+                try:
+                    if entry.owner not in processes:
+                        processes[entry.owner] = stack.enter_context(course.process(entry.spec))
+                        open_variant(course, processes[entry.owner], entry.spec, entry.variant)
+                    _one_pass(course, processes[entry.owner], entry, times[id(entry)], exact)
+                except EngineFailureError as error:
+                    skipped[entry.owner] = str(error)
+                progress("rounds", number * len(entries) + step + 1, n_rounds * len(entries))
+    left = [entry for entry in entries if entry.owner not in skipped]
+    return left, [times[id(entry)].summary(entry) for entry in left]
+
+
+def add_throughput(
+    course: Course,
+    entries: list[Entry],
+    measurements: list[Measurement],
+    progress: Progress,
+    skipped: dict[str, str],
+) -> list[Measurement]:
+    """Measure queries per second with one thread and with one per core (at most two).
+
+    A fresh process of each engine answers all queries as one batch, up to five times with each
+    number of threads in turn; few queries stand in the batch more than once, see
+    `THROUGHPUT_PASS_S`. The best pass counts: whatever else runs on the machine can only slow one.
+    An engine that fails keeps its latencies, and its reason is put into `skipped`.
+    """
+    cores = available_cores()[:2]
+    measured = list(measurements)
+    owners = list(dict.fromkeys(entry.owner for entry in entries))
+    for done, owner in enumerate(owners):
+        positions = [i for i, entry in enumerate(entries) if entry.owner == owner]
+        first = entries[positions[0]]
+        try:
+            with course.process(first.spec, threads=len(cores)) as process:
+                open_variant(course, process, first.spec, first.variant)
+                for i in positions:
+                    rates = _rates(course, process, entries[i], cores)
+                    measured[i] = replace(measurements[i], queries_per_s=rates)
+        except EngineFailureError as error:
+            skipped[f"{owner}, several threads"] = str(error)
+        progress("throughput", done + 1, len(owners))
+    return measured
+
+
+def _rates(
+    course: Course, process: EngineProcess, entry: Entry, cores: list[int]
+) -> dict[int, float]:
+    best = dict.fromkeys(range(1, len(cores) + 1), 0.0)
+    once = max(_throughput(course, process, entry, 1, cores[:1], 1)["seconds"], 1e-6)
+    repeats = ceil(THROUGHPUT_PASS_S / once)
+    passes = max(1, min(THROUGHPUT_PASSES, int(_ENOUGH_S / once)))
+    for _ in range(passes):
+        for threads in best:
+            head = _throughput(course, process, entry, threads, cores[:threads], repeats)
+            best[threads] = max(best[threads], head["queries_per_s"])
+    return best
+
+
+def _one_pass(
+    course: Course,
+    process: EngineProcess,
+    entry: Entry,
+    times: _Times,
+    exact: ExactScores,
+) -> None:
+    first = not times.cpu_ns
+    head, arrays = process.ask(
+        "round",
+        k=entry.k,
+        params=dict(entry.setting.params),
+        warm_up=course.warm_up,
+        want_ids=first,
+    )
+    times.cpu_ns.append(arrays["cpu_ns"])
+    times.wall_ns.append(arrays["wall_ns"])
+    times.repeats = head["repeats"]
+    if first:
+        times.recall = exact.recall(arrays["doc_ids"], entry.k)
+
+
+def _throughput(
+    course: Course,
+    process: EngineProcess,
+    entry: Entry,
+    threads: int,
+    cores: list[int],
+    repeats: int,
+) -> dict[str, Any]:
+    head, _ = process.ask(
+        "throughput",
+        k=entry.k,
+        params=dict(entry.setting.params),
+        threads=threads,
+        cores=cores,
+        warm_up=course.warm_up,
+        repeats=repeats,
+    )
+    return head
+
+
+def _rotated(n: int, by: int) -> Iterator[int]:
+    return ((position + by) % n for position in range(n))

@@ -1,0 +1,199 @@
+"""A whole comparison: build, choose settings, measure, compare."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import LsrError, UsageError
+from lsr.progress import Progress
+from lsr_eval.bench.choice import RECALL_TARGETS, choose
+from lsr_eval.bench.client import EngineFailureError
+from lsr_eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns
+from lsr_eval.bench.contenders import Course, Entry, build_variant, try_settings
+from lsr_eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
+from lsr_eval.bench.exact import TIE_TOLERANCE, ExactScores
+from lsr_eval.bench.machine import available_cores, machine_facts, package_version
+from lsr_eval.bench.ratios import ratios_against_peers
+from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement
+from lsr_eval.bench.remembered import claim_folder, recall_peer, remember_peer
+from lsr_eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
+from lsr_eval.bench.workload import Workload
+
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compare.
+
+    Attributes
+    ----------
+    depths : list of int
+        The values of k.
+    peers : list of str
+        Names of `lsr_eval.bench.engines.SPECS`; this package's own index always takes part.
+    rounds : int
+    trial_queries : int
+        About so many queries are used to try settings.
+    folder : Path or None
+        Keep the indexes, what was found out of the peers and the engines' logs here, for later
+        runs; a temporary folder otherwise.
+    throughput : bool
+        Measure several threads too.
+    """
+
+    depths: list[int]
+    peers: list[str]
+    rounds: int = 3
+    trial_queries: int = 300
+    folder: Path | None = None
+    throughput: bool = True
+
+
+def run_benchmark(workload: Workload, options: Options, progress: Progress) -> Benchmark:
+    """Compare this package's index with peers on one workload.
+
+    An engine that cannot be imported, built or opened is left out, with its reason in
+    ``skipped``; the others go on.
+
+    Raises
+    ------
+    UsageError
+        For an unknown peer or a k below 1.
+    DataError
+        For files that cannot be read.
+    """
+    if not options.depths or min(options.depths) < 1:
+        raise UsageError("every k must be at least 1")
+    specs = engine_specs(list(dict.fromkeys([OURS, *options.peers])))
+    progress("exact scores", 0, None)
+    docs = workload.load_docs()
+    queries = workload.load_queries(docs.shape[1])
+    exact = ExactScores(docs, queries, options.depths)
+    result = Benchmark(
+        workload={**workload.as_dict(), **_shape(docs, queries)},
+        method=_method(options),
+        machine=machine_facts(),
+    )
+    kept = options.folder is not None
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="lsr-bench-"))
+    try:
+        claim_folder(folder, workload)
+        course = Course(
+            workload=workload,
+            n_terms=docs.shape[1],
+            n_postings=int(docs.nnz),
+            depths=options.depths,
+            core=available_cores()[-1],
+            warm_up=WARM_UP,
+            trial_every=max(1, queries.shape[0] // options.trial_queries),
+            folder=folder,
+        )
+        _measure(course, specs, options, exact, result, progress)
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _measure(
+    course: Course,
+    specs: list[EngineSpec],
+    options: Options,
+    exact: ExactScores,
+    result: Benchmark,
+    progress: Progress,
+) -> None:
+    entries: list[Entry] = []
+    for spec in specs:
+        entries += _enter(course, spec, exact, result, progress)
+    entries, measured = run_rounds(course, entries, exact, options.rounds, progress, result.skipped)
+    if options.throughput:
+        measured = add_throughput(course, entries, measured, progress, result.skipped)
+    result.measurements = measured
+    result.ratios = ratios_against_peers(measured, specs)
+
+
+def _enter(
+    course: Course, spec: EngineSpec, exact: ExactScores, result: Benchmark, progress: Progress
+) -> list[Entry]:
+    """Build and try all variants of an engine; return what takes part in the rounds."""
+    trials: list[Measurement] = []
+    for number, variant in enumerate(spec.variants):
+        progress(f"{spec.name} {variant.name}", number, len(spec.variants))
+        try:
+            record, tried = _known_or_new(course, spec, variant, exact)
+        except EngineFailureError as error:
+            result.skipped[f"{spec.name} {variant.name}"] = str(error)
+            continue
+        result.builds.append(record)
+        trials += tried
+    if not trials and spec.name == OURS:
+        raise LsrError(f"this package's own index failed: {'; '.join(result.skipped.values())}")
+    result.trials += trials
+    if spec.name == OURS:
+        # Our own variants all take part: the default is compared, the others are shown.
+        return [e for v in spec.variants for e in _all_of(spec, v.name, trials, course.depths)]
+    return choose(spec, trials, course.depths)
+
+
+def _known_or_new(
+    course: Course, spec: EngineSpec, variant: Variant, exact: ExactScores
+) -> tuple[BuildRecord, list[Measurement]]:
+    folder = course.index_folder(spec, variant)
+    key = {
+        "version": package_version(spec.distribution),
+        "variant": variant,
+        "settings": spec.settings,
+        "depths": course.depths,
+        "trial_every": course.trial_every,
+    }
+    known = recall_peer(folder, key)
+    if known is not None:
+        return known
+    record = build_variant(course, spec, variant)
+    record, trials = try_settings(course, spec, record, variant, exact)
+    if spec.name != OURS:
+        remember_peer(folder, key, record, trials)
+    return record, trials
+
+
+def _all_of(
+    spec: EngineSpec, variant: str, trials: list[Measurement], depths: list[int]
+) -> list[Entry]:
+    return choose(spec, [trial for trial in trials if trial.variant == variant], depths)
+
+
+def _shape(docs: Any, queries: Any) -> dict[str, Any]:
+    return {
+        "n_docs": docs.shape[0],
+        "n_terms": docs.shape[1],
+        "n_postings": int(docs.nnz),
+        "n_queries": queries.shape[0],
+        "terms_per_doc": docs.nnz / max(docs.shape[0], 1),
+        "terms_per_query": queries.nnz / max(queries.shape[0], 1),
+    }
+
+
+def _method(options: Options) -> dict[str, Any]:
+    return {
+        "depths": options.depths,
+        "rounds": options.rounds,
+        "warm_up_queries": WARM_UP,
+        "clock": "CPU time of the process (CLOCK_PROCESS_CPUTIME_ID) and wall time (monotonic)",
+        "clock_cost_ns": clock_cost_ns(),
+        "clocks_per_call": CLOCKS_PER_CALL,
+        "per_query": "median over the rounds",
+        "pinned_to_core": available_cores()[-1],
+        "threads": 1,
+        "throughput_passes_at_most": THROUGHPUT_PASSES if options.throughput else 0,
+        "throughput_pass_s": THROUGHPUT_PASS_S,
+        "recall": "share of the k best by exact float64 score, ties counted as right",
+        "recall_tie_tolerance": TIE_TOLERANCE,
+        "recall_targets": list(RECALL_TARGETS),
+        "trial_queries": options.trial_queries,
+    }

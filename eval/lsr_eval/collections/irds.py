@@ -1,0 +1,102 @@
+"""Queries and judgments of a data set known to ir-datasets.
+
+The library downloads what it needs on first use. Its own log lines are held back, and whatever goes
+wrong below it (no network, a licence that has to be accepted, no room) ends in one line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lsr.corpus.ir_collection import fetched
+from lsr.corpus.opening import IR_DATASETS_PREFIX as PREFIX
+from lsr.corpus.queries import open_queries
+from lsr.errors import UsageError
+from lsr.records import Query
+from lsr.trec.qrels import Qrels
+
+
+def resolve(name: str, split: str | None) -> str:
+    """Return the id of a data set with queries and judgments.
+
+    Parameters
+    ----------
+    name : str
+        An id with or without the prefix ``ir-datasets:``, such as ``beir/scifact/test``.
+    split : str, optional
+        Appended as the last part when the id itself has no judgments (``beir/scifact``).
+
+    Raises
+    ------
+    UsageError
+        When there is no such id, or none with judgments; lists the ids below it that have some.
+    """
+    bare = name.removeprefix(PREFIX).strip("/")
+    dataset = _lookup(bare)
+    if dataset is None:
+        raise UsageError(
+            f"{name}: neither a folder nor an id of ir-datasets; expected a folder with "
+            "corpus.jsonl, queries.jsonl and qrels/, or an id such as beir/scifact/test "
+            "(https://ir-datasets.com lists them)"
+        )
+    if _evaluable(dataset):
+        return bare
+    below = [other for other in _ids() if other.startswith(f"{bare}/")]
+    with_qrels = [other for other in below if _evaluable(_lookup(other))]
+    if split is not None and f"{bare}/{split}" in with_qrels:
+        return f"{bare}/{split}"
+    choices = ", ".join(sorted(with_qrels)) or "none"
+    raise UsageError(f"ir-datasets:{bare} has no judgments; ids below it that have: {choices}")
+
+
+def load(dataset_id: str) -> tuple[list[Query], Qrels]:
+    """Return the queries and judgments of a data set, downloading them when needed.
+
+    Raises
+    ------
+    CorpusError
+        When they cannot be had: no network, not enough room, a licence to be accepted first.
+    """
+    name = PREFIX + dataset_id
+    with _quiet():
+        queries = list(open_queries(name))
+        qrels: Qrels = {}
+        for judgment in fetched(name, _lookup(dataset_id).qrels_iter):
+            qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
+    return queries, qrels
+
+
+def _lookup(dataset_id: str) -> Any:
+    import ir_datasets
+
+    try:
+        return ir_datasets.load(dataset_id)
+    except KeyError:
+        return None
+
+
+def _ids() -> list[str]:
+    import ir_datasets
+
+    return list(ir_datasets.registry)
+
+
+def _evaluable(dataset: Any) -> bool:
+    return bool(dataset.has_docs() and dataset.has_queries() and dataset.has_qrels())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the log lines of ir-datasets; progress bars of downloads still show."""
+    import ir_datasets
+
+    logger = ir_datasets.log.easy().logger()
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,185 @@
+"""What a fusion is fitted to: run files, or the branches of indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.corpus.queries import open_queries
+from lsr.errors import CorpusError, UsageError
+from lsr.progress import Progress
+from lsr.trec.qrels import Qrels, absent_documents, read_qrels
+from lsr.trec.runs import Ranking, Run, read_run
+from lsr_eval.collections.collection import JudgedCollection, open_collection, topic_warnings
+from lsr_eval.fusion_fitting.grid import DEPTHS, Bench
+from lsr_eval.fusion_fitting.topics import Topic, topics_of
+from lsr_index.fusion import BranchIdentity
+
+if TYPE_CHECKING:
+    from lsr_index.hybrid import HybridRetriever
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judgments, and the texts of their topics where they are known.
+
+    Attributes
+    ----------
+    name : str
+        Of the collection or file.
+    qrels : mapping of qid to mapping of docno to grade
+    texts : mapping of qid to str
+    warnings : sequence of str
+        What a reader of results should know.
+    """
+
+    name: str
+    qrels: Qrels
+    texts: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+
+class Source(NamedTuple):
+    """What a fusion is fitted to.
+
+    Attributes
+    ----------
+    bench : Bench
+    branches : sequence of BranchIdentity
+    warnings : sequence of str
+    """
+
+    bench: Bench
+    branches: Sequence[BranchIdentity]
+    warnings: Sequence[str]
+
+
+def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -> Judged:
+    """Open judgments.
+
+    Parameters
+    ----------
+    qrels : str
+        A qrels file, or a test collection (folder or ir-datasets id) that has queries as well.
+    topics : str, optional
+        File of queries, beside a qrels file.
+    split : str, optional
+        Of a test collection.
+
+    Raises
+    ------
+    UsageError, CorpusError
+    """
+    if Path(qrels).is_file():
+        found = read_qrels(Path(qrels))
+        texts = {} if topics is None else {query.id: query.text for query in open_queries(topics)}
+        if texts and not texts.keys() & found.keys():
+            raise CorpusError(
+                f"holds none of the {len(found)} judged topics of {qrels} "
+                f"(the first is {next(iter(found), '')!r})",
+                topics,
+            )
+        kept = {qid: grades for qid, grades in found.items() if not texts or qid in texts}
+        return Judged(Path(qrels).name, kept, texts, topic_warnings(found, kept))
+    if topics is not None:
+        raise UsageError("--topics goes with a qrels file; a test collection has its own")
+    collection: JudgedCollection = open_collection(qrels, split=split)
+    return Judged(
+        f"{collection.name}/{collection.split}",
+        collection.qrels,
+        {query.id: query.text for query in collection.queries},
+        collection.warnings,
+    )
+
+
+def bench_of_runs(runs: Mapping[str, Path], judged: Judged, measure: Any) -> Source:
+    """Return the bench of run files, by name.
+
+    Raises
+    ------
+    CorpusError
+        A malformed run, or one without a judged topic; no relevant document in any of them.
+    """
+    read = [read_run(path) for path in runs.values()]
+    for path, run in zip(runs.values(), read, strict=True):
+        if not judged.qrels.keys() & run.rankings.keys():
+            raise CorpusError(
+                f"answers none of the {len(judged.qrels)} judged topics of {judged.name}", path
+            )
+    topics = topics_of(read, judged.qrels)
+    if not any(judged.qrels[t.qid].get(docno, 0) > 0 for t in topics for docno in t.docnos):
+        raise CorpusError(
+            f"no run returns a relevant document of {judged.name}; they are of another corpus, or "
+            f"the ids of documents differ (in the runs, such as {_first_docno(topics)!r})"
+        )
+    names = list(runs)
+    bench = Bench(names, [None] * len(names), topics, judged.qrels, measure)
+    return Source(bench, [BranchIdentity(name, "run") for name in names], judged.warnings)
+
+
+def bench_of_branches(
+    hybrid: HybridRetriever, judged: Judged, measure: Any, progress: Progress | None = None
+) -> Source:
+    """Return the bench of the branches of indexes, which can score any document.
+
+    Raises
+    ------
+    UsageError
+        The texts of the topics are not known, or there is one branch only.
+    CorpusError
+        None of the relevant documents is in the index.
+    """
+    from lsr_index.hybrid import HybridQuery, identities
+
+    branches = hybrid.chosen(None)
+    if not judged.texts:
+        raise UsageError(
+            f"{judged.name} has no queries, which an index is searched for; name their file with "
+            "--topics, or fit to run files"
+        )
+    absent = absent_documents(
+        judged.qrels,
+        judged.name,
+        lambda docno: any(branch.index.find(docno) is not None for branch in branches),
+    )
+    vectors: dict[tuple[str, str], Any] = {}
+    rankings: dict[str, dict[str, Ranking]] = {branch.name: {} for branch in branches}
+    for done, qid in enumerate(judged.qrels):
+        for branch in branches:
+            vector, _ = branch.encode(HybridQuery(judged.texts[qid]))
+            vectors[branch.name, qid] = vector
+            hits = branch.search(vector, DEPTHS[-1], filter=None, cancel=None)
+            rankings[branch.name][qid] = Ranking.of(hits.ids, hits.scores)
+        if progress is not None:
+            progress("search", done + 1, len(judged.qrels))
+    by_name = {branch.name: branch for branch in branches}
+
+    def score(name: str, qid: str, docnos: Sequence[str]) -> NDArray[np.float64]:
+        branch = by_name[name]
+        found = [branch.index.find(docno) for docno in docnos]
+        scores = np.full(len(docnos), np.nan)
+        known = np.array([doc_id is not None for doc_id in found], np.bool_)
+        if known.any():
+            doc_ids = np.array([doc_id for doc_id in found if doc_id is not None], np.int64)
+            scores[known] = branch.scores(vectors[name, qid], doc_ids)
+        return scores
+
+    runs = [Run(branch.name, rankings[branch.name]) for branch in branches]
+    bench = Bench(
+        list(by_name),
+        [branch.least_score for branch in branches],
+        topics_of(runs, judged.qrels),
+        judged.qrels,
+        measure,
+        score,
+    )
+    return Source(bench, identities(branches), (*judged.warnings, *absent))
+
+
+def _first_docno(topics: Sequence[Topic]) -> str:
+    return next((docno for topic in topics for docno in topic.docnos), "")

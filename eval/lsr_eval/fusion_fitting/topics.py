@@ -1,0 +1,128 @@
+"""Branches topic by topic: the pools that a fusion ranks, and runs made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.trec.runs import Ranking, Run
+from lsr_index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
+
+Scorer = Callable[[str, str, Sequence[str]], NDArray[np.float64]]
+"""Branch, topic and ids of documents to their scores in that branch."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What the branches returned for one topic.
+
+    Attributes
+    ----------
+    qid : str
+    docnos : sequence of str
+        Rising; the keys of the lists are positions in it.
+    lists : sequence of RankedList, (n_branches,)
+    """
+
+    qid: str
+    docnos: Sequence[str]
+    lists: Sequence[RankedList]
+
+    def pool(
+        self,
+        depth: int | None,
+        used: Sequence[int],
+        branches: Sequence[str] = (),
+        scorer: Scorer | None = None,
+    ) -> Pool:
+        """Return the pool of some branches' first hits.
+
+        Parameters
+        ----------
+        depth : int or None
+        used : sequence of int
+            Positions of the branches.
+        branches : sequence of str
+            Names of all branches, for the scorer.
+        scorer : Scorer, optional
+            Gives the missing scores.
+        """
+        pool = gather([self.lists[branch] for branch in used], depth)
+        for row, branch in enumerate(used if scorer else ()):
+            at = pool.without_score(row)
+            if len(at) and scorer is not None:
+                wanted = [self.docnos[key] for key in pool.keys[at]]
+                pool.scores[row, at] = scorer(branches[branch], self.qid, wanted)
+        return pool
+
+    def ranking(self, fused: Fused, k: int | None = None) -> Ranking:
+        """Return a fused ranking by ids, its first `k` hits."""
+        return Ranking.of([self.docnos[key] for key in fused.keys[:k]], fused.scores[:k])
+
+
+def topics_of(runs: Sequence[Run], qids: Iterable[str]) -> list[Topic]:
+    """Put the rankings of several runs side by side.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        One for each branch.
+    qids : iterable of str
+    """
+    topics = []
+    for qid in qids:
+        rankings = [run[qid] for run in runs]
+        docnos = sorted({docno for ranking in rankings for docno in ranking.docnos})
+        keys = {docno: key for key, docno in enumerate(docnos)}
+        lists = [
+            RankedList.of([keys[docno] for docno in ranking.docnos], ranking.scores)
+            for ranking in rankings
+        ]
+        topics.append(Topic(qid, docnos, lists))
+    return topics
+
+
+def fuse_runs(
+    runs: Mapping[str, Run],
+    fusion: Fusion,
+    *,
+    name: str = "fusion",
+    k: int = 1000,
+    bounds: Mapping[str, float | None] | None = None,
+) -> Run:
+    """Fuse runs of the same topics.
+
+    A document that a run does not name counts there as its last one (see
+    `lsr_index.fusion.combine`): run files have no score for it.
+
+    Parameters
+    ----------
+    runs : mapping of branch name to Run
+    fusion : Fusion
+        Its depth, where it has none: `k`.
+    name : str
+        Tag of the new run.
+    k : int
+        Hits kept per topic.
+    bounds : mapping of branch name to float or None, optional
+        The least score of branches where it is known, for ``theoretical-min``.
+
+    Raises
+    ------
+    UsageError
+        The weights are not those of these runs.
+    """
+    branches = list(runs)
+    shares = fusion.shares(branches)
+    used = [at for at, share in enumerate(shares) if share > 0]
+    lowest = [(bounds or {}).get(branches[at]) for at in used]
+    qids = dict.fromkeys(qid for at in used for qid in runs[branches[at]].rankings)
+    rankings = {}
+    for topic in topics_of([runs[branches[at]] for at in used], qids):
+        pool = topic.pool(fusion.depth or k, range(len(used)))
+        fused = fuse(pool, fusion, [shares[at] for at in used], lowest)
+        rankings[topic.qid] = topic.ranking(fused, k)
+    return Run(name, rankings)

@@ -1,0 +1,190 @@
+"""Effectiveness measures, computed by ir-measures.
+
+Rules that decide comparability, and where home-made evaluators differ: the mean is over the topics
+of the qrels, a topic without hits counts as 0 (or the measure's own value for "nothing returned"),
+topics of the run without judgments are left out, and ties are broken as trec_eval does
+(`lsr.trec.runs`). ir-measures has several back ends with their own ideas of ties; they are handed
+descending ranks in place of scores, so that there is none left to break.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import UsageError
+from lsr.trec.qrels import Qrels
+from lsr.trec.runs import Run
+
+DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values of one run.
+
+    Attributes
+    ----------
+    topics : sequence of str, (n,)
+    per_topic : mapping of measure name to (n,) float64
+        In the order of `topics`.
+    overall : mapping of measure name to float
+        The mean over the topics; the sum for measures that count (``NumRet``, ``NumQ``).
+    """
+
+    topics: Sequence[str]
+    per_topic: Mapping[str, NDArray[np.float64]]
+    overall: Mapping[str, float]
+
+
+def parse_measures(names: Iterable[str]) -> list[Any]:
+    """Return the measures of ir-measures with these names, each once.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Such as ``nDCG@10``, ``P(rel=2)@5``. One string may hold several, apart by white space or by
+        commas outside of parentheses.
+
+    Raises
+    ------
+    UsageError
+        Lists every name that is no measure, not only the first.
+    """
+    measures: list[Any] = []
+    problems = []
+    for name in (part for text in names for part in _split(text)):
+        try:
+            measure = _parse(name)
+        except ValueError as error:
+            problems.append(f"{name!r} ({error})")
+        else:
+            if measure not in measures:
+                measures.append(measure)
+    if problems:
+        raise UsageError(
+            f"no measure: {'; '.join(problems)}; expected names of ir-measures, such as "
+            f"{', '.join(DEFAULT_MEASURES)}"
+        )
+    if not measures:
+        raise UsageError("no measure was named; expected at least one, such as nDCG@10")
+    return measures
+
+
+def measure_run(
+    run: Run, qrels: Qrels, measures: Sequence[Any], *, drop_query_id: bool = False
+) -> Measured:
+    """Measure a run against judgments.
+
+    Parameters
+    ----------
+    run : Run
+    qrels : {qid: {docno: grade}}
+        Its topics are the topics of the evaluation.
+    measures : sequence
+        From `parse_measures`.
+    drop_query_id : bool
+        Leave out hits whose docno equals the qid.
+    """
+    import ir_measures
+
+    topics = list(qrels)
+    judged, ranked = {}, {}
+    for at, qid in enumerate(topics):
+        hits = run[qid].without(qid) if drop_query_id else run[qid]
+        judged[str(at)], ranking = _numbered(hits.docnos, qrels[qid])
+        if ranking:
+            ranked[str(at)] = ranking
+    values = {str(measure): np.zeros(len(topics)) for measure in measures}
+    totals = {measure: measure.aggregator() for measure in measures}
+    for metric in ir_measures.iter_calc(measures, judged, ranked):
+        values[str(metric.measure)][int(metric.query_id)] = metric.value
+        totals[metric.measure].add(metric.value)
+    overall = {str(measure): float(total.result()) for measure, total in totals.items()}
+    return Measured(topics, values, overall)
+
+
+def _numbered(
+    docnos: list[str], grades: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, float]]:
+    """Return grades and descending ranks by small numbers in place of docnos.
+
+    Some back ends go through files that cannot hold every id.
+    """
+    numbers = {docno: str(at) for at, docno in enumerate(docnos)}
+    judged = {
+        numbers.setdefault(docno, str(len(numbers))): grade for docno, grade in grades.items()
+    }
+    n = len(docnos)
+    return judged, {str(at): float(n - at) for at in range(n)}
+
+
+def _parse(name: str) -> Any:
+    """Parse ``Name(parameter=value)@cutoff``.
+
+    `ir_measures.parse_measure` relies on syntax tree classes that Python 3.14 no longer has, and
+    checks parameters with assertions; the registry behind it is used here directly.
+    """
+    import ir_measures
+
+    try:
+        node = ast.parse(name, mode="eval").body
+    except (SyntaxError, ValueError):
+        raise ValueError("expected Name, Name@cutoff or Name(parameter=value)@cutoff") from None
+    parameters: dict[str, Any] = {}
+    cutoff = None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        cutoff, node = _literal(node.right), node.left
+    if isinstance(node, ast.Call) and not node.args:
+        parameters = {str(word.arg): _literal(word.value) for word in node.keywords}
+        node = node.func
+    if not isinstance(node, ast.Name):
+        raise ValueError("expected Name, Name@cutoff or Name(parameter=value)@cutoff")
+    kind = ir_measures.measures.registry.get(node.id)
+    if kind is None:
+        raise ValueError("unknown")
+    if cutoff is not None:
+        parameters[kind.AT_PARAM] = cutoff
+    return _checked(kind, parameters)
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)} is no number or string") from None
+
+
+def _checked(kind: Any, parameters: dict[str, Any]) -> Any:
+    import ir_measures
+
+    allowed = getattr(kind, "SUPPORTED_PARAMS", {})
+    for parameter, value in parameters.items():
+        if parameter not in allowed:
+            raise ValueError(f"has no parameter {parameter}; it has: {', '.join(allowed)}")
+        whole = parameter != "cutoff" or (type(value) is int and value >= 1)
+        if not (whole and allowed[parameter].validate(value)):
+            raise ValueError(f"{parameter} cannot be {value!r}")
+    measure = kind(**parameters)
+    missing = [p for p, info in allowed.items() if info.required and p not in measure.params]
+    if missing:
+        raise ValueError(f"needs {', '.join(missing)}")
+    if not ir_measures.DefaultPipeline.supports(measure):
+        raise ValueError("no installed back end of ir-measures computes it")
+    return measure
+
+
+def _split(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "({[") - (character in ")}]")
+        if depth == 0 and (character == "," or character.isspace()):
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part]

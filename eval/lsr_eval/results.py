@@ -1,0 +1,143 @@
+"""What an experiment found: plain records, rendered by `lsr_eval.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lsr.trec.runs import Run
+from lsr_eval.measures.effectiveness import Measured
+from lsr_eval.measures.latency import Latency
+from lsr_eval.measures.significance import Comparison, Interval
+from lsr_eval.measures.sparsity import Sparsity
+
+SystemKind = Literal["encoder", "index", "run", "fusion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """What making or opening the index took.
+
+    Attributes
+    ----------
+    n_docs : int
+    index_bytes : int
+        All files of the index, stored texts included.
+    reused : bool
+        The index was there already: nothing was encoded, the times are None.
+    encode_seconds, build_seconds : float or None
+        Reading and encoding the corpus; building the index of the vectors. None also after a
+        resumed job, whose first part was not timed.
+    """
+
+    n_docs: int
+    index_bytes: int
+    reused: bool
+    encode_seconds: float | None = None
+    build_seconds: float | None = None
+
+    @property
+    def encode_docs_per_second(self) -> float | None:
+        """Documents per second of reading and encoding."""
+        return self.n_docs / self.encode_seconds if self.encode_seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a system gave back, before it is measured.
+
+    Attributes
+    ----------
+    run : Run
+    rank_safe : bool or None
+        Whether every ranking is what an exhaustive scan gives; None for a run file.
+    fingerprint : str or None
+        Digest of the encoder.
+    sparsity, latency, indexing
+        None for a run file.
+    warnings : sequence of str
+    least_score : float or None
+        The least score there can be, where it is known.
+    """
+
+    run: Run
+    rank_safe: bool | None = None
+    fingerprint: str | None = None
+    sparsity: Sparsity | None = None
+    latency: Latency | None = None
+    indexing: Indexing | None = None
+    warnings: Sequence[str] = ()
+    least_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReport:
+    """One system of an experiment.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the report.
+    kind : {"encoder", "index", "run", "fusion"}
+    source : str
+        The encoder, index or run file as it was named.
+    query_encoder : str or None
+        As it was named; None for the encoder's own.
+    options : mapping
+        Further options of the encoder.
+    answers : Answers
+    measured : Measured
+        Without hits equal to the query id where the experiment drops them.
+    intervals : mapping of measure name to Interval
+        Bootstrap confidence intervals of the means.
+    comparisons : mapping of measure name to Comparison
+        Against the first system; empty for the first itself.
+    versus_parts : mapping of name to mapping of measure name to Comparison
+        A fusion against each system it was made of, corrected for their number.
+    """
+
+    name: str
+    kind: SystemKind
+    source: str
+    query_encoder: str | None
+    options: Mapping[str, object]
+    answers: Answers
+    measured: Measured
+    intervals: Mapping[str, Interval]
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    versus_parts: Mapping[str, Mapping[str, Comparison]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything an experiment found, and the circumstances needed to repeat it.
+
+    Attributes
+    ----------
+    collection, split : str
+    n_topics, n_judgments : int
+    measures : sequence of str
+    parameters : mapping
+        JSON values: ``k``, ``drop_query_id``, options of the corpus, the significance test.
+    systems : sequence of SystemReport
+        The first is the baseline.
+    warnings : sequence of str
+    environment : mapping of str
+        Versions and the number of processor cores.
+    """
+
+    collection: str
+    split: str
+    n_topics: int
+    n_judgments: int
+    measures: Sequence[str]
+    parameters: Mapping[str, object]
+    systems: Sequence[SystemReport]
+    warnings: Sequence[str]
+    environment: Mapping[str, str | int]
+
+    @property
+    def baseline(self) -> SystemReport:
+        """The first system."""
+        return self.systems[0]

@@ -1,0 +1,177 @@
+"""All topics of a collection against one index: the run, the sparsity, the latency.
+
+The sparse vectors alone are searched in batches, and counted (`answers_of`); other branches, and
+several fused, one topic at a time (`BranchSearch`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lsr.encoders.base import QueryEncoder
+from lsr.errors import UsageError
+from lsr.trec.qrels import absent_documents
+from lsr.trec.runs import Ranking, Run
+from lsr_eval.measures.sparsity import VectorCounter, count_documents, measure_sparsity
+from lsr_eval.results import Answers, Indexing
+from lsr_eval.systems.task import Trial
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.search.index import Index
+
+if TYPE_CHECKING:  # sparse vectors are searched without these
+    from lsr_index.fusion import Fusion
+    from lsr_index.hybrid import HybridRetriever
+    from lsr_index.search.cluster_selection import Selection
+
+QUERIES_PER_STEP = 64
+
+
+def answers_of(retriever: Retriever, indexing: Indexing, tag: str, trial: Trial) -> Answers:
+    """Search the sparse vectors of an index for all topics.
+
+    Parameters
+    ----------
+    retriever : Retriever
+        With an encoder of its own.
+    indexing : Indexing
+        What is known of how the index was made.
+    tag : str
+        Name of the run.
+    trial : Trial
+
+    Raises
+    ------
+    UsageError
+        The index has no encoder for text.
+    CorpusError
+        None of the relevant documents is in the index.
+    """
+    encoder = retriever.encoder
+    if encoder is None:
+        raise UsageError(
+            "the index was made of vectors and knows no encoder for the text of queries; "
+            "evaluate a TREC run instead, made by searching it by vector"
+        )
+    warnings = _absent(retriever.index, trial)
+    documents, queries = count_documents(retriever.index), VectorCounter()
+    rankings, rank_safe = _search(retriever.index, encoder, queries, trial)
+    return Answers(
+        Run(tag, rankings),
+        rank_safe,
+        encoder.fingerprint.digest,
+        measure_sparsity(documents, queries),
+        trial.latency(retriever.search),
+        indexing,
+        warnings,
+        least_score=0.0,
+    )
+
+
+def _search(
+    index: Index, encoder: QueryEncoder, counter: VectorCounter, trial: Trial
+) -> tuple[dict[str, Ranking], bool]:
+    queries, threads = trial.collection.queries, trial.settings.threads
+    rankings: dict[str, Ranking] = {}
+    names: dict[str, str] = {}  # one string per document, not one per hit
+    rank_safe = True
+    total = len(queries)
+    trial.progress("search", 0, total)
+    for start in range(0, total, QUERIES_PER_STEP):
+        step = queries[start : start + QUERIES_PER_STEP]
+        vectors = encoder.encode_queries([query.text for query in step])
+        counter.add(vectors)
+        found = index.search_batch(vectors, k=trial.depth, threads=threads)
+        for query, hits in zip(step, found, strict=True):
+            docnos = [names.setdefault(docno, docno) for docno in hits.ids]
+            rankings[query.id] = trial.ranking(query.id, docnos, hits.scores)
+            rank_safe &= hits.rank_safe
+        trial.progress("search", min(start + QUERIES_PER_STEP, total), total)
+    return rankings, rank_safe
+
+
+@dataclass(frozen=True, slots=True)
+class BranchSearch:
+    """A search of the dense branch, or of all branches fused, as `HybridRetriever.rank` takes it.
+
+    Attributes
+    ----------
+    hybrid : HybridRetriever
+    kind : {"dense"} or None
+        None: all branches.
+    fusion : Fusion or None
+        None: the default.
+    selection : Selection or None
+        Of the dense vectors that are compared; None: an exact search.
+    """
+
+    hybrid: HybridRetriever
+    kind: Literal["dense"] | None = None
+    fusion: Fusion | None = None
+    selection: Selection | None = None
+
+    @classmethod
+    def of_index(
+        cls,
+        retriever: Retriever,
+        kind: Literal["dense"] | None,
+        fusion: str | None,
+        selective: Path | None,
+    ) -> BranchSearch:
+        """Return the search of an index that a command line names.
+
+        Raises
+        ------
+        UsageError, DataError, EncoderMismatchError
+            See `lsr_index.fusion.fusion_of` and `lsr_index.hybrid.selection_for`.
+        """
+        from lsr_index.fusion import fusion_of
+        from lsr_index.hybrid import HybridRetriever, identities, selection_for
+
+        hybrid = HybridRetriever.of(retriever)
+        parts = identities(hybrid.chosen(kind))
+        return cls(
+            hybrid,
+            kind,
+            None if fusion is None else fusion_of(fusion, parts),
+            None if selective is None else selection_for(selective, retriever.index),
+        )
+
+    def answers(self, indexing: Indexing, tag: str, trial: Trial) -> Answers:
+        """Search for all topics; parameters and errors are those of `answers_of`."""
+        branches = self.hybrid.chosen(self.kind)
+        warnings = _absent(branches[0].index, trial)
+        for branch in branches:
+            branch.load()
+        hybrid, kind, fusion, selection = self.hybrid, self.kind, self.fusion, self.selection
+        rankings, rank_safe = {}, True
+        total = len(trial.collection.queries)
+        for done, query in enumerate(trial.collection.queries):
+            trial.progress("search", done, total)
+            found = hybrid.rank(
+                query.text, trial.depth, kind=kind, fusion=fusion, selection=selection
+            )
+            rankings[query.id] = trial.ranking(query.id, found.ids, found.scores)
+            rank_safe &= found.rank_safe
+        trial.progress("search", total, total)
+        latency = trial.latency(
+            lambda text, k: hybrid.search(text, k, kind=kind, fusion=fusion, selection=selection)
+        )
+        digests = [b.fingerprint.digest for b in branches if b.fingerprint is not None]
+        return Answers(
+            Run(tag, rankings),
+            rank_safe,
+            "+".join(digests) or None,
+            None,
+            latency,
+            indexing,
+            warnings,
+            branches[0].least_score if len(branches) == 1 else None,
+        )
+
+
+def _absent(index: Index, trial: Trial) -> tuple[str, ...]:
+    collection = trial.collection
+    name = f"{collection.name} {collection.split}"
+    return absent_documents(collection.qrels, name, lambda docno: index.find(docno) is not None)

@@ -1,0 +1,82 @@
+"""What every system of an experiment is asked: the topics, how to search them, whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from lsr.errors import UsageError
+from lsr.progress import Progress
+from lsr.trec.runs import Ranking
+from lsr_eval.collections.collection import JudgedCollection
+from lsr_eval.measures.latency import Latency, measure_latency
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How systems that can search are run.
+
+    Attributes
+    ----------
+    k : int
+        Hits kept per topic.
+    index_dir : Path or None
+        Where indexes of encoders are kept and found again; None: a temporary folder.
+    corpus_options : mapping
+        Keyword arguments of `lsr.corpus.open_corpus`.
+    threads : int
+        For the rankings; latency is always measured one query at a time.
+    latency_k : int
+        Hits asked for when latency is measured; 0 leaves it out.
+    """
+
+    k: int = 1000
+    index_dir: Path | None = None
+    corpus_options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    latency_k: int = 10
+
+    def __post_init__(self) -> None:
+        for name, least in (("k", 1), ("threads", 1), ("latency_k", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} {getattr(self, name)}: expected {least} or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One system's part of an experiment.
+
+    Attributes
+    ----------
+    collection : JudgedCollection
+    settings : SearchSettings
+    progress : callable
+    """
+
+    collection: JudgedCollection
+    settings: SearchSettings
+    progress: Progress
+
+    @property
+    def depth(self) -> int:
+        """Hits to ask for: one more where the query itself will be dropped, so that k remain."""
+        return self.settings.k + self.collection.drop_query_id
+
+    def ranking(self, query_id: str, docnos: Sequence[str], scores: ArrayLike) -> Ranking:
+        """Return what counts of the hits of a topic."""
+        ranking = Ranking.of(docnos, scores)
+        if self.collection.drop_query_id:
+            ranking = ranking.without(query_id).top(self.settings.k)
+        return ranking
+
+    def latency(self, search: Callable[[str, int], object]) -> Latency | None:
+        """Time ``search(text, k)`` on the topics; None where it is not to be measured."""
+        if self.settings.latency_k == 0:
+            return None
+        self.progress("latency", 0, None)
+        texts = [query.text for query in self.collection.queries]
+        return measure_latency(search, texts, k=self.settings.latency_k)

@@ -1,0 +1,233 @@
+"""Building an index in one go, from a collection that can be larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lsr_index.segment.encoder_store import write_assets
+from lsr_index.segment.geometry import plan_geometry
+from lsr_index.segment.quantized_batch import Chunk, store_batch
+from lsr_index.storage.transaction import FirstCommit, WritableFolder
+from lsr_index.storage.dense_part import DensePart, DenseSpec
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.search.inputs import Batches, as_batches, largest
+from lsr_index.segment.arrays import BuildOptions
+from lsr_index.storage.manifest import Manifest
+from lsr_index.segment.quantize import fit_scale
+from lsr_index.search.index import Index, open_index
+from lsr_index.segment.segment import write_segment
+from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr.errors import DataError, IndexStateError, UsageError
+from lsr.progress import Progress
+from lsr.records import DocumentBatch
+
+DEFAULT_MEMORY_BYTES = 2 << 30
+MAX_TERMS = 1 << 32
+
+# The choices of a build that later merges keep; memory and threads are the machine's.
+_KEPT_OPTIONS = ("block_size", "range_size", "dense_fraction", "compact", "reorder")
+
+
+def build_index(
+    path: Path | str,
+    batches: Batches,
+    *,
+    encoder: EncoderAssets | None = None,
+    fingerprint: Fingerprint | None = None,
+    dense: DenseSpec | None = None,
+    n_terms: int | None = None,
+    max_weight: float | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    reorder: bool | None = None,
+    compact: bool = False,
+    replace: bool = False,
+    replaces: int | None = None,
+    progress: Progress | None = None,
+    files: Files = DISK,
+    **layout: Any,
+) -> Index:
+    """Build an index and open it.
+
+    It appears at `path` complete and durable, in one step; whatever interrupts the build leaves
+    nothing there, or the generation that was there. Equal input and options give an equal index,
+    byte for byte.
+
+    Parameters
+    ----------
+    path : path
+        Where the index will be: nothing, or an empty folder.
+    batches : collection or function returning an iterator of DocumentBatch, SparseBatch, SciPy CSR
+        Read twice unless `n_terms` and `max_weight` are given. Vectors alone get the ids
+        ``"0", "1", …``.
+    encoder : EncoderAssets, optional
+        Stored in the index, so that it can encode queries later.
+    fingerprint : Fingerprint, optional
+        Identity of the encoder.
+    dense : DenseSpec, optional
+        The dense vectors that every batch brings as its field `dense`.
+    n_terms : int, optional
+        Size of the vocabulary. Default: the largest term id plus one.
+    max_weight : float, optional
+        Largest weight of all vectors. Default: found by reading them.
+    memory_bytes : int
+        Bound on the working memory.
+    reorder : bool, optional
+        Order similar documents next to each other inside of the postings: slower to build; bounds
+        of blocks get tighter. Ids and result order do not change. Default: no.
+    compact : bool
+        Smaller postings, somewhat slower search.
+    replace : bool
+        When an index is at `path` already, make this its next generation. Searches see the old one
+        until the new one is committed.
+    replaces : int, optional
+        The generation to replace; refuse when another one is there by now.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+    files : Files
+        The disk.
+    **layout
+        ``block_size``, ``range_size``, ``dense_fraction``, ``threads``: see
+        `lsr_index.segment.arrays.BuildOptions`.
+
+    Raises
+    ------
+    IndexExistsError
+        Something is at `path`.
+    DataError
+        A document cannot be stored, an id appears twice, a term id is outside of the vocabulary,
+        or a weight above `max_weight`.
+    StorageFullError
+        No room is left. Nothing of the new index remains.
+    IndexLockedError
+        Another process is building the same index, or writes to the one being replaced.
+    """
+    source = as_batches(batches)
+    options = build_options(memory_bytes, reorder, compact, layout)
+    if n_terms is None or max_weight is None:
+        found_weight, found_terms = largest(source())
+        n_terms = found_terms if n_terms is None else n_terms
+        max_weight = found_weight if max_weight is None else max_weight
+    if not 0 <= n_terms <= MAX_TERMS:
+        raise UsageError(f"a vocabulary has 0 to {MAX_TERMS} terms, got {n_terms}")
+    scale = fit_scale(max_weight or 1.0)
+    plan = _Plan(source, n_terms, scale, options, encoder, fingerprint, dense, progress)
+    path = Path(path)
+    if replace and files.exists(path):
+        writable, current = WritableFolder.open(path, files)
+        with writable:
+            if replaces not in (None, current.generation):
+                raise IndexStateError(
+                    f"{path}: the index has changed meanwhile (generation {current.generation}, "
+                    f"not {replaces}); nothing was replaced, run it again"
+                )
+            writable.publish(plan.write(writable, current.generation + 1))
+            writable.collect_garbage()
+    else:
+        with FirstCommit(path, files) as first:
+            first.publish(plan.write(first.writable, 1))
+    return open_index(path, files=files)
+
+
+def build_options(
+    memory_bytes: int, reorder: bool | None, compact: bool, layout: dict[str, Any]
+) -> BuildOptions:
+    """Return the options of a build, or raise UsageError for an unknown one."""
+    known = {field.name for field in fields(BuildOptions)} - {"memory_bytes", "reorder", "compact"}
+    if unknown := sorted(layout.keys() - known):
+        raise UsageError(
+            f"unknown option {unknown[0]!r}; the layout has {', '.join(sorted(known))}"
+        )
+    options = BuildOptions(
+        memory_bytes=memory_bytes,
+        reorder="bisect" if reorder else "none",
+        compact=compact,
+        **layout,
+    )
+    try:
+        plan_geometry(1, options.range_size, options.block_size)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+    return options
+
+
+def options_to_json(options: BuildOptions) -> dict[str, Any]:
+    """Return what a manifest keeps of the options of a build."""
+    return {name: getattr(options, name) for name in _KEPT_OPTIONS}
+
+
+def options_from_json(settings: dict[str, Any], memory_bytes: int) -> BuildOptions:
+    """Return the options that later segments of an index are built with."""
+    kept = {name: settings[name] for name in _KEPT_OPTIONS if name in settings}
+    return BuildOptions(memory_bytes=memory_bytes, **kept)
+
+
+class _Plan:
+    """What is built, independently of where."""
+
+    def __init__(
+        self,
+        source: Any,
+        n_terms: int,
+        scale: float,
+        options: BuildOptions,
+        encoder: EncoderAssets | None,
+        fingerprint: Fingerprint | None,
+        dense: DenseSpec | None,
+        progress: Progress | None,
+    ) -> None:
+        self._source = source
+        self._n_terms = n_terms
+        self._scale = scale
+        self._options = options
+        self._encoder = encoder
+        self._fingerprint = fingerprint
+        self._dense = dense
+        self._progress = progress
+
+    def write(self, writable: WritableFolder, generation: int) -> Manifest:
+        """Write the files of the index; return the manifest that makes them one."""
+        dense = None if self._dense is None else write_dense_part(writable, self._dense)
+        segment = write_segment(
+            writable,
+            self._chunks(dense),
+            n_terms=self._n_terms,
+            scale=self._scale,
+            options=self._options,
+            generation=generation,
+            dense=dense,
+            progress=self._progress,
+        )
+        return Manifest(
+            generation=generation,
+            n_terms=self._n_terms,
+            scale=self._scale,
+            segments=(segment,) if segment.n_docs else (),
+            encoder=write_assets(writable, self._encoder) if self._encoder else None,
+            fingerprint=self._fingerprint,
+            settings=options_to_json(self._options),
+            parent=generation - 1,
+            dense=dense,
+        )
+
+    def _chunks(self, dense: DensePart | None) -> Iterator[Chunk]:
+        for batch in self._source():
+            yield self._store(batch, dense)
+
+    def _store(self, batch: DocumentBatch, dense: DensePart | None) -> Chunk:
+        try:
+            return store_batch(batch, self._scale, self._n_terms, dense)
+        except DataError:
+            raise
+        except ValueError as error:
+            raise DataError(f"the weights do not fit the max_weight given: {error}") from None
+
+
+def write_dense_part(writable: WritableFolder, spec: DenseSpec) -> DensePart:
+    """Write the stored dense encoder, if there is one; return what a manifest says."""
+    return spec.part(write_assets(writable, spec.encoder) if spec.encoder else None)
+
+
+__all__ = ["DEFAULT_MEMORY_BYTES", "build_index"]

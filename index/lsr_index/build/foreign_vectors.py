@@ -1,0 +1,208 @@
+"""Dense vectors made elsewhere: a NumPy file, or an index file of faiss.
+
+A faiss file has no checksum, and its reader trusts what it is told. So its head is read here first
+and compared with the file before faiss sees it; a flat one is read without faiss altogether.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.storage.dense_part import MAX_DIMENSION
+from lsr_index.storage.manifest import MAX_DOCS
+from lsr.encoders.dense.base import Similarity
+from lsr.errors import MissingDependencyError, VectorError
+
+# Kind, dimension, vectors, two constants, whether it is trained, metric.
+_HEAD = struct.Struct("<4siqqqBi")
+_CONSTANT = 1 << 20
+_INNER_PRODUCT, _L2 = 0, 1
+_FLAT = {b"IxFI": _INNER_PRODUCT, b"IxF2": _L2}
+_READ = {
+    b"IwFl": "IndexIVFFlat",
+    b"IwSq": "IndexIVFScalarQuantizer",
+    b"IxSQ": "IndexScalarQuantizer",
+    b"IHNf": "IndexHNSWFlat",
+    b"IHNs": "IndexHNSWSQ",
+}
+_BLOCK_ROWS = 4096
+_UNIT_TOLERANCE = 5e-3
+_LOOPS = 1 << 31
+
+
+class ForeignVectors(Protocol):
+    """Vectors in the order in which somebody stored them.
+
+    Attributes
+    ----------
+    path : Path
+    n_vectors, dimension : int
+    by_distance : bool
+        They are compared by their distance, so only those of length 1 can be taken over.
+    """
+
+    path: Path
+    n_vectors: int
+    dimension: int
+    by_distance: bool
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some vectors, in the order asked for."""
+
+
+def open_vectors(path: Path | str) -> ForeignVectors:
+    """Open a ``.npy`` file of floats, (n, d), or an index file of faiss.
+
+    Raises
+    ------
+    VectorError
+        The file is neither, is cut short, or is of a kind that is not read.
+    MissingDependencyError
+        It takes faiss to read it.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD.size)
+    if head[:6] == b"\x93NUMPY":
+        return _NumpyVectors(path)
+    if head[:4] in _FLAT or head[:4] in _READ:
+        return _flat(path, head) if head[:4] in _FLAT else _FaissVectors(path, head)
+    raise VectorError(
+        f"{path}: neither a .npy file nor a faiss index of a kind that is read (flat, IVF, HNSW, "
+        "scalar quantiser; no transformation, product quantiser or id map around them)"
+    )
+
+
+def similarity_of(vectors: ForeignVectors) -> Similarity:
+    """Return how vectors are to be compared: by cosine when all have length 1.
+
+    Raises
+    ------
+    VectorError
+        They are compared by distance and have different lengths.
+    """
+    for start in range(0, vectors.n_vectors, _BLOCK_ROWS):
+        stop = min(start + _BLOCK_ROWS, vectors.n_vectors)
+        lengths = np.linalg.norm(vectors.rows(np.arange(start, stop)), axis=1)
+        if (np.abs(lengths - 1) > _UNIT_TOLERANCE).any():
+            if vectors.by_distance:
+                raise VectorError(
+                    f"{vectors.path}: compares by distance (L2) vectors of different lengths, "
+                    "which is not supported; normalise them, or ask for cosine or dot explicitly"
+                )
+            return "dot"
+    return "cosine"
+
+
+def blocks(vectors: ForeignVectors, order: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """Yield the vectors numbered by `order`, piece by piece."""
+    for start in range(0, len(order), _BLOCK_ROWS):
+        yield vectors.rows(order[start : start + _BLOCK_ROWS])
+
+
+class _NumpyVectors:
+    by_distance = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise VectorError(f"{path}: cannot be read as an array ({error})") from None
+        if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32, np.float64):
+            raise VectorError(
+                f"{path}: expected a matrix of floats, a row for each vector, found shape "
+                f"{matrix.shape} of {matrix.dtype}"
+            )
+        self._matrix = matrix
+        self.n_vectors, self.dimension = matrix.shape
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some vectors."""
+        return np.asarray(self._matrix[numbers], np.float32)
+
+
+class _FlatVectors:
+    def __init__(self, path: Path, matrix: NDArray[np.float32], by_distance: bool) -> None:
+        self.path = path
+        self.n_vectors, self.dimension = matrix.shape
+        self.by_distance = by_distance
+        self._matrix = matrix
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some vectors."""
+        return np.asarray(self._matrix[numbers], np.float32)
+
+
+def _flat(path: Path, head: bytes) -> _FlatVectors:
+    dimension, n_vectors, metric = _checked_head(path, head)
+    if metric != _FLAT[head[:4]]:
+        raise _damaged(path, "its kind and its metric contradict each other")
+    size, expected = path.stat().st_size, _HEAD.size + 8 + 4 * dimension * n_vectors
+    if size != expected:
+        raise _damaged(path, f"it has {size} bytes, its head makes {expected}")
+    with path.open("rb") as file:
+        file.seek(_HEAD.size)
+        (count,) = struct.unpack("<Q", file.read(8))
+    if count != dimension * n_vectors:
+        raise _damaged(path, f"it says that {count} numbers follow, not {dimension * n_vectors}")
+    matrix = np.memmap(path, "<f4", "r", _HEAD.size + 8, (n_vectors, dimension))
+    return _FlatVectors(path, matrix, metric == _L2)
+
+
+class _FaissVectors:
+    """Vectors that faiss gives back from its own structure, as exactly as that holds them."""
+
+    def __init__(self, path: Path, head: bytes) -> None:
+        self.path = path
+        self.dimension, self.n_vectors, metric = _checked_head(path, head)
+        self.by_distance = metric == _L2
+        # One byte a number is the least that any kind which is read stores.
+        if path.stat().st_size < self.n_vectors * self.dimension // 2:
+            raise _damaged(path, f"it is too short for {self.n_vectors} vectors")
+        try:
+            import faiss
+        except ImportError as error:
+            raise MissingDependencyError(f"reading {path}", "dense") from error
+        faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
+        faiss.set_deserialization_loop_limit(_LOOPS)
+        try:
+            self._index: Any = faiss.read_index(str(path))
+            if hasattr(self._index, "make_direct_map"):
+                self._index.make_direct_map()
+        except Exception as error:  # faiss raises nothing more precise
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise _damaged(path, f"faiss cannot read it ({reason})") from None
+        found = (type(self._index).__name__, self._index.d, self._index.ntotal)
+        if found != (_READ[head[:4]], self.dimension, self.n_vectors):
+            raise _damaged(path, f"faiss finds {found}, its head says otherwise")
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some vectors."""
+        found = np.empty((len(numbers), self.dimension), np.float32)
+        for i, number in enumerate(numbers.tolist()):
+            self._index.reconstruct(number, found[i])
+        return found
+
+
+def _checked_head(path: Path, head: bytes) -> tuple[int, int, int]:
+    if len(head) < _HEAD.size:
+        raise _damaged(path, "it is cut short")
+    kind, dimension, n_vectors, first, second, trained, metric = _HEAD.unpack(head)
+    if (first, second) != (_CONSTANT, _CONSTANT) or kind not in (*_FLAT, *_READ):
+        raise _damaged(path, "its head is not that of a faiss index")
+    if not 1 <= dimension <= MAX_DIMENSION or not 0 <= n_vectors <= MAX_DOCS:
+        raise _damaged(path, f"it says {n_vectors} vectors of {dimension} numbers")
+    if trained != 1 or metric not in (_INNER_PRODUCT, _L2):
+        raise _damaged(path, "it is not trained, or compares neither by inner product nor by L2")
+    return dimension, n_vectors, metric
+
+
+def _damaged(path: Path, what: str) -> VectorError:
+    return VectorError(f"{path}: damaged, or no faiss index: {what}")

@@ -1,0 +1,191 @@
+"""From a corpus, or from vectors made elsewhere, to an index.
+
+Two stages, so that the expensive one resumes. Encoding writes shards into ``<index>.building`` and
+continues there after an interruption; building reads the shards and makes the index appear at its
+path in one step. The shards are removed once the index is committed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lsr_index.build.builder import build_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.search.index import Index, open_index
+from lsr.corpus import Corpus
+from lsr.encoders.base import Encoder
+from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder
+from lsr.encoding import encode_corpus
+from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
+from lsr.progress import Progress
+from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_parquet
+from lsr.vocabulary import Vocabulary
+
+DEFAULT_MEMORY_BYTES = 1 << 30
+DEFAULT_SHARD_DOCS = 1024
+"""What an interruption can cost: seconds of a neural encoder on a CPU."""
+
+
+def index_corpus(
+    corpus: Corpus,
+    encoder: Encoder,
+    path: Path | str,
+    *,
+    dense: DenseEncoder | None = None,
+    overwrite: bool = False,
+    shard_docs: int = DEFAULT_SHARD_DOCS,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    reorder: bool | None = None,
+    compact: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Encode a corpus and build an index of it.
+
+    An interrupted call leaves ``<path>.building``; the same call again continues there and gives
+    the same index, byte for byte.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    encoder : Encoder
+    path : path
+        Where the index will be. Its folder must exist.
+    dense : DenseEncoder, optional
+        Gives the index dense vectors of the same documents.
+    overwrite : bool
+        Replace an index that is already there. It serves until the new one is committed.
+    shard_docs : int
+        Documents per shard: the unit of resuming.
+    memory_bytes : int
+        Bound on the working memory of the build.
+    reorder, compact
+        See `lsr_index.build.builder.build_index`.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Raises
+    ------
+    IndexExistsError
+        Something is at `path` and `overwrite` is off, or it is not an index.
+    CorpusError
+        The corpus is malformed or holds no document.
+    StorageFullError
+        No room is left; run again when there is.
+    """
+    path = Path(path)
+    _check_target(path, overwrite)
+    workspace = path.with_name(path.name + ".building")
+    collection = encode_corpus(
+        corpus, encoder, workspace, dense=dense, shard_docs=shard_docs, progress=progress
+    )
+    if collection.n_docs == 0:
+        shutil.rmtree(workspace)
+        raise CorpusError("there is not one document in it; nothing to index", corpus.name)
+    index = build_index(
+        path,
+        collection.batches,
+        encoder=collection.encoder.assets(),
+        fingerprint=collection.encoder.fingerprint,
+        dense=None if dense is None else DenseSpec.of(dense),
+        n_terms=collection.encoder.n_terms,
+        max_weight=collection.max_weight,
+        memory_bytes=memory_bytes,
+        reorder=reorder,
+        compact=compact,
+        replace=overwrite,
+        progress=progress,
+    )
+    shutil.rmtree(workspace)
+    return index
+
+
+def index_vectors(
+    source: Path | str,
+    path: Path | str,
+    *,
+    vocabulary: Vocabulary | None = None,
+    overwrite: bool = False,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    reorder: bool | None = None,
+    compact: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Build an index of a file of vectors made elsewhere.
+
+    Parameters
+    ----------
+    source : path
+        Parquet (``id, indices, values``) or Anserini JSON lines (``id, vector``).
+    path : path
+        Where the index will be.
+    vocabulary : Vocabulary, optional
+        Names of the terms. Anserini vectors bring their own; ids of Parquet vectors are shown as
+        numbers without one.
+    overwrite, memory_bytes, reorder, compact, progress
+        As in `index_corpus`.
+
+    Raises
+    ------
+    VectorError
+        The file is malformed, with the row or line.
+    CorpusError
+        There is not one vector in it.
+    """
+    source, path = Path(source), Path(path)
+    _check_target(path, overwrite)
+    batches: ParquetVectors | AnseriniVectors
+    if source.suffix == ".parquet":
+        batches = read_parquet(source)
+    else:
+        batches = read_anserini(source, vocabulary=vocabulary, fixed=vocabulary is not None)
+    n_docs, max_weight, n_terms = 0, 0.0, 0
+    for batch in batches:
+        n_docs += batch.n_docs
+        if batch.vectors.nnz:
+            max_weight = max(max_weight, float(batch.vectors.weights.max()))
+            n_terms = max(n_terms, int(batch.vectors.term_ids.max()) + 1)
+        if progress is not None:
+            progress("check", n_docs, None)
+    if n_docs == 0:
+        raise CorpusError("there is not one vector in it; nothing to index", source)
+    if isinstance(batches, AnseriniVectors):
+        vocabulary = batches.vocabulary
+    if vocabulary is not None:
+        _check_vocabulary(vocabulary, n_terms, source)
+        n_terms = len(vocabulary)
+    encoder = PrecomputedEncoder(vocabulary)
+    return build_index(
+        path,
+        batches,
+        encoder=encoder.assets(),
+        fingerprint=encoder.fingerprint,
+        n_terms=n_terms,
+        max_weight=max_weight,
+        memory_bytes=memory_bytes,
+        reorder=reorder,
+        compact=compact,
+        replace=overwrite,
+        progress=progress,
+    )
+
+
+def _check_vocabulary(vocabulary: Vocabulary, n_terms: int, source: Path) -> None:
+    if len(vocabulary) < n_terms:
+        raise VectorError(
+            f"{source}: term id {n_terms - 1} is outside of the vocabulary, which has "
+            f"{len(vocabulary)} terms; these vectors come from another encoder"
+        )
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
+    if not path.exists():
+        return
+    if not overwrite:
+        raise IndexExistsError(
+            f"{path} exists already; choose another place, or replace it with --overwrite"
+        )
+    open_index(path).close()  # refuses to replace what is no index

@@ -1,0 +1,166 @@
+"""The arrays of a segment's dense vectors, checked before a kernel sees them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import CorruptIndexError
+from lsr_index.dense.codes import Codes, decode, finite, present
+from lsr_index.storage.container import Container
+from lsr_index.storage.dense_part import DensePart
+
+_DTYPES = {
+    "vectors": np.dtype("<u2"),
+    "documents": np.dtype("<i4"),
+    "rows": np.dtype("<i4"),
+    "starts": np.dtype("<i8"),
+    "centroids": np.dtype("<f4"),
+    "radii": np.dtype("<f4"),
+}
+_BLOCK_ROWS = 8192
+
+
+class DenseArrays:
+    """The dense vectors of one segment.
+
+    Rows are vectors in the order of their lists. Opening checks types, shapes and the bounds of the
+    lists; what the kernels index with is checked when `safe` is first asked for; `check` proves the
+    rest.
+
+    Attributes
+    ----------
+    vectors : (v, d) uint16
+        Half-precision numbers.
+    documents : (v,) int32
+        The document of each row, rising within a list.
+    rows : (n_docs,) int32
+        The row of each document, -1: it has no vector.
+    starts : (l + 1,) int64
+        List `j` is rows ``starts[j]`` to ``starts[j + 1]``.
+    centroids : (l, d) float32
+    radii : (l,) float32
+        No vector of a list is farther from its centre.
+    """
+
+    vectors: Codes
+    documents: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    centroids: NDArray[np.float32]
+    radii: NDArray[np.float32]
+
+    def __init__(self, container: Container, part: DensePart, n_docs: int) -> None:
+        self._container = container
+        self.n_docs = n_docs
+        for name, dtype in _DTYPES.items():
+            array: NDArray[Any] = container.array(f"dense/{name}")
+            if array.dtype != dtype:
+                raise self._corrupt(name, f"is {array.dtype}, expected {dtype}")
+            setattr(self, name, array)
+        self.n_vectors, self.n_lists = len(self.documents), len(self.radii)
+        shapes = {
+            "vectors": (self.n_vectors, part.dimension),
+            "documents": (self.n_vectors,),
+            "rows": (n_docs,),
+            "starts": (self.n_lists + 1,),
+            "centroids": (self.n_lists, part.dimension),
+            "radii": (self.n_lists,),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise self._corrupt(
+                    name, f"has shape {getattr(self, name).shape}, expected {shape}"
+                )
+        bounds = (int(self.starts[0]), int(self.starts[-1])) if self.n_lists else (0, 0)
+        if not self.n_lists or bounds != (0, self.n_vectors) or (np.diff(self.starts) < 0).any():
+            raise self._corrupt("starts", "does not divide the vectors into lists")
+
+    @property
+    def flat(self) -> bool:
+        """Whether there are no clusters."""
+        return self.n_lists == 1
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all arrays."""
+        return sum(getattr(self, name).nbytes for name in _DTYPES)
+
+    @cached_property
+    def safe(self) -> bool:
+        """True, once everything that kernels index with is known to lie in its array.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        for name, array, low, high in (
+            ("documents", self.documents, 0, self.n_docs),
+            ("rows", self.rows, -1, self.n_vectors),
+        ):
+            if len(array) and not (low <= int(array.min()) and int(array.max()) < high):
+                raise self._corrupt(name, f"holds a number outside of {low} to {high - 1}")
+        if not (np.isfinite(self.centroids).all() and np.isfinite(self.radii).all()):
+            raise self._corrupt("centroids", "or radii hold a number that is not finite")
+        return True
+
+    @cached_property
+    def all_rows(self) -> NDArray[np.int32]:
+        """Every row."""
+        return np.arange(self.n_vectors, dtype=np.int32)
+
+    def codes_of(self, documents: NDArray[np.int64]) -> Codes:
+        """Return the rows of some documents, zeros for those without a vector."""
+        rows = self.rows[documents] if self.safe else self.rows[:0]
+        found = np.zeros((len(rows), self.vectors.shape[1]), np.uint16)
+        there = rows >= 0
+        found[there] = self.vectors[rows[there]]
+        return found
+
+    def check(self) -> None:
+        """Check that the arrays agree with each other. Reads everything.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        _ = self.safe
+        there = np.flatnonzero(self.rows >= 0)
+        if len(there) != self.n_vectors or not np.array_equal(
+            self.documents[self.rows[there]], there
+        ):
+            raise self._corrupt("rows", "does not lead to the vectors of its documents")
+        inner = np.ones(self.n_vectors, np.bool_)
+        inner[self.starts[:-1][np.diff(self.starts) > 0]] = False
+        if (np.diff(self.documents)[inner[1:]] <= 0).any():
+            raise self._corrupt("documents", "does not rise within a list")
+        if (self.radii < 0).any():
+            raise self._corrupt("radii", "holds a negative number")
+        for start in range(0, self.n_vectors, _BLOCK_ROWS):
+            block = self.vectors[start : start + _BLOCK_ROWS]
+            if not finite(block) or not present(block).all():
+                raise self._corrupt("vectors", "holds a number that is not finite, or only zeros")
+
+    def check_radii(self) -> None:
+        """Check that no vector lies outside of its list's radius.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        for number in range(self.n_lists):
+            for start in range(int(self.starts[number]), int(self.starts[number + 1]), _BLOCK_ROWS):
+                stop = min(start + _BLOCK_ROWS, int(self.starts[number + 1]))
+                away = decode(self.vectors[start:stop]) - self.centroids[number]
+                reach = np.linalg.norm(away.astype(np.float64), axis=1).max()
+                if reach > float(self.radii[number]) * (1 + 1e-6):
+                    raise self._corrupt("radii", f"is too small for list {number}")
+
+    def _corrupt(self, name: str, what: str) -> CorruptIndexError:
+        entry = self._container.entries.get(f"dense/{name}")
+        return CorruptIndexError(
+            f"array 'dense/{name}' {what}", self._container.path, entry and entry.offset
+        )

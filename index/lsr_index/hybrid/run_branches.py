@@ -1,0 +1,190 @@
+"""Running the branches of a search: which at the same time, which after another one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.fusion import Fusion
+from lsr_index.hybrid.branches import Branch, DenseBranch, HybridQuery, SparseBranch
+from lsr_index.hybrid.thread_pool import side_by_side
+from lsr_index.search.cluster_features import GUIDES
+from lsr_index.search.cluster_selection import Selection
+from lsr_index.search.execute import Cancel
+from lsr_index.search.hits import Hits
+
+T = TypeVar("T")
+
+
+class Plan(NamedTuple):
+    """The branches that count, their shares, and how many hits each brings.
+
+    Attributes
+    ----------
+    branches : list of Branch
+    shares : list of float
+    fusion : Fusion or None
+        None for a single branch, which keeps its own scores.
+    depth : int
+    selection : Selection or None
+        Lets sparse results choose what dense branches look at.
+    """
+
+    branches: list[Branch]
+    shares: list[float]
+    fusion: Fusion | None
+    depth: int
+    selection: Selection | None = None
+
+    def guides(self) -> dict[int, int]:
+        """Return which branches another one chooses for, and that one: sparse, of its index."""
+        if self.selection is None:
+            return {}
+        sparse = {
+            id(branch.index): at
+            for at, branch in enumerate(self.branches)
+            if isinstance(branch, SparseBranch)
+        }
+        return {
+            at: sparse[id(branch.index)]
+            for at, branch in enumerate(self.branches)
+            if isinstance(branch, DenseBranch) and branch.selective and id(branch.index) in sparse
+        }
+
+
+class Ran(NamedTuple):
+    """What one branch did.
+
+    Attributes
+    ----------
+    vector
+        Of the query, as the branch takes it.
+    hits : Hits
+    unknown : list of str
+        Terms that are not in its vocabulary.
+    took_ms : float
+    guides : (n,) int64 or None
+        The documents that chose what it looked at.
+    """
+
+    vector: Any
+    hits: Hits
+    unknown: list[str]
+    took_ms: float
+    guides: NDArray[np.int64] | None = None
+
+
+class Encoded(NamedTuple):
+    """The query of a branch that waits for another one; as in `Ran`."""
+
+    vector: Any
+    unknown: list[str]
+    took_ms: float
+
+
+def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | None) -> list[Ran]:
+    """Search the branches, at the same time where that pays.
+
+    One that another chooses for is only encoded at first, and searched when that one is done.
+    """
+    guides = plan.guides()
+    first = together(
+        plan,
+        range(len(plan.branches)),
+        {at: "encode" if at in guides else "search" for at in range(len(plan.branches))},
+        lambda at: (
+            encode(plan.branches[at], query)
+            if at in guides
+            else run_branch(plan.branches[at], query, _depth_of(plan, at, guides), filter, cancel)
+        ),
+    )
+    ran = {at: each for at, each in first.items() if isinstance(each, Ran)}
+    second = together(
+        plan,
+        list(guides),
+        dict.fromkeys(guides, "selective"),
+        lambda at: _run_guided(plan, at, first[at], ran[guides[at]].hits.doc_ids, filter),
+    )
+    ran |= {at: each for at, each in second.items() if isinstance(each, Ran)}
+    return [
+        ran[at]._replace(hits=ran[at].hits.first(plan.depth)) for at in range(len(plan.branches))
+    ]
+
+
+def encode(branch: Branch, query: HybridQuery) -> Encoded:
+    """Encode the query for one branch."""
+    started = time.perf_counter()
+    vector, unknown = branch.encode(query)
+    return Encoded(vector, unknown, (time.perf_counter() - started) * 1e3)
+
+
+def run_branch(
+    branch: Branch, query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
+) -> Ran:
+    """Encode the query for one branch and search it."""
+    started = time.perf_counter()
+    vector, unknown = branch.encode(query)
+    hits = branch.search(vector, depth, filter=filter, cancel=cancel)
+    return Ran(vector, hits, unknown, (time.perf_counter() - started) * 1e3)
+
+
+def _run_guided(
+    plan: Plan, at: int, encoded: Ran | Encoded, guides: NDArray[np.int64], filter: Any
+) -> Ran:
+    started = time.perf_counter()
+    hits = selective_hits(plan, at, encoded.vector, guides, filter)
+    took_ms = encoded.took_ms + (time.perf_counter() - started) * 1e3
+    return Ran(encoded.vector, hits, encoded.unknown, took_ms, guides)
+
+
+def selective_hits(
+    plan: Plan, at: int, vector: Any, guides: NDArray[np.int64], filter: Any
+) -> Hits:
+    """Search the dense branch at a place of the plan where sparse results point.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a selection.
+    at : int
+        Place of a dense branch.
+    vector : (dimension,) float32
+        The encoded query.
+    guides : (n,) int64
+        Documents of the sparse results, best first.
+    filter : filter or None
+    """
+    branch = plan.branches[at]
+    assert isinstance(branch, DenseBranch)
+    assert plan.selection is not None
+    return branch.search_selectively(vector, plan.depth, guides, plan.selection, filter=filter)
+
+
+def _depth_of(plan: Plan, at: int, guides: Mapping[int, int]) -> int:
+    return max(plan.depth, GUIDES) if at in guides.values() else plan.depth
+
+
+def together(
+    plan: Plan, places: Sequence[int], step: Mapping[int, str], run: Callable[[int], T]
+) -> dict[int, T]:
+    """Run a step of some branches side by side, and remember how long each took."""
+    usual = [plan.branches[at].usual_ms for at in places]
+    done = side_by_side(
+        [partial(_timed, run, at) for at in places],
+        [times.get(step[at]) for at, times in zip(places, usual, strict=True)],
+    )
+    for at, times, (_, took_ms) in zip(places, usual, done, strict=True):
+        before = times.get(step[at], took_ms)
+        times[step[at]] = 0.8 * before + 0.2 * took_ms
+    return {at: each for at, (each, _) in zip(places, done, strict=True)}
+
+
+def _timed(run: Callable[[int], T], at: int) -> tuple[T, float]:
+    started = time.perf_counter()
+    found = run(at)
+    return found, (time.perf_counter() - started) * 1e3

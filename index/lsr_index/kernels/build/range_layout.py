@@ -1,0 +1,127 @@
+"""Kernels that turn doc-major postings into the layout of one range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr_index.kernels.jit import kernel
+
+
+@kernel
+def count_terms(term_ids, counts):  # type: ignore[no-untyped-def]
+    """Add the number of occurrences of each term; ids must be below ``counts.size``."""
+    for j in range(term_ids.size):
+        counts[term_ids[j]] += 1
+
+
+@kernel
+def count_listed(indptr, local_terms, row_of_term):  # type: ignore[no-untyped-def]
+    """Number of postings that belong to terms with lists."""
+    total = np.int64(0)
+    for j in range(indptr[0], indptr[-1]):
+        total += np.int64(row_of_term[local_terms[j]] < 0)
+    return total
+
+
+@kernel
+def invert_range(  # type: ignore[no-untyped-def]
+    indptr, local_terms, impacts, block_size, n_blocks, row_of_term, lists, range_max, dense
+):
+    """Fill the arrays of one range.
+
+    Parameters
+    ----------
+    indptr : (n_docs_in_range + 1,) int64
+        Offsets from 0 into the two arrays below; document ``i`` stands in slot ``i``.
+    local_terms : (n,) uint32
+        Ascending and unique within a document.
+    impacts : (n,) uint8
+    block_size, n_blocks : int64
+        ``block_size * n_blocks`` slots.
+    row_of_term : (n_terms,) int32
+    lists : (offsets (n_terms + 1,) uint32, slots (n_listed,) uint16, impacts (n_listed,) uint8)
+        Filled; lists ascend by slot.
+    range_max : (n_terms,) uint8
+        Filled; must be zero.
+    dense : (rows (n_dense * n_slots,) uint8, block_max (n_dense * n_blocks,) uint8)
+        Filled; must be zero.
+    """
+    offsets, slots, list_impacts = lists
+    rows, block_max = dense
+    n_slots = block_size * n_blocks
+    n_terms = row_of_term.size
+    cursor = np.zeros(n_terms + 1, np.int64)
+    for j in range(local_terms.size):
+        term = np.int64(local_terms[j])
+        cursor[term + 1] += np.int64(row_of_term[term] < 0)
+    for t in range(n_terms):
+        cursor[t + 1] += cursor[t]
+        offsets[t] = cursor[t]
+    offsets[n_terms] = cursor[n_terms]
+    for slot in range(indptr.size - 1):
+        for j in range(indptr[slot], indptr[slot + 1]):
+            term = np.int64(local_terms[j])
+            impact = impacts[j]
+            range_max[term] = max(range_max[term], impact)
+            row = np.int64(row_of_term[term])
+            if row < 0:
+                at = cursor[term]
+                cursor[term] = at + 1
+                slots[at] = slot
+                list_impacts[at] = impact
+            else:
+                rows[row * n_slots + slot] = impact
+                cell = row * n_blocks + slot // block_size
+                block_max[cell] = max(block_max[cell], impact)
+
+
+@kernel
+def add_histograms(offsets, impacts, rows, n_slots, row_of_term, histogram_of_term, histograms):  # type: ignore[no-untyped-def]
+    """Count the impacts of each term in a range into its histogram.
+
+    Parameters
+    ----------
+    offsets : (n_terms + 1,) uint32
+    impacts : (n_listed,) uint8
+    rows : (n_dense * n_slots,) uint8
+        Empty places are counted as impact 0.
+    n_slots : int64
+    row_of_term, histogram_of_term : (n_terms,) int32
+        -1 for terms without a row, or that are not counted.
+    histograms : (n_histograms, 256) uint32
+    """
+    for t in range(histogram_of_term.size):
+        number = histogram_of_term[t]
+        if number < 0:
+            continue
+        row = np.int64(row_of_term[t])
+        if row >= 0:
+            for j in range(row * n_slots, (row + 1) * n_slots):
+                histograms[number, rows[j]] += 1
+        for j in range(np.int64(offsets[t]), np.int64(offsets[t + 1])):
+            histograms[number, impacts[j]] += 1
+
+
+@kernel
+def kth_from_histograms(histograms, row_of_term, depths, out):  # type: ignore[no-untyped-def]
+    """For each term the largest impact that at least ``depths[i]`` postings reach, else 0.
+
+    Parameters
+    ----------
+    histograms : (n_rows, 256) uint32
+    row_of_term : (n_terms,) int32
+    depths : (n_depths,) int64
+    out : (n_terms * n_depths,) uint8
+        Filled where there is a row.
+    """
+    for t in range(row_of_term.size):
+        row = row_of_term[t]
+        if row < 0:
+            continue
+        for i in range(depths.size):
+            seen = np.int64(0)
+            for impact in range(255, 0, -1):
+                seen += np.int64(histograms[row, impact])
+                if seen >= depths[i]:
+                    out[t * depths.size + i] = impact
+                    break

@@ -1,0 +1,92 @@
+"""Compiled loops over half-precision vectors; `lsr_index.dense.arrays` checks the bounds.
+
+One kernel computes every inner product of the package, so a pair of vectors has the same score to
+the last bit whichever way its document was reached.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lsr_index.kernels.jit import kernel, summing_kernel
+from lsr_index.kernels.simd.half_precision import single
+from lsr_index.kernels.simd.prefetch import prefetch
+
+# Rows between the one that is computed and the one that is asked for; numbers in a line of cache.
+_AHEAD, _LINE = 8, 32
+
+
+@summing_kernel
+def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
+    """Inner products of a query and some rows.
+
+    Parameters
+    ----------
+    query : (d,) float32
+    codes : (n, d) uint16
+        IEEE half-precision numbers, finite.
+    rows : (m,) int32
+        0 to n - 1; or -1: there is none.
+    out : (m,) float32
+        Filled; NaN where there is no row.
+    """
+    dimension = query.size
+    for i in range(rows.size):
+        # Rows that do not follow one another are asked for ahead.
+        if i + _AHEAD < rows.size and rows[i + _AHEAD] - rows[i] != _AHEAD:
+            begin = max(np.int64(0), np.int64(rows[i + _AHEAD])) * dimension
+            for j in range(begin, begin + dimension, _LINE):
+                prefetch(codes, j)
+        row = rows[i]
+        if row < 0:
+            out[i] = np.nan
+            continue
+        total = np.float32(0)
+        for j in range(dimension):
+            total += single(codes[row, j]) * query[j]
+        out[i] = total
+
+
+@kernel
+def open_lists(
+    starts: Any, order: Any, least: Any, wanted: Any, documents: Any, words: Any, out: Any
+) -> Any:
+    """Write the rows of lists whose document may be returned.
+
+    Parameters
+    ----------
+    starts : (l + 1,) int64
+        List `j` is rows ``starts[j]`` to ``starts[j + 1]``.
+    order : (n,) int64
+        The lists, in the order in which they are opened.
+    least, wanted : int64
+        Open so many lists, and on until there are so many rows.
+    documents : (v,) int32
+        The document of each row.
+    words : (w,) uint64
+        Bit ``d % 64`` of word ``d // 64`` belongs to document ``d``; empty: all may be returned.
+    out : (v,) int32
+        Filled from its beginning.
+
+    Returns
+    -------
+    (int64, int64)
+        Numbers of rows and of opened lists.
+    """
+    n_rows, n_opened = np.int64(0), np.int64(0)
+    for i in range(order.size):
+        if n_opened >= least and n_rows >= wanted:
+            break
+        n_opened += 1
+        for row in range(starts[order[i]], starts[order[i] + 1]):
+            document = np.int64(documents[row])
+            if words.size:
+                bit = (words[document >> 6] >> np.uint64(document & 63)) & np.uint64(1)
+                out[n_rows] = row
+                n_rows += np.int64(bit)
+            else:
+                out[n_rows] = row
+                n_rows += 1
+    return n_rows, n_opened

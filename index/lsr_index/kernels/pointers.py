@@ -1,0 +1,137 @@
+"""Arrays behind tables of addresses.
+
+Handing dozens of arrays to a compiled function costs a good part of a short search: Numba wraps
+each of them anew, and recognises read-only ones slowly. Segments and scratch therefore hand over a
+table each, and the kernels make their views of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types as numba_types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from lsr_index.kernels.jit import JIT_ENABLED, kernel
+from lsr_index.kernels.structs import MAX_PARTS, N_LONGS, N_PART, N_PLAN, N_WORDS, SegmentView
+
+
+def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Address and length of each array; whoever keeps the table must keep the arrays.
+
+    Returns
+    -------
+    (len(arrays), 2) int64
+    """
+    return np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)
+
+
+def _pointer(typing_context: Any, address: Any) -> Any:
+    """An address as an untyped pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(numba_types.voidptr))
+
+    return numba_types.voidptr(numba_types.int64), codegen
+
+
+def _plain_pointer(address: int) -> Any:
+    """The same without the compiler."""
+    return ctypes.c_void_p(int(address))
+
+
+pointer: Any = intrinsic(_pointer) if JIT_ENABLED else _plain_pointer
+
+
+def _plain_view(pointer: Any, size: Any, dtype: Any) -> NDArray[Any]:
+    """The array behind an address, without the compiler."""
+    n_bytes = int(np.prod(size)) * np.dtype(dtype).itemsize
+    if n_bytes == 0:
+        return np.zeros(size, dtype)
+    whole = (ctypes.c_uint8 * n_bytes).from_address(pointer.value)
+    return np.frombuffer(whole, dtype).reshape(size)
+
+
+carray: Any = numba.carray if JIT_ENABLED else _plain_view
+
+
+@kernel
+def words_at(address, size):  # type: ignore[no-untyped-def]
+    """The uint64 words at an address."""
+    return carray(pointer(address), size, np.uint64)
+
+
+@kernel
+def longs_at(address, size):  # type: ignore[no-untyped-def]
+    """The int64 numbers at an address."""
+    return carray(pointer(address), size, np.int64)
+
+
+@kernel
+def halves_at(address, size):  # type: ignore[no-untyped-def]
+    """The uint32 numbers at an address."""
+    return carray(pointer(address), size, np.uint32)
+
+
+@kernel
+def open_view(table):  # type: ignore[no-untyped-def]
+    """The view that a segment's table describes.
+
+    Parameters
+    ----------
+    table : (15, 2) int64
+        `address_table` of a `SegmentView`, in its order.
+
+    Returns
+    -------
+    SegmentView
+        Not to be written to: its arrays may be read-only maps.
+    """
+    return SegmentView(
+        carray(pointer(table[0, 0]), table[0, 1], np.int64),  # sizes
+        carray(pointer(table[1, 0]), table[1, 1], np.uint32),  # terms
+        carray(pointer(table[2, 0]), table[2, 1], np.uint32),  # counts
+        carray(pointer(table[3, 0]), table[3, 1], np.int32),  # row_of_term
+        carray(pointer(table[4, 0]), table[4, 1], np.uint8),  # kth_impacts
+        carray(pointer(table[5, 0]), table[5, 1], np.int64),  # range_base
+        carray(pointer(table[6, 0]), table[6, 1], np.uint32),  # offsets
+        carray(pointer(table[7, 0]), table[7, 1], np.uint8),  # range_max
+        carray(pointer(table[8, 0]), table[8, 1], np.uint16),  # slots
+        carray(pointer(table[9, 0]), table[9, 1], np.uint8),  # impacts
+        carray(pointer(table[10, 0]), table[10, 1], np.uint8),  # rows
+        carray(pointer(table[11, 0]), table[11, 1], np.uint8),  # block_max
+        carray(pointer(table[12, 0]), table[12, 1], np.uint32),  # slot_docs
+        carray(pointer(table[13, 0]), table[13, 1], np.int32),  # places
+        carray(pointer(table[14, 0]), table[14, 1], np.uint32),  # cards
+    )
+
+
+@kernel
+def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
+    """Scratch behind a table.
+
+    Parameters
+    ----------
+    table : (8, 2) int64
+        Addresses and lengths: words and longs (length of a row), keys, their scores, places of
+        terms (numbers for a segment), their numbers, plans (numbers of a row) and parts of a group.
+    n_segments : int64
+
+    Returns
+    -------
+    (words, longs, keys, key_scores, found, n_found, plans, parts)
+    """
+    words = carray(pointer(table[0, 0]), (N_WORDS, table[0, 1]), np.uint32)
+    longs = carray(pointer(table[1, 0]), (N_LONGS, table[1, 1]), np.int64)
+    keys = carray(pointer(table[2, 0]), table[2, 1], np.uint64)
+    key_scores = carray(pointer(table[3, 0]), table[3, 1], np.uint32)
+    found = carray(pointer(table[4, 0]), (n_segments, 2, table[4, 1]), np.int64)
+    n_found = carray(pointer(table[5, 0]), n_segments, np.int64)
+    plans = carray(pointer(table[6, 0]), (MAX_PARTS, N_PLAN, table[6, 1]), np.int64)
+    parts = carray(pointer(table[7, 0]), (MAX_PARTS, N_PART), np.int64)
+    return words, longs, keys, key_scores, found, n_found, plans, parts

@@ -1,0 +1,92 @@
+"""Order statistics over integer scores by halving the range of values, not by sorting.
+
+Counting how many values reach a level is a linear pass in vector registers, and the level is found
+bit by bit. The cost does not depend on the order or the ties of the input, so there is no bad case
+(a partition-based top-k over mostly-zero scores has one).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsr_index.kernels.jit import kernel
+from lsr_index.kernels.simd.masks import LANES, count_at_least
+
+
+@kernel
+def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
+    """The ``k``-th largest of the first ``n`` values.
+
+    Parameters
+    ----------
+    values : (>= n,) uint16 or uint32
+        With room up to the next multiple of 64; the places beyond ``n`` become 0.
+    n, k : int64
+        ``1 <= k <= n``.
+
+    Returns
+    -------
+    int64
+    """
+    padded = (n + LANES - 1) // LANES * LANES
+    values[n:padded] = 0
+    part = values[:padded]
+    largest = part[0]
+    for i in range(part.size):
+        largest = part[i] if part[i] > largest else largest
+    bit = np.int64(1)
+    while bit << 1 <= np.int64(largest):
+        bit <<= 1
+    found = np.int64(0)
+    while bit != 0:
+        level = found | bit
+        count = np.int64(0)
+        for at in range(0, padded, LANES):
+            count += count_at_least(values, at, np.uint32(level))
+        found = level if count >= k else found
+        bit >>= 1
+    return found
+
+
+@kernel
+def keep_best(keys, n, k, scratch):  # type: ignore[no-untyped-def]
+    """Move the ``k`` largest of ``n`` distinct keys to the front and return the smallest of them.
+
+    Scores, the upper halves of keys, are selected first; their lower halves only where they tie.
+
+    Parameters
+    ----------
+    keys : (>= n,) uint64
+        Changed in place; order within the kept part is the input order.
+    n, k : int64
+        ``1 <= k <= n``.
+    scratch : (>= n,) uint32
+        As `kth_largest` takes it.
+
+    Returns
+    -------
+    uint64
+        The k-th largest key.
+    """
+    for i in range(n):
+        scratch[i] = np.uint32(keys[i] >> np.uint64(32))
+    bound = np.uint64(kth_largest(scratch, n, k)) << np.uint64(32)
+    reached = np.int64(0)
+    for i in range(n):
+        key = keys[i]
+        keys[reached] = key
+        reached += np.int64(key >= bound)
+    if reached > k:
+        n_ties = np.int64(0)
+        for i in range(reached):
+            scratch[n_ties] = np.uint32(keys[i] & np.uint64(0xFFFFFFFF))
+            n_ties += np.int64(keys[i] >> np.uint64(32) == bound >> np.uint64(32))
+        bound |= np.uint64(kth_largest(scratch, n_ties, n_ties - (reached - k)))
+    kept = np.int64(0)
+    smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for i in range(reached):
+        key = keys[i]
+        keys[kept] = key
+        kept += np.int64(key >= bound)
+        smallest = min(smallest, key) if key >= bound else smallest
+    return smallest

@@ -1,0 +1,255 @@
+"""Sparse results choose the dense clusters worth opening.
+
+After Yang et al., "CluSD: Cluster-based Selective Dense Retrieval" (2024): a cluster is worth
+opening when its centre is near the query or when the sparse search found documents of it. How much
+each sign counts is learned: the paper uses an LSTM, this module a Poisson regression of the number
+of wanted documents in a cluster, which is fitted in seconds and needs no judgements, since the
+wanted documents are those that an exact dense search finds.
+
+The sparse results themselves are compared with the query as well. So a query whose sparse results
+lie near to it opens few clusters, and one that they know nothing of opens many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import DataError, UsageError
+from lsr_index.search.cluster_features import (
+    BINS,
+    COUNTS,
+    N_SIGNS,
+    RANK,
+    SIZE,
+    Features,
+    Signs,
+    lists_of,
+    signs_of,
+)
+from lsr_index.search.dense_index import DenseHits, DenseIndex
+from lsr_index.search.dense_probe import Opening
+
+SHARE = 0.1
+"""Of the vectors, compared on average where nothing else is asked for."""
+
+SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.2, 0.3, 0.5)
+WANTED = 100
+_RANKS = 256
+_ITERATIONS = 50
+_RIDGE = 1e-2
+_LARGEST = 20.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How signs are weighed, and how much has to be expected of a cluster that is opened.
+
+    Attributes
+    ----------
+    weights : tuple of float, (`N_SIGNS`,)
+        Of: one; how many standard deviations the centre scores below the best one, and the square
+        of that; the logarithms of the centre's rank and of the cluster's size; how many deviations
+        the centre, and the best document that is known of the cluster, score over the 20th best
+        known document; the logarithm of the number of sparse results within each of `BINS`.
+    levels : tuple of float, (len(`SHARES`),)
+        A cluster is opened when the logarithm of the wanted documents expected for a comparison
+        reaches this level. With each of them the share of `SHARES` is compared on average.
+    share : float
+        The share that is asked for, 0 to 0.5.
+    """
+
+    weights: tuple[float, ...]
+    levels: tuple[float, ...]
+    share: float = SHARE
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+    @property
+    def level(self) -> float:
+        """The level that belongs to the share."""
+        return float(np.interp(np.log(self.share), np.log(SHARES), self.levels))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"bins": list(BINS), "shares": list(SHARES), **asdict(self)}
+
+    @classmethod
+    def from_json(cls, body: Any) -> Selection:
+        """Read what `to_json` made.
+
+        Raises
+        ------
+        DataError
+            Anything else.
+        """
+        try:
+            fits = body["bins"] == list(BINS) and body["shares"] == list(SHARES)
+            weights, levels = (tuple(map(float, body[key])) for key in ("weights", "levels"))
+            fits &= (len(weights), len(levels)) == (N_SIGNS, len(SHARES))
+            fits &= bool(np.isfinite([*weights, *levels]).all())
+            found = cls(weights, levels, float(body["share"])) if fits else None
+        except (KeyError, TypeError, ValueError):
+            found = None
+        if found is None:
+            raise DataError("this is no selection of clusters, or that of another version")
+        return found
+
+
+def check_share(share: float) -> None:
+    """Raise UsageError unless a share can be asked for."""
+    if not 0 < share <= SHARES[-1]:
+        raise UsageError(
+            f"the share of the vectors to compare is above 0 and at most {SHARES[-1]}, got {share}"
+        )
+
+
+def search_selectively(
+    dense: DenseIndex,
+    query: NDArray[np.floating],
+    k: int,
+    guides: NDArray[np.integer],
+    selection: Selection,
+    *,
+    filter: Any = None,
+) -> DenseHits:
+    """Return the `k` best documents of the clusters worth opening and of the sparse results.
+
+    Parameters
+    ----------
+    dense : DenseIndex
+    query : (dimension,) floats
+    k : int
+    guides : (n,) integers
+        Documents that a sparse search with the same filter found, best first; the first
+        thousand count.
+    selection : Selection
+    filter : mapping, optional
+        Exact, as in `DenseIndex.search`.
+
+    Raises
+    ------
+    UsageError, VectorError
+        As `DenseIndex.search`.
+    """
+    if dense.exact:
+        return dense.search(query, k, filter=filter)
+    signs = signs_of(dense, query, guides)
+    openings = openings_of(dense, signs, selection)
+    return dense.search(query, k, filter=filter, openings=openings, known=signs.known)
+
+
+def openings_of(dense: DenseIndex, signs: Signs, selection: Selection) -> list[Opening | None]:
+    """Return for each segment its lists, most promising first, and how many of them to open."""
+    worth = _worth(signs, selection.weights)
+    openings: list[Opening | None] = []
+    first = 0
+    for arrays in dense.segments:
+        if arrays.flat:
+            openings.append(None)
+            continue
+        own = worth[first : first + arrays.n_lists]
+        first += arrays.n_lists
+        n_worth = int(np.count_nonzero(own >= selection.level))
+        openings.append(Opening(np.argsort(-own, kind="stable"), n_worth))
+    return openings
+
+
+def fit_selection(
+    dense: DenseIndex,
+    queries: NDArray[np.floating],
+    guides: Sequence[NDArray[np.integer]],
+    *,
+    share: float = SHARE,
+    wanted: int = WANTED,
+) -> Selection:
+    """Learn how signs are weighed, from queries without judgements.
+
+    Parameters
+    ----------
+    dense : DenseIndex
+    queries : (n, dimension) floats
+        Some hundred; like those that will be searched.
+    guides : sequence of (m,) integers, (n,)
+        What a sparse search found for each, best first.
+    share : float
+        Of the vectors, to be compared on average.
+    wanted : int
+        Documents of an exact dense search that should be found.
+
+    Raises
+    ------
+    UsageError
+        The index has no clusters, there is no query, or not as many results as queries.
+    """
+    if dense.exact:
+        raise UsageError(
+            "no segment of this index has clusters to choose from (they begin at "
+            f"{dense.part.flat_below:,} vectors); every dense search compares all vectors"
+        )
+    if not len(queries) or len(queries) != len(guides):
+        raise UsageError(
+            f"{len(queries)} queries and {len(guides)} sparse results; expected one result each, "
+            "and at least one"
+        )
+    every, rows, counts = [], [], []
+    for query, found in zip(queries, guides, strict=True):
+        signs = signs_of(dense, query, found)
+        hits = dense.search(query, wanted, exact=True)
+        missing = np.setdiff1d(hits.doc_ids, signs.known.doc_ids)
+        labels = np.bincount(lists_of(dense, missing)[1], minlength=len(signs.sizes))
+        near = signs.features[:, RANK] < np.log1p(_RANKS)
+        informative = near | signs.features[:, COUNTS:].any(axis=1)
+        every.append(signs)
+        rows.append(signs.features[informative])
+        counts.append(labels[informative])
+    weights = tuple(_poisson(np.concatenate(rows), np.concatenate(counts)).tolist())
+    return Selection(weights, _levels(every, weights, dense.n_vectors), share)
+
+
+def _worth(signs: Signs, weights: Sequence[float]) -> NDArray[np.float64]:
+    """Return the logarithm of the wanted documents expected for a comparison in each list."""
+    expected = signs.features @ np.array(weights) - signs.features[:, SIZE]
+    found: NDArray[np.float64] = np.where(signs.sizes > 0, expected, -np.inf)
+    return found
+
+
+def _levels(every: Sequence[Signs], weights: Sequence[float], n_vectors: int) -> tuple[float, ...]:
+    """Return the levels with which each of `SHARES` is compared on average."""
+    worth = np.concatenate([_worth(signs, weights) for signs in every])
+    sizes = np.concatenate([signs.sizes for signs in every])
+    order = np.argsort(-worth, kind="stable")
+    compared = np.cumsum(sizes[order]) / (len(every) * n_vectors)
+    last = int(np.flatnonzero(sizes[order] > 0)[-1])
+    return tuple(
+        float(worth[order[min(int(np.searchsorted(compared, share)), last)]]) for share in SHARES
+    )
+
+
+def _poisson(features: Features, counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Weights w that make ``exp(features @ w)`` the expected counts (Newton's method)."""
+    centre, spread = features.mean(axis=0), features.std(axis=0)
+    centre[0], spread[spread < 1e-9] = 0, 1
+    scaled = (features - centre) / spread
+    weights = np.zeros(features.shape[1])
+    weights[0] = np.log(max(float(counts.mean()), 1e-6))
+    ridge = _RIDGE * np.eye(len(weights))
+    ridge[0, 0] = 0
+    for _ in range(_ITERATIONS):
+        expected = np.exp(np.clip(scaled @ weights, -_LARGEST, _LARGEST))
+        slope = scaled.T @ (counts - expected) - ridge @ weights
+        curve = scaled.T @ (scaled * expected[:, None]) + ridge
+        step = np.linalg.solve(curve, slope)
+        # A long step would overshoot: the rate is an exponential.
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        weights += step
+        if np.abs(step).max() < 1e-6:
+            break
+    unscaled: NDArray[np.float64] = weights / spread
+    unscaled[0] -= float((unscaled * centre).sum())
+    return unscaled

@@ -1,0 +1,369 @@
+"""`DenseIndex`: the dense vectors of one generation of an index, opened for reading."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr.encoders.dense import DenseEncoder, restore_dense_encoder
+from lsr.encoders.dense.base import Similarity
+from lsr.errors import EncoderMismatchError, UsageError
+from lsr_index.dense.arrays import DenseArrays
+from lsr_index.dense.codes import check_query, decode
+from lsr_index.dense.ordinals import ordinals
+from lsr_index.search.dense_probe import (
+    Effort,
+    Found,
+    Opening,
+    best,
+    score_documents,
+    search_segment,
+)
+from lsr_index.search.hits import Hits
+from lsr_index.search.inputs import MAX_K, document_numbers
+from lsr_index.segment.delete_bitmap import Words
+from lsr_index.segment.encoder_store import differences, read_assets
+from lsr_index.storage.container import Container
+from lsr_index.storage.dense_part import DensePart
+
+
+class Known(NamedTuple):
+    """Documents that have been compared with a query already.
+
+    Attributes
+    ----------
+    doc_ids : (n,) int64
+        Each once; all of them may be returned.
+    scores : (n,) float32
+        From `DenseIndex.scores`.
+    """
+
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+Openings = Sequence[Opening | None]
+"""For every segment which lists to open; None: as usual."""
+
+
+@dataclass(eq=False)
+class DenseHits(Hits):
+    """What a dense search found. `rank_safe` and `bound_gap` hold as they do for sparse ones.
+
+    Attributes
+    ----------
+    n_compared : int
+        Vectors compared with the query.
+    n_opened : int
+        Lists opened.
+    """
+
+    n_compared: int = 0
+    n_opened: int = 0
+
+
+class Owner(Protocol):
+    """What a dense index asks of the index it belongs to."""
+
+    path: Path
+
+    @property
+    def generation(self) -> int:
+        """Which state of the index this is."""
+
+    def docnos(self, doc_ids: Any) -> list[str]:
+        """Return the ids of documents by their numbers."""
+
+
+class DenseIndex:
+    """The dense vectors of one generation. Safe to use from several threads.
+
+    `Index.dense` is one, where the index has dense vectors. Document numbers are those of the
+    index; deleted documents are never found, and filters are exact.
+
+    Parameters
+    ----------
+    owner : Index
+    part : DensePart
+    segments : sequence of DenseArrays
+        In the order of the index.
+    bases : (segments + 1,) int64
+        Number of each segment's first document.
+    encoder : Container or None
+        The stored encoder.
+    bitmaps : callable
+        Filter to the bitmaps of the documents that pass, one for each segment.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        part: DensePart,
+        segments: Sequence[DenseArrays],
+        bases: NDArray[np.int64],
+        encoder: Container | None,
+        bitmaps: Callable[[Any], Sequence[Words | None]],
+    ) -> None:
+        self._owner = owner
+        self._encoder = encoder
+        self._bases = bases
+        self._bitmaps = bitmaps
+        self.part = part
+        self.segments = segments
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return self.part.dimension
+
+    @property
+    def similarity(self) -> Similarity:
+        """How vectors are compared: "cosine" (scores from -1 to 1) or "dot"."""
+        return self.part.similarity
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder that made the vectors."""
+        return self.part.fingerprint
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors stored, those of deleted documents included."""
+        return sum(arrays.n_vectors for arrays in self.segments)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every search compares every vector: no segment has clusters."""
+        return all(arrays.flat for arrays in self.segments)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and the encoder, as JSON values."""
+        stored = self.fingerprint
+        return {
+            "n_vectors": self.n_vectors,
+            "dimension": self.dimension,
+            "similarity": self.similarity,
+            "n_lists": sum(arrays.n_lists for arrays in self.segments),
+            "vectors_bytes": sum(arrays.n_bytes for arrays in self.segments),
+            "encoder": None if stored is None else dict(stored.document),
+            "fingerprint": None if stored is None else stored.digest,
+        }
+
+    @cached_property
+    def encoder_assets(self) -> EncoderAssets | None:
+        """The stored encoder, read and checked when first asked for."""
+        return None if self._encoder is None else read_assets(self._encoder)
+
+    def restore_encoder(self) -> DenseEncoder:
+        """Load the encoder that the index was made with.
+
+        Raises
+        ------
+        UsageError
+            The index stores none.
+        ModelError, EncoderMismatchError, MissingDependencyError, IndexFormatError
+        """
+        if self.encoder_assets is None:
+            raise UsageError(
+                f"{self._owner.path}: the dense vectors were made elsewhere and no model is stored "
+                "with them; search by vector, or name the model that made them"
+            )
+        return restore_dense_encoder(self.encoder_assets)
+
+    def refuse_another(self, encoder: DenseEncoder) -> None:
+        """Raise EncoderMismatchError unless an encoder makes vectors like those of the index."""
+        stored, given = self.fingerprint, encoder.fingerprint
+        if encoder.dimension != self.dimension:
+            raise EncoderMismatchError(
+                f"{self._owner.path}: the dense vectors of the index have {self.dimension} "
+                f"numbers, those of the given encoder {encoder.dimension}; use the model that the "
+                "index was made with"
+            )
+        if stored is None or stored.digest == given.digest:
+            return
+        raise EncoderMismatchError(
+            f"{self._owner.path}: the dense vectors were made by another encoder "
+            f"({differences(stored, given)}); scores would mean nothing. Leave out the encoder to "
+            "use the stored one, or encode the documents again with lsr reindex --dense"
+        )
+
+    def search(
+        self,
+        query: NDArray[np.floating],
+        k: int = 10,
+        *,
+        filter: Any = None,
+        probes: int | None = None,
+        exact: bool = False,
+        openings: Openings | None = None,
+        known: Known | None = None,
+    ) -> DenseHits:
+        """Return the `k` best documents for one query vector.
+
+        Parameters
+        ----------
+        query : (dimension,) floats
+            Scaled to length 1 where the index compares by cosine.
+        k : int
+            1 to 1,000,000; more than there are documents is allowed.
+        filter : mapping, optional
+            Return only documents whose metadata passes; see `lsr_index.search.filters`.
+        probes : int, optional
+            Lists opened in a clustered segment; more until there are `k` documents. Default: one
+            in six.
+        exact : bool
+            Compare every vector that may be returned.
+        openings : sequence of Opening or None, optional
+            For every segment the lists to open, instead of the nearest ones.
+        known : Known, optional
+            Documents that were compared already, and compete with those of the lists.
+
+        Raises
+        ------
+        UsageError
+            `k`, `probes`, the filter or the shape of the query.
+        VectorError
+            The query holds a number that is not finite, or only zeros.
+        """
+        effort = self._effort(k, probes, exact, openings)
+        vector = check_query(np.asarray(query), self.similarity, self.dimension)
+        return self._search(vector, int(k), self._bitmaps(filter), effort, openings, known)
+
+    def search_batch(
+        self,
+        queries: NDArray[np.floating],
+        k: int = 10,
+        *,
+        threads: int = 1,
+        filter: Any = None,
+        probes: int | None = None,
+        exact: bool = False,
+    ) -> list[DenseHits]:
+        """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
+        effort = self._effort(k, probes, exact)
+        if threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        matrix = np.atleast_2d(np.asarray(queries))
+        vectors = [check_query(row, self.similarity, self.dimension) for row in matrix]
+        live = self._bitmaps(filter)
+
+        def one(vector: NDArray[np.float32]) -> DenseHits:
+            return self._search(vector, int(k), live, effort)
+
+        if threads == 1 or len(vectors) < 2:
+            return [one(vector) for vector in vectors]
+        with ThreadPoolExecutor(threads, "dense") as pool:
+            return list(pool.map(one, vectors))
+
+    def scores(
+        self, query: NDArray[np.floating], doc_ids: NDArray[np.integer] | Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return what documents score, as a search would say: to the last bit.
+
+        Parameters
+        ----------
+        query : (dimension,) floats
+        doc_ids : (n,) integers
+            Document numbers, in any order; deleted ones too.
+
+        Returns
+        -------
+        (n,) float64
+            NaN for a document without a vector.
+        """
+        vector = check_query(np.asarray(query), self.similarity, self.dimension)
+        numbers = document_numbers(doc_ids, self._bases[-1])
+        found = np.full(len(numbers), np.nan)
+        for segment, places, documents in self.placed(numbers):
+            found[places] = score_documents(segment, vector, documents)
+        return found
+
+    def vectors(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of documents, (n, dimension); zeros for one that has none."""
+        numbers = document_numbers(doc_ids, self._bases[-1])
+        found = np.zeros((len(numbers), self.dimension), np.float32)
+        for segment, places, documents in self.placed(numbers):
+            found[places] = decode(segment.codes_of(documents))
+        return found
+
+    def _search(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        live: Sequence[Words | None],
+        effort: Effort,
+        openings: Openings | None = None,
+        known: Known | None = None,
+    ) -> DenseHits:
+        chosen = [None] * len(self.segments) if openings is None else openings
+        found = [
+            search_segment(arrays, vector, k, words, effort, opening)
+            for arrays, words, opening in zip(self.segments, live, chosen, strict=True)
+        ]
+        doc_ids = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
+        numbers = np.concatenate([np.zeros(0, np.int64), *doc_ids])
+        scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found)])
+        if known is not None:
+            new = ~np.isin(known.doc_ids, numbers)
+            numbers = np.concatenate([numbers, known.doc_ids[new]])
+            scores = np.concatenate([scores, known.scores[new]])
+        numbers, scores = best(numbers, scores, k)
+        gap, safe = _gap(found, scores, k)
+        return DenseHits(
+            numbers,
+            scores.astype(np.float64),
+            ordinals(scores),
+            safe,
+            gap,
+            self._owner.generation,
+            index=self._owner,
+            n_compared=sum(part.n_compared for part in found)
+            + (0 if known is None else len(known.doc_ids)),
+            n_opened=sum(part.n_opened for part in found),
+        )
+
+    def _effort(
+        self, k: int, probes: int | None, exact: bool, openings: Openings | None = None
+    ) -> Effort:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+            raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+        if probes is not None and probes < 1:
+            raise UsageError(f"probes must be at least 1, got {probes}")
+        if openings is not None and len(openings) != len(self.segments):
+            raise UsageError(f"{len(openings)} openings for {len(self.segments)} segments")
+        for arrays, opening in zip(self.segments, openings or (), strict=False):
+            if opening is not None and not opening.fits(arrays.n_lists):
+                raise UsageError(f"an opening names each list from 0 to {arrays.n_lists - 1} once")
+        return Effort(probes, exact)
+
+    def placed(
+        self, numbers: NDArray[np.int64]
+    ) -> list[tuple[DenseArrays, NDArray[np.intp], NDArray[np.int64]]]:
+        """Return, by segment, where its documents are in `numbers` and which they are."""
+        if len(self.segments) == 1:
+            return [(self.segments[0], np.arange(len(numbers)), numbers)]
+        owners = np.searchsorted(self._bases, numbers, side="right") - 1
+        placed = []
+        for number, segment in enumerate(self.segments):
+            places = np.flatnonzero(owners == number)
+            if len(places):
+                placed.append((segment, places, numbers[places] - self._bases[number]))
+        return placed
+
+
+def _gap(found: Sequence[Found], scores: NDArray[np.float32], k: int) -> tuple[float, bool]:
+    """By how much a document that was not compared can beat the last hit; whether none can."""
+    bound = max((part.bound for part in found), default=-math.inf)
+    if bound == -math.inf:
+        return 0.0, True
+    gap = max(0.0, bound - float(scores[-1])) if len(scores) else max(0.0, bound)
+    return gap, gap == 0 and len(scores) == k

@@ -1,0 +1,341 @@
+"""Queries in, ranked documents out: checks, segments side by side, threads.
+
+A query runs through the segments one after the other; its running k-th score is the threshold the
+next segment starts with. Results are ordered by score descending, then segment, then document id,
+and are equal to an exhaustive scan unless an approximate option is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.score.search import UNKNOWN_LISTS
+from lsr_index.kernels.score.search import search_batch as search_batch_kernel
+from lsr_index.kernels.structs import (
+    N_STATS,
+    OPT_K,
+    STAT_COUNT,
+    STAT_DROPPED,
+    STAT_FACTOR,
+    STAT_THRESHOLD,
+    STAT_UNSEEN,
+)
+from lsr_index.search.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
+from lsr_index.search.query import choose_width, query_arrays, refuse
+from lsr_index.search.scratch import return_frame, take_frame
+from lsr_index.search.segment_set import LiveBitmaps, Segments, SegmentSearcher
+from lsr_index.search.thread_pool import side_by_side
+from lsr_index.segment.quantize import NARROW, NARROW_TERMS, WIDE, Width
+
+
+class Counters(NamedTuple):
+    """What a search did.
+
+    Postings scattered from lists, cells of dense rows added range-wide, blocks completed on their
+    own, ranges entered, and those of them that got their rows added as a whole.
+    """
+
+    postings_scored: int
+    cells_added: int
+    blocks_completed: int
+    ranges_visited: int
+    ranges_finished: int
+
+
+class SearchResult(NamedTuple):
+    """Hits of one query, best first.
+
+    ``doc_ids`` count through the segments in the given order. ``scores`` are the integers that
+    decide the order, ``float_scores`` the reconstructed weights. With ``rank_safe`` the result is
+    the exact top k; otherwise no left-out document beats the last hit by more than ``bound_gap``.
+    """
+
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.int64]
+    float_scores: NDArray[np.float64]
+    rank_safe: bool
+    bound_gap: float
+    cancelled: bool
+    counters: Counters
+
+
+class BatchResult(NamedTuple):
+    """Hits of many queries, in rows of ``k``; unused places hold doc id -1 and score 0."""
+
+    doc_ids: NDArray[np.int64]
+    scores: NDArray[np.int64]
+    float_scores: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    rank_safe: NDArray[np.bool_]
+    bound_gap: NDArray[np.float64]
+    counters: NDArray[np.int64]
+
+
+class Cancel:
+    """A flag that ends the searches it was given to before their next range."""
+
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, dtype=np.uint8)
+
+    def set(self) -> None:
+        """End the searches; safe from any thread."""
+        self.flag[0] = 1
+
+
+_NEVER = Cancel()
+_LEARNT_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
+_ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
+
+
+def _prepared(
+    segments: Segments | Sequence[SegmentSearcher],
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None,
+    k: int,
+) -> tuple[Segments, LiveBitmaps, int]:
+    """Segments, bitmaps, and how many hits there can be."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    if not isinstance(segments, Segments):
+        segments = Segments(segments)
+    if not isinstance(live, LiveBitmaps):
+        live = segments.bitmaps(live)
+    return segments, live, min(k, max(1, segments.n_docs))
+
+
+def search_segments(
+    segments: Segments | Sequence[SegmentSearcher],
+    query_term_ids: NDArray[Any],
+    query_weights: NDArray[Any],
+    k: int,
+    *,
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
+    scale: float = 1.0,
+    options: SearchOptions = EXACT,
+    cancel: Cancel | None = None,
+) -> SearchResult:
+    """Top ``k`` documents of one query over all segments.
+
+    Parameters
+    ----------
+    segments : Segments, or sequence of SegmentSearcher
+        A `Segments` saves their preparation.
+    query_term_ids : (n,) integer
+        Unique; unknown ids are allowed.
+    query_weights : (n,) float32
+        Positive and finite.
+    k : int
+        At least 1; more than there are documents is allowed.
+    live : LiveBitmaps, or a sequence that it takes, optional
+        Which documents may appear.
+    scale : float
+        Document scale, for ``float_scores``.
+    options : SearchOptions
+    cancel : Cancel, optional
+
+    Returns
+    -------
+    SearchResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    """
+    segments, live, k = _prepared(segments, live, k)
+    terms, weights = query_arrays(query_term_ids, query_weights)
+    n_terms = len(terms)
+    width = choose_width(n_terms, options)
+    frame = take_frame(n_terms, k, segments, width)
+    frame.indptr[1] = n_terms
+    flag = cancel or _NEVER
+    doc_ids, scores = np.empty(k, np.int64), np.empty(k, np.int64)
+    float_scores = np.empty(k, np.float64)
+    table = live.table
+    while fault := search_batch_kernel(
+        segments.table, table, frame.table, frame.lanes, frame.indptr, terms, weights,
+        _ONE_QUERY, doc_ids, scores, float_scores, frame.counters, options.packed(k), flag.flag,
+        options.beta, scale,
+    ):  # fmt: skip
+        if fault != UNKNOWN_LISTS:
+            refuse(fault, frame.indptr, width)
+        table = live.learn(terms)
+    stats = frame.counters.tolist()
+    n = stats[STAT_COUNT]
+    gap = 0.0
+    if stats[STAT_UNSEEN] or options.approximate:
+        gap = _gap(frame.counters, int(scores[k - 1]), width, options, scale)
+    return_frame(frame)
+    if n < k:
+        doc_ids, scores, float_scores = doc_ids[:n], scores[:n], float_scores[:n]
+    return SearchResult(
+        doc_ids, scores, float_scores, gap == 0, gap, bool(flag.flag[0]), Counters(*stats[:5])
+    )
+
+
+def _gap(
+    stats: NDArray[np.int64], kth_score: int, width: Width, options: SearchOptions, scale: float
+) -> float:
+    """By how much a document left out can beat the k-th score, 0 with fewer than k hits."""
+    unseen = int(stats[STAT_UNSEEN])
+    if options.alpha < 1:
+        threshold = int(stats[STAT_THRESHOLD])
+        unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
+    # What the terms removed by beta could have added, at most.
+    dropped = (255 * int(stats[STAT_DROPPED])) >> width.shift
+    gap = max(0, unseen - kth_score) + dropped
+    return gap * scale * (1 << width.shift) / float(stats.view(np.float64)[STAT_FACTOR])
+
+
+class _Batch(NamedTuple):
+    """Queries and the arrays that take their results, as the kernels take them."""
+
+    segments: Segments
+    offsets: NDArray[np.int64]
+    terms: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+    results: tuple[NDArray[Any], ...]
+    options: SearchOptions
+    packed: NDArray[np.int64]
+    cancel: NDArray[np.uint8]
+    scale: float
+
+    def answer(
+        self, width: Width, rows: NDArray[np.int64], table: NDArray[np.int64], threads: int
+    ) -> list[int]:
+        """Answer the queries ``rows``; returns what the kernel did in each thread."""
+        longest = int((self.offsets[rows + 1] - self.offsets[rows]).max())
+        queue = np.concatenate([np.zeros(1, np.int64), rows])
+        docs, scores, floats, counters = self.results
+
+        def take_queries() -> int:
+            frame = take_frame(longest, int(self.packed[OPT_K]), self.segments, width)
+            fault: int = search_batch_kernel(
+                self.segments.table, table, frame.table, frame.lanes, self.offsets, self.terms,
+                self.weights, queue, docs, scores, floats, counters, self.packed, self.cancel,
+                self.options.beta, self.scale,
+            )  # fmt: skip
+            return_frame(frame)
+            return fault
+
+        return side_by_side(take_queries, min(threads, rows.size))
+
+
+def search_segments_batch(
+    segments: Segments | Sequence[SegmentSearcher],
+    indptr: NDArray[Any],
+    term_ids: NDArray[Any],
+    weights: NDArray[Any],
+    k: int,
+    *,
+    threads: int = 1,
+    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
+    scale: float = 1.0,
+    options: SearchOptions = EXACT,
+    cancel: Cancel | None = None,
+) -> BatchResult:
+    """Top ``k`` documents of many queries, which threads take one after the other.
+
+    Parameters
+    ----------
+    segments, k, live, scale, options, cancel
+        As in `search_segments`.
+    indptr, term_ids, weights : (n_queries + 1,), (nnz,), (nnz,)
+        Queries as CSR.
+    threads : int
+        Each has a workspace of its own and makes one call, without the GIL, for all its queries.
+
+    Returns
+    -------
+    BatchResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    """
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    prepared, bitmaps, room = _prepared(segments, live, k)
+    offsets = np.array(indptr, dtype=np.int64)
+    if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise ValueError("indptr must start with 0 and ascend")
+    if offsets[-1] != len(term_ids):
+        raise ValueError("indptr must end at the number of term ids")
+    terms, values = query_arrays(np.asarray(term_ids), np.asarray(weights))
+    n_queries = offsets.size - 1
+    doc_ids, scores = np.empty((2, n_queries, room), np.int64)
+    float_scores = np.empty((n_queries, room), np.float64)
+    counters = np.zeros((n_queries, N_STATS), np.int64)
+    gaps = np.zeros(n_queries, np.float64)
+    batch = _Batch(
+        prepared, offsets, terms, values,
+        (doc_ids.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel()),
+        options, options.packed(room), (cancel or _NEVER).flag, scale,
+    )  # fmt: skip
+    table = bitmaps.table
+    for width, rows in _by_width(np.diff(offsets), options):
+        while any(faults := batch.answer(width, rows, table, threads)):
+            if UNKNOWN_LISTS not in faults:
+                refuse(min(filter(None, faults)), offsets, width)
+            table = _learnt(bitmaps, terms)
+        if options.approximate or counters[rows, STAT_UNSEEN].any():
+            for row in rows.tolist():
+                gaps[row] = _gap(counters[row], int(scores[row, -1]), width, options, scale)
+    return BatchResult(
+        _widened(doc_ids, k, -1),
+        _widened(scores, k, 0),
+        _widened(float_scores, k, 0),
+        counters[:, STAT_COUNT].copy(),
+        gaps == 0,
+        gaps,
+        counters,
+    )
+
+
+def _learnt(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Have a filter's lists of all terms; returns the table to search with."""
+    table, unique = live.table, np.unique(terms)
+    for first in range(0, unique.size, _LEARNT_AT_ONCE):
+        table = live.learn(unique[first : first + _LEARNT_AT_ONCE])
+    return table
+
+
+def _by_width(
+    lengths: NDArray[np.int64], options: SearchOptions
+) -> list[tuple[Width, NDArray[np.int64]]]:
+    """Numbers of the queries of each accumulator width."""
+    if options.width == 0:
+        narrow = lengths <= NARROW_TERMS
+    else:
+        narrow = np.full(lengths.size, options.width == 16)
+    groups = ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow)))
+    return [(width, rows) for width, rows in groups if rows.size]
+
+
+def _widened(rows: NDArray[Any], k: int, empty: int) -> NDArray[Any]:
+    """Rows of ``k`` places, where there are fewer documents than that."""
+    if rows.shape[1] == k:
+        return rows
+    out = np.full((len(rows), k), empty, rows.dtype)
+    out[:, : rows.shape[1]] = rows
+    return out
+
+
+__all__ = [
+    "EXACT",
+    "EXHAUSTIVE",
+    "BatchResult",
+    "Cancel",
+    "Counters",
+    "LiveBitmaps",
+    "SearchOptions",
+    "SearchResult",
+    "SegmentSearcher",
+    "Segments",
+    "search_segments",
+    "search_segments_batch",
+]

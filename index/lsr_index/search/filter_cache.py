@@ -1,0 +1,135 @@
+"""Which documents pass a filter: evaluated once per filter, and remembered within a bound."""
+
+from __future__ import annotations
+
+import marshal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lsr_index.search.filters import Filter, parse_filter
+from lsr_index.search.segment_set import LiveBitmaps, Segments
+from lsr_index.segment.delete_bitmap import Words
+from lsr_index.segment.segment import SegmentReader
+
+MAX_FILTERS = 32
+MAX_BYTES = 64 << 20
+
+
+@dataclass(eq=False)
+class Passing:
+    """The documents that pass a filter.
+
+    Attributes
+    ----------
+    words : list of bitmaps
+        One for each segment.
+    bitmaps : LiveBitmaps
+        The same, as the kernels take it.
+    n_bytes : int
+        Memory held.
+    repeated : bool
+        Asked for more than once.
+    """
+
+    words: list[Words]
+    bitmaps: LiveBitmaps
+    n_bytes: int
+    repeated: bool = False
+
+
+class FilterCache:
+    """The filters of late over the segments of one generation; safe from any thread.
+
+    A filter that comes again and that few documents pass gets lists of its own (see
+    `lsr_index.search.filtered_postings`). At most `MAX_FILTERS` filters are remembered, in at most
+    `MAX_BYTES` (one filter's bitmaps may be larger); the oldest are forgotten first.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentReader
+    searchers : Segments
+        The same, as the kernels take them.
+    """
+
+    def __init__(self, segments: Sequence[SegmentReader], searchers: Segments) -> None:
+        self._segments = segments
+        self._searchers = searchers
+        self._mutex = threading.RLock()
+        self._by_meaning: dict[Filter, Passing] = {}
+        self._as_written: dict[bytes, Passing] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_meaning)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held by all filters."""
+        return sum(passing.n_bytes for passing in self._by_meaning.values())
+
+    def find(self, filter: Any) -> Passing:
+        """Return the documents that pass.
+
+        Raises
+        ------
+        UsageError
+            The filter is none.
+        """
+        written = _written(filter)
+        found = self._as_written.get(written) if written is not None else None
+        if found is not None and found.repeated:
+            return found
+        condition = parse_filter(filter)
+        with self._mutex:
+            found = self._by_meaning.get(condition)
+            if found is not None and not found.repeated:
+                found.repeated = True
+                found.bitmaps.narrow(partial(self._take, found))
+        if found is None:
+            found = self._evaluated(condition)
+        with self._mutex:
+            found = self._by_meaning.setdefault(condition, found)
+            if written is not None:
+                self._as_written[written] = found
+            self._forget_all_beyond(found, MAX_BYTES)
+        return found
+
+    def _evaluated(self, condition: Filter) -> Passing:
+        words = [segment.passing(condition) for segment in self._segments]
+        bitmaps = LiveBitmaps(self._searchers.searchers, words)
+        n_bytes = sum(part.nbytes for part in words) + bitmaps.n_bytes
+        return Passing(words, bitmaps, n_bytes)
+
+    def _take(self, owner: Passing, n_bytes: int) -> bool:
+        """Make room for what a filter wants to hold; False where it would not fit."""
+        with self._mutex:
+            if not any(passing is owner for passing in self._by_meaning.values()):
+                return False
+            self._forget_all_beyond(owner, MAX_BYTES - n_bytes)
+            if self.n_bytes + n_bytes > MAX_BYTES:
+                return False
+            owner.n_bytes += n_bytes
+            return True
+
+    def _forget_all_beyond(self, kept: Passing, n_bytes: int) -> None:
+        """Forget the oldest filters but one until the others fit."""
+        oldest = [(key, found) for key, found in self._by_meaning.items() if found is not kept]
+        for key, passing in oldest:
+            if self.n_bytes <= n_bytes and len(self._by_meaning) <= MAX_FILTERS:
+                break
+            del self._by_meaning[key]
+            gone = [text for text, found in self._as_written.items() if found is passing]
+            for text in gone:
+                del self._as_written[text]
+        while len(self._as_written) > 2 * MAX_FILTERS:
+            del self._as_written[next(iter(self._as_written))]
+
+
+def _written(filter: Any) -> bytes | None:
+    """A filter of plain values as bytes: made in a fraction of the time of parsing it."""
+    try:
+        return marshal.dumps(filter, 2)
+    except ValueError:
+        return None

@@ -1,0 +1,113 @@
+"""Posting lists of the documents that pass a filter, each made when a search first needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.score.filtered_postings import list_slots, missing_terms, narrow_terms
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.geometry import MAX_RANGE_SIZE
+
+Take = Callable[[int], bool]
+"""Asks for a number of bytes that will be held; False: there is no room."""
+
+# Lists are made where at most one document in this many passes: of more, the kernels that skip
+# blocks leave out as much.
+_SHARE = 8
+
+
+class NarrowedLists:
+    """The documents of one segment that pass a filter, and lists of terms in them.
+
+    Safe from any thread: lists are only added, and published once they are complete.
+
+    Parameters
+    ----------
+    arrays : SegmentArrays
+    table : (15, 2) int64
+        The same as the kernels take it.
+    words : (n_words,) uint64
+        Bitmap of the slots that pass.
+    n_passing : int
+        How many they are.
+    take : callable
+        See `Take`.
+
+    Attributes
+    ----------
+    docs : (n_passing,) uint32
+        Their numbers in the segment, by slot.
+    starts, chosen : (n_ranges + 1,) int64, (n_passing,) uint16
+        Their slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
+    addresses : (n_terms,) int64
+        Where the list of each of the segment's terms is; 0: there is none (yet).
+    full : bool
+        There was no room for a list; no more are made.
+    """
+
+    @staticmethod
+    def pays(arrays: SegmentArrays, n_passing: int) -> bool:
+        """Return whether `n_passing` documents are few enough, and as many as can be numbered."""
+        most = min(arrays.n_docs // _SHARE, arrays.geometry.range_size, MAX_RANGE_SIZE)
+        return 0 < n_passing <= most
+
+    def __init__(
+        self,
+        arrays: SegmentArrays,
+        table: NDArray[np.int64],
+        words: NDArray[np.uint64],
+        n_passing: int,
+        take: Take,
+    ) -> None:
+        self._table, self._words, self._take = table, words, take
+        self.starts = np.empty(arrays.n_ranges + 1, np.int64)
+        self.chosen = np.empty(n_passing, np.uint16)
+        slots = np.empty(n_passing, np.uint32)
+        list_slots(words, arrays.geometry.range_size, self.starts, self.chosen, slots)
+        self.docs = arrays.slot_docs[slots] if arrays.reordered else slots
+        self.addresses = np.zeros(arrays.terms.size, np.int64)
+        self.full = False
+        self._buffers: list[NDArray[np.uint8]] = []
+        self._mutex = Lock()
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes held besides the lists."""
+        parts = (self.docs, self.addresses, self.starts, self.chosen)
+        return sum(part.nbytes for part in parts)
+
+    def learn(self, term_ids: NDArray[np.uint32]) -> bool:
+        """Make the lists of some terms, where they are missing.
+
+        Parameters
+        ----------
+        term_ids : (n,) uint32
+
+        Returns
+        -------
+        bool
+            False: there was no room.
+        """
+        with self._mutex:
+            return not self.full and self._make(term_ids)
+
+    def _make(self, term_ids: NDArray[np.uint32]) -> bool:
+        missing = np.empty(term_ids.size, np.int64)
+        n, n_bytes = missing_terms(self._table, self.addresses, term_ids, self.docs.size, missing)
+        if n == 0:
+            return True
+        buffer, begins = np.empty(n_bytes, np.uint8), np.empty(n + 1, np.int64)
+        missing = missing[:n]
+        narrow_terms(self._table, self._words, self.starts, self.chosen, missing, buffer, begins)
+        used = int(begins[-1])
+        if not self._take(used):
+            self.full = True
+            return False
+        kept = buffer[:used].copy()
+        self._buffers.append(kept)
+        self.addresses[missing] = kept.ctypes.data + begins[:-1]
+        return True

@@ -1,0 +1,120 @@
+"""What callers hand in, checked and brought into one form: batches, queries, search options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import UsageError
+from lsr.records import DocumentBatch
+from lsr.sparse import SparseBatch
+from lsr_index.search.execute import EXACT, SearchOptions
+
+Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | SparseBatch | Any
+"""A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""
+
+CHUNK_DOCS = 4096
+MAX_K = 1_000_000
+_MODES = {option.name for option in fields(SearchOptions)}
+
+
+def as_batches(source: Batches) -> Callable[[], Iterator[DocumentBatch]]:
+    """Return a function that starts over at each call.
+
+    Raises
+    ------
+    UsageError
+        `source` is nothing of the kind, or can be read only once.
+    """
+    if isinstance(source, SparseBatch):
+        return lambda: _batches_of(source)
+    if isinstance(source, DocumentBatch):
+        return lambda: iter([source])
+    if hasattr(source, "tocsr"):
+        vectors = SparseBatch.from_scipy(source)
+        return lambda: _batches_of(vectors)
+    if callable(source):
+        return lambda: iter(source())
+    if isinstance(source, Iterator):
+        raise UsageError(
+            "the batches can be read only once, and building reads them twice: pass a list, an "
+            "object with __iter__, or a function that returns an iterator"
+        )
+    if isinstance(source, Iterable):
+        return lambda: iter(source)
+    raise UsageError(
+        f"cannot build an index of {type(source).__name__}; expected batches of documents, a "
+        "SparseBatch or a SciPy sparse matrix"
+    )
+
+
+def largest(batches: Iterable[DocumentBatch]) -> tuple[float, int]:
+    """Return the largest weight (0 when there is none) and the number of terms used."""
+    weight, n_terms = 0.0, 0
+    for batch in batches:
+        if batch.vectors.nnz:
+            weight = max(weight, float(batch.vectors.weights.max()))
+            n_terms = max(n_terms, int(batch.vectors.term_ids.max()) + 1)
+    return weight, n_terms
+
+
+def single_vector(query: Any) -> SparseBatch:
+    """Return a query given as `SparseBatch` or SciPy matrix, which must be one row.
+
+    Raises
+    ------
+    UsageError, VectorError
+    """
+    batch = query if isinstance(query, SparseBatch) else vectors_of(query)
+    if batch.n_rows != 1:
+        raise UsageError(
+            f"a query is one vector, got {batch.n_rows}; search_batch takes more of them"
+        )
+    return batch
+
+
+def vectors_of(queries: Any) -> SparseBatch:
+    """Return vectors given as `SparseBatch` or SciPy matrix."""
+    if isinstance(queries, SparseBatch):
+        return queries
+    if not hasattr(queries, "tocsr"):
+        raise UsageError(
+            f"a query is a SparseBatch or a SciPy sparse matrix, got {type(queries).__name__}"
+        )
+    return SparseBatch.from_scipy(queries)
+
+
+def document_numbers(
+    doc_ids: NDArray[np.integer] | Sequence[int], n_docs: int
+) -> NDArray[np.int64]:
+    """Return document numbers as (n,) int64, or raise UsageError for one not below `n_docs`."""
+    numbers = np.ascontiguousarray(doc_ids, np.int64).reshape(-1)
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < n_docs):
+        raise UsageError("a document number is not one of this generation")
+    return numbers
+
+
+def search_options(k: int, modes: dict[str, Any]) -> SearchOptions:
+    """Return the options of a search, or raise UsageError for a bad `k` or mode."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+        raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+    if not modes:
+        return EXACT
+    if unknown := sorted(modes.keys() - _MODES):
+        raise UsageError(f"unknown mode {unknown[0]!r}; a search has {', '.join(sorted(_MODES))}")
+    try:
+        return SearchOptions(**modes)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _batches_of(vectors: SparseBatch) -> Iterator[DocumentBatch]:
+    for start in range(0, vectors.n_rows, CHUNK_DOCS):
+        part = vectors.rows(start, min(start + CHUNK_DOCS, vectors.n_rows))
+        n = part.n_rows
+        ids = np.arange(start, start + n).astype(str).tolist()
+        yield DocumentBatch(ids, part, [""] * n, [""] * n, [{}] * n)

@@ -1,0 +1,112 @@
+"""Knobs of a search and their packed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.structs import (
+    N_OPTIONS,
+    OPT_ALPHA,
+    OPT_BOUNDS,
+    OPT_COMPLETION_COST,
+    OPT_ESTIMATE,
+    OPT_FINISH,
+    OPT_K,
+    OPT_KTH,
+    OPT_MAX_WORK,
+    OPT_SPLIT,
+)
+
+ALPHA_ONE = 1 << 16
+_KEPT_DEPTHS = 64
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search. The defaults are exact.
+
+    Parameters
+    ----------
+    alpha : float
+        Bounds are multiplied by it before they are compared with the threshold; below 1 more is
+        skipped and the result is approximate (BMP, SIGIR 2024).
+    beta : float
+        Share of the query terms kept, heaviest first; below 1 approximate.
+    max_work : int
+        Postings (16 cells of a row count as one) after which no further range is started; 0 = no
+        cap.
+    split, bounds, kth_threshold, estimates, finish : bool
+        Levers of the exact search, for measurements: rows only for blocks that may hold a result,
+        block-local bounds, stored k-th impacts, thresholds from the most promising blocks, rows
+        for the whole range where such blocks are many. Off is never wrong.
+    width : {0, 16, 32}
+        Accumulator bits; 0 chooses from the number of query terms.
+    completion_cost : int
+        What completing one block on its own costs, in blocks of a row added as a whole.
+    """
+
+    alpha: float = 1.0
+    beta: float = 1.0
+    max_work: int = 0
+    split: bool = True
+    bounds: bool = True
+    kth_threshold: bool = True
+    estimates: bool = True
+    finish: bool = True
+    width: Literal[0, 16, 32] = 0
+    completion_cost: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha <= 1:
+            raise ValueError(f"alpha must be in (0, 1], got {self.alpha!r}")
+        if not 0 < self.beta <= 1:
+            raise ValueError(f"beta must be in (0, 1], got {self.beta!r}")
+        if self.max_work < 0:
+            raise ValueError(f"max_work must be >= 0, got {self.max_work!r}")
+        if self.width not in (0, 16, 32):
+            raise ValueError(f"width must be 0, 16 or 32, got {self.width!r}")
+        if self.completion_cost < 1:
+            raise ValueError(f"completion_cost must be positive, got {self.completion_cost!r}")
+
+    @property
+    def alpha_units(self) -> int:
+        """``alpha`` as the kernels take it, in 1/65536."""
+        return max(1, round(self.alpha * ALPHA_ONE))
+
+    @cached_property
+    def approximate(self) -> bool:
+        """Whether bounds are scaled or terms dropped."""
+        return self.alpha < 1 or self.beta < 1
+
+    def packed(self, k: int) -> NDArray[np.int64]:
+        """Options as the kernels take them; not to be written to."""
+        found = self._packed.get(k)
+        if found is None:
+            found = np.zeros(N_OPTIONS, dtype=np.int64)
+            found[OPT_K] = k
+            found[OPT_ALPHA] = self.alpha_units
+            found[OPT_MAX_WORK] = self.max_work
+            found[OPT_SPLIT] = self.split
+            found[OPT_BOUNDS] = self.bounds
+            found[OPT_KTH] = self.kth_threshold
+            found[OPT_ESTIMATE] = self.estimates
+            found[OPT_FINISH] = self.finish
+            found[OPT_COMPLETION_COST] = self.completion_cost
+            if len(self._packed) < _KEPT_DEPTHS:
+                self._packed[k] = found
+        return found
+
+    @cached_property
+    def _packed(self) -> dict[int, NDArray[np.int64]]:
+        return {}
+
+
+EXACT = SearchOptions()
+EXHAUSTIVE = SearchOptions(
+    split=False, bounds=False, kth_threshold=False, estimates=False, finish=False
+)

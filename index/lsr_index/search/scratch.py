@@ -1,0 +1,113 @@
+"""Scratch of the kernels, kept from one search to the next."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lsr_index.kernels.pointers import address_table
+from lsr_index.kernels.structs import (
+    KEY_ROOM,
+    MAX_PARTS,
+    N_LANES,
+    N_LONGS,
+    N_PART,
+    N_PLAN,
+    N_STATS,
+    N_WORDS,
+)
+from lsr_index.search.segment_set import Segments
+from lsr_index.segment.quantize import NARROW, WIDE, Width
+
+# Rows of whole pages would make equal places of different rows compete for the same cache sets.
+_SKEW = 160
+# Values that are counted are looked at by the word, too.
+_PADDING = 64
+
+
+class Sizes(NamedTuple):
+    """What a frame has room for.
+
+    Keys of a query, slots that are searched together, terms of a query (or ranges of a segment),
+    segments.
+    """
+
+    n_keys: int
+    lanes: int
+    longs: int
+    n_segments: int
+
+
+class Frame:
+    """Accumulators and other scratch, and the offsets and counters of a single query.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    width : Width
+        Of the accumulators.
+    """
+
+    def __init__(self, sizes: Sizes, width: Width) -> None:
+        self.sizes = sizes
+        self.home = _spare[width.top]
+        n_keys, lanes, longs, n_segments = sizes
+        # Blocks are looked at by the word: their rows are read up to the next multiple of 64.
+        row = lanes + _SKEW - lanes % 64
+        self.lanes: Any = np.zeros((N_LANES, row), width.dtype)
+        self._scratch = (
+            np.zeros((N_WORDS, row), np.uint32),
+            np.zeros((N_LONGS, longs), np.int64),
+            np.empty(n_keys, np.uint64),
+            np.empty(n_keys + _PADDING, np.uint32),
+            np.empty((n_segments, 2, longs), np.int64),
+            np.empty(n_segments, np.int64),
+            np.empty((MAX_PARTS, N_PLAN, longs), np.int64),
+            np.empty((MAX_PARTS, N_PART), np.int64),
+        )
+        self.table = address_table(self._scratch)
+        self.table[0, 1] = row
+        self.table[[1, 4, 6], 1] = longs
+        self.indptr = np.zeros(2, np.int64)
+        self.counters = np.zeros(N_STATS, np.int64)
+
+
+_spare: dict[int, list[Frame]] = {NARROW.top: [], WIDE.top: []}
+
+
+def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
+    """A frame that no other search uses, to be given back with `return_frame`.
+
+    Parameters
+    ----------
+    n_terms : int
+        Of the longest query.
+    k : int
+    segments : Segments
+    width : Width
+    """
+    try:
+        frame = _spare[width.top].pop()
+    except IndexError:
+        frame = None
+    if frame is not None:
+        n_keys, lanes, longs, n_segments = frame.sizes
+        if (
+            n_keys >= 2 * k and n_keys >= k + KEY_ROOM and longs >= n_terms
+            and lanes >= segments.n_lanes and longs >= segments.n_ranges
+            and n_segments >= segments.n
+        ):  # fmt: skip
+            return frame
+    need = Sizes(
+        k + max(k, KEY_ROOM), max(64, segments.n_lanes),
+        max(256, n_terms, segments.n_ranges), max(1, segments.n),
+    )  # fmt: skip
+    if frame is not None:
+        need = Sizes(*map(max, need, frame.sizes))
+    return Frame(need, width)
+
+
+def return_frame(frame: Frame) -> None:
+    """Keep a frame for the next search: its memory has been touched, and may be in the cache."""
+    frame.home.append(frame)

@@ -1,0 +1,224 @@
+"""Segments as the kernels take them, and bitmaps of the documents that may appear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.pointers import address_table
+from lsr_index.kernels.score.score_docs import NOWHERE
+from lsr_index.kernels.simd.masks import LANES
+from lsr_index.kernels.structs import (
+    GROUP_SLOTS,
+    LIVE_ADDRESS,
+    LIVE_BASE,
+    LIVE_CHOSEN,
+    LIVE_DOCS,
+    LIVE_LISTS,
+    LIVE_NUMBERS,
+    LIVE_STARTS,
+    LIVE_WORDS,
+    N_LIVE,
+    SegmentView,
+)
+from lsr_index.search.filtered_postings import NarrowedLists, Take
+from lsr_index.segment.arrays import SegmentArrays, readonly
+
+_ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
+_MAX_DOCS = 0xFFFFFFFF
+
+
+class SegmentSearcher:
+    """A segment ready for the kernels.
+
+    Parameters
+    ----------
+    arrays : SegmentArrays
+    """
+
+    def __init__(self, arrays: SegmentArrays) -> None:
+        self.arrays = arrays
+        self.n_docs = arrays.n_docs
+        self.n_ranges = arrays.n_ranges
+        self.range_size = arrays.geometry.range_size
+        n_blocks, block_size = arrays.n_blocks, arrays.block_size
+        self.n_lanes = -(-n_blocks // LANES) * LANES * block_size
+        self.view: SegmentView = arrays.view
+        self.table = address_table(self.view)
+
+    def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """A bitmap of documents as one of slots, which is what the kernels look at."""
+        if not self.arrays.reordered:
+            return live
+        bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
+        bits = np.append(bits, np.uint8(0))  # what padding slots find
+        slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
+        return np.packbits(slots, bitorder="little").view(np.uint64)
+
+    def slots_of_documents(self) -> NDArray[np.uint32]:
+        """Slot of each document, counted through the ranges; empty where it is its number."""
+        if not self.arrays.reordered:
+            return readonly(np.zeros(0, np.uint32))
+        slots = np.full(self.n_docs, NOWHERE, np.uint32)
+        used = np.flatnonzero(self.arrays.slot_docs < self.n_docs)
+        slots[self.arrays.slot_docs[used]] = used
+        return readonly(slots)
+
+
+class SlotMaps(NamedTuple):
+    """Where the documents of each segment stand.
+
+    Attributes
+    ----------
+    table : (n_segments, 2) int64
+        Addresses and lengths of the maps.
+    kept : tuple of (n_docs,) or (0,) uint32
+        The maps, so that they live as long as their addresses.
+    """
+
+    table: NDArray[np.int64]
+    kept: tuple[NDArray[np.uint32], ...]
+
+
+class LiveBitmaps:
+    """Which documents of each segment may appear, as the kernels take it.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentSearcher
+    live : sequence of (ceil(n_docs / 64),) uint64 or None
+        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
+        appear; ``None`` or an empty array means all.
+
+    Raises
+    ------
+    ValueError
+        If a bitmap does not fit its segment.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[SegmentSearcher],
+        live: Sequence[NDArray[np.uint64] | None] | None = None,
+    ) -> None:
+        if live is None:
+            live = [None] * len(segments)
+        if len(live) != len(segments):
+            raise ValueError(f"{len(live)} live bitmaps for {len(segments)} segments")
+        self._kept = [
+            _ALL_LIVE if words is None or words.size == 0 else _checked(segment, words)
+            for segment, words in zip(segments, live, strict=True)
+        ]
+        self._segments = tuple(segments)
+        self._lists: list[NarrowedLists] = []
+        self.table = np.zeros((len(segments), N_LIVE), np.int64)
+        for segment, row, words in zip(segments, self.table, self._kept, strict=True):
+            row[LIVE_ADDRESS] = words.ctypes.data
+            row[LIVE_WORDS] = words.size
+            row[LIVE_DOCS] = np.bitwise_count(words).sum() if words.size else segment.n_docs
+        self.table[1:, LIVE_BASE] = np.cumsum([s.n_docs for s in segments])[:-1]
+        self._bitmaps_only = self.table
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the bitmaps."""
+        return sum(words.nbytes for words in self._kept)
+
+    def narrow(self, take: Take) -> None:
+        """Search what may appear through lists of its own, where it is little of a segment.
+
+        For bitmaps that many searches are made with: the first search with a term copies out what
+        the term is in these documents.
+
+        Parameters
+        ----------
+        take : callable
+            Asked for every piece of memory; see `lsr_index.search.filtered_postings.Take`.
+        """
+        table = self.table.copy()
+        for segment, row, words in zip(self._segments, table, self._kept, strict=True):
+            n_passing = int(row[LIVE_DOCS])
+            if not NarrowedLists.pays(segment.arrays, n_passing):
+                continue
+            lists = NarrowedLists(segment.arrays, segment.table, words, n_passing, take)
+            if not take(lists.n_bytes):
+                break
+            self._lists.append(lists)
+            row[LIVE_LISTS] = lists.addresses.ctypes.data
+            row[LIVE_NUMBERS] = lists.docs.ctypes.data
+            row[LIVE_STARTS] = lists.starts.ctypes.data
+            row[LIVE_CHOSEN] = lists.chosen.ctypes.data
+        self.table = table
+
+    def learn(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Have the lists of some terms; returns the table to search with.
+
+        Parameters
+        ----------
+        term_ids : (n,) uint32
+
+        Returns
+        -------
+        (n_segments, N_LIVE) int64
+        """
+        if any(lists.full for lists in self._lists):
+            return self._bitmaps_only
+        known = all(lists.learn(term_ids) for lists in self._lists)
+        return self.table if known else self._bitmaps_only
+
+
+def _checked(segment: SegmentSearcher, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    if words.dtype != np.uint64 or words.size != (segment.n_docs + 63) // 64:
+        raise ValueError(
+            f"a live bitmap of {segment.n_docs} documents needs {(segment.n_docs + 63) // 64} "
+            f"uint64 words, got {words.size} of {words.dtype}"
+        )
+    return readonly(segment.slot_bitmap(words))
+
+
+class Segments:
+    """The segments of one search, as the kernels take them.
+
+    Parameters
+    ----------
+    segments : iterable of SegmentSearcher
+        Together below 2**32 documents.
+
+    Raises
+    ------
+    ValueError
+        If there are too many documents.
+    """
+
+    def __init__(self, segments: Iterable[SegmentSearcher]) -> None:
+        self.searchers = tuple(segments)
+        self.n = len(self.searchers)
+        self.n_docs = sum(segment.n_docs for segment in self.searchers)
+        if self.n_docs >= _MAX_DOCS:
+            raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
+        self.n_lanes = self._lanes()
+        self.n_ranges = max((s.n_ranges for s in self.searchers), default=0)
+        tables = [segment.table for segment in self.searchers]
+        self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
+        self.all_live = LiveBitmaps(self.searchers)
+        self.bases = np.cumsum([0, *(segment.n_docs for segment in self.searchers)])
+
+    @cached_property
+    def slot_maps(self) -> SlotMaps:
+        """Where documents stand; 4 bytes a document of reordered segments, made when asked for."""
+        kept = tuple(segment.slots_of_documents() for segment in self.searchers)
+        return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
+
+    def _lanes(self) -> int:
+        """Slots that a search takes together: a range, or a group of small ones."""
+        sizes = [s.n_lanes for s in self.searchers]
+        whole = sum(size * s.n_ranges for size, s in zip(sizes, self.searchers, strict=True))
+        return max([min(GROUP_SLOTS, whole), *sizes])
+
+    def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
+        """The bitmaps of a search; see `LiveBitmaps`."""
+        return self.all_live if live is None else LiveBitmaps(self.searchers, live)

@@ -1,0 +1,159 @@
+"""`Generation`: the files of one generation of an index, mapped, and the documents in them.
+
+It holds the maps of its files, so that it reads as it did on the first day while writers move on
+and remove their names. `lsr_index.search.index` searches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import EncoderAssets, Fingerprint
+from lsr.errors import IndexStateError, UsageError
+from lsr.records import Document
+from lsr_index.search.hits import IndexStats, count_index
+from lsr_index.segment.encoder_store import read_assets
+from lsr_index.segment.segment import SegmentReader
+from lsr_index.storage.container import Container
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.storage.manifest import Manifest
+
+
+class Generation:
+    """What one generation of an index stores. Safe to use from several threads.
+
+    Document numbers (`doc_id`) count through the segments and are valid in this generation only;
+    ids (`docno`) are the user's and stay.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._files = files
+        self._segments: list[SegmentReader] | None = [
+            SegmentReader(files, path, entry, manifest.scale, manifest.dense)
+            for entry in manifest.segments
+        ]
+        self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
+        # Opened now, read when asked for: by then a writer may have removed the file's name.
+        self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
+        stored = manifest.dense.encoder if manifest.dense else None
+        self._dense_encoder = Container(files, path, stored) if stored else None
+
+    @property
+    def segments(self) -> list[SegmentReader]:
+        """The segments in the order of their documents' numbers."""
+        if self._segments is None:
+            raise IndexStateError(f"{self.path}: the index is closed; open it again")
+        return self._segments
+
+    @property
+    def n_docs(self) -> int:
+        """Documents that a search can return."""
+        return self.manifest.n_docs
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary: every term id is smaller."""
+        return self.manifest.n_terms
+
+    @property
+    def generation(self) -> int:
+        """Which state of the index this is; each commit adds one."""
+        return self.manifest.generation
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Identity of the encoder that made the vectors."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def encoder_assets(self) -> EncoderAssets | None:
+        """The stored encoder, read and checked when first asked for."""
+        return None if self._encoder is None else read_assets(self._encoder)
+
+    def stats(self) -> IndexStats:
+        """Return counts of this generation."""
+        return count_index(self.manifest, self.segments)
+
+    def fields(self) -> dict[str, set[str]]:
+        """Return the metadata fields that filters can name, and the types their values have."""
+        found: dict[str, set[str]] = {}
+        for segment in self.segments:
+            for field_name, kinds in segment.columns.fields().items():
+                found.setdefault(field_name, set()).update(kinds)
+        return found
+
+    def find(self, docno: str) -> int | None:
+        """Return the document number of an id, or None when there is no such live document."""
+        for base, segment in zip(self._bases, self.segments, strict=False):
+            position = segment.find(docno)
+            if position is not None:
+                return int(base) + position
+        return None
+
+    def document(self, docno: str) -> Document | None:
+        """Return a document by its id, or None when there is no such live document."""
+        doc_id = self.find(docno)
+        return None if doc_id is None else self.documents([doc_id])[0]
+
+    def docnos(self, doc_ids: Iterable[int] | NDArray[np.int64]) -> list[str]:
+        """Return the ids of documents by their numbers."""
+        return [segment.docnos.docno(position) for segment, position in map(self._place, doc_ids)]
+
+    def documents(self, doc_ids: Sequence[int] | NDArray[np.int64]) -> list[Document]:
+        """Return documents by their numbers, in the order given."""
+        placed = [self._place(int(doc_id)) for doc_id in doc_ids]
+        found: list[Document | None] = [None] * len(placed)
+        for segment in {id(segment): segment for segment, _ in placed}.values():
+            rows = [i for i, (owner, _) in enumerate(placed) if owner is segment]
+            positions = [placed[i][1] for i in rows]
+            for i, position, record in zip(
+                rows, positions, segment.documents.records(positions), strict=True
+            ):
+                docno = segment.docnos.docno(position)
+                found[i] = Document(docno, record.text, record.title, record.metadata)
+        return [document for document in found if document is not None]
+
+    def vector(self, doc_id: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Return term ids and impacts of a document; an impact times `scale` is a weight."""
+        segment, position = self._place(doc_id)
+        return segment.vectors.vector(position)
+
+    def containers(self) -> list[Container]:
+        """Return all files of this generation but the manifest, as they were when opened."""
+        found = [c for segment in self.segments for c in (segment.container, segment.deletes) if c]
+        found += [self._encoder] if self._encoder else []
+        return [*found, self._dense_encoder] if self._dense_encoder else found
+
+    def check_checksums(self) -> None:
+        """Read every byte of every file. Raises CorruptIndexError."""
+        for container in self.containers():
+            container.check()
+
+    def check_structure(self) -> None:
+        """Prove that no number in the files leads out of an array. Raises CorruptIndexError."""
+        for segment in self.segments:
+            segment.check_structure()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._segments = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _place(self, doc_id: int) -> tuple[SegmentReader, int]:
+        if not 0 <= doc_id < self._bases[-1]:
+            raise UsageError(f"there is no document number {doc_id} in this generation")
+        number = int(np.searchsorted(self._bases, doc_id, side="right")) - 1
+        return self.segments[number], int(doc_id - self._bases[number])

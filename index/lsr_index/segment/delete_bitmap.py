@@ -1,0 +1,75 @@
+"""Which documents of a segment are deleted: a bitmap, written anew when it changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import CorruptIndexError
+from lsr_index.storage.container import Container, ContainerWriter, FileEntry
+from lsr_index.storage.manifest import SegmentEntry
+
+Words = NDArray[np.uint64]
+"""A bitmap: bit ``d % 64`` of word ``d // 64`` belongs to document ``d``; spare bits are 0."""
+
+
+def n_words(n_docs: int) -> int:
+    """Return how many words a bitmap of `n_docs` documents has."""
+    return (n_docs + 63) // 64
+
+
+def words_of(mask: NDArray[np.bool_]) -> Words:
+    """Pack a mask, one element per document, into a bitmap."""
+    packed = np.zeros(n_words(len(mask)) * 8, np.uint8)
+    bits = np.packbits(mask, bitorder="little")
+    packed[: len(bits)] = bits
+    return packed.view("<u8")
+
+
+def mask_of(words: Words, n_docs: int) -> NDArray[np.bool_]:
+    """Unpack a bitmap into one element per document."""
+    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")
+    return bits[:n_docs].view(np.bool_)
+
+
+def count(words: Words) -> int:
+    """Return how many bits are set."""
+    return int(np.bitwise_count(words).sum())
+
+
+def complement(words: Words, n_docs: int) -> Words:
+    """Return the bitmap of the documents that are not in `words`."""
+    result: Words = ~words
+    if n_docs % 64:
+        result[-1] &= np.uint64((1 << n_docs % 64) - 1)
+    return result
+
+
+def write_deletes(
+    container: ContainerWriter, deleted: Words, segment: FileEntry, generation: int
+) -> dict[str, Any]:
+    """Write the bitmap of one segment; returns the params of the container."""
+    container.add("deleted", deleted)
+    return {"generation": generation, "segment": segment.uuid}
+
+
+def read_deletes(container: Container, segment: SegmentEntry) -> Words:
+    """Read and check the bitmap of a segment.
+
+    Its checksum is always checked: the file is small, and a wrong bit would bring back a document.
+    """
+    container.check()
+    words: Words = container.array("deleted")
+    if words.dtype != np.uint64 or words.shape != (n_words(segment.n_docs),):
+        raise CorruptIndexError("the bitmap does not fit its segment", container.path)
+    if container.params.get("segment") != segment.file.uuid:
+        raise CorruptIndexError("the bitmap belongs to another segment", container.path)
+    spare = segment.n_docs % 64
+    if (spare and int(words[-1]) >> spare) or count(words) != segment.n_deleted:
+        raise CorruptIndexError(
+            f"the bitmap does not have the {segment.n_deleted} bits that the manifest says",
+            container.path,
+        )
+    return words

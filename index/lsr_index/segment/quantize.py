@@ -1,0 +1,138 @@
+"""Weights to integers and back: one scale per index for documents, one per query for queries.
+
+Documents: ``impact = rint(weight / scale)`` in 1..255, uniform over the range of the whole index.
+Queries: integer weights so large that the final score uses the accumulator's full width. What a
+term adds is ``(impact * weight) >> shift``, so with ``shift = 8`` a score is the dot product of
+impacts and weights divided by 256, each term rounded down.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.score.query_weights import quantize_weights
+
+MAX_IMPACT = 255
+# A query of more terms than this is scored in 32 bits: per-term rounding would add up in 16.
+NARROW_TERMS = 64
+
+
+class Width(NamedTuple):
+    """An accumulator width and the shift that goes with it."""
+
+    dtype: type[np.uint16] | type[np.uint32]
+    shift: int
+    top: int
+    weight_limit: int  # bound on the sum of a query's integer weights
+
+
+# sum((255 * w) >> shift) <= 255 * sum(w) >> shift < top, in both.
+NARROW = Width(np.uint16, 8, 1 << 15, (1 << 15) - 1)
+WIDE = Width(np.uint32, 0, 1 << 31, (1 << 23) - 1)
+
+
+def fit_scale(max_weight: float) -> float:
+    """Scale that maps ``max_weight`` to the largest impact.
+
+    Parameters
+    ----------
+    max_weight : float
+        Largest document weight of the index; positive and finite.
+
+    Returns
+    -------
+    float
+        ``max_weight / 255``.
+
+    Raises
+    ------
+    ValueError
+        If ``max_weight`` is not positive and finite.
+    """
+    if not (np.isfinite(max_weight) and max_weight > 0):
+        raise ValueError(f"max_weight must be positive and finite, got {max_weight!r}")
+    return float(max_weight) / MAX_IMPACT
+
+
+def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
+    """Impacts of document weights, rounded to nearest; 0 where the weight is below half a step.
+
+    Parameters
+    ----------
+    weights : (n,) float32
+        Non-negative and finite.
+    scale : float
+        As given by `fit_scale`; the same for every segment of an index.
+
+    Returns
+    -------
+    (n,) uint8
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, not finite, or would need an impact above 255. Nothing is clipped:
+        an index whose scale is too small for new documents has to be rebuilt with a larger one.
+    """
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale must be positive and finite, got {scale!r}")
+    weights = np.asarray(weights, dtype=np.float32)
+    if weights.size == 0:
+        return np.zeros(0, dtype=np.uint8)
+    low, high = float(weights.min()), float(weights.max())
+    if not (np.isfinite(low) and np.isfinite(high)) or low < 0:
+        raise ValueError(f"document weights must be finite and >= 0, found {low!r}..{high!r}")
+    steps = np.rint(weights.astype(np.float64) / scale)
+    if steps.max() > MAX_IMPACT:
+        raise ValueError(
+            f"document weight {high!r} needs impact {int(steps.max())}, above the largest impact "
+            f"255 of scale {scale!r} (weights up to {scale * MAX_IMPACT!r}); "
+            "rebuild the index with a larger scale"
+        )
+    return steps.astype(np.uint8)
+
+
+def width_for(n_terms: int) -> Width:
+    """Accumulator width for a query of ``n_terms`` terms; depends on nothing else."""
+    return NARROW if n_terms <= NARROW_TERMS else WIDE
+
+
+def quantize_query(
+    weights: NDArray[np.float32], width: Width | None = None
+) -> tuple[NDArray[np.uint32], float]:
+    """Integer weights of a query and the factor that brings integer scores back.
+
+    Parameters
+    ----------
+    weights : (n,) float32
+        Positive and finite.
+    width : Width, optional
+        Accumulator width; by default `width_for` the number of terms.
+
+    Returns
+    -------
+    int_weights : (n,) uint32
+        ``sum((255 * int_weights) >> shift) < top``, so that no score overflows. A weight may become
+        0 if it is below 1/32,000 of the sum.
+    query_scale : float
+        ``score ~ integer_score * scale * query_scale``.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not positive and finite.
+    """
+    values = np.ascontiguousarray(weights, dtype=np.float32)
+    chosen = width_for(values.size) if width is None else width
+    out = np.zeros(values.size, dtype=np.uint32)
+    if values.size == 0:
+        return out, 1.0
+    if values.size * 4 > chosen.weight_limit:
+        raise ValueError(f"a query of {values.size} terms does not fit {chosen.dtype.__name__}")
+    factor = float(quantize_weights(values, chosen.weight_limit, out))
+    if factor == 0.0:
+        raise ValueError("query weights must be positive and finite")
+    return out, (1 << chosen.shift) / factor

@@ -1,0 +1,123 @@
+"""Some documents in the form in which a segment stores them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import DataError
+from lsr.records import DocumentBatch
+from lsr_index.dense.codes import Codes, encode_rows
+from lsr_index.segment.doc_store import encode_record
+from lsr_index.segment.forward_index import Vectors
+from lsr_index.segment.quantize import quantize_documents
+from lsr_index.storage.dense_part import DensePart
+
+
+class Chunk(NamedTuple):
+    """Some documents as they are stored.
+
+    Attributes
+    ----------
+    docnos : list of str, (n,)
+    parts : list, (n,)
+        Title, text and metadata of each document, encoded.
+    vectors : Vectors
+        `n` rows.
+    dense : (n, dimension) uint16 or None
+        Dense vectors as stored, in an index that has them; a row of zeros is no vector.
+    """
+
+    docnos: list[str]
+    parts: list[list[bytes]]
+    vectors: Vectors
+    dense: Codes | None = None
+
+
+def store_batch(
+    batch: DocumentBatch, scale: float, n_terms: int, dense: DensePart | None = None
+) -> Chunk:
+    """Encode and quantise a batch.
+
+    Raises
+    ------
+    DataError
+        A document cannot be stored, or has a term outside of the vocabulary.
+    ValueError
+        A weight does not fit the scale. Nothing is ever clipped.
+    """
+    vectors = batch.vectors
+    sizes = {len(field) for field in (batch.ids, batch.texts, batch.titles, batch.metadata)}
+    if sizes != {vectors.n_rows}:
+        raise DataError(
+            f"a batch has {vectors.n_rows} vectors, but ids, texts, titles and metadata of "
+            f"{sorted(sizes)} documents; expected as many of each"
+        )
+    columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
+    parts = [encode_record(*fields) for fields in zip(*columns, strict=True)]
+    beyond = vectors.term_ids >= n_terms
+    if beyond.any():
+        at = int(np.argmax(beyond))
+        row = int(np.searchsorted(vectors.indptr, at, side="right")) - 1
+        raise DataError(
+            f"document {batch.ids[row]!r} has term id {vectors.term_ids[at]}, but the vocabulary "
+            f"of the index has {n_terms} terms"
+        )
+    impacts = quantize_documents(vectors.weights, scale)
+    return Chunk(
+        list(batch.ids),
+        parts,
+        without_zeros(vectors.indptr, vectors.term_ids, impacts),
+        dense_codes(batch, dense),
+    )
+
+
+def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
+    """Return the dense vectors of a batch as stored, None for an index without any.
+
+    Raises
+    ------
+    DataError
+        The batch has none and the index wants them, or the other way round; VectorError for one
+        that cannot be stored.
+    """
+    if part is None:
+        if batch.dense is not None:
+            raise DataError("the batch has dense vectors, but the index was made without any")
+        return None
+    if batch.dense is None:
+        raise DataError(
+            f"the index has dense vectors of {part.dimension} numbers, the batch has none; give "
+            "them as its field dense"
+        )
+    blank = blank_rows(batch.vectors.indptr)
+    return encode_rows(batch.dense, part.similarity, part.dimension, batch.ids, blank)
+
+
+def blank_rows(indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which documents have no term; only they may lack a dense vector.
+
+    What holds no term (nothing, white space, invisible characters) is nothing to a model either.
+    """
+    return np.equal(np.diff(indptr), 0)
+
+
+def without_zeros(
+    indptr: NDArray[np.int64], term_ids: NDArray[np.uint32], impacts: NDArray[np.uint8]
+) -> Vectors:
+    """Return vectors without the entries whose weight was below half a step of the scale."""
+    kept = impacts > 0
+    if kept.all():
+        return Vectors(indptr, term_ids, impacts)
+    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    return Vectors(before[indptr], term_ids[kept], impacts[kept])
+
+
+def rescaled(chunk: Chunk, old: float, new: float) -> Chunk:
+    """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
+    impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
+    return chunk._replace(
+        vectors=without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
+    )

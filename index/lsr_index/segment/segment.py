@@ -1,0 +1,332 @@
+"""A segment: some documents with their vectors, ids and texts, in one immutable file.
+
+`write_segment` makes one of chunks of stored documents, whether these come from new batches
+(`lsr_index.segment.quantized_batch.store_batch`) or from older segments (`SegmentReader.chunks`):
+adding, merging and compacting are the same code. Documents are numbered in the order in which they
+arrive, whatever the layout of the postings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import CorruptIndexError, DataError
+from lsr.progress import Progress
+from lsr_index.dense.arrays import DenseArrays
+from lsr_index.dense.writer import DenseWriter
+from lsr_index.search.execute import SegmentSearcher
+from lsr_index.search.filters import Filter
+from lsr_index.segment.arrays import DTYPES, BuildOptions, SegmentArrays
+from lsr_index.segment.delete_bitmap import Words, complement, mask_of, read_deletes, words_of
+from lsr_index.segment.doc_ids import DocnoReader, DocnoWriter
+from lsr_index.segment.doc_store import DocumentReader, DocumentWriter
+from lsr_index.segment.forward_index import VectorReader, select
+from lsr_index.segment.inverter import SegmentBuilder
+from lsr_index.segment.metadata_columns import Columns, ColumnWriter
+from lsr_index.segment.quantized_batch import Chunk
+from lsr_index.storage.container import Container, ContainerWriter
+from lsr_index.storage.dense_part import DensePart
+from lsr_index.storage.directory import Files, storage_errors
+from lsr_index.storage.manifest import MAX_DOCS, SegmentEntry
+from lsr_index.storage.transaction import WritableFolder
+
+# Postings up to this share of the memory bound are held in memory; more go to a scratch folder.
+_MEMORY_SHARE = 8
+_BYTES_PER_POSTING = 5
+_COPY_BYTES = 8 << 20
+
+
+def write_segment(
+    writable: WritableFolder,
+    chunks: Iterable[Chunk],
+    *,
+    n_terms: int,
+    scale: float,
+    options: BuildOptions,
+    generation: int,
+    ordinal: int = 0,
+    dense: DensePart | None = None,
+    progress: Progress | None = None,
+    total: int | None = None,
+) -> SegmentEntry:
+    """Write a segment; its file is durable on return, but part of the index only once published.
+
+    Parameters
+    ----------
+    chunks : iterable of Chunk
+        Read once. Documents are numbered in this order.
+    n_terms : int
+        Every term id is smaller.
+    scale : float
+        The scale that the impacts were quantised with.
+    options : BuildOptions
+        Its `memory_bytes` bounds the working memory.
+    generation, ordinal : int
+        Which commit the segment is written for, and which of its segments it is. They make the
+        files of equal documents in two commits differ.
+    dense : DensePart, optional
+        The dense vectors that every chunk then has.
+    total : int, optional
+        Documents expected, for `progress`.
+    """
+    filler = _SegmentFiller(writable, chunks, n_terms, options, dense, progress, total)
+
+    def fill(container: ContainerWriter) -> Mapping[str, Any]:
+        postings = filler.fill(container)
+        params = {
+            "columns": filler.columns,
+            "generation": generation,
+            "n_docs": filler.n_docs,
+            "ordinal": ordinal,
+            "postings": postings,
+            "scale": scale,
+        }
+        return params if filler.dense is None else {**params, "dense": filler.dense}
+
+    with storage_errors(writable.folder):
+        return SegmentEntry(writable.write_container("segment", fill), filler.n_docs)
+
+
+@dataclass
+class _SegmentFiller:
+    """Takes chunks in, writes arrays out."""
+
+    writable: WritableFolder
+    chunks: Iterable[Chunk]
+    n_terms: int
+    options: BuildOptions
+    dense_part: DensePart | None
+    progress: Progress | None
+    total: int | None
+    n_docs: int = 0
+    columns: list[dict[str, str]] = field(default_factory=list)
+    dense: dict[str, int] | None = None
+
+    def fill(self, container: ContainerWriter) -> dict[str, int | bool]:
+        chunks = iter(self.chunks)
+        head, large = self._take_what_fits(chunks)
+        with self.writable.scratch() if large else nullcontext() as scratch:
+            builder = SegmentBuilder(
+                max(1, self.n_terms), self.options, scratch, self._report_inverting
+            )
+            documents, docnos, columns = DocumentWriter(container), DocnoWriter(), ColumnWriter()
+            vectors = self._dense_writer(scratch)
+            for chunk in chain(_emptied(head), chunks):
+                self._report_storing(len(chunk.docnos))
+                docnos.add(chunk.docnos)
+                for parts in chunk.parts:
+                    documents.add(parts)
+                    columns.add(parts[2])
+                builder.add(*chunk.vectors)
+                if vectors is not None:
+                    assert chunk.dense is not None, "store_batch refuses a batch without them"
+                    vectors.add(chunk.dense)
+            documents.finish()
+            docnos.write(container)
+            self.columns = columns.write(container)
+            if vectors is not None:
+                self.dense = vectors.write(container)
+            segment = builder.finish()
+            for name, array in segment.arrays().items():
+                _copy_array(container, f"postings/{name}", array, scratch and scratch / name)
+            return segment.params()
+
+    def _dense_writer(self, scratch: Path | None) -> DenseWriter | None:
+        if self.dense_part is None:
+            return None
+        return DenseWriter(self.dense_part, self.options.memory_bytes, scratch)
+
+    def _take_what_fits(self, chunks: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
+        """Hold chunks back while all of them may fit in memory."""
+        head: list[Chunk] = []
+        n_bytes = 0
+        for chunk in chunks:
+            head.append(chunk)
+            n_bytes += len(chunk.vectors.term_ids) * _BYTES_PER_POSTING
+            n_bytes += sum(len(part) for parts in chunk.parts for part in parts)
+            n_bytes += 0 if chunk.dense is None else chunk.dense.nbytes
+            if n_bytes > self.options.memory_bytes // _MEMORY_SHARE:
+                return head, True
+        return head, False
+
+    def _report_storing(self, n: int) -> None:
+        self.n_docs += n
+        if self.n_docs > MAX_DOCS:
+            raise DataError(f"a segment holds at most {MAX_DOCS} documents")
+        if self.progress is not None:
+            self.progress("storing", self.n_docs, self.total)
+
+    def _report_inverting(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress("inverting", done, total)
+
+
+def _emptied(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """Yield what is in a list, letting go of it one by one."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
+
+
+def _copy_array(
+    container: ContainerWriter, name: str, array: NDArray[Any], scratch: Path | None
+) -> None:
+    """Append an array; one that lies in a scratch file is read in pieces and its file removed.
+
+    Reading it through its map would count the whole array as memory of this process.
+    """
+    file = scratch and scratch.with_name(f"{scratch.name}.bin")
+    if file is None or not file.exists() or not array.nbytes:
+        container.add(name, array)
+        return
+    step = _COPY_BYTES // array.itemsize
+    container.stream(
+        name,
+        array.dtype,
+        (
+            np.fromfile(file, array.dtype, step, offset=at * array.itemsize)
+            for at in range(0, array.size, step)
+        ),
+    )
+    file.unlink()
+
+
+class SegmentReader:
+    """One segment of one generation, mapped: nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    entry : SegmentEntry
+    container, deletes : Container
+        The segment's file and, where documents are deleted, the file of their bitmap.
+    live : bitmap or None
+        Which documents a search may return; None: all.
+    dense : DenseArrays or None
+        The dense vectors, in an index that has them.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        entry: SegmentEntry,
+        scale: float,
+        dense: DensePart | None = None,
+    ) -> None:
+        self.entry = entry
+        self.container = container = Container(files, folder, entry.file)
+        if container.params.get("n_docs") != entry.n_docs:
+            raise CorruptIndexError(
+                f"the segment has not the {entry.n_docs} documents that the manifest says",
+                container.path,
+            )
+        if container.params.get("scale") != scale:
+            raise CorruptIndexError(
+                "the segment was quantised with another scale than the index", container.path
+            )
+        self.deletes = Container(files, folder, entry.deletes) if entry.deletes else None
+        self.live: Words | None = None
+        if self.deletes is not None:
+            self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
+        self.docnos = DocnoReader(container, entry.n_docs)
+        self.documents = DocumentReader(container, entry.n_docs)
+        self.columns = Columns(container, entry.n_docs)
+        self.arrays = self._postings()
+        self.vectors = VectorReader(self.arrays, container.path)
+        self.dense = None if dense is None else DenseArrays(container, dense, entry.n_docs)
+
+    @property
+    def n_docs(self) -> int:
+        """Documents in the file, deleted ones included."""
+        return self.entry.n_docs
+
+    @cached_property
+    def searcher(self) -> SegmentSearcher:
+        """The segment as the kernels take it."""
+        return SegmentSearcher(self.arrays)
+
+    def is_live(self, position: int) -> bool:
+        """Return whether a document is not deleted."""
+        if self.live is None:
+            return True
+        return bool(int(self.live[position >> 6]) >> (position & 63) & 1)
+
+    def find(self, docno: str) -> int | None:
+        """Return the position of a live document, or None."""
+        position = self.docnos.find(docno)
+        return position if position is not None and self.is_live(position) else None
+
+    def passing(self, condition: Filter) -> Words:
+        """Return the bitmap of the live documents that pass a filter."""
+        mask = condition.mask(self.columns, self.n_docs)
+        return words_of(mask if self.live is None else mask & self.live_mask())
+
+    def live_mask(self) -> NDArray[np.bool_]:
+        """Return one element per document: True for those not deleted."""
+        if self.live is None:
+            return np.ones(self.n_docs, np.bool_)
+        return mask_of(self.live, self.n_docs)
+
+    def check_structure(self) -> None:
+        """Check that the arrays agree with each other. Reads everything.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        try:
+            self.arrays.validate()
+        except ValueError as error:
+            at = self.container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), self.container.path, at) from None
+        self.docnos.check()
+        self.documents.check()
+        self.columns.check()
+        if self.dense is not None:
+            self.dense.check()
+
+    def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
+        """Yield the live documents in order, as stored."""
+        live = self.live_mask()
+        stored = self.documents.all_parts()
+        for first, vectors in self.vectors.chunks(scratch):
+            kept = np.flatnonzero(live[first : first + len(vectors.indptr) - 1])
+            parts = [next(stored) for _ in range(len(vectors.indptr) - 1)]
+            if len(kept):
+                yield Chunk(
+                    self.docnos.docnos(first + kept),
+                    [parts[i] for i in kept],
+                    vectors if len(kept) == len(parts) else select(vectors, kept),
+                    None if self.dense is None else self.dense.codes_of(first + kept),
+                )
+
+    def _postings(self) -> SegmentArrays:
+        container = self.container
+        missing = [name for name in DTYPES if f"postings/{name}" not in container.entries]
+        if missing:
+            raise CorruptIndexError(f"there is no array {missing[0]!r}", container.path)
+        try:
+            params = container.params["postings"]
+            arrays = SegmentArrays.from_arrays(container.arrays("postings/"), params)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            at = container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), container.path, at) from None
+        if arrays.n_docs != self.entry.n_docs:
+            raise CorruptIndexError(
+                "the postings are not those of as many documents", container.path
+            )
+        return arrays
+
+
+def merged_chunks(segments: Iterable[SegmentReader], scratch: Path | None) -> Iterator[Chunk]:
+    """Yield the live documents of several segments, in order."""
+    return chain.from_iterable(segment.chunks(scratch) for segment in segments)

@@ -1,0 +1,272 @@
+"""The manifest: what one generation of an index consists of.
+
+An index is a folder of immutable files and a series of manifests, ``MANIFEST-`` and 16 digits, each
+naming the files of one generation. A manifest is a few lines of text: a head line with the format
+version, one line of JSON, a last line with a CRC over both. It is never overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsr.encoders.base import Fingerprint
+from lsr.errors import CorruptIndexError, IndexNotFoundError
+from lsr_index.storage.container import FORMAT_VERSION, FileEntry, check_version
+from lsr_index.storage.dense_part import DensePart, part_from_json
+from lsr_index.storage.directory import Files
+
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_SEGMENTS = 4096
+MAX_DOCS = 2**31 - 1
+DENSE_VERSION = FORMAT_VERSION + 1
+"""Version of a manifest that names dense vectors: to ignore them would be to lose them."""
+
+_NAME = re.compile(r"MANIFEST-(\d{16})")
+_HEAD = re.compile(rb"lsr-manifest (\d{1,9})\n")
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """One segment of a generation.
+
+    Attributes
+    ----------
+    file : FileEntry
+    n_docs : int
+        Documents in the file, deleted ones included.
+    deletes : FileEntry or None
+        The bitmap of deleted documents, when there are any.
+    n_deleted : int
+    """
+
+    file: FileEntry
+    n_docs: int
+    deletes: FileEntry | None = None
+    n_deleted: int = 0
+
+    @property
+    def n_live(self) -> int:
+        """Documents that a search can return."""
+        return self.n_docs - self.n_deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One generation of an index.
+
+    Attributes
+    ----------
+    generation : int
+        Counted from 1; each commit adds one.
+    n_terms : int
+        Every term id of every segment is smaller.
+    scale : float
+        Weight of one impact step, the same in all segments.
+    segments : tuple of SegmentEntry
+        In the order of their documents' ids.
+    encoder : FileEntry or None
+        The stored encoder.
+    fingerprint : Fingerprint or None
+        Identity of the encoder that made the vectors.
+    settings : mapping
+        Choices of the build that later merges keep: JSON values.
+    parent : int
+        Generation this one was made from; 0 for the first.
+    dense : DensePart or None
+        The dense vectors that every segment has beside its postings.
+    """
+
+    generation: int
+    n_terms: int
+    scale: float
+    segments: tuple[SegmentEntry, ...] = ()
+    encoder: FileEntry | None = None
+    fingerprint: Fingerprint | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    parent: int = 0
+    dense: DensePart | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name in the folder of the index."""
+        return f"MANIFEST-{self.generation:016d}"
+
+    @property
+    def n_docs(self) -> int:
+        """Documents that a search can return."""
+        return sum(segment.n_live for segment in self.segments)
+
+    def files(self) -> set[str]:
+        """Return the names of all files that this generation needs, the manifest included."""
+        return {self.name, *(entry.name for entry in self.entries())}
+
+    def entries(self) -> list[FileEntry]:
+        """Return the containers that this generation needs."""
+        found = [segment.file for segment in self.segments]
+        found += [segment.deletes for segment in self.segments if segment.deletes]
+        found += [self.encoder] if self.encoder else []
+        return [*found, self.dense.encoder] if self.dense and self.dense.encoder else found
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file. Equal manifests give equal bytes."""
+        body: dict[str, Any] = {
+            "encoder": self.encoder and self.encoder._asdict(),
+            "fingerprint": self.fingerprint
+            and {
+                "document": dict(self.fingerprint.document),
+                "query": dict(self.fingerprint.query),
+            },
+            "generation": self.generation,
+            "n_terms": self.n_terms,
+            "parent": self.parent,
+            "scale": self.scale,
+            "segments": [_segment_to_json(segment) for segment in self.segments],
+            "settings": dict(self.settings),
+        }
+        if self.dense is not None:
+            body["dense"] = self.dense.to_json()
+        version = FORMAT_VERSION if self.dense is None else DENSE_VERSION
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        head = b"lsr-manifest %d\n%s\n" % (version, text.encode("ascii"))
+        return head + b"crc32 %08x\n" % zlib.crc32(head)
+
+
+def generation_of(name: str) -> int | None:
+    """Return the generation in a manifest's file name, or None for any other name."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def generations(files: Files, folder: Path) -> list[int]:
+    """Return the generations present in a folder, rising.
+
+    Raises
+    ------
+    IndexNotFoundError
+        There is no folder, or it holds no index.
+    CorruptIndexError
+        The folder was an index once, but all its manifests are gone.
+    """
+    try:
+        names = files.names(folder)
+    except FileNotFoundError:
+        raise IndexNotFoundError(f"{folder}: no index is here; `lsr index` makes one") from None
+    except NotADirectoryError:
+        raise IndexNotFoundError(f"{folder}: this is a file; an index is a folder") from None
+    found = [generation for name in names if (generation := generation_of(name)) is not None]
+    if not found and "write.lock" in names:
+        raise CorruptIndexError("all manifests of this index are missing", folder)
+    if not found:
+        raise IndexNotFoundError(
+            f"{folder}: this folder is no index: it holds no file named MANIFEST-…"
+        )
+    return sorted(found)
+
+
+def read_manifest(files: Files, folder: Path, generation: int) -> Manifest:
+    """Read and check the manifest of one generation.
+
+    Raises
+    ------
+    FileNotFoundError
+        This generation is gone: a writer has moved on.
+    CorruptIndexError, FormatVersionError
+    """
+    path = folder / f"MANIFEST-{generation:016d}"
+    data = bytes(files.map(path)[: MAX_MANIFEST_BYTES + 1])
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise CorruptIndexError(f"a manifest has at most {MAX_MANIFEST_BYTES} bytes", path)
+    head = _HEAD.match(data)
+    if head is None:
+        raise CorruptIndexError("the file does not start as a manifest does", path, 0)
+    version = int(head[1])
+    check_version(version, path, newest=DENSE_VERSION)
+    body_end = data.rfind(b"\n", 0, len(data) - 1) + 1
+    if data[body_end:] != b"crc32 %08x\n" % zlib.crc32(data[:body_end]):
+        raise CorruptIndexError("the manifest does not match its checksum", path, body_end)
+    try:
+        manifest = _manifest_from_json(json.loads(data[head.end() : body_end]), version)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptIndexError(f"the manifest is malformed: {error}", path, head.end()) from None
+    if manifest.generation != generation:
+        raise CorruptIndexError(f"the manifest says generation {manifest.generation}", path)
+    return manifest
+
+
+def _fingerprint_to_json(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {"document": dict(fingerprint.document), "query": dict(fingerprint.query)}
+
+
+def _segment_to_json(segment: SegmentEntry) -> dict[str, Any]:
+    return {
+        "deletes": segment.deletes and segment.deletes._asdict(),
+        "file": segment.file._asdict(),
+        "n_deleted": segment.n_deleted,
+        "n_docs": segment.n_docs,
+    }
+
+
+def _manifest_from_json(body: Any, version: int) -> Manifest:
+    fingerprint = body["fingerprint"]
+    scale = body["scale"]
+    if type(scale) is not float or not (math.isfinite(scale) and scale > 0):
+        raise ValueError("the scale is not a positive number")
+    if len(body["segments"]) > MAX_SEGMENTS:
+        raise ValueError(f"more than {MAX_SEGMENTS} segments")
+    if ("dense" in body) != (version == DENSE_VERSION):
+        raise ValueError(f"version {version} does not go with what the manifest names")
+    manifest = Manifest(
+        generation=_count(body, "generation", 10**16 - 1),
+        n_terms=_count(body, "n_terms", 2**32),
+        scale=scale,
+        segments=tuple(_segment_from_json(segment) for segment in body["segments"]),
+        encoder=_file_from_json(body["encoder"], "encoder") if body["encoder"] else None,
+        fingerprint=Fingerprint(dict(fingerprint["document"]), dict(fingerprint["query"]))
+        if fingerprint
+        else None,
+        settings=dict(body["settings"]),
+        parent=_count(body, "parent", 10**16 - 1),
+        dense=part_from_json(body["dense"], _file_from_json) if "dense" in body else None,
+    )
+    names = [segment.file.name for segment in manifest.segments]
+    if len(set(names)) != len(names):
+        raise ValueError("a segment appears twice")
+    if sum(segment.n_docs for segment in manifest.segments) > MAX_DOCS:
+        raise ValueError(f"more than {MAX_DOCS} documents")
+    return manifest
+
+
+def _segment_from_json(body: Any) -> SegmentEntry:
+    deletes = _file_from_json(body["deletes"], "deletes") if body["deletes"] else None
+    n_docs = _count(body, "n_docs", MAX_DOCS)
+    n_deleted = _count(body, "n_deleted", n_docs)
+    if (deletes is None) != (n_deleted == 0):
+        raise ValueError("the number of deleted documents does not fit the bitmap")
+    return SegmentEntry(_file_from_json(body["file"], "segment"), n_docs, deletes, n_deleted)
+
+
+def _file_from_json(body: Any, kind: str) -> FileEntry:
+    entry = FileEntry(**body)
+    if entry.kind != kind:
+        raise ValueError(f"expected a file of kind {kind!r}")
+    # Names are made of these, so nothing but hexadecimal digits may pass.
+    for digits, length in ((entry.uuid, 32), (entry.sha256, 64)):
+        if len(digits) != length or not _HEX.fullmatch(digits):
+            raise ValueError(f"expected {length} hexadecimal digits")
+    _count(body, "length", 2**63)
+    return entry
+
+
+def _count(body: Any, key: str, largest: int) -> int:
+    value = body[key]
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ValueError(f"{key} must be a whole number from 0 to {largest}")
+    return value

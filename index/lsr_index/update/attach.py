@@ -1,0 +1,122 @@
+"""A user's own vectors and id map, attached to an index that holds the documents.
+
+The vectors are copied into the index, so that from then on commits, deletes, filters, merges and
+checks cover them; the file is not needed any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.dense.base import DenseEncoder, Similarity
+from lsr.errors import DataError, EncoderMismatchError
+from lsr.progress import Progress
+from lsr_index.build.foreign_vectors import blocks, open_vectors, similarity_of
+from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
+from lsr_index.search.index import Index, open_index
+from lsr_index.storage.dense_part import DenseSpec
+from lsr_index.update.dense_vectors import set_dense
+
+_READ_DOCS = 4096
+
+
+def attach_vectors(
+    path: Path | str,
+    vectors: Path | str,
+    ids: Path | str,
+    *,
+    similarity: Similarity | None = None,
+    encoder: DenseEncoder | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    progress: Progress | None = None,
+) -> tuple[Index, int]:
+    """Make vectors from a file the dense part of an index.
+
+    Parameters
+    ----------
+    path : path
+        The index.
+    vectors : path
+        ``.npy`` or a faiss index file; see `lsr_index.build.foreign_vectors`.
+    ids : path
+        Text: line `i` is the id of the document that vector `i` belongs to.
+    similarity : {"cosine", "dot"}, optional
+        Default: cosine when all vectors have length 1, else dot.
+    encoder : DenseEncoder, optional
+        The model that made the vectors, to encode queries with.
+
+    Returns
+    -------
+    Index, int
+        The index, and how many vectors belong to no document of it and were left out.
+
+    Raises
+    ------
+    DataError
+        Vectors and ids do not match, an id is twice, or a document has no vector.
+    VectorError, EncoderMismatchError, IndexStateError
+    """
+    source = open_vectors(vectors)
+    if encoder is not None and encoder.dimension != source.dimension:
+        raise EncoderMismatchError(
+            f"{vectors}: vectors of {source.dimension} numbers, the encoder given makes "
+            f"{encoder.dimension}; name the model that made them"
+        )
+    number_of = _numbers(Path(ids), source.n_vectors)
+    with open_index(path) as index:
+        order = _order(index, number_of, Path(ids))
+        generation = index.generation
+    chosen = similarity or similarity_of(source)
+    spec = DenseSpec(source.dimension, chosen)
+    if encoder is not None:
+        spec = replace(DenseSpec.of(encoder), similarity=chosen)
+    made = set_dense(
+        path,
+        spec,
+        blocks(source, order),
+        generation=generation,
+        memory_bytes=memory_bytes,
+        progress=progress,
+    )
+    return made, source.n_vectors - len(order)
+
+
+def _numbers(path: Path, n_vectors: int) -> dict[str, int]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error})") from None
+    if len(lines) != n_vectors:
+        raise DataError(
+            f"{path}: {len(lines)} ids for {n_vectors} vectors; expected one id a line, in the "
+            "order of the vectors"
+        )
+    number_of: dict[str, int] = {}
+    for number, docno in enumerate(lines):
+        if docno in number_of:
+            raise DataError(f"{path}:{number + 1}: id {docno!r} is there twice")
+        number_of[docno] = number
+    return number_of
+
+
+def _order(index: Index, number_of: dict[str, int], path: Path) -> NDArray[np.int64]:
+    doc_ids = index.select({})
+    order = np.empty(len(doc_ids), np.int64)
+    missing: list[str] = []
+    for start in range(0, len(doc_ids), _READ_DOCS):
+        for i, docno in enumerate(index.docnos(doc_ids[start : start + _READ_DOCS]), start):
+            number = number_of.get(docno)
+            if number is None:
+                missing.append(docno)
+            else:
+                order[i] = number
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing):,} of {len(doc_ids):,} documents of the index have no vector, "
+            f"the first of them {missing[0]!r}; every document needs one"
+        )
+    return order

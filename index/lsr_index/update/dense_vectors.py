@@ -1,0 +1,172 @@
+"""Giving an index dense vectors, or others: encoded from its stored texts, or made elsewhere.
+
+The index serves its old generation until the new one is committed. Its postings stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.blank import BlankEncoder
+from lsr.encoders.dense.base import DenseEncoder
+from lsr.errors import DataError, IndexStateError
+from lsr.progress import Progress
+from lsr_index.build.builder import write_dense_part
+from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
+from lsr_index.build.stored_corpus import encoded_anew
+from lsr_index.dense.codes import encode_rows
+from lsr_index.search.index import Index, open_index
+from lsr_index.segment.quantized_batch import Chunk, blank_rows
+from lsr_index.segment.segment import merged_chunks, write_segment
+from lsr_index.storage.dense_part import DensePart, DenseSpec
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.update.working import WorkingIndex
+
+
+def encode_dense(
+    path: Path | str,
+    encoder: DenseEncoder,
+    *,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    progress: Progress | None = None,
+) -> Index:
+    """Encode the stored documents of an index and make the vectors its dense part.
+
+    An interrupted call leaves ``<path>.building``; the same call again goes on there.
+
+    Raises
+    ------
+    UsageError
+        There is no document to encode.
+    IndexStateError
+        The index was changed while its documents were encoded; nothing was replaced.
+    IndexLockedError, CorruptIndexError, StorageFullError
+    """
+    path = Path(path)
+    with encoded_anew(path, BlankEncoder(), dense=encoder, progress=progress) as (
+        index,
+        collection,
+    ):
+        return set_dense(
+            path,
+            DenseSpec.of(encoder),
+            collection.dense_vectors(),
+            generation=index.generation,
+            memory_bytes=memory_bytes,
+            progress=progress,
+        )
+
+
+def set_dense(
+    path: Path | str,
+    spec: DenseSpec,
+    vectors: Iterable[NDArray[np.float32]],
+    *,
+    generation: int | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    progress: Progress | None = None,
+    files: Files = DISK,
+) -> Index:
+    """Make vectors the dense part of an index, in place of the one it may have.
+
+    Parameters
+    ----------
+    path : path
+    spec : DenseSpec
+    vectors : iterable of (n, dimension) float32
+        Together a row for each document that is not deleted, in their order (`Index.select({})`).
+        A row of zeros is allowed for a document without a term only.
+    generation : int, optional
+        The state of the index that the rows belong to; refuse when it is another one by now.
+    memory_bytes : int
+        Bound on the working memory.
+
+    Raises
+    ------
+    DataError
+        There are not as many rows as documents; VectorError for a row that cannot be stored.
+    IndexStateError
+        The index has changed meanwhile. Nothing was replaced.
+    IndexNotFoundError, IndexLockedError, CorruptIndexError, StorageFullError
+    """
+    path = Path(path)
+    work = WorkingIndex(path, files, memory_bytes)
+    with work.folder:
+        if generation not in (None, work.manifest.generation):
+            raise IndexStateError(
+                f"{path}: the index has changed meanwhile (generation {work.manifest.generation}, "
+                f"not {generation}); nothing was replaced, run it again"
+            )
+        for reader in work.readers:
+            reader.container.check()  # damage must not be copied under fresh checksums
+        with work.folder.transaction(), work.folder.scratch() as scratch:
+            part = write_dense_part(work.folder, spec)
+            chunks = _with_vectors(merged_chunks(work.readers, scratch), vectors, part)
+            segment = write_segment(
+                work.folder,
+                chunks,
+                n_terms=work.n_terms,
+                scale=work.manifest.scale,
+                options=work.options,
+                generation=work.manifest.generation + 1,
+                dense=part,
+                progress=progress,
+                total=work.manifest.n_docs,
+            )
+            segments = (segment,) if segment.n_docs else ()
+            work.publish(replace(work.manifest, segments=segments, dense=part))
+        work.collect()
+    return open_index(path, files=files)
+
+
+def _with_vectors(
+    chunks: Iterator[Chunk], vectors: Iterable[NDArray[np.float32]], part: DensePart
+) -> Iterator[Chunk]:
+    rows = _Rows(vectors, part.dimension)
+    n_docs = 0
+    for chunk in chunks:
+        n_docs += len(chunk.docnos)
+        blank = blank_rows(chunk.vectors.indptr)
+        own = rows.take(len(chunk.docnos))
+        yield chunk._replace(
+            dense=encode_rows(own, part.similarity, part.dimension, chunk.docnos, blank)
+        )
+    if rows.rest():
+        raise DataError(f"there are more dense vectors than the {n_docs} documents of the index")
+
+
+class _Rows:
+    """Rows that arrive in pieces of any size, taken in pieces of others."""
+
+    def __init__(self, pieces: Iterable[NDArray[np.float32]], dimension: int) -> None:
+        self._pieces = iter(pieces)
+        self._held: NDArray[np.float32] = np.zeros((0, dimension), np.float32)
+        self._n_taken = 0
+
+    def take(self, n: int) -> NDArray[np.float32]:
+        """Return the next `n` rows."""
+        parts, missing = [], n
+        while missing:
+            if not len(self._held):
+                following = next(self._pieces, None)
+                if following is None:
+                    raise DataError(
+                        f"there are {self._n_taken + n - missing} dense vectors, fewer than the "
+                        "documents of the index; expected one for each"
+                    )
+                self._held = following
+                continue
+            part, self._held = self._held[:missing], self._held[missing:]
+            parts.append(part)
+            missing -= len(part)
+        self._n_taken += n
+        return np.concatenate(parts) if parts else self._held[:0]
+
+    def rest(self) -> bool:
+        """Return whether rows are left."""
+        return bool(len(self._held)) or any(len(piece) for piece in self._pieces)

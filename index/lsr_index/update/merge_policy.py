@@ -1,0 +1,90 @@
+"""Which segments to merge, and how the deletes that arrive meanwhile reach the merged one.
+
+Segments stay in the order of their documents, so only neighbours are merged. The policy is tiered:
+sizes are put on a logarithmic scale, and a run of enough neighbours on one step or below becomes
+one segment, unless one of them outweighs all the others. A document is then rewritten about once
+per step, however many commits there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.segment.segment import SegmentReader
+from lsr_index.storage.manifest import SegmentEntry
+
+
+@dataclass(frozen=True, slots=True)
+class MergePolicy:
+    """When segments are merged.
+
+    Attributes
+    ----------
+    factor : int
+        Neighbours of similar size that are merged into one.
+    floor_docs : int
+        Segments up to this size count as equally small.
+    max_deleted : float
+        A segment with a larger share of deleted documents is rewritten by itself.
+    max_docs : int
+        Segments are not merged beyond this size.
+    """
+
+    factor: int = 8
+    floor_docs: int = 2000
+    max_deleted: float = 0.4
+    max_docs: int = 1 << 30
+
+    def choose(self, segments: Sequence[SegmentEntry]) -> range | None:
+        """Return which neighbours to merge next, or None."""
+        steps = [self._step(segment) for segment in segments]
+        for step in sorted(set(steps)):
+            start = 0
+            for at in range(len(segments) + 1):
+                if at < len(segments) and steps[at] <= step:
+                    continue
+                if at - start >= self.factor and self._pays(segments[start:at]):
+                    return range(start, at)
+                start = at + 1
+        for at, segment in enumerate(segments):
+            if segment.n_deleted > self.max_deleted * segment.n_docs:
+                return range(at, at + 1)
+        return None
+
+    def _step(self, segment: SegmentEntry) -> int:
+        return math.ceil(math.log(max(1.0, segment.n_live / self.floor_docs), self.factor))
+
+    def _pays(self, segments: Sequence[SegmentEntry]) -> bool:
+        sizes = [max(segment.n_live, self.floor_docs) for segment in segments]
+        return 2 * max(sizes) <= sum(sizes) <= self.max_docs
+
+
+def carried_deletes(
+    before: Sequence[SegmentReader], now: Iterable[SegmentReader]
+) -> NDArray[np.bool_]:
+    """Return which documents of a merged segment were deleted while it was written.
+
+    Parameters
+    ----------
+    before : sequence of SegmentReader
+        The inputs as the merge read them.
+    now : iterable of SegmentReader
+        All segments of the index now; an input that is not among them was deleted as a whole.
+
+    Returns
+    -------
+    (n_docs of the merged segment,) bool
+    """
+    present = {reader.entry.file.uuid: reader for reader in now}
+    masks = [np.zeros(0, np.bool_)]
+    for reader in before:
+        copied = reader.live_mask()
+        current = present.get(reader.entry.file.uuid)
+        alive = current.live_mask() if current else np.zeros(reader.n_docs, np.bool_)
+        masks.append(~alive[copied])
+    return np.concatenate(masks)

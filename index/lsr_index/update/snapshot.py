@@ -1,0 +1,98 @@
+"""Copying one generation of an index to another folder, and back.
+
+A snapshot is itself an index: it opens and searches like any other. Every file is compared with the
+SHA-256 of the manifest while it is copied, so damage is met here and not on the day of the restore.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lsr_index.search.index import Index, open_index
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.storage.transaction import FirstCommit, WritableFolder
+
+
+def snapshot(
+    path: Path | str, target: Path | str, *, generation: int | None = None, files: Files = DISK
+) -> int:
+    """Copy the newest generation of an index to `target`; writers and readers go on.
+
+    Parameters
+    ----------
+    path : path
+        The index.
+    target : path
+        Where the copy will be: nothing, or an empty folder. It appears complete, or not at all.
+    generation : int, optional
+        An older generation that is still there.
+
+    Returns
+    -------
+    int
+        The generation copied.
+
+    Raises
+    ------
+    IndexExistsError
+        Something is at `target`.
+    CorruptIndexError
+        A file of the index is damaged; nothing is copied.
+    StorageFullError
+    """
+    with (
+        open_index(path, generation=generation, files=files) as index,
+        FirstCommit(Path(target), files) as first,
+    ):
+        _copy_files(index, first.writable)
+        first.publish(index.manifest)
+        return index.generation
+
+
+def restore(
+    source: Path | str, path: Path | str, *, replace_existing: bool = False, files: Files = DISK
+) -> int:
+    """Bring back a snapshot.
+
+    Parameters
+    ----------
+    source : path
+        A snapshot; any index is one.
+    path : path
+        Where the index will be.
+    replace_existing : bool
+        When an index is at `path`, make the snapshot its next generation: readers see the present
+        one until the snapshot is complete.
+
+    Returns
+    -------
+    int
+        The generation at `path` now.
+
+    Raises
+    ------
+    IndexExistsError
+        Something is at `path` and is not to be replaced, or is no index.
+    CorruptIndexError
+        The snapshot is damaged; `path` is untouched.
+    IndexLockedError, StorageFullError
+    """
+    path = Path(path)
+    if not replace_existing or not files.exists(path):
+        return snapshot(source, path, files=files)
+    with open_index(source, files=files) as index:
+        writable, current = WritableFolder.open(path, files)
+        with writable:
+            _copy_files(index, writable)
+            generation = current.generation + 1
+            writable.publish(
+                replace(index.manifest, generation=generation, parent=current.generation)
+            )
+            writable.collect_garbage()
+            return generation
+
+
+def _copy_files(index: Index, writable: WritableFolder) -> None:
+    for container in index.containers():
+        writable.copy_file(container.entry, container.data, container.path)

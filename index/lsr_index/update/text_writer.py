@@ -1,0 +1,250 @@
+"""`IndexUpdater`: documents as text into an index that exists.
+
+The encoder comes from the index itself, so that new vectors are comparable with the ones that are
+there. Where the weights of queries are counted in the collection, a commit stores the counts, and a
+vocabulary that has grown, together with the vectors: queries follow with the same generation.
+
+Counts only grow. What a replaced or deleted document once added to the document frequencies and
+lengths stays in them, and documents of earlier commits keep the weights that the average length of
+their time gave them; `lsr_index.build.reencode.reindex` counts and weighs everything anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders import restore_document_encoder, statistics_of
+from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
+from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.progress import Progress
+from lsr.records import Document, DocumentBatch
+from lsr.sparse import SparseBatch
+from lsr_index.hybrid.text_index import Retriever
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
+
+
+class IndexUpdater:
+    """The one writer of an index, for text. A context manager: leaving it releases the lock.
+
+    Leaving without `commit` forgets what was added and deleted since the last one. The encoder is
+    restored when the first document is added. To be used from one thread; `merge` and `compact`
+    may run in another.
+
+    Parameters
+    ----------
+    path : path
+    max_terms : int, optional
+        Refuse a document whose vector has more terms.
+    memory_bytes : int
+        Bound on the working memory of building and merging segments.
+    background : bool
+        Merge in a thread of its own after commits; else only when `merge` is called.
+    files : Files
+        The disk.
+
+    Raises
+    ------
+    IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        max_terms: int | None = None,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        background: bool = False,
+        files: Files = DISK,
+    ) -> None:
+        self.path = Path(path)
+        self._max_terms = max_terms
+        self._writer = IndexWriter(
+            self.path, memory_bytes=memory_bytes, background=background, files=files
+        )
+        self._encoder: Encoder | None = None
+        self._dense: DenseEncoder | None = None
+        self._query_encoder: QueryEncoder | None = None
+        self._counted: CollectionStatistics | None = None
+        self._committed: CollectionStatistics | None = None
+
+    @property
+    def generation(self) -> int:
+        """The last committed state."""
+        return self._writer.generation
+
+    def load_encoder(self) -> Encoder:
+        """Restore the document encoder of the index, once; returns it.
+
+        Raises
+        ------
+        UsageError
+            The index was made of vectors and has none; says what to do.
+        EncoderMismatchError
+            The model has changed since the index was made.
+        ModelError, MissingDependencyError, IndexFormatError
+        """
+        if self._encoder is not None:
+            return self._encoder
+        with self._writer.snapshot() as index:
+            assets, fingerprint = index.encoder_assets, index.fingerprint
+            dense = index.dense.restore_encoder() if index.dense and assets else None
+        if assets is None:
+            raise UsageError(
+                f"{self.path}: the index was made of vectors and stores no encoder for text; add "
+                "vectors with index.IndexWriter.add from Python"
+            )
+        encoder = restore_document_encoder(assets)
+        if fingerprint is not None and encoder.fingerprint.digest != fingerprint.digest:
+            raise EncoderMismatchError(
+                f"{self.path}: the stored encoder restores to another one than made the vectors; "
+                "run lsr verify, or encode the documents again with lsr reindex"
+            )
+        self._counted = self._committed = statistics_of(assets)
+        self._encoder, self._dense = encoder, dense
+        self._query_encoder = encoder.with_statistics(self._counted or CollectionStatistics())
+        return encoder
+
+    def add(self, documents: Iterable[Document], progress: Progress | None = None) -> int:
+        """Encode documents and add them, in batches; one whose id is there replaces it.
+
+        Parameters
+        ----------
+        documents : iterable of Document
+            Of several with the same id the last one stays.
+        progress : callable, optional
+            ``progress("encode", done, None)``.
+
+        Returns
+        -------
+        int
+            How many documents were read.
+
+        Raises
+        ------
+        DataError
+            A document cannot be stored. The batches before it are still pending: `rollback`
+            forgets them.
+        """
+        n_done, batch, n_chars = 0, list[Document](), 0
+        for document in documents:
+            batch.append(document)
+            n_chars += len(document.text) + len(document.title)
+            if len(batch) == BATCH_DOCS or n_chars >= BATCH_CHARS:
+                n_done += self.add_batch(batch)
+                batch, n_chars = [], 0
+                if progress is not None:
+                    progress("encode", n_done, None)
+        return n_done + (self.add_batch(batch) if batch else 0)
+
+    def add_batch(self, documents: Sequence[Document]) -> int:
+        """Add a bounded number of documents, or raise and take none of them; see `add`."""
+        encoder = self.load_encoder()
+        latest = list({document.id: document for document in documents}.values())
+        parts, counted = list[SparseBatch](), self._counted or CollectionStatistics()
+        for start in range(0, len(latest), BATCH_DOCS):
+            texts = [document.contents for document in latest[start : start + BATCH_DOCS]]
+            encoded = encoder.encode_documents(texts)
+            parts.append(encoded.vectors)
+            counted += encoded.statistics
+        vectors = encoder.finish_documents(SparseBatch.concatenate(parts), counted)
+        self._refuse_long(latest, vectors)
+        dense = self._dense_vectors(latest)
+        batch = DocumentBatch(
+            [document.id for document in latest],
+            vectors,
+            [document.text for document in latest],
+            [document.title for document in latest],
+            [document.metadata for document in latest],
+            dense,
+        )
+        self._writer.add(batch, n_terms=encoder.n_terms)
+        if self._counted is not None:
+            self._counted = counted
+        return len(documents)
+
+    def delete(self, docnos: Iterable[str]) -> int:
+        """Delete documents by id; returns how many of them there were."""
+        return self._writer.delete(docnos)
+
+    def delete_where(self, filter: Any) -> int:
+        """Delete the documents that pass a filter; return how many."""
+        return self._writer.delete_where(filter)
+
+    def commit(self) -> Commit:
+        """Make everything since the last commit visible and durable, or nothing of it.
+
+        Raises
+        ------
+        StorageFullError
+            Nothing happened; call again when there is room, or `rollback`.
+        CommitOutcomeError
+            It may or may not have happened; this updater is finished.
+        """
+        grown = None
+        if self._encoder is not None and self._counted is not self._committed:
+            grown = self._encoder.with_statistics(self._counted or CollectionStatistics())
+        done = self._writer.commit(encoder=None if grown is None else grown.assets())
+        if grown is not None:
+            self._committed, self._query_encoder = self._counted, grown
+        return done
+
+    def rollback(self) -> None:
+        """Forget what was added and deleted since the last commit."""
+        self._writer.rollback()
+        self._counted = self._committed
+
+    def merge(self, *, progress: Progress | None = None) -> bool:
+        """Merge segments once if there are too many; see `IndexWriter.merge`."""
+        return self._writer.merge(progress=progress)
+
+    def compact(self, *, reorder: bool | None = None, progress: Progress | None = None) -> bool:
+        """Merge everything into one segment; see `IndexWriter.compact`."""
+        return self._writer.compact(reorder=reorder, progress=progress)
+
+    def retriever(self, encoder: QueryEncoder | None = None) -> Retriever:
+        """Return what searches the last committed state.
+
+        Parameters
+        ----------
+        encoder : QueryEncoder, optional
+            For queries, as long as this updater has not restored its own.
+        """
+        return Retriever(self._writer.snapshot(), self._query_encoder or encoder)
+
+    def close(self) -> None:
+        """Release the lock; harmless when closed already."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _dense_vectors(self, documents: Sequence[Document]) -> NDArray[np.float32] | None:
+        if self._dense is None:
+            return None
+        parts = [np.zeros((0, self._dense.dimension), np.float32)]
+        for start in range(0, len(documents), BATCH_DOCS):
+            texts = [document.contents for document in documents[start : start + BATCH_DOCS]]
+            parts.append(self._dense.encode_documents(texts))
+        return np.concatenate(parts)
+
+    def _refuse_long(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
+        if self._max_terms is None:
+            return
+        for i, document in enumerate(documents):
+            n_terms = int(vectors.indptr[i + 1] - vectors.indptr[i])
+            if n_terms > self._max_terms:
+                raise DataError(
+                    f"document {document.id!r} has {n_terms:,} terms; at most "
+                    f"{self._max_terms:,} are accepted, split it into passages"
+                )

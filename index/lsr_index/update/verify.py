@@ -1,0 +1,280 @@
+"""Checking an index without changing it.
+
+Four levels, each with all that the lower ones check. 0: the manifest, and the length and directory
+of every file. 1: every byte, against the checksums of the arrays and the SHA-256 of the files.
+2: that the arrays agree with each other, and that no id is alive twice. 3: that searching finds
+what plain arithmetic over the stored vectors finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import CorruptIndexError, FormatVersionError, IndexStateError, LsrError, UsageError
+from lsr.sparse import SparseBatch
+from lsr_index.search.dense_index import DenseIndex
+from lsr_index.search.index import Index, open_index
+from lsr_index.segment.quantize import quantize_query, width_for
+from lsr_index.segment.segment import SegmentReader
+from lsr_index.storage.directory import DISK, Files
+
+MAX_LEVEL = 3
+N_QUERIES = 100
+N_DENSE_QUERIES = 10
+_QUERY_TERMS = 24
+_K = 100
+_BLOCK_DOCS = 8192
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Attributes
+    ----------
+    path : Path
+    level : int
+        How far the check was asked to go.
+    generation : int or None
+        The generation checked.
+    checked : list of str
+        What was found in order.
+    problems : list of str
+        Damage, one line each, with file and offset.
+    unreadable : str or None
+        Why nothing could be checked: no index, another version, no permission.
+    """
+
+    path: Path
+    level: int
+    generation: int | None = None
+    checked: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    unreadable: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was asked for was checked and found in order."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0: in order; 1: corrupt; 2: cannot be read."""
+        if self.unreadable is not None:
+            return 2
+        return 1 if self.problems else 0
+
+
+def verify(
+    path: Path | str,
+    level: int = 2,
+    *,
+    generation: int | None = None,
+    seed: int = 0,
+    files: Files = DISK,
+) -> Report:
+    """Check an index. Reads only; never raises for what it finds.
+
+    Parameters
+    ----------
+    path : path
+    level : int
+        0 to 3; see the module.
+    generation : int, optional
+        Default: the newest.
+    seed : int
+        Of the random queries of level 3.
+    """
+    if level not in range(MAX_LEVEL + 1):
+        raise UsageError(f"the levels of verify are 0 to {MAX_LEVEL}, got {level!r}")
+    report = Report(Path(path), level)
+    try:
+        index = open_index(path, generation=generation, files=files)
+    except CorruptIndexError as error:
+        report.problems.append(str(error))
+        return report
+    except (FormatVersionError, IndexStateError, OSError) as error:
+        report.unreadable = str(error)
+        return report
+    report.generation = index.generation
+    with index:
+        for description, steps in _checks(index, level, seed):
+            problems = [str(error) for error in _failures(steps)]
+            report.problems += problems
+            if problems:
+                break  # what builds upon damaged bytes proves nothing
+            report.checked.append(description)
+    return report
+
+
+def _failures(steps: Iterator[LsrError | None]) -> Iterator[LsrError]:
+    try:
+        for found in steps:
+            if found is not None:
+                yield found
+    except LsrError as error:
+        yield error
+
+
+def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator[LsrError | None]]]:
+    n_files = len(index.manifest.files())
+    yield f"manifest and directories of {n_files} files", iter(())
+    if level >= 1:
+        yield "every byte", _check_bytes(index)
+    if level >= 2:
+        yield f"structure of {len(index.segments)} segments", _check_structure(index)
+        yield f"{index.n_docs} ids, each alive once", _check_unique(index)
+    if level >= 3:
+        yield f"{N_QUERIES} random queries", _check_queries(index, seed)
+        if index.dense is not None:
+            yield f"{index.dense.n_vectors} dense vectors", _check_dense(index, seed)
+
+
+def _check_bytes(index: Index) -> Iterator[LsrError | None]:
+    """Compare checksums and digests, going on after a damaged file to name all of them."""
+    for container in index.containers():
+        try:
+            container.check()
+            digest = hashlib.sha256(container.data).hexdigest()
+            if digest != container.entry.sha256:
+                raise CorruptIndexError(
+                    "the file does not have the SHA-256 of the manifest", container.path
+                )
+        except CorruptIndexError as error:
+            yield error
+
+
+def _check_structure(index: Index) -> Iterator[LsrError | None]:
+    for segment in index.segments:
+        try:
+            segment.check_structure()
+            if segment.arrays.terms.size and int(segment.arrays.terms[-1]) >= index.n_terms:
+                raise CorruptIndexError(
+                    f"a term id is outside of the vocabulary of {index.n_terms} terms",
+                    segment.container.path,
+                )
+        except CorruptIndexError as error:
+            yield error
+
+
+def _check_unique(index: Index) -> Iterator[LsrError | None]:
+    """Look for an id that is alive in two segments; within one, `DocnoReader.check` has looked."""
+    hashes = [segment.docnos.live_hashes(segment.live_mask()) for segment in index.segments]
+    everything = np.sort(np.concatenate([np.zeros(0, np.uint64), *hashes]))
+    repeated = np.unique(everything[1:][everything[1:] == everything[:-1]])
+    for value in repeated:
+        owners: dict[str, SegmentReader] = {}
+        for segment in index.segments:
+            for docno in segment.docnos.with_hash(int(value)):
+                if segment.find(docno) is None:
+                    continue
+                if docno in owners:
+                    yield CorruptIndexError(f"id {docno!r} is alive twice", segment.container.path)
+                owners[docno] = segment
+
+
+def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
+    """Search with random queries; each must find what adding up stored impacts finds."""
+    rng = np.random.default_rng(seed)
+    terms = np.unique(
+        np.concatenate(
+            [np.zeros(0, np.uint32), *(segment.arrays.terms for segment in index.segments)]
+        )
+    )
+    if not len(terms):
+        return
+    rows = []
+    for _ in range(N_QUERIES):
+        chosen = rng.choice(terms, min(len(terms), int(rng.integers(1, _QUERY_TERMS))), False)
+        rows.append({int(t): float(rng.uniform(0.05, 3)) for t in chosen})
+    queries = SparseBatch.from_rows(rows)
+    scores = _scores(index, queries)
+    for i in range(queries.n_rows):
+        k = min(_K, max(1, index.n_docs))
+        hits = index.search(queries.rows(i, i + 1), k)
+        order = np.argsort(-scores[i], kind="stable")[:k]
+        order = order[scores[i][order] > 0]
+        same = np.array_equal(hits.doc_ids, order) and np.array_equal(
+            hits.int_scores, scores[i][order]
+        )
+        if not same:
+            yield CorruptIndexError(
+                f"query {i} of seed {seed} finds {hits.doc_ids[:5].tolist()}…, adding up the "
+                f"stored vectors {order[:5].tolist()}…",
+                index.path,
+            )
+
+
+def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
+    """Check that lists reach as far as they say, and that searches find what arithmetic finds."""
+    for segment in index.segments:
+        if segment.dense is not None:
+            segment.dense.check_radii()
+    dense = index.dense_or_refuse()
+    doc_ids = index.select({})
+    if not len(doc_ids):
+        return
+    rng = np.random.default_rng(seed)
+    queries = dense.vectors(rng.choice(doc_ids, N_DENSE_QUERIES))
+    queries += rng.normal(0, 0.01, queries.shape).astype(np.float32)
+    if dense.similarity == "cosine":
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    scores, longest = _dense_scores(dense, doc_ids, queries)
+    for i, query in enumerate(queries):
+        hits = dense.search(query, _K, exact=True)
+        best = np.sort(scores[i][np.isfinite(scores[i])])[::-1][:_K]
+        own = scores[i][np.isin(doc_ids, hits.doc_ids)]
+        slack = 1e-4 * float(np.linalg.norm(query)) * longest
+        same = len(hits) == len(best) == len(own) and bool(
+            (np.abs(hits.scores - best) <= slack).all()
+            and (np.abs(hits.scores - np.sort(own)[::-1]) <= slack).all()
+        )
+        if not same:
+            yield CorruptIndexError(
+                f"dense query {i} of seed {seed} finds {hits.doc_ids[:5].tolist()}…, arithmetic "
+                "over the stored vectors finds others",
+                index.path,
+            )
+
+
+def _dense_scores(
+    dense: DenseIndex, doc_ids: NDArray[np.int64], queries: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], float]:
+    """Scores of documents for all queries, -inf without a vector; length of the longest vector."""
+    scores, longest = np.empty((len(queries), len(doc_ids))), 0.0
+    for start in range(0, len(doc_ids), _BLOCK_DOCS):
+        part = slice(start, start + _BLOCK_DOCS)
+        vectors = dense.vectors(doc_ids[part]).astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=1)
+        scores[:, part] = np.where(lengths > 0, queries @ vectors.T, -np.inf)
+        longest = max(longest, float(lengths.max()))
+    return scores, longest
+
+
+def _scores(index: Index, queries: SparseBatch) -> NDArray[np.int64]:
+    """Scores of all documents for all queries, (n_queries, documents), 0 for deleted ones."""
+    n_docs = sum(segment.n_docs for segment in index.segments)
+    scores = np.zeros((queries.n_rows, n_docs), np.int64)
+    weights = np.zeros(index.n_terms, np.int64)
+    base = 0
+    for segment in index.segments:
+        live = segment.live_mask()
+        for first, vectors in segment.vectors.chunks():
+            n = len(vectors.indptr) - 1
+            rows = np.repeat(np.arange(n), np.diff(vectors.indptr))
+            for i in range(queries.n_rows):
+                ids, values = queries.row(i)
+                width = width_for(len(ids))
+                weights[ids] = quantize_query(values, width)[0]
+                parts = (vectors.impacts * weights[vectors.term_ids]) >> width.shift
+                total = np.bincount(rows, parts, minlength=n).astype(np.int64)
+                scores[i, base + first : base + first + n] = total * live[first : first + n]
+                weights[ids] = 0
+        base += segment.n_docs
+    return scores

@@ -1,0 +1,200 @@
+"""The state that a writer works on: the current generation, and the ways to make the next one.
+
+Nothing in here is decided: `lsr_index.update.writer` says what is added, deleted and merged, and
+when. All methods that commit expect the caller to hold the writer's mutex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import IndexStateError, LsrError
+from lsr.progress import Progress
+from lsr_index.build.builder import options_from_json
+from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.delete_bitmap import words_of, write_deletes
+from lsr_index.segment.quantized_batch import Chunk, rescaled
+from lsr_index.segment.segment import SegmentReader, merged_chunks, write_segment
+from lsr_index.storage.dense_part import DensePart
+from lsr_index.storage.directory import Files
+from lsr_index.storage.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
+from lsr_index.storage.transaction import WritableFolder
+from lsr_index.update.merge_policy import carried_deletes
+
+
+class WorkingIndex:
+    """An index under its lock.
+
+    Attributes
+    ----------
+    folder : WritableFolder
+    manifest : Manifest
+        The last committed generation.
+    readers : list of SegmentReader
+        Its segments.
+    n_terms : int
+        Size of the vocabulary of the next generation.
+    """
+
+    manifest: Manifest
+    readers: list[SegmentReader]
+
+    def __init__(self, path: Path, files: Files, memory_bytes: int) -> None:
+        self.path = path
+        self.files = files
+        self._memory_bytes = memory_bytes
+        self._ordinals = count(1)
+        self.readers = []
+        self.n_terms = 0
+        self.folder, manifest = WritableFolder.open(path, files)
+        try:
+            self._take(manifest, self._opened(manifest))
+        except BaseException:
+            self.folder.close()
+            raise
+
+    @property
+    def options(self) -> BuildOptions:
+        """How new segments are laid out."""
+        return options_from_json(dict(self.manifest.settings), self._memory_bytes)
+
+    def holds(self, docno: str) -> bool:
+        """Return whether a committed document with this id is alive."""
+        return any(reader.find(docno) is not None for reader in self.readers)
+
+    def without(self, gone: Sequence[str]) -> tuple[list[SegmentReader], int]:
+        """Delete ids from every segment and drop the segments left empty; not published yet.
+
+        Returns
+        -------
+        readers : list of SegmentReader
+        n_deleted : int
+        """
+        kept, n_deleted = [], 0
+        for reader in self.readers:
+            deleted = ~reader.live_mask()
+            n_before = int(deleted.sum())
+            deleted[[position for _, position in reader.docnos.find_all(gone)]] = True
+            n_now = int(deleted.sum())
+            n_deleted += n_now - n_before
+            if n_now > n_before and n_now < reader.n_docs:
+                entry = self._with_deletes(reader.entry, deleted)
+                reader = self._reader(entry, self.manifest.scale, self.manifest.dense)
+            if n_now < reader.n_docs:
+                kept.append(reader)
+        return kept, n_deleted
+
+    def _with_deletes(self, entry: SegmentEntry, deleted: NDArray[np.bool_]) -> SegmentEntry:
+        words, n_deleted = words_of(deleted), int(deleted.sum())
+        file = self.folder.write_container(
+            "deletes",
+            lambda container: write_deletes(
+                container, words, entry.file, self.manifest.generation + 1
+            ),
+        )
+        return replace(entry, deletes=file, n_deleted=n_deleted)
+
+    def write_rescaled(
+        self, kept: Collection[SegmentReader], added: Iterable[Chunk], scale: float
+    ) -> SegmentEntry:
+        """Write one segment of what is there, quantised once more, and what is added."""
+        for reader in kept:
+            reader.container.check()
+        old = self.manifest.scale
+        with self.folder.scratch() as scratch:
+            stored = (rescaled(chunk, old, scale) for chunk in merged_chunks(kept, scratch))
+            return self.write(chain(stored, added), scale)
+
+    def write(
+        self,
+        chunks: Iterable[Chunk],
+        scale: float,
+        options: BuildOptions | None = None,
+        progress: Progress | None = None,
+    ) -> SegmentEntry:
+        """Write a segment for the next generation."""
+        return write_segment(
+            self.folder,
+            chunks,
+            n_terms=self.n_terms,
+            scale=scale,
+            options=options or self.options,
+            generation=self.manifest.generation + 1,
+            ordinal=next(self._ordinals),
+            dense=self.manifest.dense,
+            progress=progress,
+        )
+
+    def publish(self, manifest: Manifest) -> None:
+        """Commit `manifest` as the next generation."""
+        if len(manifest.segments) > MAX_SEGMENTS:
+            raise IndexStateError(f"{self.path}: {MAX_SEGMENTS} segments are too many; merge first")
+        manifest = replace(
+            manifest, generation=self.manifest.generation + 1, parent=self.manifest.generation
+        )
+        # Opened before the commit: nothing that can fail may come after it.
+        readers = self._opened(manifest)
+        self.folder.publish(manifest)
+        self._take(manifest, readers)
+
+    def collect(self) -> None:
+        """Remove what no generation needs any more, as far as that works."""
+        # The commit has happened; what cannot be removed now is removed by a later one.
+        with suppress(OSError, LsrError):
+            self.folder.collect_garbage()
+
+    def write_merged(
+        self,
+        before: Sequence[SegmentReader],
+        scale: float,
+        options: BuildOptions | None,
+        progress: Progress | None,
+    ) -> SegmentEntry | None:
+        """Write the live documents of some segments as one; None when there is none."""
+        n_live = sum(reader.entry.n_live for reader in before)
+        if not n_live:
+            return None
+        for reader in before:
+            # Damage must not be copied: the new file would have a checksum that fits it.
+            reader.container.check()
+        with self.folder.scratch() as scratch:
+            return self.write(merged_chunks(before, scratch), scale, options, progress)
+
+    def swap(self, before: Sequence[SegmentReader], merged: SegmentEntry | None) -> bool:
+        """Commit `merged` in place of its inputs, as many of them as are still there."""
+        inputs = {reader.entry.file.uuid for reader in before}
+        places = [i for i, r in enumerate(self.readers) if r.entry.file.uuid in inputs]
+        if not places:
+            return False
+        segments = [reader.entry for reader in self.readers if reader.entry.file.uuid not in inputs]
+        if merged is not None:
+            deleted = carried_deletes(before, self.readers)
+            if deleted.any():
+                merged = None if deleted.all() else self._with_deletes(merged, deleted)
+        if merged is not None:
+            segments.insert(places[0], merged)
+        self.publish(replace(self.manifest, segments=tuple(segments)))
+        return True
+
+    def _opened(self, manifest: Manifest) -> list[SegmentReader]:
+        """Open the segments of a manifest that are not open yet."""
+        known = {reader.entry: reader for reader in self.readers}
+        return [
+            known.get(entry) or self._reader(entry, manifest.scale, manifest.dense)
+            for entry in manifest.segments
+        ]
+
+    def _take(self, manifest: Manifest, readers: list[SegmentReader]) -> None:
+        self.readers = readers
+        self.manifest = manifest
+        self.n_terms = max(self.n_terms, manifest.n_terms)
+
+    def _reader(self, entry: SegmentEntry, scale: float, dense: DensePart | None) -> SegmentReader:
+        return SegmentReader(self.files, self.path, entry, scale, dense)

@@ -1,0 +1,134 @@
+"""What a writer has taken and not committed yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import DataError
+from lsr.records import DocumentBatch
+from lsr_index.dense.codes import Codes
+from lsr_index.search.filters import Filter
+from lsr_index.segment.doc_ids import encode_id
+from lsr_index.segment.doc_store import encode_record
+from lsr_index.segment.quantize import quantize_documents
+from lsr_index.segment.quantized_batch import Chunk, dense_codes, without_zeros
+from lsr_index.storage.dense_part import DensePart
+
+_CHUNK_DOCS = 4096
+
+
+class PendingDocument(NamedTuple):
+    """A document to be added: encoded, but not quantised, since the scale may still change."""
+
+    parts: list[bytes]
+    term_ids: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+    dense: Codes | None = None
+
+
+class Pending:
+    """Documents to add, in the order of their last writing, and ids to remove from the index.
+
+    Attributes
+    ----------
+    documents : dict
+        By id.
+    gone : set of str
+        Ids whose committed document goes: deleted, or replaced by one of `documents`.
+    n_terms : int
+        Size of the vocabulary.
+    """
+
+    def __init__(self, n_terms: int, dense: DensePart | None = None) -> None:
+        self._dense = dense
+        self.documents: dict[str, PendingDocument] = {}
+        self.gone: set[str] = set()
+        self.n_terms = n_terms
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.gone)
+
+    def add(self, batch: DocumentBatch, n_terms: int | None) -> None:
+        """Take a batch, or raise DataError and take nothing of it."""
+        limit = max(self.n_terms, n_terms or 0)
+        rows = list(_rows(batch, limit, self._dense))
+        self.n_terms = limit
+        for docno, row in rows:
+            self.documents.pop(docno, None)  # the last one written is the last in order
+            self.documents[docno] = row
+            self.gone.add(docno)
+
+    def remove(self, docno: str) -> bool:
+        """Take back a document if there is one, and have a committed one deleted."""
+        self.gone.add(docno)
+        return self.documents.pop(docno, None) is not None
+
+    def matching(self, condition: Filter) -> list[str]:
+        """Return the ids of the documents whose metadata passes a filter."""
+        return [
+            docno
+            for docno, row in self.documents.items()
+            if condition.matches(json.loads(row.parts[2]) if row.parts[2] else {})
+        ]
+
+    def largest_weight(self) -> float:
+        """Return the largest weight of all documents, 0 when there is none."""
+        weights = (float(row.weights.max(initial=0)) for row in self.documents.values())
+        return max(weights, default=0.0)
+
+    def chunks(self, scale: float) -> Iterator[Chunk]:
+        """Yield the documents, quantised."""
+        docnos = list(self.documents)
+        for start in range(0, len(docnos), _CHUNK_DOCS):
+            part = docnos[start : start + _CHUNK_DOCS]
+            rows = [self.documents[docno] for docno in part]
+            indptr = np.cumsum([0, *(len(row.term_ids) for row in rows)], dtype=np.int64)
+            impacts = quantize_documents(np.concatenate([row.weights for row in rows]), scale)
+            term_ids = np.concatenate([row.term_ids for row in rows])
+            dense = None
+            if self._dense is not None:
+                dense = np.stack([row.dense for row in rows if row.dense is not None])
+            vectors = without_zeros(indptr, term_ids, impacts)
+            yield Chunk(part, [row.parts for row in rows], vectors, dense)
+
+
+def storable_ids(docnos: Iterable[str]) -> list[str]:
+    """Return the ids that an index can hold at all; others need not be looked for."""
+    return [docno for docno in docnos if _is_utf8(docno)]
+
+
+def _rows(
+    batch: DocumentBatch, n_terms: int, dense: DensePart | None
+) -> Iterator[tuple[str, PendingDocument]]:
+    vectors = batch.vectors
+    fields = (batch.ids, batch.titles, batch.texts, batch.metadata)
+    if {len(field) for field in fields} != {vectors.n_rows}:
+        raise DataError(f"a batch has {vectors.n_rows} vectors, but not as many of every field")
+    codes = dense_codes(batch, dense)
+    seen: set[str] = set()
+    for i, docno in enumerate(batch.ids):
+        encode_id(docno)
+        if docno in seen:
+            raise DataError(f"document id {docno!r} appears twice in one batch")
+        seen.add(docno)
+        term_ids, weights = vectors.row(i)
+        if len(term_ids) and int(term_ids[-1]) >= n_terms:
+            raise DataError(
+                f"document {docno!r} has term id {term_ids[-1]}, but the vocabulary of the index "
+                f"has {n_terms} terms; where it has grown, say how large it is (n_terms)"
+            )
+        parts = encode_record(docno, batch.titles[i], batch.texts[i], batch.metadata[i])
+        yield docno, PendingDocument(parts, term_ids, weights, None if codes is None else codes[i])
+
+
+def _is_utf8(docno: str) -> bool:
+    try:
+        docno.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,313 @@
+"""`IndexWriter`: add, replace, delete and merge while others search.
+
+One writer per index. What is added or deleted becomes visible and durable with `commit`, all of it
+or nothing. Merging runs beside: it reads immutable segments, writes a new one, and swaps them in a
+commit of its own, taking over the deletes that arrived meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from lsr.encoders.base import EncoderAssets
+from lsr.errors import IndexStateError
+from lsr.progress import Progress
+from lsr.records import DocumentBatch
+from lsr_index.search.filters import parse_filter
+from lsr_index.search.index import Index
+from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.delete_bitmap import mask_of
+from lsr_index.segment.encoder_store import write_assets
+from lsr_index.segment.quantize import MAX_IMPACT, fit_scale
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.storage.manifest import SegmentEntry
+from lsr_index.update.merge_policy import MergePolicy
+from lsr_index.update.working import WorkingIndex
+from lsr_index.update.write_buffer import Pending, storable_ids
+
+DEFAULT_MEMORY_BYTES = 256 << 20
+SCALE_HEADROOM = 1.25
+
+
+class Commit(NamedTuple):
+    """What a commit did.
+
+    Attributes
+    ----------
+    generation : int
+        The state that searches see from now on. Unchanged when there was nothing to commit.
+    n_docs : int
+        Documents in it.
+    n_added : int
+        Documents added, replaced ones included.
+    n_deleted : int
+        Documents of earlier commits that are gone, replaced ones included.
+    rescaled : bool
+        A weight was larger than the scale allowed: all documents were quantised anew.
+    """
+
+    generation: int
+    n_docs: int
+    n_added: int
+    n_deleted: int
+    rescaled: bool
+
+
+class IndexWriter:
+    """The one writer of an index. A context manager: leaving it releases the lock.
+
+    Leaving without `commit` forgets what was added since the last one. Methods may be called from
+    several threads.
+
+    Parameters
+    ----------
+    path : path
+    memory_bytes : int
+        Bound on the working memory of building and merging segments.
+    policy : MergePolicy, optional
+    background : bool
+        Merge in a thread of its own after commits; else only when `merge` is called.
+    files : Files
+        The disk.
+
+    Raises
+    ------
+    IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        policy: MergePolicy | None = None,
+        background: bool = False,
+        files: Files = DISK,
+    ) -> None:
+        self.path = Path(path)
+        self._policy = policy or MergePolicy()
+        self._background = background
+        self._mutex = threading.RLock()
+        self._merging = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._merge_error: BaseException | None = None
+        self._closed = False
+        self._work = WorkingIndex(self.path, files, memory_bytes)
+        self._forget()
+
+    @property
+    def generation(self) -> int:
+        """The last committed state."""
+        return self._work.manifest.generation
+
+    @property
+    def n_pending(self) -> int:
+        """Documents added and not committed."""
+        return len(self._pending.documents)
+
+    def add(self, batch: DocumentBatch, *, n_terms: int | None = None) -> None:
+        """Add documents; one whose id is in the index already replaces it.
+
+        Parameters
+        ----------
+        batch : DocumentBatch
+        n_terms : int, optional
+            Size of the vocabulary, where it has grown.
+
+        Raises
+        ------
+        DataError
+            A document cannot be stored, an id appears twice in the batch, or a term is outside of
+            the vocabulary. Nothing of the batch is taken.
+        """
+        with self._mutex:
+            self._refuse_when_closed()
+            self._pending.add(batch, n_terms)
+
+    def delete(self, docnos: Iterable[str]) -> int:
+        """Delete documents by id; returns how many of them there were."""
+        with self._mutex:
+            self._refuse_when_closed()
+            n_found = 0
+            for docno in dict.fromkeys(docnos):
+                committed = docno not in self._pending.gone and self._work.holds(docno)
+                n_found += self._pending.remove(docno) or committed
+            return n_found
+
+    def delete_where(self, filter: Any) -> int:
+        """Delete the documents that pass a filter; return how many."""
+        condition = parse_filter(filter)
+        with self._mutex:
+            self._refuse_when_closed()
+            found = self._pending.matching(condition)
+            for reader in self._work.readers:
+                positions = np.flatnonzero(mask_of(reader.passing(condition), reader.n_docs))
+                docnos = reader.docnos.docnos(positions)
+                found += [docno for docno in docnos if docno not in self._pending.gone]
+            return self.delete(found)
+
+    def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
+        """Make everything since the last commit visible and durable, or nothing of it.
+
+        Parameters
+        ----------
+        encoder : EncoderAssets, optional
+            Replaces the stored encoder: a vocabulary that has grown, a refreshed IDF table.
+
+        Raises
+        ------
+        StorageFullError
+            Nothing happened; call again when there is room.
+        CommitOutcomeError
+            It may or may not have happened; this writer is finished.
+        """
+        with self._mutex:
+            self._refuse_when_closed()
+            if not (self._pending or encoder):
+                return Commit(self.generation, self._work.manifest.n_docs, 0, 0, False)
+            try:
+                with self._work.folder.transaction():
+                    done = self._commit(encoder)
+                self._forget()
+            finally:
+                self._work.collect()
+        if self._background:
+            self._start_merging()
+        return done
+
+    def rollback(self) -> None:
+        """Forget what was added and deleted since the last commit."""
+        with self._mutex:
+            self._forget()
+
+    def merge(self, *, progress: Progress | None = None) -> bool:
+        """Merge once if the policy asks for it; returns whether it did.
+
+        Adding, deleting and committing go on meanwhile.
+        """
+        return self._merge_chosen(self._policy.choose, progress)
+
+    def compact(self, *, reorder: bool | None = None, progress: Progress | None = None) -> bool:
+        """Merge everything into one segment without deleted documents; returns whether it did.
+
+        Parameters
+        ----------
+        reorder : bool, optional
+            Put similar documents next to each other. Default: as the index was built.
+        """
+
+        def everything(segments: Sequence[SegmentEntry]) -> range | None:
+            clean = len(segments) == 1 and not segments[0].n_deleted and not reorder
+            return None if clean or not segments else range(len(segments))
+
+        options = self._work.options
+        if reorder is not None:
+            options = replace(options, reorder="bisect" if reorder else "none")
+        return self._merge_chosen(everything, progress, options)
+
+    def wait_for_merges(self) -> None:
+        """Return when no background merge is running; raises what went wrong in one."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+        error, self._merge_error = self._merge_error, None
+        if error is not None:
+            raise error
+
+    def snapshot(self) -> Index:
+        """Return the last committed state, opened for reading."""
+        with self._mutex:
+            self._refuse_when_closed()
+            return Index(self.path, self._work.manifest, self._work.files)
+
+    def close(self) -> None:
+        """Wait for a running merge and release the lock; harmless when closed already."""
+        if not self._closed:
+            self._closed = True
+            thread = self._thread
+            if thread is not None:
+                thread.join()
+            self._work.folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _commit(self, encoder: EncoderAssets | None) -> Commit:
+        pending, work, old = self._pending, self._work, self._work.manifest
+        kept, n_deleted = work.without(storable_ids(pending.gone))
+        peak, scale = pending.largest_weight(), old.scale
+        too_large = bool(np.rint(peak / scale) > MAX_IMPACT)
+        work.n_terms = pending.n_terms
+        if too_large:
+            scale = fit_scale(peak * SCALE_HEADROOM)
+            segments = [work.write_rescaled(kept, pending.chunks(scale), scale)]
+        else:
+            segments = [reader.entry for reader in kept]
+            if pending.documents:
+                segments.append(work.write(pending.chunks(scale), scale))
+        stored = write_assets(work.folder, encoder) if encoder else old.encoder
+        work.publish(
+            replace(
+                old,
+                n_terms=pending.n_terms,
+                scale=scale,
+                segments=tuple(segments),
+                encoder=stored,
+            )
+        )
+        n_docs = work.manifest.n_docs
+        return Commit(self.generation, n_docs, len(pending.documents), n_deleted, too_large)
+
+    def _merge_chosen(
+        self,
+        choose: Callable[[Sequence[SegmentEntry]], range | None],
+        progress: Progress | None,
+        options: BuildOptions | None = None,
+    ) -> bool:
+        with self._merging, self._work.folder.transaction():
+            with self._mutex:
+                self._refuse_when_closed()
+                chosen = choose(self._work.manifest.segments)
+                if chosen is None:
+                    return False
+                before = self._work.readers[chosen.start : chosen.stop]
+                scale = self._work.manifest.scale
+            merged = self._work.write_merged(before, scale, options, progress)
+            with self._mutex:
+                swapped = self._work.manifest.scale == scale and self._work.swap(before, merged)
+        with self._mutex:
+            self._work.collect()
+        return swapped
+
+    def _start_merging(self) -> None:
+        with self._mutex:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            if self._policy.choose(self._work.manifest.segments) is None or self._closed:
+                return
+            self._thread = threading.Thread(target=self._merge_all, name="merge", daemon=True)
+            self._thread.start()
+
+    def _merge_all(self) -> None:
+        try:
+            while not self._closed and self.merge():
+                pass
+        except BaseException as error:
+            if not self._closed:
+                self._merge_error = error
+
+    def _forget(self) -> None:
+        self._pending = Pending(self._work.manifest.n_terms, self._work.manifest.dense)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise IndexStateError(f"{self.path}: this writer is closed")

@@ -1,0 +1,236 @@
+"""What a model folder says about itself: where its parts lie and how to pool. No torch here.
+
+Three layouts are read. A plain masked-language-model checkpoint (the published SPLADE models); the
+same with an ``idf.json`` beside it (the OpenSearch inference-free models); and a SparseEncoder
+repository of sentence-transformers, whose ``modules.json`` lists either a transformer with what
+makes sparse vectors of its states, or a router with such a list for queries and one for documents.
+
+Where these leave something open, the model's own library decides. OpenSearch's code sets the
+weights of special tokens to zero; Naver's and sentence-transformers' keep them as pooled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast, get_args
+
+from lsr.encoders.neural.model_files import read_json
+from lsr.encoders.neural.pooling import Activation, Pooling
+from lsr.errors import ModelError
+
+IDF_TABLE = "idf.json"
+_TRANSFORMERS = {"Transformer", "MLMTransformer"}
+TRANSFORMER_CONFIGS = (
+    "sentence_bert_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_camembert_config.json",
+)
+
+
+class NeuralSide(NamedTuple):
+    """A transformer with its pooling.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds the transformer and its tokenizer.
+    pooling : {"max", "sum"}
+    activation : {"relu", "log1p_relu"}
+    max_length : int or None
+        Tokens kept of a text, specials included; None leaves it to tokenizer and model.
+    lowercase : bool
+        Lower-case texts whatever the tokenizer does.
+    prompt : str
+        Put in front of every text.
+    drop_specials : bool
+        Set the weights of special tokens to zero.
+    """
+
+    folder: Path
+    pooling: Pooling = "max"
+    activation: Activation = "relu"
+    max_length: int | None = None
+    lowercase: bool = False
+    prompt: str = ""
+    drop_specials: bool = False
+
+
+class PooledSide(NamedTuple):
+    """A transformer whose mean state goes through a linear layer (`lsr.encoders.neural.pooled`).
+
+    Attributes
+    ----------
+    folder : Path
+        Holds the transformer and its tokenizer.
+    pooling : Path
+        Folder of the Pooling.
+    head : Path
+        Folder of the SparseAutoEncoder.
+    normalise : bool
+        Scale embeddings to length 1.
+    max_length : int or None
+    lowercase : bool
+    prompt : str
+    """
+
+    folder: Path
+    pooling: Path
+    head: Path
+    normalise: bool
+    max_length: int | None = None
+    lowercase: bool = False
+    prompt: str = ""
+
+
+class StaticSide(NamedTuple):
+    """An inference-free query side: one weight for each word piece.
+
+    Attributes
+    ----------
+    tokenizer_folder : Path
+    table : Path
+        ``idf.json`` (token to weight) or a safetensors file with the array ``weight``.
+    prompt : str
+    """
+
+    tokenizer_folder: Path
+    table: Path
+    prompt: str = ""
+
+
+class ModelLayout(NamedTuple):
+    """Both sides of a model; the sides may be the same."""
+
+    document: NeuralSide | PooledSide
+    query: NeuralSide | PooledSide | StaticSide
+
+
+def read_layout(folder: Path) -> ModelLayout:
+    """Read the layout of a model folder.
+
+    Raises
+    ------
+    ModelError
+        When its description is malformed or names a part that is not supported.
+    """
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        table = folder / IDF_TABLE
+        plain = NeuralSide(folder, drop_specials=table.is_file())
+        return ModelLayout(plain, StaticSide(folder, table) if table.is_file() else plain)
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    listed = [(class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
+              for entry in module_entries(modules)]  # fmt: skip
+    if [name for name, _ in listed] in (["Router"], ["Asym"]):
+        return _routed(folder, listed[0][1], prompts)
+    document = _neural_side(modules, listed, prompts.get("document"))
+    return ModelLayout(document, _neural_side(modules, listed, prompts.get("query")))
+
+
+def module_entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a ``modules.json``."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ModelError(f"{path}: expected a list of modules")
+    return entries
+
+
+def class_name(qualified: Any) -> str:
+    """Return the last part of a qualified name."""
+    return str(qualified).rpartition(".")[2]
+
+
+def path_within(folder: Path, path: Any) -> str:
+    """Accept a path below the folder only: the description is data from elsewhere."""
+    text = str(path or "")
+    if Path(text).is_absolute() or ".." in Path(text).parts:
+        raise ModelError(f"{folder}: a module lies at {text!r}, outside of the model's folder")
+    return text
+
+
+def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout:
+    path = router / "router_config.json"
+    config = read_json(path) or read_json(router / "config.json")
+    types, structure = config.get("types"), config.get("structure")
+    if not isinstance(types, dict) or not isinstance(structure, dict):
+        raise ModelError(f"{path}: expected the keys types and structure")
+    missing = {"query", "document"} - set(structure)
+    if missing:
+        raise ModelError(f"{path}: no route for {', '.join(sorted(missing))}")
+    routes = {
+        route: [(class_name(types.get(name)), router / path_within(router, name)) for name in names]
+        for route, names in structure.items()
+    }
+    document = _neural_side(path, routes["document"], prompts.get("document"))
+    if [name for name, _ in routes["query"]] == ["SparseStaticEmbedding"]:
+        return ModelLayout(
+            document, _static_side(root, routes["query"][0][1], prompts.get("query"))
+        )
+    return ModelLayout(document, _neural_side(path, routes["query"], prompts.get("query")))
+
+
+def _neural_side(
+    where: Path, modules: list[tuple[str, Path]], prompt: Any
+) -> NeuralSide | PooledSide:
+    names = [name for name, _ in modules]
+    pooled = names[1:] in (
+        ["Pooling", "SparseAutoEncoder"],
+        ["Pooling", "Normalize", "SparseAutoEncoder"],
+    )
+    if not names or names[0] not in _TRANSFORMERS or not (pooled or names[1:] == ["SpladePooling"]):
+        raise ModelError(
+            f"{where}: modules {', '.join(names)} are not supported; expected a Transformer and a "
+            "SpladePooling, or a Transformer, Pooling, perhaps Normalize, and a SparseAutoEncoder"
+        )
+    transformer, pooling_folder = modules[0][1], modules[1][1]
+    own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
+    max_length = own.get("max_seq_length") or own.get("document_length")
+    lowercase = bool(own.get("do_lower_case"))
+    if pooled:
+        return PooledSide(
+            transformer, pooling_folder, modules[-1][1], "Normalize" in names, max_length,
+            lowercase, str(prompt or ""),
+        )  # fmt: skip
+    pooling = read_json(pooling_folder / "config.json")
+    return NeuralSide(
+        folder=transformer,
+        pooling=cast(Pooling, _choice(pooling_folder, pooling, "pooling_strategy", Pooling, "max")),
+        activation=cast(
+            Activation,
+            _choice(pooling_folder, pooling, "activation_function", Activation, "relu"),
+        ),
+        max_length=max_length,
+        lowercase=lowercase,
+        prompt=str(prompt or ""),
+    )
+
+
+def _choice(folder: Path, config: Mapping[str, Any], key: str, allowed: Any, default: str) -> str:
+    value = config.get(key, default)
+    if value not in get_args(allowed):
+        raise ModelError(
+            f"{folder / 'config.json'}: {key} = {value!r}, expected one of "
+            f"{', '.join(get_args(allowed))}"
+        )
+    return str(value)
+
+
+def _static_side(root: Path, folder: Path, prompt: Any) -> StaticSide:
+    named = read_json(folder / "config.json").get("path")
+    candidates = [folder / "model.safetensors"]
+    if named:
+        name = Path(path_within(folder, named)).name
+        candidates = [folder / name, root / name, root / IDF_TABLE]
+    for table in candidates:
+        if table.is_file():
+            return StaticSide(folder, table, str(prompt or ""))
+    raise ModelError(
+        f"{folder}: no weights of the query side; expected {' or '.join(map(str, candidates))}"
+    )

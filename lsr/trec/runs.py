@@ -1,0 +1,216 @@
+"""Runs: what a system returned for each topic, in memory and as TREC run files.
+
+One order everywhere, that of trec_eval: score descending *in single precision* (trec_eval keeps
+scores as 32-bit floats, so closer ones are ties there), then docno descending. The rank column of a
+file plays no part in it. Scores are therefore rounded to float32 where a run is made and written
+with the digits that give the same float32 back: a run measures the same before it is written, after
+it is read, and with anybody else's trec_eval.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lsr.errors import CorpusError, DataError, UsageError
+from lsr.textfile import write_text
+from lsr.trec.lines import read_text_lines
+
+_N_COLUMNS = 6
+_MAX_SCORE = float(np.finfo(np.float32).max)
+
+
+class Ranking(NamedTuple):
+    """The hits of one topic, best first.
+
+    Attributes
+    ----------
+    docnos : list of str, (n,)
+    scores : (n,) float32
+        Never rising.
+    """
+
+    docnos: list[str]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, docnos: Sequence[str], scores: ArrayLike) -> Ranking:
+        """Order hits as trec_eval does.
+
+        Raises
+        ------
+        DataError
+            A score is not finite in single precision, or a docno appears twice.
+        """
+        with np.errstate(over="ignore"):
+            values = np.asarray(scores, dtype=np.float64).astype(np.float32)
+        if values.shape != (len(docnos),):
+            raise DataError(f"{len(docnos)} documents with scores of shape {values.shape}")
+        if not np.isfinite(values).all():
+            at = int(np.argmin(np.isfinite(values)))
+            raise DataError(f"document {docnos[at]!r} has the score {values[at]}, not a number")
+        if len(set(docnos)) < len(docnos):
+            twice = next(docno for docno in docnos if list(docnos).count(docno) > 1)
+            raise DataError(f"document {twice!r} appears twice in one ranking")
+        ids = np.array(docnos, dtype=object)
+        order = np.argsort(ids)[::-1] if len(ids) else np.zeros(0, np.int64)
+        order = order[np.argsort(-values[order], kind="stable")]
+        return cls(ids[order].tolist(), values[order])
+
+    def without(self, docno: str) -> Ranking:
+        """Return this ranking with one document left out, if it is there."""
+        if docno not in self.docnos:
+            return self
+        at = self.docnos.index(docno)
+        return Ranking(self.docnos[:at] + self.docnos[at + 1 :], np.delete(self.scores, at))
+
+    def top(self, k: int) -> Ranking:
+        """Return the best `k` hits."""
+        return Ranking(self.docnos[:k], self.scores[:k])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rankings by topic.
+
+    Attributes
+    ----------
+    name : str
+        The tag of the run: the last column of its file.
+    rankings : mapping of qid to Ranking
+        A topic without hits may be absent or have an empty ranking.
+    """
+
+    name: str
+    rankings: Mapping[str, Ranking]
+
+    @property
+    def n_hits(self) -> int:
+        """Number of hits of all topics."""
+        return sum(len(ranking.docnos) for ranking in self.rankings.values())
+
+    def __getitem__(self, qid: str) -> Ranking:
+        """Return the ranking of a topic; an empty one when it has no hits."""
+        return self.rankings.get(qid) or Ranking([], np.zeros(0, np.float32))
+
+    def without_query_ids(self) -> Run:
+        """Return the run without the hits whose docno equals the qid."""
+        return Run(self.name, {qid: hits.without(qid) for qid, hits in self.rankings.items()})
+
+
+def read_run(path: Path | str) -> Run:
+    """Read a TREC run file, plain or gzip: ``qid Q0 docno rank score tag``.
+
+    The second column and the rank are not used (as in trec_eval), except that the rank has to be an
+    integer. Lines of a topic need not stand together.
+
+    Raises
+    ------
+    CorpusError
+        Not six columns, a rank that is no integer, a score that is no finite number, a document
+        twice in a topic; with file and line. Also for a file without a line.
+    """
+    path = Path(path)
+    hits: dict[str, dict[str, float]] = {}
+    names: dict[str, str] = {}  # one string per document, not one per line
+    tag = ""
+    for number, line in read_text_lines(path):
+        qid, docno, score, tag = _parse(line, path, number)
+        ranked = hits.setdefault(qid, {})
+        if docno in ranked:
+            raise CorpusError(
+                f"document {docno!r} was returned for topic {qid!r} further up already; "
+                "a run names each document once per topic",
+                path,
+                number,
+            )
+        ranked[names.setdefault(docno, docno)] = score
+    if not hits:
+        raise CorpusError("the run file holds no line", path)
+    return Run(
+        tag, {qid: Ranking.of(list(ranked), list(ranked.values())) for qid, ranked in hits.items()}
+    )
+
+
+def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
+    columns = line.split()
+    if len(columns) != _N_COLUMNS:
+        raise CorpusError(
+            f"expected 6 columns (qid Q0 docno rank score tag), found {len(columns)}", path, number
+        )
+    qid, _, docno, rank, score, tag = columns
+    if not rank.lstrip("+-").isdecimal():
+        raise CorpusError(f"the rank must be an integer, found {rank!r}", path, number)
+    try:
+        value = float(score)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) <= _MAX_SCORE:
+        raise CorpusError(
+            f"the score must be a finite number in single precision, found {score!r}", path, number
+        )
+    return qid, docno, value, tag
+
+
+def write_run(run: Run, path: Path | str) -> None:
+    """Write a TREC run file; it appears whole or not at all.
+
+    Ranks count from 1. Scores have the digits that give the same float32 back, so that reading the
+    file gives an equal run.
+
+    Raises
+    ------
+    UsageError
+        An id or the tag is empty or holds white space, which the format cannot express, or the
+        folder is not there or not writable.
+    StorageFullError
+        The file cannot be written to its end.
+    """
+    path = Path(path)
+    write_text(path, run_lines(run))
+
+
+def run_lines(run: Run) -> Iterator[str]:
+    """Return the lines of a TREC run file, with their line ends.
+
+    Raises
+    ------
+    UsageError
+        At once, before any line: see `write_run`.
+    """
+    _refuse_white_space(run)
+    return _lines(run)
+
+
+def _lines(run: Run) -> Iterator[str]:
+    for qid, ranking in run.rankings.items():
+        scores = map(str, ranking.scores)  # of a float32: the shortest that reads back equal
+        for rank, (docno, score) in enumerate(zip(ranking.docnos, scores, strict=True), start=1):
+            yield f"{qid} Q0 {docno} {rank} {score} {run.name}\n"
+
+
+def _refuse_white_space(run: Run) -> None:
+    def names() -> Iterable[tuple[str, str]]:
+        yield "run tag", run.name
+        for qid, ranking in run.rankings.items():
+            yield "query id", qid
+            for docno in ranking.docnos:
+                yield "document id", docno
+
+    for what, text in names():
+        if text.split() != [text]:
+            raise UsageError(
+                f"the {what} {text!r} cannot stand in a TREC run: columns are separated by white "
+                "space; use ids without it, or the JSON report"
+            )
+
+
+def slug(text: str) -> str:
+    """Return text as a run tag, or a part of a file name: letters, digits, dots and dashes."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "system"

@@ -1,0 +1,94 @@
+"""``lsr add``: put documents into an index that exists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lsr_service.cli import options
+from lsr_service.cli.terminal import progress, report_skipped, resumable, write, write_json
+
+if TYPE_CHECKING:
+    from lsr.records import Document
+
+
+def add(
+    index: options.IndexPath,
+    source: options.Source,
+    commit_every: Annotated[
+        int | None,
+        typer.Option(
+            "--commit-every",
+            min=1,
+            metavar="N",
+            help="Make documents visible and durable every N; by default all at the end.",
+        ),
+    ] = None,
+    on_error: options.OnErrorOption = options.OnError.FAIL,
+    max_errors: options.MaxErrors = None,
+    format: options.CorpusFormat = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="Bound on the memory of writing and merging.")
+    ] = "256M",
+    json: options.Json = False,
+) -> None:
+    """Add documents to an index; one whose id is there already is replaced.
+
+    The index encodes them as it was made, and goes on answering meanwhile. Stopped or killed, it
+    holds what was committed; run the same command again, repeating is harmless. Documents wait in
+    memory for their commit: give --commit-every for many.
+    """
+    from lsr_index.update.text_writer import IndexUpdater
+
+    corpus = options.corpus_of(source, format, on_error, max_errors)
+    memory_bytes = options.bytes_of(memory)
+    started = time.perf_counter()
+    n_read = n_gone = 0
+    with IndexUpdater(index, memory_bytes=memory_bytes) as updater:
+        with resumable("adding", resumes=False), progress() as show:
+            total = corpus.count_hint()
+            for part in _parts(corpus, commit_every):
+                before = n_read
+
+                def report(stage: str, done: int, _: int | None, before: int = before) -> None:
+                    show(stage, before + done, total)
+
+                n_read += updater.add(part, report)
+                done = updater.commit()
+                n_gone += done.n_deleted
+                while updater.merge(progress=show):
+                    pass
+        seconds = time.perf_counter() - started
+        report_skipped(corpus)
+    if json:
+        write_json(
+            {
+                "path": str(index),
+                "seconds": seconds,
+                "skipped": corpus.n_skipped,
+                "read": n_read,
+                "replaced": n_gone,
+                "n_docs": done.n_docs,
+                "generation": done.generation,
+            }
+        )
+        return
+    replaced = f", {n_gone:,} of them replaced others" if n_gone else ""
+    write(
+        f"{index}: {n_read:,} documents added{replaced}; {done.n_docs:,} documents in "
+        f"generation {done.generation}, in {seconds:.1f} s"
+    )
+
+
+def _parts(documents: Iterable[Document], size: int | None) -> Iterator[Iterable[Document]]:
+    """Split a stream; a corpus without a document raises, so that there is a first part."""
+    if size is None:
+        yield documents
+        return
+    stream = iter(documents)
+    while part := list(islice(stream, size)):
+        yield part

@@ -1,0 +1,81 @@
+"""``lsr attach``: dense vectors made elsewhere, for the documents of an index."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr_service.cli import options
+from lsr_service.cli.terminal import progress, resumable, write, write_json
+
+
+class SimilarityName(StrEnum):
+    """How vectors are compared."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+
+
+def attach(
+    index: options.IndexPath,
+    vectors: Annotated[
+        Path, typer.Argument(metavar="VECTORS", help="A .npy file, or an index file of faiss.")
+    ],
+    ids: Annotated[
+        Path, typer.Option("--ids", help="Text file: the id of each vector's document, one a line.")
+    ],
+    dense: options.DenseModel = None,
+    similarity: Annotated[
+        SimilarityName | None,
+        typer.Option(
+            "--similarity", help="By default cosine where all vectors have length 1, else dot."
+        ),
+    ] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="Bound on the working memory of the build.")
+    ] = "1G",
+    json: options.Json = False,
+) -> None:
+    """Give an index dense vectors that were made elsewhere.
+
+    They are copied into the index. Name the model that made them with --dense, so that the index
+    can encode queries; without it, it is searched by vector only.
+    """
+    from lsr_index.update.attach import attach_vectors
+
+    started = time.perf_counter()
+    with resumable("attaching", resumes=False), progress() as show:
+        made, n_left = attach_vectors(
+            index,
+            vectors,
+            ids,
+            similarity=None if similarity is None else similarity.value,
+            encoder=options.dense_encoder_of(dense),
+            memory_bytes=options.bytes_of(memory),
+            progress=show,
+        )
+    seconds = time.perf_counter() - started
+    with made:
+        part = made.dense_or_refuse()
+        if json:
+            write_json(
+                {
+                    "path": str(index),
+                    "seconds": seconds,
+                    "n_vectors": part.n_vectors,
+                    "dimension": part.dimension,
+                    "similarity": part.similarity,
+                    "left_out": n_left,
+                    "generation": made.generation,
+                }
+            )
+            return
+        left = f"; {n_left:,} belong to no document and were left out" if n_left else ""
+        write(
+            f"{index}: {part.n_vectors:,} vectors of {part.dimension} numbers, compared by "
+            f"{part.similarity}{left}; generation {made.generation}, in {seconds:.1f} s"
+        )

@@ -1,0 +1,63 @@
+"""``lsr encode``: a corpus to sparse vectors in a Parquet file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr_service.cli import options
+from lsr_service.cli.terminal import progress, report_skipped, resumable, write, write_json
+
+
+def encode(
+    source: options.Source,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    encoder: options.EncoderName,
+    query_encoder: options.QuerySide = None,
+    max_length: options.MaxLength = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = None,
+    top_k: options.TopK = None,
+    language: options.Language = None,
+    k1: options.K1 = None,
+    b: options.B = None,
+    on_error: options.OnErrorOption = options.OnError.FAIL,
+    max_errors: options.MaxErrors = None,
+    format: options.CorpusFormat = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Encode a corpus to sparse vectors, kept with its texts in a Parquet file.
+
+    Stopped with Ctrl-C or killed, the same command goes on where it was.
+    """
+    from lsr.encoding.vector_file import encode_to_file
+
+    corpus = options.corpus_of(source, format, on_error, max_errors)
+    encoding = options.encoder_of(
+        encoder,
+        query_encoder=query_encoder,
+        max_length=max_length,
+        batch_size=batch_size,
+        device=device,
+        top_k=top_k,
+        language=language,
+        k1=k1,
+        b=b,
+    )
+    started = time.perf_counter()
+    with resumable("encoding"), progress() as show:
+        written = encode_to_file(corpus, encoding, out, overwrite=overwrite, progress=show)
+    seconds = time.perf_counter() - started
+    report_skipped(corpus)
+    mean = written.n_entries / max(1, written.n_docs)
+    if json:
+        figures = {"n_docs": written.n_docs, "n_entries": written.n_entries, "mean_nnz": mean}
+        write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **figures})
+    else:
+        write(f"{out}: {written.n_docs:,} vectors of {mean:.1f} terms, in {seconds:.1f} s")

@@ -1,0 +1,166 @@
+"""``lsr eval``: encoders, indexes and runs, measured on a test collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lsr.errors import UsageError
+from lsr_service.cli import hybrid_options, options
+from lsr_service.cli.terminal import progress, resumable, tell, write_json
+
+if TYPE_CHECKING:
+    from lsr_eval.results import Report
+
+
+def evaluate(
+    collections: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="COLLECTION...",
+            help="BEIR folder (corpus, queries, qrels) or ir-datasets id; several, for a table.",
+        ),
+    ],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", metavar="NAME", help="bm25, a model folder, a hub id; repeat."),
+    ] = None,
+    dense: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dense", metavar="NAME", help="minilm, a dense model's folder, a hub id; repeat."
+        ),
+    ] = None,
+    index: Annotated[
+        list[Path] | None, typer.Option("--index", help="An index of this corpus; repeat.")
+    ] = None,
+    run: Annotated[list[Path] | None, typer.Option("--run", help="A TREC run; repeat.")] = None,
+    mode: Annotated[
+        hybrid_options.Mode,
+        typer.Option("--mode", help="How indexes are searched; hybrid measures each branch too."),
+    ] = hybrid_options.Mode.SPARSE,
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fusion",
+            metavar="METHOD[:PARAMETERS]|FILE",
+            help="Fuse each sparse system with each dense one, or the systems that weights name, "
+            "or with --mode hybrid the branches of an index; repeat. As in lsr search.",
+        ),
+    ] = None,
+    selective: hybrid_options.Selective = None,
+    query_encoder: options.QuerySide = None,
+    split: options.Split = None,
+    measures: Annotated[
+        str | None,
+        typer.Option("--measures", help="Of ir-measures, separated by blanks or commas."),
+    ] = None,
+    k: Annotated[
+        int, typer.Option("--k", "-k", min=1, max=options.MAX_K, help="Hits per topic.")
+    ] = 1000,
+    drop_query_id: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-query-id/--keep-query-id",
+            help="Leave out hits with the id of the query. By default for ArguAna and Quora.",
+            show_default=False,
+        ),
+    ] = None,
+    max_length: options.MaxLength = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = None,
+    top_k: options.TopK = None,
+    language: options.Language = None,
+    k1: options.K1 = None,
+    b: options.B = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="For the rankings.")] = 1,
+    index_dir: Annotated[
+        Path | None,
+        typer.Option("--index-dir", help="Keep indexes here; a later run finds them again."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the rankings as TREC runs.")
+    ] = None,
+    per_topic: Annotated[
+        bool, typer.Option("--per-topic", help="Add the values of every topic to the JSON.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Measure encoders, indexes and runs on test collections.
+
+    Several are compared with the first: encoders, then dense ones, indexes, runs. Fusions come last
+    and are compared with their parts as well.
+    """
+    from lsr_eval.experiment import evaluate as run_evaluation
+
+    if output is not None and len(collections) > 1:
+        raise UsageError("--output writes the runs of one collection; name one")
+    encoder_options = options.given(
+        max_length=max_length,
+        batch_size=batch_size,
+        device=device,
+        top_k=top_k,
+        language=language,
+        k1=k1,
+        b=b,
+    )
+    more: dict[str, Any] = {} if measures is None else {"measures": [measures]}
+    with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
+        reports = [
+            run_evaluation(
+                collection,
+                encoder=encoder or (),
+                dense=dense or (),
+                mode=mode.value,
+                fusion=fusion or (),
+                selective=selective,
+                index=index or (),
+                run=run or (),
+                query_encoder=None if query_encoder is None else query_encoder.value,
+                encoder_options=encoder_options,
+                split=split,
+                k=k,
+                drop_query_id=drop_query_id,
+                index_dir=index_dir,
+                threads=threads,
+                progress=show,
+                **more,
+            )
+            for collection in collections
+        ]
+    if output is not None:
+        _write_runs(reports[0], output)
+    if json:
+        _write_values(reports, per_topic=per_topic)
+    else:
+        _show(reports)
+
+
+def _write_runs(report: Report, folder: Path) -> None:
+    from lsr_eval.report import write_runs
+
+    for path in write_runs(report, folder):
+        tell(f"wrote {path}")
+
+
+def _write_values(reports: list[Report], *, per_topic: bool) -> None:
+    from lsr_eval.report import to_json
+
+    values = [to_json(report, per_topic=per_topic) for report in reports]
+    write_json(values if len(values) > 1 else values[0])
+
+
+def _show(reports: list[Report]) -> None:
+    from rich.console import Console
+
+    from lsr_eval.report import render_summary, render_table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    for report in reports:
+        console.print(render_table(report))
+    if len(reports) > 1:
+        console.print(render_summary(reports))

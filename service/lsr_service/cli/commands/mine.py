@@ -1,0 +1,87 @@
+"""``lsr mine``: hard negatives and teachers' scores for pairs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.errors import MissingDependencyError
+from lsr_service.cli import options
+from lsr_service.cli.terminal import progress, resumable, write, write_json
+
+
+class Choice(StrEnum):
+    """Which of the ranked documents become negatives."""
+
+    TOP = "top"
+    RANDOM = "random"
+
+
+def mine(
+    pairs: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIRS",
+            help="Pairs or triples: .jsonl/.tsv (.gz too), .parquet, BEIR folder, ir-datasets:ID.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .jsonl file to write.")],
+    encoder: options.EncoderName = "bm25",
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", help="Where to look; among the pairs' documents by default."),
+    ] = None,
+    negatives: Annotated[int, typer.Option("--negatives", min=1, help="Kept per query.")] = 8,
+    depth: Annotated[int, typer.Option("--depth", min=1, help="Ranks to choose from.")] = 100,
+    skip_top: Annotated[int, typer.Option("--skip-top", min=0, help="Ranks left out.")] = 0,
+    max_score_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-score-ratio",
+            min=0.0,
+            help="Leave out what scores above this share of the positive's score.",
+        ),
+    ] = None,
+    choice: Annotated[Choice, typer.Option("--choice", help="The best, or any by seed.")] = (
+        Choice.TOP
+    ),
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            metavar="NAME",
+            help="Score with bm25, a SPLADE model, dense:NAME or cross-encoder:NAME; repeat.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Of a BEIR folder.")] = "train",
+    on_error: options.OnErrorOption = options.OnError.FAIL,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read so many.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 42,
+    json: options.Json = False,
+) -> None:
+    """Mine hard negatives for pairs, and let teachers score them.
+
+    Stopped with Ctrl-C or killed, the same command goes on where it was.
+    """
+    try:
+        from lsr_training.mining import MiningOptions
+        from lsr_training.mining import mine as run_mining
+        from lsr_training.recipe.schema import Source
+    except ImportError as error:
+        raise MissingDependencyError("mining", "torch") from error
+    wanted = MiningOptions(
+        encoder, negatives, depth, skip_top, max_score_ratio, choice.value, teacher or (), seed
+    )
+    source = Source(path=pairs, split=split, on_error=on_error.value, limit=limit)
+    with resumable("mining"), progress() as show:
+        result = run_mining(source, out, wanted, corpus=corpus, progress=show)
+    if json:
+        write_json(result)
+    else:
+        write(
+            f"{result.path}: {result.n_examples:,} examples, {result.n_negatives:,} negatives, "
+            f"{result.n_without:,} examples without any"
+        )

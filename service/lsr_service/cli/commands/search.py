@@ -1,0 +1,198 @@
+"""``lsr search``: one query, many, or a conversation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lsr.errors import UsageError
+from lsr_service.cli import hybrid_options, options
+from lsr_service.cli.search import Searcher, open_searcher
+from lsr_service.cli.terminal import tell, write, write_json
+from lsr_service.engine.warm_up import tell_if_compiling
+
+
+class Format(StrEnum):
+    """How hits are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    TREC = "trec"
+
+
+def search(
+    index: options.IndexPath,
+    query: Annotated[
+        str | None,
+        typer.Argument(metavar="[QUERY]", help="Without one, queries are read line by line."),
+    ] = None,
+    k: Annotated[
+        int, typer.Option("--k", "-k", min=1, max=options.MAX_K, help="Number of hits.")
+    ] = 10,
+    topics: Annotated[
+        str | None,
+        typer.Option("--topics", help="File of queries (TSV or JSONL), or ir-datasets:ID."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a TREC run to this file.")
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="text; json; trec for --topics and --output."),
+    ] = None,
+    json: options.Json = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each matched term contributes.")
+    ] = False,
+    filter: options.Filter = None,
+    mode: hybrid_options.ModeOption = None,
+    fusion: hybrid_options.FusionOption = None,
+    also: hybrid_options.With = None,
+    selective: hybrid_options.Selective = None,
+    feedback: hybrid_options.FeedbackOption = None,
+    rerank: hybrid_options.Rerank = None,
+    rerank_depth: hybrid_options.RerankDepth = 50,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="For --topics.")] = 1,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", metavar="NAME", help="Instead of the one the index stores."),
+    ] = None,
+    tag: Annotated[str, typer.Option("--tag", help="Name of the run in a TREC file.")] = "lsr",
+) -> None:
+    """Search an index.
+
+    With a QUERY, print its hits. With --topics, search all of them and print or write a run. With
+    neither, read one query per line.
+
+    Where the index has dense vectors too (lsr index --dense), --mode says which to search, and
+    --fusion how the two rankings become one.
+    """
+    if query is not None and topics is not None:
+        raise UsageError("give either a QUERY or --topics, not both")
+    if (output is not None and format not in (None, Format.TREC)) or (json and output is not None):
+        raise UsageError("--output writes a TREC run; leave out --json and --format, or redirect")
+    chosen = _format(format, json, trec=output is not None or topics is not None)
+    passing = None if filter is None else options.filter_of(filter)
+    asked = hybrid_options.HybridOptions.of(
+        mode,
+        fusion,
+        also,
+        selective,
+        feedback=feedback,
+        rerank=rerank,
+        rerank_depth=rerank_depth,
+    )
+    with closing(open_searcher(index, encoder, asked)) as searcher:
+        tell_if_compiling()
+        if topics is not None or chosen is Format.TREC:
+            _search_run(searcher, _topics(query, topics), k, threads, chosen, output, tag, passing)
+        elif query is not None:
+            _search_one(searcher, index.name, query, k, chosen, explain, passing)
+        else:
+            for line in _lines():
+                _search_one(searcher, index.name, line, k, chosen, explain, passing)
+
+
+def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
+    if json:
+        if format not in (None, Format.JSON):
+            raise UsageError(f"--json and --format {format} contradict each other")
+        return Format.JSON
+    return format or (Format.TREC if trec else Format.TEXT)
+
+
+def _search_one(
+    searcher: Searcher,
+    name: str,
+    query: str,
+    k: int,
+    format: Format,
+    explain: bool,
+    filter: dict[str, Any] | None,
+) -> None:
+    if format is Format.JSON:
+        answer = searcher.answer(query, k, explain=explain, filter=filter)
+        write_json({"query": query, **searcher.response(name, answer).model_dump()})
+        return
+    from rich.console import Console
+
+    from lsr_service.cli.hits import render
+
+    console = Console(highlight=False)
+    for line in render(searcher.answer(query, k, explain=True, filter=filter), explain=explain):
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _search_run(
+    searcher: Searcher,
+    topics: list[tuple[str, str]],
+    k: int,
+    threads: int,
+    format: Format,
+    output: Path | None,
+    tag: str,
+    filter: dict[str, Any] | None,
+) -> None:
+    from lsr.trec.runs import Ranking, Run, run_lines, write_run
+
+    found = searcher.run([text for _, text in topics], k, threads=threads, filter=filter)
+    if format is not Format.TREC:
+        for (qid, _), hits in zip(topics, found, strict=True):
+            _write_hits(qid, hits.ids, hits.scores, format)
+        return
+    rankings = {
+        qid: Ranking.of(hits.ids, hits.scores) for (qid, _), hits in zip(topics, found, strict=True)
+    }
+    run = Run(tag, rankings)
+    if output is None:
+        sys.stdout.writelines(run_lines(run))
+    else:
+        write_run(run, output)
+        tell(f"{output}: {run.n_hits:,} hits for {len(rankings):,} topics")
+
+
+def _write_hits(qid: str, ids: list[str], scores: list[float], format: Format) -> None:
+    if format is Format.JSON:
+        import orjson
+
+        hits = [
+            {"rank": rank, "id": id, "score": score}
+            for rank, (id, score) in enumerate(zip(ids, scores, strict=True), 1)
+        ]
+        write(orjson.dumps({"qid": qid, "hits": hits}).decode())
+        return
+    for rank, (id, score) in enumerate(zip(ids, scores, strict=True), 1):
+        write(f"{qid}\t{rank}\t{id}\t{score:.4f}")
+
+
+def _topics(query: str | None, source: str | None) -> list[tuple[str, str]]:
+    if source is not None:
+        from lsr.corpus.queries import open_queries
+
+        return [(topic.id, topic.text) for topic in open_queries(source)]
+    texts = [query] if query is not None else list(_lines())
+    return [(str(number), text) for number, text in enumerate(texts, 1)]
+
+
+def _lines() -> Iterator[str]:
+    """Read queries from standard input; with a prompt when somebody types."""
+    if not sys.stdin.isatty():
+        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        return
+    import readline  # noqa: F401  (gives input() a history)
+
+    tell("One query a line; an empty line or Ctrl-D ends.")
+    while True:
+        try:
+            line = input("query> ").strip()
+        except EOFError:
+            break
+        if not line:
+            break
+        yield line

@@ -1,0 +1,60 @@
+"""``lsr verify``: check the files of an index."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lsr_service.cli import options
+from lsr_service.cli.terminal import one_line, tell, write, write_json
+
+
+def verify(
+    index: options.IndexPath,
+    level: Annotated[
+        int,
+        typer.Option(
+            "--level",
+            "-l",
+            min=0,
+            max=3,
+            help="0: manifest and lengths; 1: and every byte; 2: and structure; "
+            "3: and searches against plain arithmetic.",
+        ),
+    ] = 2,
+    generation: Annotated[
+        int | None, typer.Option("--generation", min=1, help="An older one that is still there.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Check an index without changing it.
+
+    Exit code 0: in order; 1: damaged; 2: it cannot be read (no index, another version, no
+    permission).
+    """
+    from lsr_index.update.verify import verify as run_verify
+
+    report = run_verify(index, level, generation=generation)
+    if json:
+        write_json(
+            {
+                "path": str(index),
+                "ok": report.ok,
+                "level": level,
+                "generation": report.generation,
+                "checked": report.checked,
+                "problems": report.problems,
+                "unreadable": report.unreadable,
+            }
+        )
+    else:
+        for checked in report.checked:
+            write(f"ok: {checked}")
+        for problem in report.problems:
+            tell(f"damaged: {one_line(problem)}")
+        if report.unreadable is not None:
+            tell(f"error: {one_line(report.unreadable)}")
+        if report.ok:
+            write(f"{index}: generation {report.generation} is in order")
+    raise typer.Exit(report.exit_code)

@@ -1,0 +1,197 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lsr.errors import UsageError
+
+if TYPE_CHECKING:
+    from lsr.corpus import Corpus
+    from lsr.encoders import Encoder
+    from lsr.encoders.dense import DenseEncoder
+
+MAX_K = 1_000_000
+
+IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="BEIR folder, .jsonl/.tsv/.csv/.parquet file (.gz too), folder of txt/md/rst/html "
+        "files, ir-datasets:ID, or python-docs.",
+    ),
+]
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
+    ),
+]
+DenseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--dense",
+        metavar="MODEL",
+        help="Dense vectors beside the sparse ones: minilm, a model folder or a hub id.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Texts a network encodes at a time.")
+]
+MaxLength = Annotated[
+    int | None, typer.Option("--max-length", min=1, help="Tokens of a text that count.")
+]
+Language = Annotated[
+    str | None, typer.Option("--language", help="Of the text, for bm25 (english).")
+]
+K1 = Annotated[
+    float | None, typer.Option("--k1", min=0.0, help="How much repeated terms count, for bm25.")
+]
+B = Annotated[
+    float | None,
+    typer.Option("--b", min=0.0, max=1.0, help="How much length is held against it, for bm25."),
+]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, help="Keep the heaviest terms of each document.")
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu or cuda; the fastest there is by default.")
+]
+
+
+class QueryEncoderName(StrEnum):
+    """How queries are encoded."""
+
+    MODEL = "model"
+    IDF = "idf"
+
+
+class OnError(StrEnum):
+    """What to do with a malformed line."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+QuerySide = Annotated[
+    QueryEncoderName | None,
+    typer.Option(
+        "--query-encoder",
+        help="model: the network encodes queries; idf: a table does (no network at search time).",
+    ),
+]
+OnErrorOption = Annotated[
+    OnError, typer.Option("--on-error", help="A malformed line stops the job, or is left out.")
+]
+
+MaxErrors = Annotated[
+    int | None, typer.Option("--max-errors", min=0, help="With skip: stop after this many.")
+]
+CorpusFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="beir, jsonl, tsv, csv, parquet, folder, ir-datasets or python-docs, where the name "
+        "does not tell.",
+    ),
+]
+Split = Annotated[str | None, typer.Option("--split", help="Which judgments (test).")]
+
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="JSON",
+        help="Only documents whose metadata pass, as in "
+        '\'{"lang": "en", "year": {"$gte": 2000}}\'.',
+    ),
+]
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def bytes_of(size: str) -> int:
+    """Read a size such as ``512M`` or ``2GB``.
+
+    Raises
+    ------
+    UsageError
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", size.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"{size!r} is no size; write it as 512M or 2GB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def size(n_bytes: int) -> str:
+    """Write a number of bytes for people."""
+    amount, unit = float(n_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{n_bytes} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def corpus_of(source: str, format: str | None, on_error: OnError, max_errors: int | None) -> Corpus:
+    """Open the corpus that the options name."""
+    from lsr.corpus import open_corpus
+
+    return open_corpus(
+        source,
+        format=format,  # type: ignore[arg-type]  # checked there, with the list in the message
+        on_error=on_error.value,
+        max_errors=max_errors,
+    )
+
+
+def encoder_of(name: str, *, query_encoder: QueryEncoderName | None = None, **more: Any) -> Encoder:
+    """Load the encoder that the options name."""
+    from lsr.encoders import load_encoder
+
+    if query_encoder is not None:
+        more["query_encoder"] = query_encoder.value
+    return load_encoder(name, **given(**more))
+
+
+def dense_encoder_of(name: str | None, **more: Any) -> DenseEncoder | None:
+    """Load the dense encoder that the options name; None where they name none."""
+    from lsr.encoders.dense import load_dense_encoder
+
+    return None if name is None else load_dense_encoder(name, **given(**more))
+
+
+def filter_of(source: str) -> dict[str, Any]:
+    """Read a filter from the command line.
+
+    Raises
+    ------
+    UsageError
+        It is no JSON object, or no filter; says which part.
+    """
+    import orjson
+
+    from lsr_index.search.filters import parse_filter
+
+    try:
+        parsed = orjson.loads(source)
+    except ValueError as error:
+        raise UsageError(
+            f'the filter is not JSON ({error}); write it as \'{{"year": {{"$gte": 2000}}}}\''
+        ) from None
+    parse_filter(parsed)
+    return dict(parsed)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the options that were given; the others keep the defaults of what they are for."""
+    return {name: value for name, value in values.items() if value is not None}

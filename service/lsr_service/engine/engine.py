@@ -1,0 +1,275 @@
+"""`Engine`: the indexes a server holds, by name.
+
+Names come from the operator, never from a request: a request's name is looked up in this registry
+and never becomes part of a path. An index that turns out to be damaged is refused alone; the others
+go on serving.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsr.errors import EncoderMismatchError, IndexFormatError, LsrError, UsageError
+from lsr_service.engine.warm_up import warm_up
+
+if TYPE_CHECKING:
+    from lsr.encoders.neural.cross_encoder import CrossEncoder
+    from lsr_index.fusion import Fusion
+    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.search.cluster_selection import Selection
+    from lsr_service.settings import ServerSettings
+
+CHECKED_BYTES = 4 << 30
+"""Up to this size every byte of an index is checked before it is served: some two seconds."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+_logger = logging.getLogger("lsr.engine")
+
+
+class UnknownIndexError(LsrError, LookupError):
+    """No index of this name is served."""
+
+
+class UnavailableIndexError(LsrError, RuntimeError):
+    """The index is known but cannot answer."""
+
+
+@dataclass(frozen=True)
+class ServedIndex:
+    """One index of a server.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    retriever : Retriever or None
+        None when the index is damaged.
+    problem : str
+        Why it cannot answer; empty when it can.
+    fusion : Fusion or None
+        What its searches use unless they name another.
+    selection : Selection or None
+        What its hybrid searches use unless they ask not to.
+    """
+
+    name: str
+    path: Path
+    retriever: Retriever | None
+    problem: str = ""
+    fusion: Fusion | None = None
+    selection: Selection | None = None
+
+
+class Engine:
+    """A registry of open indexes.
+
+    Parameters
+    ----------
+    indexes : mapping of name to ServedIndex
+    reranker : CrossEncoder, optional
+        Orders the first hits where a request asks for it.
+    """
+
+    def __init__(
+        self, indexes: Mapping[str, ServedIndex], reranker: CrossEncoder | None = None
+    ) -> None:
+        self._indexes = dict(indexes)
+        self.reranker = reranker
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> Engine:
+        """Open what the settings of a server name; raises like `open`."""
+        return cls.open(
+            settings.indexes,
+            fusions=settings.fusions,
+            selections=settings.selections,
+            rerank=settings.rerank,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        paths: Mapping[str, Path],
+        *,
+        fusions: Sequence[Path] = (),
+        selections: Sequence[Path] = (),
+        rerank: str | None = None,
+    ) -> Engine:
+        """Open every index.
+
+        Parameters
+        ----------
+        paths : mapping of name to path
+        fusions : sequence of Path
+            Files of ``lsr fit-fusion``; each is used for the indexes it fits.
+        selections : sequence of Path
+            The same of ``lsr fit-selection``.
+        rerank : str, optional
+            Name of a cross-encoder.
+
+        Raises
+        ------
+        LsrError
+            A path holds no index, or not one of the indexes can be read. When only some are
+            damaged, the others are served. A fusion or a selection that fits no index.
+        """
+        from lsr_index.hybrid.text_index import Retriever
+
+        opened: dict[str, ServedIndex] = {}
+        damaged: list[IndexFormatError] = []
+        with ExitStack() as undo:
+            for name, path in paths.items():
+                try:
+                    retriever = undo.enter_context(Retriever.open(path))
+                    if retriever.index.stats().n_bytes <= CHECKED_BYTES:
+                        retriever.index.check_checksums()
+                    opened[name] = ServedIndex(name, path, retriever)
+                except IndexFormatError as error:
+                    _logger.error("index %s is not served: %s", name, error)
+                    damaged.append(error)
+                    opened[name] = ServedIndex(name, path, None, "its files are damaged")
+            if damaged and len(damaged) == len(paths):
+                raise damaged[0]
+            for path in fusions:
+                opened = _with_fusion(opened, path)
+            for path in selections:
+                opened = _with_selection(opened, path)
+            reranker = None if rerank is None else _cross_encoder(rerank)
+            undo.pop_all()
+        return cls(opened, reranker)
+
+    def __iter__(self) -> Iterator[ServedIndex]:
+        return iter(self._indexes.values())
+
+    def get(self, name: str) -> ServedIndex:
+        """Return an index, able to answer or not.
+
+        Raises
+        ------
+        UnknownIndexError
+            No index of this name is served.
+        """
+        if NAME.fullmatch(name) is None or name not in self._indexes:
+            raise UnknownIndexError("no index of this name is served; GET /v1/indexes lists them")
+        return self._indexes[name]
+
+    def retriever(self, name: str) -> Retriever:
+        """Return what searches an index.
+
+        Raises
+        ------
+        UnknownIndexError, UnavailableIndexError
+        """
+        served = self.get(name)
+        if served.retriever is None:
+            raise UnavailableIndexError(f"index {name} cannot answer: {served.problem}")
+        return served.retriever
+
+    def show(self, name: str, retriever: Retriever) -> None:
+        """Let searches that begin from now on use `retriever`.
+
+        Those that run keep the former one; its files are let go with the last of them.
+        """
+        self._indexes[name] = replace(self._indexes[name], retriever=retriever)
+
+    def warm_up(self) -> None:
+        """Search every index once, so that compiled code and tables are in memory."""
+        for served in self:
+            if served.retriever is not None:
+                warm_up(served.retriever)
+
+    def close(self) -> None:
+        """Release the files of every index."""
+        for served in self:
+            if served.retriever is not None:
+                served.retriever.close()
+
+
+def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
+    """Give a fitted fusion to the indexes it was fitted to; refuse one that fits none."""
+    from lsr_index.fusion import read_artefact
+    from lsr_index.hybrid import identities
+
+    artefact = read_artefact(path)
+
+    def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
+        artefact.check(identities(retriever.hybrid.branches), path)
+        return replace(served, fusion=artefact.fusion)
+
+    return _where_it_fits(opened, path, fitted)
+
+
+def _with_selection(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
+    """Give a fitted selection to the indexes it was fitted to; refuse one that fits none."""
+    from lsr_index.hybrid import read_selection
+
+    artefact = read_selection(path)
+
+    def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
+        artefact.check(retriever.index, path)
+        return replace(served, selection=artefact.selection)
+
+    return _where_it_fits(opened, path, fitted)
+
+
+def _where_it_fits(
+    opened: Mapping[str, ServedIndex],
+    path: Path,
+    fitted: Callable[[ServedIndex, Retriever], ServedIndex],
+) -> dict[str, ServedIndex]:
+    found, reasons = dict(opened), []
+    for name, served in opened.items():
+        if served.retriever is None:
+            continue
+        try:
+            found[name] = fitted(served, served.retriever)
+        except (UsageError, EncoderMismatchError) as error:
+            reasons.append(f"{name}: {error}")
+    if len(reasons) == len(opened):
+        raise UsageError(f"{path} fits none of the indexes: {'; '.join(reasons)}")
+    return found
+
+
+def _cross_encoder(name: str) -> CrossEncoder:
+    from lsr.encoders.neural.cross_encoder import CrossEncoder
+
+    return CrossEncoder(name)
+
+
+def named_paths(arguments: list[str]) -> dict[str, Path]:
+    """Read ``PATH`` and ``NAME=PATH`` arguments into names and paths.
+
+    Without a name, the last part of the path makes one: ``My Notes.index`` is ``my-notes``.
+
+    Raises
+    ------
+    UsageError
+        A name is not allowed, or two indexes have the same one.
+    """
+    paths: dict[str, Path] = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator or "/" in name or Path(argument).exists():
+            name, path = _name_from(Path(argument)), argument
+        if NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"{name!r} cannot name an index: a name has up to 64 of a-z 0-9 _ - and does not "
+                "start with a sign; give one as NAME=PATH"
+            )
+        if name in paths:
+            raise UsageError(f"two indexes are named {name!r}; tell them apart with NAME=PATH")
+        paths[name] = Path(path)
+    return paths
+
+
+def _name_from(path: Path) -> str:
+    stem = path.resolve().name
+    stem = stem.removesuffix(".index").removesuffix(".lsr").lower()
+    return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:64]

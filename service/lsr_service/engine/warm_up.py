@@ -1,0 +1,45 @@
+"""Compiled code: made once per machine, loaded once per process, before somebody waits for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from lsr.errors import LsrError
+from lsr_service.cli.terminal import tell
+
+if TYPE_CHECKING:
+    from lsr_index.hybrid.text_index import Retriever
+
+_logger = logging.getLogger("lsr.engine")
+
+MANY_TERMS = 1_024
+"""Terms of the longest query a server takes by default; few and many terms have kernels each."""
+
+
+def tell_if_compiling() -> None:
+    """Tell on standard error that the first search on this machine takes longer, and why."""
+    from lsr_index.kernels.jit import CACHE_FOLDER
+
+    if next(CACHE_FOLDER.rglob("*.nbi"), None) is None:
+        tell("compiling the search kernels for this machine; this happens once …")
+
+
+def warm_up(retriever: Retriever) -> None:
+    """Search for few and for many terms, so that compiled code and tables are in memory."""
+    from lsr.sparse import SparseBatch
+
+    if retriever.encoder is not None:
+        retriever.search("is this thing on", explain=True)
+    for n_terms in (1, MANY_TERMS):
+        retriever.search(SparseBatch.from_rows([dict.fromkeys(range(n_terms), 1.0)]), explain=True)
+    if retriever.index.dense is not None and retriever.index.dense.encoder_assets is not None:
+        _warm_up_dense(retriever)
+
+
+def _warm_up_dense(retriever: Retriever) -> None:
+    """Load the dense model. Without it the index still answers sparse searches."""
+    try:
+        retriever.hybrid.search("is this thing on", kind="dense")
+    except LsrError as error:
+        _logger.warning("dense searches will fail: %s", error)

@@ -1,0 +1,91 @@
+"""The work of a search request: which branches, which fusion, and what the client gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lsr.errors import UsageError
+from lsr_service.engine.engine import Engine, ServedIndex
+from lsr_service.http import answers, models
+
+if TYPE_CHECKING:
+    from lsr_index.hybrid import Reranking
+    from lsr_index.search.cluster_selection import Selection
+    from lsr_index.search.execute import Cancel
+
+
+def search(
+    engine: Engine, name: str, body: models.SearchRequest, cancel: Cancel
+) -> models.SearchResponse:
+    """Search an index of a server.
+
+    Raises
+    ------
+    LsrError
+        A branch or a model that is not there, or a query that a branch cannot encode.
+    """
+    retriever = engine.retriever(name)
+    fitted = engine.get(name).fusion
+    unasked = body.mode is None and fitted is not None and body.query is not None
+    if body.plain and not unasked:
+        answer = retriever.search(
+            answers.query_of(body),
+            body.k,
+            offset=body.offset,
+            explain=body.explain,
+            filter=body.filter,
+            cancel=cancel,
+        )
+        return answers.search_response(name, retriever, answer)
+    mode = body.mode or _default_mode(body, unasked)
+    if mode != "sparse" and retriever.index.dense is None:
+        raise UsageError(f"index {name} has no dense vectors; search it with mode sparse")
+    found = retriever.hybrid.search(
+        answers.hybrid_query_of(body),
+        body.k,
+        offset=body.offset,
+        kind=None if mode == "hybrid" else mode,  # type: ignore[arg-type]
+        fusion=fitted if body.fusion is None else _fusion(body.fusion),
+        filter=body.filter,
+        cancel=cancel,
+        feedback=None if body.feedback is None else _feedback(body.feedback),
+        rerank=None if body.rerank is None else _reranking(engine, body.rerank),
+        selection=_selection(engine.get(name), body.selective),
+        explain=body.explain,
+    )
+    return answers.hybrid_response(name, mode, retriever.index, found)
+
+
+def _default_mode(body: models.SearchRequest, unasked: bool) -> str:
+    if body.fusion is not None or body.selective or unasked:
+        return "hybrid"
+    alone = body.dense_vector is not None and answers.has_no_query(body)
+    return "dense" if alone else "sparse"
+
+
+def _fusion(request: models.FusionRequest) -> Any:
+    from lsr_index.fusion import Fusion
+
+    return Fusion(**request.model_dump())
+
+
+def _selection(served: ServedIndex, asked: bool | None) -> Selection | None:
+    if asked and served.selection is None:
+        raise UsageError(
+            f"this server has no selection for index {served.name}; start it with --selective FILE"
+        )
+    return None if asked is False else served.selection
+
+
+def _feedback(request: models.FeedbackRequest) -> Any:
+    from lsr_index.hybrid import Feedback
+
+    return Feedback(**request.model_dump())
+
+
+def _reranking(engine: Engine, depth: int) -> Reranking:
+    from lsr_index.hybrid import Reranking
+
+    if engine.reranker is None:
+        raise UsageError("this server has no cross-encoder; start it with --rerank MODEL")
+    return Reranking(engine.reranker.score, depth)

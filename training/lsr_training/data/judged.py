@@ -1,0 +1,98 @@
+"""Pairs from judged collections: each relevant document of a query is a positive."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lsr.corpus import open_corpus
+from lsr.corpus.ir_collection import fetched, load_dataset
+from lsr.corpus.lines import decode, read_lines
+from lsr.corpus.opening import IR_DATASETS_PREFIX
+from lsr.corpus.queries import open_queries
+from lsr.errors import CorpusError, UsageError
+from lsr_training.data.files import Place
+
+Judgments = dict[str, dict[str, int]]
+"""Query id to document id to grade."""
+
+
+def read_judgments(folder: Path, split: str) -> Judgments:
+    """Read ``qrels/<split>.tsv`` of a folder in BEIR layout.
+
+    Raises
+    ------
+    UsageError
+        There is no such split; the message lists those that there are.
+    CorpusError
+        A malformed line.
+    """
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        present = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
+        raise UsageError(f"{folder}: no split {split!r}; there are: {', '.join(present) or 'none'}")
+    judgments: Judgments = {}
+    for line in read_lines(path):
+        cells = next(csv.reader([decode(line.data)], delimiter="\t", quoting=csv.QUOTE_NONE))
+        if line.number == 1 and cells[-1] == "score":
+            continue
+        try:
+            qid, docno, grade = cells
+            judgments.setdefault(qid, {})[docno] = int(grade)
+        except ValueError as error:
+            raise CorpusError(
+                "expected query id, document id and a whole number, separated by tabs",
+                path,
+                line.number,
+            ) from error
+    return judgments
+
+
+def judged_pairs(folder: Path, split: str) -> Iterator[Place]:
+    """Yield a pair for every judgment above 0 of a folder in BEIR layout."""
+    judgments = read_judgments(folder, split)
+    yield from _pairs(judgments, str(folder), str(folder))
+
+
+def ir_datasets_pairs(name: str) -> Iterator[Place]:
+    """Yield triples where a collection of ir-datasets lists them, else a pair for each judgment."""
+    dataset = load_dataset(name.removeprefix(IR_DATASETS_PREFIX))
+    if dataset.has_docpairs():
+        yield from _triples(name, dataset)
+        return
+    if not (dataset.has_qrels() and dataset.has_queries() and dataset.has_docs()):
+        raise CorpusError("to train on, a collection needs documents, queries and qrels", name)
+    judgments: Judgments = {}
+    for judgment in fetched(name, dataset.qrels_iter):
+        grades = judgments.setdefault(str(judgment.query_id), {})
+        grades[str(judgment.doc_id)] = int(judgment.relevance)
+    yield from _pairs(judgments, name, name)
+
+
+def _pairs(judgments: Judgments, corpus: str, queries: str) -> Iterator[Place]:
+    wanted = {d for grades in judgments.values() for d, grade in grades.items() if grade > 0}
+    texts = {doc.id: doc.contents for doc in open_corpus(corpus) if doc.id in wanted}
+    number = 0
+    for query in open_queries(queries):
+        for docno, grade in judgments.get(query.id, {}).items():
+            if grade <= 0:
+                continue
+            number += 1
+            if docno in texts:
+                yield Place(number, {"query": query.text, "positive": texts[docno]})
+            else:
+                yield Place(number, f"judged document {docno!r} is not in the corpus")
+
+
+def _triples(name: str, dataset: Any) -> Iterator[Place]:
+    queries = {str(q.query_id): q.default_text() for q in fetched(name, dataset.queries_iter)}
+    documents = dataset.docs_store()
+    for number, pair in enumerate(fetched(name, dataset.docpairs_iter), 1):
+        record = {
+            "query": queries.get(str(pair.query_id), ""),
+            "positive": documents.get(pair.doc_id_a).default_text(),
+            "negative": documents.get(pair.doc_id_b).default_text(),
+        }
+        yield Place(number, record)

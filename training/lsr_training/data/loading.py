@@ -1,0 +1,119 @@
+"""All sources of a recipe as examples in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from lsr.corpus.opening import IR_DATASETS_PREFIX
+from lsr.errors import CorpusError
+from lsr.progress import Progress
+from lsr_training.data.examples import Example, ExampleError, example_from_record
+from lsr_training.data.files import Place, read_records
+from lsr_training.data.judged import ir_datasets_pairs, judged_pairs
+from lsr_training.recipe.schema import Source
+
+
+@dataclass
+class Examples:
+    """The examples of one source.
+
+    Attributes
+    ----------
+    source : Source
+    items : sequence of Example
+    skipped : list of CorpusError
+        Records left out, if the source allows that.
+    fingerprint : str
+        SHA-256 of the examples: two runs with the same saw the same data.
+    """
+
+    source: Source
+    items: Sequence[Example]
+    skipped: list[CorpusError] = field(default_factory=list)
+    fingerprint: str = ""
+
+
+def load_examples(
+    source: Source, *, needs_scores: bool = False, progress: Progress | None = None
+) -> Examples:
+    """Read and check the examples of a source.
+
+    Parameters
+    ----------
+    source : Source
+    needs_scores : bool
+        Whether the objective distils, so that every example must bring scores.
+    progress : callable, optional
+
+    Raises
+    ------
+    CorpusError
+        With file and line: what cannot be an example, unless the source skips such records. A
+        source without any example is an error in any case.
+    """
+    found = Examples(source, [])
+    items: list[Example] = []
+    digest = hashlib.sha256()
+    for place in _places(source):
+        try:
+            items.append(_example(place, needs_scores))
+        except ExampleError as problem:
+            error = CorpusError(str(problem), source.path, place.line)
+            if source.on_error == "fail":
+                raise error from problem
+            found.skipped.append(error)
+            continue
+        digest.update(repr(items[-1]).encode("utf-8", "surrogatepass"))
+        if progress is not None and len(items) % 1000 == 0:
+            progress(f"reading {source.path}", len(items), source.limit)
+        if len(items) == source.limit:
+            break
+    if not items:
+        why = (
+            f"; the first of {len(found.skipped)} skipped: {found.skipped[0]}"
+            if found.skipped
+            else ""
+        )
+        raise CorpusError(f"not one example to train on{why}", source.path)
+    found.items, found.fingerprint = items, digest.hexdigest()
+    return found
+
+
+def documents_of(sources: Sequence[Examples], limit: int | None = None) -> Iterator[str]:
+    """Yield the distinct documents of all examples, in order."""
+    seen: set[int] = set()
+
+    def distinct() -> Iterator[str]:
+        for examples in sources:
+            for example in examples.items:
+                for text in example.documents:
+                    if hash(text) not in seen:
+                        seen.add(hash(text))
+                        yield text
+
+    return islice(distinct(), limit)
+
+
+def _places(source: Source) -> Iterator[Place]:
+    if source.path.startswith(IR_DATASETS_PREFIX):
+        return ir_datasets_pairs(source.path)
+    path = Path(source.path)
+    if path.is_dir():
+        return judged_pairs(path, source.split)
+    return read_records(path)
+
+
+def _example(place: Place, needs_scores: bool) -> Example:
+    if isinstance(place.record, str):
+        raise ExampleError(place.record)
+    example = example_from_record(place.record)
+    if needs_scores and not example.scores:
+        raise ExampleError(
+            "no scores, which distillation needs; score the data first (lsr mine --teacher), or "
+            "leave kl and margin_mse out of the recipe"
+        )
+    return example

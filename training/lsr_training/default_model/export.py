@@ -1,0 +1,107 @@
+"""The folder that ships: weights, int8 graph, tables, tokenizer, and how the parts go together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from lsr.encoders.composite.files import DESCRIPTION
+from lsr.encoders.neural.int8_files import ARCHITECTURE, IDF, MODEL_TYPE
+from lsr_training.default_model.int8_graph import Head, Shape, write_graph
+
+MARK = "~"
+LENGTH = 256
+_KEPT = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "max_position_embeddings", "type_vocab_size", "vocab_size", "layer_norm_eps", "pad_token_id",
+    "position_embedding_type",
+)  # fmt: skip
+
+
+def export_default(
+    weights: Mapping[str, NDArray[Any]],
+    config: Mapping[str, Any],
+    smoothing: Mapping[str, NDArray[np.float32]],
+    head: Head,
+    table: NDArray[np.float32],
+    tokenizer: str,
+    recipe: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    """Write the folder.
+
+    Parameters
+    ----------
+    weights, config : mapping
+        Of a BERT without a head.
+    smoothing : mapping
+        From `lsr_training.default_model.smoothing`.
+    head : Head
+    table : (n_terms,) float32
+        Query weights for programs that count no collection: inverse document frequencies of the
+        documents of training.
+    tokenizer : str
+        In the format of the tokenizers library.
+    recipe : mapping
+        What to say in ``recipe.json``.
+    folder : Path
+        Replaced when it exists; its card stays.
+    """
+    card = folder / "README.md"
+    kept = card.read_text(encoding="utf-8") if card.is_file() else None
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_graph(weights, shape_of(config), smoothing, head, folder, more={IDF: table})
+    pieces = Tokenizer.from_str(tokenizer)
+    pieces.no_padding()
+    pieces.enable_truncation(LENGTH)
+    pieces.save(str(folder / "tokenizer.json"), pretty=False)
+    described = {key: config[key] for key in _KEPT if key in config}
+    described |= {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        "top_k": head.top_k,
+    }
+    composite = {
+        "languages": ["english"],
+        "parts": [
+            {
+                "encoder": ".",
+                "mark": MARK,
+                "options": {"query_encoder": "idf", "top_k": head.top_k},
+            },
+            {"encoder": "bm25"},
+        ],
+    }
+    contents = {
+        "config.json": described,
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": LENGTH,
+            "cls_token": "[CLS]", "mask_token": "[MASK]", "pad_token": "[PAD]",
+            "sep_token": "[SEP]", "unk_token": "[UNK]",
+        },
+        DESCRIPTION: composite,
+        "recipe.json": recipe,
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if kept is not None:
+        card.write_text(kept, encoding="utf-8")
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """Return what the graph needs of a configuration."""
+    return Shape(
+        config["num_hidden_layers"],
+        config["num_attention_heads"],
+        config["max_position_embeddings"],
+        config["layer_norm_eps"],
+    )

@@ -1,0 +1,238 @@
+"""Export: a folder that sentence-transformers, transformers and `lsr.encoders` load.
+
+The transformer that makes document vectors lies in the root, where ``AutoModelForMaskedLM`` finds
+it. Beside it, what sentence-transformers needs to make a SparseEncoder: with one network for both
+sides a pooling, else a router with a route for queries. A folder is written beside its place and
+moved there complete.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from lsr.encoders.base import CollectionStatistics
+from lsr.encoders.neural.model_files import TOKENIZER_FILES
+from lsr.encoders.neural.word_pieces import WordPieces
+from lsr.errors import ModelError
+from lsr_training.card import model_card
+from lsr_training.models import SparseModel, build_model
+from lsr_training.models.backbone import Backbone, quiet
+from lsr_training.models.sides import MaskedLanguageSide, ProjectedTableSide, TokenTableSide
+from lsr_training.recipe.sections import ModelSection
+
+POOLING, TABLE = "SpladePooling", "SparseStaticEmbedding"
+_MODULES = {
+    "Transformer": "sentence_transformers.base.modules.transformer.Transformer",
+    "Router": "sentence_transformers.base.modules.router.Router",
+    POOLING: "sentence_transformers.sparse_encoder.modules.splade_pooling.SpladePooling",
+    TABLE: "sentence_transformers.sparse_encoder.modules.sparse_static_embedding."
+    "SparseStaticEmbedding",
+}
+HEADS = "lsr_heads.safetensors"
+QUERY_NETWORK = "query_0_Transformer"
+
+
+def export_model(model: SparseModel, folder: Path, facts: Mapping[str, Any]) -> bool:
+    """Write a model.
+
+    Parameters
+    ----------
+    model : SparseModel
+    folder : Path
+        Replaced when it exists.
+    facts : mapping
+        For the model card: recipe, sources, step, measurements.
+
+    Returns
+    -------
+    bool
+        Whether the folder describes the whole model to other programs. Term-weight heads and
+        lexical restriction are known to none of them: only the transformer loads elsewhere, and
+        `load_heads` reads the rest.
+    """
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    known = _write_sides(model, beside)
+    (beside / "recipe.json").write_text(json.dumps(facts["recipe"], indent=2) + "\n")
+    (beside / "README.md").write_text(model_card(facts, loads_elsewhere=known), encoding="utf-8")
+    if folder.exists():
+        aside = folder.with_name(folder.name + ".old")
+        folder.rename(aside)
+        beside.rename(folder)
+        shutil.rmtree(aside)
+    else:
+        beside.rename(folder)
+    return known
+
+
+def _write_sides(model: SparseModel, folder: Path) -> bool:
+    documents, queries = model.documents, model.queries
+    lengths = model.section.max_length
+    save_backbone(documents.backbone, folder, lengths.document)
+    plain = _known_elsewhere(documents)
+    if plain and queries is documents and lengths.query == lengths.document:
+        _write_pooling(documents, folder / f"1_{POOLING}")
+        listed = [("", "Transformer"), (f"1_{POOLING}", POOLING)]
+        _write_modules(folder, listed)
+        return True
+    if plain and isinstance(queries, TokenTableSide | ProjectedTableSide):
+        route = _write_table(queries, documents.backbone, folder, lengths.query)
+    elif plain and _known_elsewhere(queries):
+        route = _write_query_network(queries, folder, lengths.query)
+    else:
+        _write_heads(model, folder)
+        return False
+    _write_pooling(documents, folder / f"document_1_{POOLING}")
+    _write_modules(folder, [("", "Router")])
+    structure = {"query": route, "document": ["", f"document_1_{POOLING}"]}
+    names = [name for names in structure.values() for name in names]
+    types = {name: _MODULES[name.rpartition("_")[2] or "Transformer"] for name in names}
+    parameters = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
+    _write_json(
+        folder / "router_config.json",
+        {"types": types, "structure": structure, "parameters": parameters},
+    )
+    return True
+
+
+def _known_elsewhere(side: Any) -> bool:
+    """Whether a side is what sentence-transformers calls a Transformer and a SpladePooling."""
+    return (
+        isinstance(side, MaskedLanguageSide)
+        and not (side.head.lexical or side.head.echo)
+        and not side.backbone.is_decoder
+    )
+
+
+def load_heads(folder: Path) -> SparseModel:
+    """Load an exported model whose heads no other program knows, to encode with it here.
+
+    Parameters
+    ----------
+    folder : Path
+        What `export_model` wrote when it returned False.
+    """
+    content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["model"]
+    content["backbone"] = str(folder)
+    content["document"].pop("backbone", None)
+    # What it learned was put into the weights.
+    content.pop("lora", None)
+    if (folder / QUERY_NETWORK).is_dir():
+        content["query"]["backbone"] = str(folder / QUERY_NETWORK)
+    if content["query"]["head"] == "tokens":
+        # Whatever made the table, its values come with the heads.
+        content["query"] = {"head": "tokens", "table": "learned"}
+    model = build_model(ModelSection.model_validate(content), _refuse_counting)
+    heads = load_file(folder / HEADS)
+    if model.queries is model.documents:
+        heads.update({k.replace("documents.", "queries.", 1): v for k, v in heads.items()})
+    _, unexpected = model.load_state_dict(heads, strict=False)
+    if unexpected:
+        raise ModelError(f"{folder / HEADS}: holds {unexpected[0]}, which the model does not have")
+    return model
+
+
+def _write_heads(model: SparseModel, folder: Path) -> None:
+    heads = {k: v.contiguous() for k, v in model.state_dict().items() if ".weigh." in k}
+    if model.queries is model.documents:
+        heads = {k: v for k, v in heads.items() if k.startswith("documents.")}
+    if isinstance(model.queries, TokenTableSide | ProjectedTableSide):
+        heads["queries.weights"] = model.queries.table().detach().contiguous()
+    own = getattr(model.queries, "backbone", None)
+    if own is not None and own is not model.documents.backbone:
+        save_backbone(own, folder / QUERY_NETWORK, model.section.max_length.query)
+    save_file(heads, folder / HEADS)
+
+
+def _refuse_counting(pieces: WordPieces) -> CollectionStatistics:
+    # The table comes with the heads; whatever stands in its place until then is overwritten.
+    return CollectionStatistics()
+
+
+def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
+    """Write a transformer with its tokenizer, cut to a length."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet(), backbone.whole() as whole:
+        whole.save_pretrained(folder)
+    save_tokenizer(backbone.folder, folder, max_length)
+    if backbone.is_decoder:
+        return
+    _write_json(
+        folder / "sentence_bert_config.json",
+        {
+            "transformer_task": "fill-mask",
+            "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+            "module_output_name": "token_embeddings",
+        },
+    )
+
+
+def save_tokenizer(source: Path, folder: Path, max_length: int) -> None:
+    """Write a tokenizer that cuts texts at a length and pads nothing unasked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*TOKENIZER_FILES, "special_tokens_map.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    _write_json(path, {**config, "model_max_length": max_length, "max_length": max_length})
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.enable_truncation(max_length)
+        tokenizer.no_padding()
+        tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _write_table(
+    side: TokenTableSide | ProjectedTableSide, backbone: Backbone, folder: Path, max_length: int
+) -> list[str]:
+    name = f"query_0_{TABLE}"
+    save_tokenizer(backbone.folder, folder / name, max_length)
+    table = side.table().detach().float().cpu().contiguous()
+    save_file({"weight": table}, folder / name / "model.safetensors")
+    _write_json(folder / name / "config.json", {"frozen": True})
+    return [name]
+
+
+def _write_query_network(side: MaskedLanguageSide, folder: Path, max_length: int) -> list[str]:
+    names = [QUERY_NETWORK, f"query_1_{POOLING}"]
+    save_backbone(side.backbone, folder / names[0], max_length)
+    _write_pooling(side, folder / names[1])
+    return names
+
+
+def _write_pooling(side: MaskedLanguageSide, folder: Path) -> None:
+    content = {
+        "pooling_strategy": side.head.pooling,
+        "activation_function": side.head.activation,
+        "embedding_dimension": side.backbone.n_terms,
+    }
+    _write_json(folder / "config.json", content)
+
+
+def _write_modules(folder: Path, listed: list[tuple[str, str]]) -> None:
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": _MODULES[kind]}
+        for i, (path, kind) in enumerate(listed)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules, indent=2) + "\n")
+    content = {
+        "model_type": "SparseEncoder",
+        "prompts": {"query": "", "document": ""},
+        "default_prompt_name": None,
+        "similarity_fn_name": "dot",
+    }
+    _write_json(folder / "config_sentence_transformers.json", content)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,171 @@
+"""What makes a sparse vector of a text: one module for each kind of head.
+
+Every side takes a `TokenBatch` and returns an (n, n_terms) tensor, at least 0 everywhere.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lsr_training.activations import ACTIVATIONS
+from lsr_training.models.backbone import Backbone
+from lsr_training.models.pooling import max_pool, sum_pool
+from lsr_training.models.tokens import TokenBatch, echoed, presence
+from lsr_training.recipe.sections import MaskedLanguageHead, TermWeightHead
+
+
+class MaskedLanguageSide(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """Pooled logits of a masked language model: SPLADE.
+
+    ``log(1 + relu(W h_t + b))``, summed over the tokens (Formal et al., SIGIR 2021, §3.1,
+    equations 1-2) or their maximum (SPLADE v2, arXiv 2109.10086, §3.1, equation 6).
+
+    Parameters
+    ----------
+    backbone : Backbone
+    special_ids : (n,) int64 tensor
+        Never among a text's own pieces.
+    head : MaskedLanguageHead
+    """
+
+    def __init__(self, backbone: Backbone, special_ids: Tensor, head: MaskedLanguageHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.register_buffer("special_ids", special_ids, persistent=False)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        read, pooled = echoed(tokens) if self.head.echo else (tokens, tokens.mask)
+        states, weight = self.backbone(read), self.backbone.decoder.weight
+        activation = ACTIVATIONS[self.head.activation]
+        if self.head.pooling == "max":
+            vectors = activation(max_pool(states, pooled, weight, self.backbone.bias))
+        else:
+            vectors = sum_pool(states, pooled, weight, self.backbone.bias, activation)
+        if self.head.lexical:
+            vectors = vectors * presence(tokens, self.backbone.n_terms, self.special_ids)
+        return vectors.float()
+
+
+class LexicalSide(nn.Module):  # type: ignore[misc]
+    """Another side's vectors, restricted to the text's own pieces: SPLADE-v3-Lexical."""
+
+    def __init__(self, side: MaskedLanguageSide) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        held = presence(tokens, self.side.backbone.n_terms, self.side.special_ids)
+        vectors: Tensor = self.side(tokens) * held
+        return vectors
+
+
+class TermWeightSide(nn.Module):  # type: ignore[misc]
+    """A weight for each of a text's own pieces, by a small network on its state.
+
+    One layer, maximum over repeats: uniCOIL (Lin and Ma, arXiv 2106.14807), §2. Two layers, first
+    occurrence: the manner of DeepImpact (Mallia et al., SIGIR 2021), §3, on pieces, not words.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    special_ids : (n,) int64 tensor
+    head : TermWeightHead
+    """
+
+    def __init__(self, backbone: Backbone, special_ids: Tensor, head: TermWeightHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.register_buffer("special_ids", special_ids, persistent=False)
+        hidden = [nn.Linear(backbone.n_hidden, backbone.n_hidden), nn.ReLU()]
+        last = nn.Linear(backbone.n_hidden, 1)
+        # All weights start near 1: a piece that starts below 0 would never wake up behind the ReLU.
+        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.constant_(last.bias, 1.0)
+        self.weigh = nn.Sequential(*(hidden if head.layers == 2 else []), last, nn.ReLU())
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        weights = self.weigh(self.backbone(tokens)).squeeze(2).float()
+        real = tokens.mask & ~torch.isin(tokens.ids, self.special_ids)
+        if self.head.occurrence == "first":
+            real = real & ~_repeated(tokens.ids)
+        vectors = weights.new_zeros((len(weights), self.backbone.n_terms))
+        return vectors.scatter_reduce(1, tokens.ids, weights * real, "amax")
+
+
+def _repeated(ids: Tensor) -> Tensor:
+    """Return where the same id stands earlier in the row: (n, length) bool."""
+    same = ids[:, :, None] == ids[:, None, :]
+    return same.tril(-1).any(dim=2)
+
+
+class TokenTableSide(nn.Module):  # type: ignore[misc]
+    """Inference-free queries: ``q_j = table_j`` for the pieces a text holds, each once.
+
+    Geng et al. (arXiv 2411.04403), §3; with a table of ones SPLADE-doc (arXiv 2109.10086, §3.1).
+
+    Parameters
+    ----------
+    table : (n_terms,) tensor
+        At least 0.
+    special_ids : (n,) int64 tensor
+    learned : bool
+        Train the table, kept at 0 or above by a ReLU.
+    """
+
+    def __init__(self, table: Tensor, special_ids: Tensor, *, learned: bool) -> None:
+        super().__init__()
+        self.register_buffer("special_ids", special_ids, persistent=False)
+        if learned:
+            self.weights = nn.Parameter(table.clone())
+        else:
+            self.register_buffer("weights", table.clone())
+
+    def table(self) -> Tensor:
+        """Return the weight of each term, special tokens 0: (n_terms,)."""
+        return _without(self.weights.relu(), self.special_ids)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        table = self.table()
+        return presence(tokens, len(table), self.special_ids) * table
+
+
+class ProjectedTableSide(nn.Module):  # type: ignore[misc]
+    """A table that is a trained linear map of the token embeddings, made positive by softplus.
+
+    In the manner of Li-LSR (Nardini et al., "Effective Inference-Free Retrieval for Learned Sparse
+    Representations", SIGIR 2025). The embeddings themselves get no gradient from it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    special_ids : (n,) int64 tensor
+    """
+
+    def __init__(self, backbone: Backbone, special_ids: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("special_ids", special_ids, persistent=False)
+        embeddings = backbone.body.get_input_embeddings().weight.detach().clone()
+        self.register_buffer("embeddings", embeddings)
+        self.projection = nn.Linear(embeddings.shape[1], 1)
+        nn.init.constant_(self.projection.bias, 1.0)
+
+    def table(self) -> Tensor:
+        """Return the weight of each term, special tokens 0: (n_terms,)."""
+        weights = nn.functional.softplus(self.projection(self.embeddings)).squeeze(1)
+        return _without(weights.float(), self.special_ids)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        table = self.table()
+        return presence(tokens, len(table), self.special_ids) * table
+
+
+def _without(table: Tensor, special_ids: Tensor) -> Tensor:
+    return table.index_fill(0, special_ids, 0.0)

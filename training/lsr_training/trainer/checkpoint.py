@@ -1,0 +1,93 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+Written beside and renamed, so that a file is either complete or not there. Read without pickle's
+ability to run code (``weights_only``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lsr.errors import UsageError
+from lsr_training.failures import TrainingError
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint in one step.
+
+    Parameters
+    ----------
+    path : Path
+    state : dict
+        Tensors, numbers, strings, lists and dicts of them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    with beside.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        The file is damaged or no checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises whatever a damaged archive leads to
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(
+            f"{path}: the checkpoint cannot be read ({reason[:200]}); remove it to start over"
+        ) from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise TrainingError(f"{path}: is no checkpoint of a training run")
+    return state
+
+
+def refuse_other_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to go on with a run of another recipe or other data.
+
+    Raises
+    ------
+    UsageError
+        Lists the keys that differ.
+    """
+    ours, theirs = flattened(wanted), flattened(stored)
+    differing = sorted(
+        key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)
+    )
+    if differing:
+        shown = "; ".join(
+            f"{key}: {theirs.get(key)!r:.60} there, {ours.get(key)!r:.60} now"
+            for key in differing[:5]
+        )
+        raise UsageError(
+            f"{path}: the run there has another recipe or other data ({shown}); "
+            "choose another output, or start over with --restart"
+        )
+
+
+def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings and lists as one mapping of dotted keys."""
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list | tuple):
+        items = list(enumerate(value))
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in items:
+        flat.update(flattened(inner, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

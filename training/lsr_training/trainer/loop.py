@@ -1,0 +1,279 @@
+"""`train`: from a recipe to an exported model, resumable at every step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lsr.encoders.base import CollectionStatistics
+from lsr.encoders.neural.word_pieces import WordPieces
+from lsr.errors import UsageError
+from lsr.progress import Progress
+from lsr_training.data import Examples, load_examples
+from lsr_training.data.loading import documents_of
+from lsr_training.export import export_model
+from lsr_training.failures import DivergedError
+from lsr_training.models import build_model
+from lsr_training.recipe.schema import Recipe
+from lsr_training.trainer.board import FOLDER as BOARD
+from lsr_training.trainer.board import Board
+from lsr_training.trainer.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from lsr_training.trainer.curves import draw_curves
+from lsr_training.trainer.devices import Devices
+from lsr_training.trainer.evaluation import (
+    EvaluationSet,
+    Measurement,
+    evaluate,
+    mean,
+    open_evaluation_set,
+)
+from lsr_training.trainer.journal import Journal
+from lsr_training.trainer.report import OnStep
+from lsr_training.trainer.run import Run
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run led to.
+
+    Attributes
+    ----------
+    model : Path
+        The exported folder.
+    step : int
+        Of the exported weights.
+    steps_done : int
+    measured : Measurement or None
+        Mean over the collections of the recipe, of the exported weights.
+    start : Measurement or None
+        The same before training.
+    stopped : str or None
+        Why the run ended before its last step.
+    skipped : int
+        Malformed records left out of the data.
+    curves : Path or None
+        Picture of the log, where matplotlib is installed.
+    """
+
+    model: Path
+    step: int
+    steps_done: int
+    measured: Measurement | None
+    start: Measurement | None
+    stopped: str | None
+    skipped: int
+    curves: Path | None
+
+
+def train(
+    recipe: Recipe,
+    *,
+    restart: bool = False,
+    progress: Progress | None = None,
+    on_step: OnStep | None = None,
+) -> TrainingResult:
+    """Train a model.
+
+    The same call after an interruption goes on where it was; on a CPU with the same result, bit
+    for bit, as a run that was never interrupted.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    restart : bool
+        Remove what an earlier run left in the output folder.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+    on_step : callable, optional
+        Called with the `StepReport` of every step.
+
+    Raises
+    ------
+    UsageError
+        The output folder holds a run with another recipe or other data.
+    CorpusError, DataError
+        The data is malformed.
+    TrainingError
+        The run diverged, collapsed or does not fit into memory.
+    """
+    devices = Devices(recipe.device)
+    try:
+        return _Training(recipe, devices, progress or _silent).run(restart, on_step)
+    finally:
+        devices.close()
+
+
+class _Training:
+    def __init__(self, recipe: Recipe, devices: Devices, progress: Progress) -> None:
+        self.recipe = recipe
+        self.devices = devices
+        self.progress = progress
+        self.output = Path(recipe.output)
+        self.checkpoints = self.output / "checkpoints"
+        self.writes = devices.rank == 0
+        self.journal = Journal(self.output / "log.jsonl" if self.writes else None)
+        self.board: Board | None = None
+
+    def run(self, restart: bool, on_step: OnStep | None) -> TrainingResult:
+        sources = [
+            load_examples(
+                source, needs_scores=self.recipe.loss.needs_scores, progress=self.progress
+            )
+            for source in self.recipe.data.sources
+        ]
+        settings = self.recipe.evaluation
+        sets = [
+            open_evaluation_set(folder, settings.split, settings.max_queries)
+            for folder in settings.collections
+        ]
+        self._prepare(restart)
+        run = self._start(sources)
+        try:
+            stopped = self._steps(run, sets, on_step)
+        finally:
+            if self.board is not None:
+                self.board.close()
+        return self._finish(run, sources, sets, stopped)
+
+    def _prepare(self, restart: bool) -> None:
+        if self.output.exists() and not self.output.is_dir():
+            raise UsageError(f"{self.output}: is a file; choose another output")
+        if self.writes:
+            if restart:
+                for name in ("checkpoints", "model", BOARD):
+                    shutil.rmtree(self.output / name, ignore_errors=True)
+                (self.output / "log.jsonl").unlink(missing_ok=True)
+            self.output.mkdir(parents=True, exist_ok=True)
+        # Nobody looks for checkpoints before the first process has cleared up.
+        self.devices.wait()
+
+    def _start(self, sources: Sequence[Examples]) -> Run:
+        torch.manual_seed(self.recipe.seed)
+
+        def count(pieces: WordPieces) -> CollectionStatistics:
+            return _count_documents(pieces, sources, self.progress)
+
+        model = build_model(self.recipe.model, count).to(self.devices.device)
+        run = Run(self.recipe, model, sources, self.devices)
+        last = self.checkpoints / LAST
+        if last.exists():
+            run.load_state(read_checkpoint(last, self.devices.device), last)
+        self.journal.keep_until(run.step)
+        if self.recipe.tensorboard and self.writes:
+            self.board = Board(self.output, run.step)
+        return run
+
+    def _steps(self, run: Run, sets: Sequence[EvaluationSet], on_step: OnStep | None) -> str | None:
+        recipe = self.recipe
+        try:
+            while True:
+                if sets and self._evaluation_is_due(run):
+                    self._evaluate(run, sets)
+                stopped = run.selection.stop()
+                finished = stopped is not None or run.step >= recipe.steps
+                if run.step and (finished or run.step % recipe.checkpoint_steps == 0):
+                    self._save(run, LAST)
+                if finished:
+                    return stopped
+                report = run.advance()
+                if run.step % recipe.log_steps == 0 or run.step == recipe.steps:
+                    self._record(report.record())
+                if on_step is not None:
+                    on_step(report)
+                self.progress("training", run.step, recipe.steps)
+        except KeyboardInterrupt:
+            self._save(run, LAST)
+            raise
+        except DivergedError:
+            if run.weights_are_finite():
+                self._save(run, LAST)
+            raise
+
+    def _evaluation_is_due(self, run: Run) -> bool:
+        at_end = run.step == self.recipe.steps
+        due = at_end or run.step % self.recipe.evaluation.every_steps == 0
+        return due and run.selection.last_step != run.step
+
+    def _evaluate(self, run: Run, sets: Sequence[EvaluationSet]) -> None:
+        found: dict[str, Measurement] = {}
+        for i, data in enumerate(sets):
+            self.progress("evaluating", i, len(sets))
+            found[data.name] = evaluate(run.model, data, self.recipe.batch.chunk)
+        self.progress("evaluating", len(sets), len(sets))
+        measured = mean(list(found.values()))
+        collections = {name: asdict(m) for name, m in found.items()}
+        record = {"kind": "evaluation", "step": run.step, **asdict(measured)}
+        self._record({**record, "collections": collections})
+        if run.selection.add(run.step, measured):
+            self._save(run, BEST)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.journal.write(record)
+        if self.board is not None:
+            self.board.write(record)
+
+    def _save(self, run: Run, name: str) -> None:
+        if self.writes:
+            write_checkpoint(self.checkpoints / name, run.state())
+
+    def _finish(
+        self,
+        run: Run,
+        sources: Sequence[Examples],
+        sets: Sequence[EvaluationSet],
+        stopped: str | None,
+    ) -> TrainingResult:
+        done, step, best = run.step, run.step, run.selection.best
+        if best is not None and run.selection.best_step != run.step:
+            kept = read_checkpoint(self.checkpoints / BEST, self.devices.device)
+            run.model.load_state_dict(kept["model"])
+            step = int(kept["step"])
+        folder = self.output / "model"
+        curves = None
+        if self.writes:
+            records = self.journal.records()
+            export_model(run.model, folder, _facts(self.recipe, sources, records, step, best))
+            curves = draw_curves(records, self.output / "curves.png")
+        skipped = sum(len(examples.skipped) for examples in sources)
+        start = run.selection.start
+        return TrainingResult(folder, step, done, best, start, stopped, skipped, curves)
+
+
+def _facts(
+    recipe: Recipe,
+    sources: Sequence[Examples],
+    records: Sequence[dict[str, Any]],
+    step: int,
+    best: Measurement | None,
+) -> dict[str, Any]:
+    """Return what the model card tells."""
+    measured = [r for r in records if r["kind"] == "evaluation" and r["step"] in (0, step)]
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "step": step,
+        "sources": [{"path": e.source.path, "n_examples": len(e.items)} for e in sources],
+        "measured": {r["step"]: r["collections"] for r in measured},
+        "best": None if best is None else asdict(best),
+    }
+
+
+def _count_documents(
+    pieces: WordPieces, sources: Sequence[Examples], progress: Progress
+) -> CollectionStatistics:
+    total, texts = CollectionStatistics(), []
+    for text in documents_of(sources):
+        texts.append(text)
+        if len(texts) == 1024:
+            total += pieces.count(texts, pieces.encode(texts))
+            texts = []
+            progress("counting word pieces", total.n_docs, None)
+    return total + pieces.count(texts, pieces.encode(texts))
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Report to nobody."""

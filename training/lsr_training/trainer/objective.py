@@ -1,0 +1,176 @@
+"""The loss of a recipe: from the vectors of a batch to one number and its parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsr.errors import DataError
+from lsr_training.data import Batch
+from lsr_training.losses import combine_teachers, infonce, kl_divergence, margin_mse, match_moments
+from lsr_training.recipe.schema import Penalty, Recipe
+from lsr_training.regularisers import anti_collapse, df_flops, df_weights, flops, l0_flops, l1
+from lsr_training.schedules import penalty_weight
+from lsr_training.scoring import excluded_documents, score_all, score_groups
+
+
+class DocumentFrequencies:
+    """Share of texts in which each term is active, renewed every so many steps.
+
+    Counted in the training batches. Until the first renewal nothing is known, and every term
+    weighs 1: plain FLOPS.
+    """
+
+    def __init__(self, penalty: Penalty, n_terms: int) -> None:
+        self._penalty = penalty
+        self._counts = torch.zeros(n_terms, dtype=torch.int64)
+        self._n_texts = self._n_steps = 0
+        self.weights = torch.ones(n_terms)
+
+    def count(self, vectors: Tensor) -> None:
+        """Count the vectors of a batch: (n, n_terms)."""
+        self._counts += (vectors > 0).sum(dim=0).cpu()
+        self._n_texts += len(vectors)
+
+    def end_step(self) -> None:
+        """Renew the weights when it is time."""
+        self._n_steps += 1
+        if self._n_steps == self._penalty.refresh_steps:
+            frequency = self._counts / max(1, self._n_texts)
+            penalty = self._penalty
+            self.weights = df_weights(frequency, alpha=penalty.alpha, beta=penalty.beta)
+            self._counts.zero_()
+            self._n_texts = self._n_steps = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to keep."""
+        return {
+            "counts": self._counts.clone(),
+            "weights": self.weights,
+            "n_texts": self._n_texts,
+            "n_steps": self._n_steps,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self._counts, self.weights = state["counts"].clone(), state["weights"]
+        self._n_texts, self._n_steps = state["n_texts"], state["n_steps"]
+
+
+class Objective:
+    """Losses and penalties of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    n_terms : int
+    """
+
+    def __init__(self, recipe: Recipe, n_terms: int) -> None:
+        self._recipe = recipe
+        self.frequencies = {
+            side: DocumentFrequencies(penalty, n_terms)
+            for side in ("document", "query")
+            if (penalty := getattr(recipe.penalties, side)) and penalty.kind == "df_flops"
+        }
+
+    def __call__(
+        self, queries: Tensor, documents: Tensor, batch: Batch, step: int
+    ) -> dict[str, Tensor]:
+        """Return the weighted parts; their sum is the loss.
+
+        Parameters
+        ----------
+        queries : (n, n_terms) tensor
+        documents : (m, n_terms) tensor
+        batch : Batch
+            What they are the vectors of.
+        step : int
+            From 0; the weights of the penalties depend on it.
+        """
+        scores = score_all(queries, documents)
+        groups = torch.from_numpy(batch.groups).to(scores.device)
+        return {
+            **self._losses(scores, groups, batch),
+            **self._penalties(queries, documents, step),
+        }
+
+    def penalty_weights(self, step: int) -> dict[str, float]:
+        """Return the weight of each side's penalty at a step."""
+        sides = {"document": self._recipe.penalties.document, "query": self._recipe.penalties.query}
+        return {
+            side: penalty_weight(p.weight, step, p.warmup_steps, p.growth)
+            for side, p in sides.items()
+            if p is not None
+        }
+
+    def _losses(self, scores: Tensor, groups: Tensor, batch: Batch) -> dict[str, Tensor]:
+        objective = self._recipe.loss
+        parts: dict[str, Tensor] = {}
+        if objective.infonce is not None:
+            texts = torch.from_numpy(batch.texts).to(scores.device)
+            positive = groups[:, 0]
+            excluded = excluded_documents(
+                positive, groups, texts, in_batch=objective.infonce.in_batch
+            )
+            parts["infonce"] = objective.infonce.weight * infonce(
+                scores, positive, excluded=excluded, temperature=objective.infonce.temperature
+            )
+        if objective.needs_scores:
+            student, valid = score_groups(scores, groups), groups >= 0
+            teacher = self._teacher(batch, valid)
+            if objective.margin_mse is not None:
+                parts["margin_mse"] = objective.margin_mse.weight * margin_mse(
+                    student, teacher, valid=valid, all_pairs=objective.margin_mse.all_pairs
+                )
+            if objective.kl is not None:
+                parts["kl"] = objective.kl.weight * kl_divergence(
+                    student, teacher, valid=valid, temperature=objective.kl.temperature
+                )
+        return parts
+
+    def _teacher(self, batch: Batch, valid: Tensor) -> Tensor:
+        settings = self._recipe.teachers
+        scores = torch.from_numpy(batch.scores).to(valid.device)
+        if settings.normalise:
+            bounds = torch.from_numpy(batch.bounds).to(valid.device)
+            combined = combine_teachers(scores, valid=valid, bounds=bounds, scale=settings.scale)
+        elif len(scores) == 1:
+            combined = scores[0]
+        else:
+            raise DataError(
+                f"teachers.normalise is off, but the data has {len(scores)} teachers on scales of "
+                "their own; name one in teachers.names"
+            )
+        if settings.match_mean is None or settings.match_std is None:
+            return combined
+        return match_moments(
+            combined, mean=settings.match_mean, std=settings.match_std, valid=valid
+        )
+
+    def _penalties(self, queries: Tensor, documents: Tensor, step: int) -> dict[str, Tensor]:
+        settings = self._recipe.penalties
+        weights = self.penalty_weights(step)
+        parts = {}
+        for side, penalty, vectors in (
+            ("document", settings.document, documents),
+            ("query", settings.query, queries),
+        ):
+            if penalty is not None:
+                value = self._penalty(side, penalty, vectors)
+                parts[f"{penalty.kind}_{side}"] = weights[side] * value
+        if settings.anti_collapse:
+            both = anti_collapse(queries) + anti_collapse(documents)
+            parts["anti_collapse"] = settings.anti_collapse * both
+        return parts
+
+    def _penalty(self, side: str, penalty: Penalty, vectors: Tensor) -> Tensor:
+        if penalty.kind == "flops":
+            return flops(vectors)
+        if penalty.kind == "l1":
+            return l1(vectors)
+        if penalty.kind == "l0":
+            return l0_flops(vectors, penalty.threshold)
+        return df_flops(vectors, self.frequencies[side].weights.to(vectors.device))

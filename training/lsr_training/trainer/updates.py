@@ -1,0 +1,71 @@
+"""AdamW over a sparse model: which parameters decay, and at what rate each learns."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from lsr_training.models import SparseModel
+from lsr_training.models.sides import ProjectedTableSide, TokenTableSide
+from lsr_training.recipe.schema import Recipe
+from lsr_training.schedules import learning_rate
+
+
+class Updates:
+    """The optimiser with its schedule, which is a function of the step.
+
+    Parameters
+    ----------
+    model : SparseModel
+    recipe : Recipe
+    """
+
+    def __init__(self, model: SparseModel, recipe: Recipe) -> None:
+        settings = recipe.optimiser
+        self._recipe = recipe
+        self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
+        tables = _table_parameters(model)
+        rest = [p for p in self.parameters if id(p) not in tables]
+        table_lr = settings.table_lr or settings.lr
+        groups = [
+            ([p for p in rest if p.dim() > 1], settings.lr, settings.weight_decay),
+            # Biases, norms and tables are not pulled towards zero.
+            ([p for p in rest if p.dim() <= 1], settings.lr, 0.0),
+            ([p for p in self.parameters if id(p) in tables], table_lr, 0.0),
+        ]
+        self._peaks = [lr for parameters, lr, _ in groups if parameters]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": parameters, "lr": lr, "weight_decay": decay}
+                for parameters, lr, decay in groups
+                if parameters
+            ]
+        )
+
+    def gradient_norm(self) -> float:
+        """Return the norm of all gradients together, scaled down if the recipe says so."""
+        limit = self._recipe.optimiser.max_grad_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit or math.inf)
+        return float(norm)
+
+    def apply(self, step: int) -> float:
+        """Update the weights with the learning rate of a step, counted from 0, and return it."""
+        settings = self._recipe.optimiser
+        for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
+            group["lr"] = learning_rate(
+                peak,
+                step,
+                warmup_steps=settings.warmup_steps,
+                total_steps=self._recipe.steps,
+                decay=settings.decay,
+            )
+        self.optimiser.step()
+        return float(self.optimiser.param_groups[0]["lr"])
+
+
+def _table_parameters(model: SparseModel) -> set[int]:
+    if isinstance(model.queries, TokenTableSide | ProjectedTableSide):
+        return {id(p) for p in model.queries.parameters()}
+    return set()

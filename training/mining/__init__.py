@@ -1,6 +1,0 @@
-"""Hard negatives and teachers' scores, through our own index."""
-
-from training.mining.miner import MiningOptions, MiningResult, mine
-from training.mining.teachers import open_teacher
-
-__all__ = ["MiningOptions", "MiningResult", "mine", "open_teacher"]
