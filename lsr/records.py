@@ -21,7 +21,7 @@ class Document(NamedTuple):
     Attributes
     ----------
     id : str
-        The user's own id (*docno*): 1 to 512 bytes of UTF-8 without control characters.
+        The user's own id (the docno of TREC): 1 to 512 bytes of UTF-8 without control characters.
     text : str
         The body. May be empty: such a document is stored and never returned by a search.
     title : str

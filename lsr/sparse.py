@@ -34,21 +34,21 @@ class SparseBatch:
     ----------
     indptr : (n_rows + 1,) int64
         Row `i` owns the entries ``indptr[i]:indptr[i + 1]``.
-    term_ids : (nnz,) uint32
-        Strictly increasing within a row.
-    weights : (nnz,) float32
-        Finite and greater than zero.
+    indices : (nnz,) uint32
+        Term ids, strictly increasing within a row.
+    values : (nnz,) float32
+        Weights, finite and greater than zero.
     """
 
     indptr: NDArray[np.int64]
-    term_ids: NDArray[np.uint32]
-    weights: NDArray[np.float32]
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float32]
 
     @classmethod
-    def from_arrays(cls, indptr: ArrayLike, term_ids: ArrayLike, weights: ArrayLike) -> SparseBatch:
+    def from_arrays(cls, indptr: ArrayLike, indices: ArrayLike, values: ArrayLike) -> SparseBatch:
         """Validate arrays from outside and make a batch of them.
 
-        Rows may be unsorted and may hold explicit zeros: they are sorted, zeros are dropped.
+        `indices` are term ids, `values` their weights. Rows may be unsorted and may hold explicit zeros: they are sorted, zeros are dropped.
 
         Raises
         ------
@@ -56,8 +56,8 @@ class SparseBatch:
             On bad offsets, a duplicate term in a row, a negative, NaN, infinite or too large
             weight, or a term id outside of 32 bits. The message names the row and the entry.
         """
-        raw_ids = np.asarray(term_ids)
-        raw_weights = np.asarray(weights)
+        raw_ids = np.asarray(indices)
+        raw_weights = np.asarray(values)
         offsets = _checked_offsets(np.asarray(indptr), raw_ids, raw_weights)
         if raw_ids.size and raw_ids.dtype.kind not in "iu":
             raise VectorError(f"term ids must be integers, got {raw_ids.dtype}")
@@ -66,10 +66,10 @@ class SparseBatch:
             _refuse(offsets, raw_ids, bad, "a term id from 0 to 2^32-1")
         ids = raw_ids.astype(np.uint32)
         with np.errstate(over="ignore"):
-            values = raw_weights.astype(np.float32)
-        bad = ~((values >= 0) & (values <= MAX_WEIGHT))  # NaN is neither
+            weights = raw_weights.astype(np.float32)
+        bad = ~((weights >= 0) & (weights <= MAX_WEIGHT))  # NaN is neither
         _refuse(offsets, raw_weights, bad, f"a finite weight from 0 to {MAX_WEIGHT:g}")
-        batch = cls(offsets, ids, values)._without(values == 0)
+        batch = cls(offsets, ids, weights)._without(weights == 0)
         return batch if batch._rises() else batch._sorted()
 
     @classmethod
@@ -102,8 +102,8 @@ class SparseBatch:
         lengths = np.concatenate([np.diff(batch.indptr) for batch in batches])
         return cls(
             _offsets(lengths),
-            np.concatenate([batch.term_ids for batch in batches]),
-            np.concatenate([batch.weights for batch in batches]),
+            np.concatenate([batch.indices for batch in batches]),
+            np.concatenate([batch.values for batch in batches]),
         )
 
     @property
@@ -122,13 +122,13 @@ class SparseBatch:
     def row(self, i: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Return the term ids and weights of vector `i`, as views."""
         start, end = self.indptr[i], self.indptr[i + 1]
-        return self.term_ids[start:end], self.weights[start:end]
+        return self.indices[start:end], self.values[start:end]
 
     def rows(self, start: int, end: int) -> SparseBatch:
         """Return vectors `start` to `end` (exclusive); arrays are views where they can be."""
         low, high = self.indptr[start], self.indptr[end]
         return SparseBatch(
-            self.indptr[start : end + 1] - low, self.term_ids[low:high], self.weights[low:high]
+            self.indptr[start : end + 1] - low, self.indices[low:high], self.values[low:high]
         )
 
     def select(self, order: NDArray[np.integer[Any]]) -> SparseBatch:
@@ -136,12 +136,12 @@ class SparseBatch:
         lengths = np.diff(self.indptr)[order]
         indptr = _offsets(lengths)
         entries = np.arange(indptr[-1]) + np.repeat(self.indptr[order] - indptr[:-1], lengths)
-        return SparseBatch(indptr, self.term_ids[entries], self.weights[entries])
+        return SparseBatch(indptr, self.indices[entries], self.values[entries])
 
     def top(self, n: int) -> SparseBatch:
         """Keep the `n` largest weights of each vector; of equal weights the smaller term ids."""
         rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
-        order = np.lexsort((self.term_ids, -self.weights, rows))
+        order = np.lexsort((self.indices, -self.values, rows))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order)) - np.repeat(self.indptr[:-1], np.diff(self.indptr))
         return self._without(rank >= n)
@@ -154,9 +154,9 @@ class SparseBatch:
         from scipy.sparse import csr_array
 
         if n_terms is None:
-            n_terms = int(self.term_ids.max()) + 1 if len(self.term_ids) else 0
+            n_terms = int(self.indices.max()) + 1 if len(self.indices) else 0
         return csr_array(
-            (self.weights, self.term_ids.astype(np.int64), self.indptr),
+            (self.values, self.indices.astype(np.int64), self.indptr),
             shape=(self.n_rows, n_terms),
         )
 
@@ -164,11 +164,11 @@ class SparseBatch:
         if not drop.any():
             return self
         kept_before = np.concatenate([[0], np.cumsum(~drop)]).astype(np.int64)
-        return SparseBatch(kept_before[self.indptr], self.term_ids[~drop], self.weights[~drop])
+        return SparseBatch(kept_before[self.indptr], self.indices[~drop], self.values[~drop])
 
     def _rises(self) -> bool:
         """Whether the term ids of each row rise strictly, as nearly all that come in do."""
-        rises = self.term_ids[1:] > self.term_ids[:-1]
+        rises = self.indices[1:] > self.indices[:-1]
         if rises.all():
             return True
         edges = self.indptr[1:-1]
@@ -178,15 +178,15 @@ class SparseBatch:
     def _sorted(self) -> SparseBatch:
         """Order each row by term id; refuse a row that holds a term twice."""
         rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
-        order = np.lexsort((self.term_ids, rows))
-        ids = self.term_ids[order]
+        order = np.lexsort((self.indices, rows))
+        ids = self.indices[order]
         same = (ids[1:] == ids[:-1]) & (rows[1:] == rows[:-1])
         if same.any():
             at = int(np.argmax(same))
             raise VectorError(
                 f"row {rows[at]}: term id {ids[at]} appears twice; a vector holds each term once"
             )
-        return SparseBatch(self.indptr, ids, self.weights[order])
+        return SparseBatch(self.indptr, ids, self.values[order])
 
 
 def _offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 class Truth(NamedTuple):
     """The right answer of one query."""
 
-    doc_ids: NDArray[np.int64]
+    ordinals: NDArray[np.int64]
     scores: NDArray[np.int64]
 
 

@@ -23,9 +23,9 @@ class SeenIds:
     def __len__(self) -> int:
         return self._n
 
-    def first_line(self, docno: str, line: int) -> int | None:
+    def first_line(self, doc_id: str, line: int) -> int | None:
         """Return where an id was seen before, or remember it as seen at `line` (from 1)."""
-        digest = blake2b(docno.encode(), digest_size=16).digest()
+        digest = blake2b(doc_id.encode(), digest_size=16).digest()
         high = int.from_bytes(digest[:8], "little")
         low = int.from_bytes(digest[8:], "little")
         slot = self._slot(high, low)

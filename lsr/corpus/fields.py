@@ -84,20 +84,20 @@ def document_from_fields(fields: Mapping[str, Any], names: FieldNames) -> Docume
         When a field is missing or of the wrong type.
     """
     id_name, text_name, title_name = names.find(fields)
-    docno, text = fields[id_name], fields[text_name]
+    doc_id, text = fields[id_name], fields[text_name]
     title = fields[title_name] if title_name is not None else ""
-    if isinstance(docno, int) and not isinstance(docno, bool):
-        docno = str(docno)
-    _require_string(id_name, docno)
+    if isinstance(doc_id, int) and not isinstance(doc_id, bool):
+        doc_id = str(doc_id)
+    _require_string(id_name, doc_id)
     _require_string(text_name, text)
     if title is None:
         title = ""
     elif title_name is not None:
         _require_string(title_name, title)
     if len(fields) == 2 + (title_name is not None):
-        return Document(docno, text, title, NO_METADATA)
+        return Document(doc_id, text, title, NO_METADATA)
     return Document(
-        docno, text, title, _metadata_of(fields, {id_name, text_name, title_name or text_name})
+        doc_id, text, title, _metadata_of(fields, {id_name, text_name, title_name or text_name})
     )
 
 

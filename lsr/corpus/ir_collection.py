@@ -41,13 +41,13 @@ class IrDatasetsCorpus(Corpus):
 
     def _item(self, doc: Any) -> Document | str:
         fields = doc._asdict()
-        docno = str(fields.pop("doc_id"))
+        doc_id = str(fields.pop("doc_id"))
         text_name = next((n for n in self.names.text if isinstance(fields.get(n), str)), None)
         text = fields.pop(text_name) if text_name else doc.default_text()
         title_name = next((n for n in self.names.title if isinstance(fields.get(n), str)), None)
         title = fields.pop(title_name) if text_name and title_name else ""
         metadata = {name: value for name, value in fields.items() if isinstance(value, str)}
-        return Document(docno, text, title, metadata or NO_METADATA)
+        return Document(doc_id, text, title, metadata or NO_METADATA)
 
     def _identity(self) -> list[Any]:
         return [self.dataset_id, ir_datasets.__version__, self.names.text, self.names.title]

@@ -71,15 +71,15 @@ def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str
     return metadata_problem(document.metadata, limits) if document.metadata else None
 
 
-def id_problem(docno: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
+def id_problem(doc_id: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
     """Return what is wrong with an external id, or None."""
-    length = _utf8_length(docno)
+    length = _utf8_length(doc_id)
     if length < 0:
         return "the id holds a lone surrogate; expected valid Unicode"
     if not 1 <= length <= limits.id_bytes:
         return f"the id takes {length:,} bytes; expected 1 to {limits.id_bytes}"
-    if _CONTROL.search(docno):
-        return f"the id {docno!r} holds a control character"
+    if _CONTROL.search(doc_id):
+        return f"the id {doc_id!r} holds a control character"
     return None
 
 

@@ -87,10 +87,10 @@ class PythonDocsCorpus(Corpus):
     def _documents(self, entry: _Entry, sections: list[Section]) -> Iterator[Row]:
         passages = list(split_sections(sections, self.passage_words))
         for number, passage in enumerate(passages, 1):
-            docno = entry.name if len(passages) == 1 else f"{entry.name}#{number}"
+            doc_id = entry.name if len(passages) == 1 else f"{entry.name}#{number}"
             title = passage.trail[-1] if passage.trail else entry.name
             metadata = {"kind": entry.kind, "module": entry.module}
-            yield Row(self.name, None, Document(docno, passage.text, title, metadata))
+            yield Row(self.name, None, Document(doc_id, passage.text, title, metadata))
 
     def _identity(self) -> list[Any]:
         return [sys.version, sys.platform, self.passage_words]

@@ -42,8 +42,8 @@ def check_pruning(top_k: int | None, mass: float | None) -> None:
 def _to_mass(vectors: SparseBatch, mass: float) -> SparseBatch:
     lengths = np.diff(vectors.indptr)
     rows = np.repeat(np.arange(len(vectors)), lengths)
-    order = np.lexsort((vectors.term_ids, -vectors.weights, rows))
-    weights = vectors.weights[order].astype(np.float64)
+    order = np.lexsort((vectors.indices, -vectors.values, rows))
+    weights = vectors.values[order].astype(np.float64)
     before = np.concatenate([[0.0], np.cumsum(weights)])
     starts = vectors.indptr[:-1]
     totals = before[vectors.indptr[1:]] - before[starts]
@@ -52,4 +52,4 @@ def _to_mass(vectors: SparseBatch, mass: float) -> SparseBatch:
     entries = np.sort(order[kept])
     counts = np.bincount(rows[entries], minlength=len(vectors))
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return SparseBatch(indptr, vectors.term_ids[entries], vectors.weights[entries])
+    return SparseBatch(indptr, vectors.indices[entries], vectors.values[entries])

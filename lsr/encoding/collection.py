@@ -87,6 +87,6 @@ class EncodedCollection:
     def max_weight(self) -> float:
         """Largest weight of all finished vectors; 0 without any. Costs one pass over the shards."""
         return max(
-            (float(batch.vectors.weights.max(initial=0.0)) for batch in self.batches()),
+            (float(batch.vectors.values.max(initial=0.0)) for batch in self.batches()),
             default=0.0,
         )

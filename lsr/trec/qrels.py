@@ -46,13 +46,13 @@ def read_qrels(path: Path) -> Qrels:
                 path,
                 number,
             )
-        docno, grade = columns[-2], _grade(columns[-1], path, number)
-        if not columns[0] or not docno:
+        doc_id, grade = columns[-2], _grade(columns[-1], path, number)
+        if not columns[0] or not doc_id:
             raise CorpusError("the query id or the document id is empty", path, number)
         judged = qrels.setdefault(columns[0], {})
-        if judged.setdefault(docno, grade) != grade:
+        if judged.setdefault(doc_id, grade) != grade:
             raise CorpusError(
-                f"document {docno!r} has grade {grade} here and {judged[docno]} further up for "
+                f"document {doc_id!r} has grade {grade} here and {judged[doc_id]} further up for "
                 f"query {columns[0]!r}; keep one of the two lines",
                 path,
                 number,
@@ -69,7 +69,7 @@ def absent_documents(qrels: Qrels, name: str, known: Callable[[str], bool]) -> t
 
     Parameters
     ----------
-    qrels : mapping of qid to mapping of docno to grade
+    qrels : mapping of qid to mapping of doc_id to grade
     name : str
         Of the judgments, for messages.
     known : callable
@@ -82,11 +82,11 @@ def absent_documents(qrels: Qrels, name: str, known: Callable[[str], bool]) -> t
     """
     relevance: dict[str, bool] = {}
     for judged in qrels.values():
-        for docno, grade in judged.items():
-            relevance[docno] = relevance.get(docno, False) or grade > 0
-    absent = [docno for docno in relevance if not known(docno)]
+        for doc_id, grade in judged.items():
+            relevance[doc_id] = relevance.get(doc_id, False) or grade > 0
+    absent = [doc_id for doc_id in relevance if not known(doc_id)]
     n_relevant = sum(relevance.values())
-    if n_relevant and sum(relevance[docno] for docno in absent) == n_relevant:
+    if n_relevant and sum(relevance[doc_id] for doc_id in absent) == n_relevant:
         raise CorpusError(
             f"none of the {n_relevant} relevant documents of {name} "
             f"(such as {next(d for d in relevance if relevance[d])!r}) is in the index; "

@@ -31,48 +31,48 @@ class Ranking(NamedTuple):
 
     Attributes
     ----------
-    docnos : list of str, (n,)
+    doc_ids : list of str, (n,)
     scores : (n,) float32
         Never rising.
     """
 
-    docnos: list[str]
+    doc_ids: list[str]
     scores: NDArray[np.float32]
 
     @classmethod
-    def of(cls, docnos: Sequence[str], scores: ArrayLike) -> Ranking:
+    def of(cls, doc_ids: Sequence[str], scores: ArrayLike) -> Ranking:
         """Order hits as trec_eval does.
 
         Raises
         ------
         DataError
-            A score is not finite in single precision, or a docno appears twice.
+            A score is not finite in single precision, or a doc_id appears twice.
         """
         with np.errstate(over="ignore"):
             values = np.asarray(scores, dtype=np.float64).astype(np.float32)
-        if values.shape != (len(docnos),):
-            raise DataError(f"{len(docnos)} documents with scores of shape {values.shape}")
+        if values.shape != (len(doc_ids),):
+            raise DataError(f"{len(doc_ids)} documents with scores of shape {values.shape}")
         if not np.isfinite(values).all():
             at = int(np.argmin(np.isfinite(values)))
-            raise DataError(f"document {docnos[at]!r} has the score {values[at]}, not a number")
-        if len(set(docnos)) < len(docnos):
-            twice = next(docno for docno in docnos if list(docnos).count(docno) > 1)
+            raise DataError(f"document {doc_ids[at]!r} has the score {values[at]}, not a number")
+        if len(set(doc_ids)) < len(doc_ids):
+            twice = next(doc_id for doc_id in doc_ids if list(doc_ids).count(doc_id) > 1)
             raise DataError(f"document {twice!r} appears twice in one ranking")
-        ids = np.array(docnos, dtype=object)
+        ids = np.array(doc_ids, dtype=object)
         order = np.argsort(ids)[::-1] if len(ids) else np.zeros(0, np.int64)
         order = order[np.argsort(-values[order], kind="stable")]
         return cls(ids[order].tolist(), values[order])
 
-    def without(self, docno: str) -> Ranking:
+    def without(self, doc_id: str) -> Ranking:
         """Return this ranking with one document left out, if it is there."""
-        if docno not in self.docnos:
+        if doc_id not in self.doc_ids:
             return self
-        at = self.docnos.index(docno)
-        return Ranking(self.docnos[:at] + self.docnos[at + 1 :], np.delete(self.scores, at))
+        at = self.doc_ids.index(doc_id)
+        return Ranking(self.doc_ids[:at] + self.doc_ids[at + 1 :], np.delete(self.scores, at))
 
     def top(self, k: int) -> Ranking:
         """Return the best `k` hits."""
-        return Ranking(self.docnos[:k], self.scores[:k])
+        return Ranking(self.doc_ids[:k], self.scores[:k])
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ class Run:
     @property
     def n_hits(self) -> int:
         """Number of hits of all topics."""
-        return sum(len(ranking.docnos) for ranking in self.rankings.values())
+        return sum(len(ranking.doc_ids) for ranking in self.rankings.values())
 
     def __getitem__(self, qid: str) -> Ranking:
         """Return the ranking of a topic; an empty one when it has no hits."""
         return self.rankings.get(qid) or Ranking([], np.zeros(0, np.float32))
 
     def without_query_ids(self) -> Run:
-        """Return the run without the hits whose docno equals the qid."""
+        """Return the run without the hits whose doc_id equals the qid."""
         return Run(self.name, {qid: hits.without(qid) for qid, hits in self.rankings.items()})
 
 
@@ -121,16 +121,16 @@ def read_run(path: Path | str) -> Run:
     names: dict[str, str] = {}  # one string per document, not one per line
     tag = ""
     for number, line in read_text_lines(path):
-        qid, docno, score, tag = _parse(line, path, number)
+        qid, doc_id, score, tag = _parse(line, path, number)
         ranked = hits.setdefault(qid, {})
-        if docno in ranked:
+        if doc_id in ranked:
             raise CorpusError(
-                f"document {docno!r} was returned for topic {qid!r} further up already; "
+                f"document {doc_id!r} was returned for topic {qid!r} further up already; "
                 "a run names each document once per topic",
                 path,
                 number,
             )
-        ranked[names.setdefault(docno, docno)] = score
+        ranked[names.setdefault(doc_id, doc_id)] = score
     if not hits:
         raise CorpusError("the run file holds no line", path)
     return Run(
@@ -144,7 +144,7 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
         raise CorpusError(
             f"expected 6 columns (qid Q0 docno rank score tag), found {len(columns)}", path, number
         )
-    qid, _, docno, rank, score, tag = columns
+    qid, _, doc_id, rank, score, tag = columns
     if not rank.lstrip("+-").isdecimal():
         raise CorpusError(f"the rank must be an integer, found {rank!r}", path, number)
     try:
@@ -155,7 +155,7 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
         raise CorpusError(
             f"the score must be a finite number in single precision, found {score!r}", path, number
         )
-    return qid, docno, value, tag
+    return qid, doc_id, value, tag
 
 
 def write_run(run: Run, path: Path | str) -> None:
@@ -191,8 +191,8 @@ def run_lines(run: Run) -> Iterator[str]:
 def _lines(run: Run) -> Iterator[str]:
     for qid, ranking in run.rankings.items():
         scores = map(str, ranking.scores)  # of a float32: the shortest that reads back equal
-        for rank, (docno, score) in enumerate(zip(ranking.docnos, scores, strict=True), start=1):
-            yield f"{qid} Q0 {docno} {rank} {score} {run.name}\n"
+        for rank, (doc_id, score) in enumerate(zip(ranking.doc_ids, scores, strict=True), start=1):
+            yield f"{qid} Q0 {doc_id} {rank} {score} {run.name}\n"
 
 
 def _refuse_white_space(run: Run) -> None:
@@ -200,8 +200,8 @@ def _refuse_white_space(run: Run) -> None:
         yield "run tag", run.name
         for qid, ranking in run.rankings.items():
             yield "query id", qid
-            for docno in ranking.docnos:
-                yield "document id", docno
+            for doc_id in ranking.doc_ids:
+                yield "document id", doc_id
 
     for what, text in names():
         if text.split() != [text]:

@@ -101,7 +101,7 @@ class ParquetVectors:
         metadata = [
             _metadata(text, row, place) for row, text in enumerate(_strings(rows, "metadata"))
         ]
-        ids = [_id(docno, row, place) for row, docno in enumerate(rows.column("id").to_pylist())]
+        ids = [_id(doc_id, row, place) for row, doc_id in enumerate(rows.column("id").to_pylist())]
         titles, texts = _strings(rows, "title"), _strings(rows, "text")
         for row, fields in enumerate(zip(ids, texts, titles, metadata, strict=True)):
             refusal = document_refusal(Document(*fields), seen, before + row + 1)
@@ -163,8 +163,8 @@ def to_table(batch: DocumentBatch) -> pa.Table:
     offsets: Any = pa.array(vectors.indptr.astype(np.int32))
     columns = [
         pa.array(batch.ids, pa.string()),
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.term_ids)),
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.weights)),
+        pa.ListArray.from_arrays(offsets, pa.array(vectors.indices)),
+        pa.ListArray.from_arrays(offsets, pa.array(vectors.values)),
         pa.array(batch.titles, pa.string()),
         pa.array(batch.texts, pa.string()),
         pa.array([orjson.dumps(dict(item)).decode() for item in batch.metadata], pa.string()),
@@ -224,10 +224,10 @@ def _lists(rows: pa.RecordBatch, name: str, place: Place) -> tuple[NDArray[np.in
     return lengths, flat.to_numpy(zero_copy_only=False)
 
 
-def _id(docno: Any, row: int, place: Place) -> str:
-    if not isinstance(docno, str):
+def _id(doc_id: Any, row: int, place: Place) -> str:
+    if not isinstance(doc_id, str):
         raise VectorError(f"{place(row)}: the id is null; expected a string")
-    return docno
+    return doc_id
 
 
 def _strings(rows: pa.RecordBatch, name: str) -> list[str]:

@@ -6,13 +6,13 @@ import numpy as np
 
 
 def ordered(hits: Mapping[str, float]) -> list[str]:
-    """Docnos by score, ties by docno, both descending."""
-    return sorted(sorted(hits, reverse=True), key=lambda docno: -hits[docno])
+    """DocIdLookup by score, ties by doc_id, both descending."""
+    return sorted(sorted(hits, reverse=True), key=lambda doc_id: -hits[doc_id])
 
 
-def measures(docnos: Sequence[str], judged: Mapping[str, int], k: int) -> dict[str, float]:
+def measures(doc_ids: Sequence[str], judged: Mapping[str, int], k: int) -> dict[str, float]:
     """nDCG@k, RR@k, R@k and AP of one topic."""
-    grades = np.array([judged.get(docno, 0) for docno in docnos])
+    grades = np.array([judged.get(doc_id, 0) for doc_id in doc_ids])
     n_relevant = sum(grade > 0 for grade in judged.values())
     precision = np.cumsum(grades > 0) / np.arange(1, len(grades) + 1)
     ideal = _dcg(np.sort(list(judged.values()))[::-1], k)

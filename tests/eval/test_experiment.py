@@ -59,7 +59,7 @@ def test_every_figure_of_a_small_collection(animals: Path) -> None:
     assert system.measured.overall["nDCG@10"] == pytest.approx(2 / 3)
     answers = system.answers
     assert answers.rank_safe is True
-    assert answers.run.rankings["q1"].docnos == ["d1", "d2"]
+    assert answers.run.rankings["q1"].doc_ids == ["d1", "d2"]
     assert "q4" not in answers.run.rankings
     sparsity, indexing, latency = answers.sparsity, answers.indexing, answers.latency
     assert sparsity is not None
@@ -177,7 +177,7 @@ def test_k_hits_remain_when_the_query_itself_is_dropped(animals: Path) -> None:
     (animals / "queries.jsonl").write_text('{"_id": "d1", "text": "cat"}\n')
     (animals / "qrels" / "test.tsv").write_text("d1\td2\t1\n")
     report = evaluate(animals, encoder="bm25", k=1, drop_query_id=True)
-    assert report.baseline.answers.run.rankings["d1"].docnos == ["d2"]
+    assert report.baseline.answers.run.rankings["d1"].doc_ids == ["d2"]
     assert report.baseline.measured.overall["RR@10"] == 1
 
 
@@ -259,16 +259,16 @@ def test_classic_collections_with_bm25(tmp_path: Path, name: str, at_least: floa
         index, encoder = retriever.index, retriever.encoder
         assert encoder is not None
         collection = open_collection(folder)
-        vectors = [index.vector(doc_id) for doc_id in range(index.n_docs)]
+        vectors = [index.vector(ordinal) for ordinal in range(index.n_docs)]
         dense = np.zeros((index.n_docs, index.n_terms))
-        for doc_id, (terms, impacts) in enumerate(vectors):
-            dense[doc_id, terms] = impacts
+        for ordinal, (terms, impacts) in enumerate(vectors):
+            dense[ordinal, terms] = impacts
         for query in collection.queries[::10]:
             terms, weights = encoder.encode_queries([query.text]).row(0)
             scores = dense[:, terms] @ weights.astype(float)
             best = np.sort(scores[scores > 0])[::-1][:10]
             found = index.search(encoder.encode_queries([query.text]), k=10)
-            reached = scores[np.asarray(found.doc_ids)]
+            reached = scores[np.asarray(found.ordinals)]
             # Query weights are quantised too: equal up to that.
             np.testing.assert_allclose(np.sort(reached)[::-1], best, rtol=0.02)
     assert system.answers.sparsity is not None
@@ -284,7 +284,7 @@ def _oracle_ndcg(folder: Path, system: SystemReport) -> float:
     values = []
     for qid, judged in qrels.items():
         ranking = system.answers.run[qid]
-        hits = dict(zip(ranking.docnos, ranking.scores.tolist(), strict=True))
-        assert oracle.ordered(hits) == ranking.docnos
-        values.append(oracle.measures(ranking.docnos, judged, 10)["nDCG@10"])
+        hits = dict(zip(ranking.doc_ids, ranking.scores.tolist(), strict=True))
+        assert oracle.ordered(hits) == ranking.doc_ids
+        values.append(oracle.measures(ranking.doc_ids, judged, 10)["nDCG@10"])
     return float(np.mean(values))

@@ -46,13 +46,13 @@ def collection(
     qrels, hits = {}, {name: {} for name in signals}  # type: ignore[var-annotated]
     for topic in range(n_topics):
         qid = f"q{topic}"
-        docnos = [f"{qid}-{at:02}" for at in rng.permutation(N_DOCS)]
+        doc_ids = [f"{qid}-{at:02}" for at in rng.permutation(N_DOCS)]
         relevant = np.arange(N_DOCS) < N_RELEVANT
-        qrels[qid] = dict.fromkeys(docnos[:N_RELEVANT], 1)
+        qrels[qid] = dict.fromkeys(doc_ids[:N_RELEVANT], 1)
         for name, signal in signals.items():
             scores = signal * relevant + rng.standard_normal(N_DOCS)
             kept = np.argsort(-scores)[:40]
-            hits[name][qid] = Ranking.of([docnos[at] for at in kept], scores[kept])
+            hits[name][qid] = Ranking.of([doc_ids[at] for at in kept], scores[kept])
     return qrels, {name: Run(name, found) for name, found in hits.items()}
 
 
@@ -102,19 +102,19 @@ class TestGrid:
         qrels, runs = collection(3, {"a": 1.0, "b": 2.0, "c": 0.5})
         fused = fuse_runs(runs, parse_fusion("dbsf:a=1,b=2,c=0"), k=25)
         for qid in qrels:
-            keys = sorted({d for run in runs.values() for d in run[qid].docnos})
+            keys = sorted({d for run in runs.values() for d in run[qid].doc_ids})
             branches = [
                 {
-                    keys.index(docno): float(score)
-                    for docno, score in zip(
-                        runs[name][qid].docnos, runs[name][qid].scores, strict=True
+                    keys.index(doc_id): float(score)
+                    for doc_id, score in zip(
+                        runs[name][qid].doc_ids, runs[name][qid].scores, strict=True
                     )
                 }
                 for name in "ab"
             ]
             truth = fusion_oracle.fused("dbsf", branches, [1, 2], depth=25)
             best = sorted(truth, key=lambda key: -truth[key])[:25]
-            assert set(fused[qid].docnos) == {keys[key] for key in best}
+            assert set(fused[qid].doc_ids) == {keys[key] for key in best}
             assert fused[qid].scores == pytest.approx([truth[key] for key in best], abs=1e-6)
 
 

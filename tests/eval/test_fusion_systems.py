@@ -66,8 +66,8 @@ def test_fusions_of_runs_beside_their_parts(folder: Path) -> None:
 def _qrels(folder: Path) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for line in (folder / "qrels" / "test.tsv").read_text().splitlines():
-        qid, docno, grade = line.split("\t")
-        found.setdefault(qid, {})[docno] = int(grade)
+        qid, doc_id, grade = line.split("\t")
+        found.setdefault(qid, {})[doc_id] = int(grade)
     return found
 
 
@@ -142,7 +142,7 @@ def test_encoders_and_branches(tmp_path: Path) -> None:
     assert branches.systems[1].measured.overall == again.baseline.measured.overall
     with open_branches(path) as hybrid:
         found = hybrid.rank(WORDS[1], 1000, fusion=parse_fusion("rrf:k=5"))
-    assert set(branches.systems[2].answers.run["q0"].docnos) == set(found.ids)
+    assert set(branches.systems[2].answers.run["q0"].doc_ids) == set(found.ids)
 
     index_corpus(open_corpus(folder), load_encoder("bm25"), tmp_path / "plain.index").close()
     with pytest.raises(UsageError, match="no dense vectors"):

@@ -112,7 +112,9 @@ def test_real_judgments_against_an_oracle() -> None:
     """Graded judgments of a real collection, and a run that finds every other one, tied."""
     qrels = open_collection(shared_path("data/collections/cranfield")).qrels
     hits = {
-        qid: {docno: float(int(docno) % 5) for docno in [*list(judged)[::2], "700", "701", "702"]}
+        qid: {
+            doc_id: float(int(doc_id) % 5) for doc_id in [*list(judged)[::2], "700", "701", "702"]
+        }
         for qid, judged in qrels.items()
     }
     measured = measure_run(run_of(**hits), qrels, parse_measures(["nDCG@10 RR@10 R@10 AP"]))

@@ -34,9 +34,9 @@ def collection(tmp_path: Path) -> Path:
 def run_file(path: Path, rank_of_relevant: int, n_topics: int = N_TOPICS) -> Path:
     rankings = {}
     for n in range(n_topics):
-        docnos = [f"x{at}" for at in range(12)]
-        docnos[rank_of_relevant - 1] = f"d{n}"
-        rankings[f"q{n}"] = Ranking.of(docnos, np.arange(12, 0, -1))
+        doc_ids = [f"x{at}" for at in range(12)]
+        doc_ids[rank_of_relevant - 1] = f"d{n}"
+        rankings[f"q{n}"] = Ranking.of(doc_ids, np.arange(12, 0, -1))
     write_run(Run(path.stem, rankings), path)
     return path
 

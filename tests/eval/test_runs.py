@@ -25,23 +25,23 @@ RANKINGS = st.dictionaries(DOCNOS, SCORES, min_size=1, max_size=20).map(
 
 def test_order_is_score_then_docno_descending() -> None:
     ranking = Ranking.of(["a", "c", "b", "d"], [1.0, 2.0, 2.0, 0.5])
-    assert ranking.docnos == ["c", "b", "a", "d"]
+    assert ranking.doc_ids == ["c", "b", "a", "d"]
     assert ranking.scores.tolist() == [2.0, 2.0, 1.0, 0.5]
     assert ranking.scores.dtype == np.float32
 
 
 def test_scores_closer_than_single_precision_are_ties() -> None:
-    assert Ranking.of(["a", "b"], [1.0 + 1e-12, 1.0]).docnos == ["b", "a"]
-    assert Ranking.of(["a", "b"], [1.0 + 1e-6, 1.0]).docnos == ["a", "b"]
+    assert Ranking.of(["a", "b"], [1.0 + 1e-12, 1.0]).doc_ids == ["b", "a"]
+    assert Ranking.of(["a", "b"], [1.0 + 1e-6, 1.0]).doc_ids == ["a", "b"]
 
 
 @given(RANKINGS)
 def test_the_order_is_the_one_trec_eval_uses(ranking: Ranking) -> None:
     """With one relevant document, the reciprocal rank tells where trec_eval puts it."""
-    hits = dict(zip(ranking.docnos, ranking.scores.astype(float).tolist(), strict=True))
+    hits = dict(zip(ranking.doc_ids, ranking.scores.astype(float).tolist(), strict=True))
     shuffled = dict(sorted(hits.items()))
-    for at, docno in enumerate(ranking.docnos):
-        evaluator = pytrec_eval.RelevanceEvaluator({"q": {docno: 1}}, {"recip_rank"})
+    for at, doc_id in enumerate(ranking.doc_ids):
+        evaluator = pytrec_eval.RelevanceEvaluator({"q": {doc_id: 1}}, {"recip_rank"})
         assert evaluator.evaluate({"q": shuffled})["q"]["recip_rank"] == 1 / (at + 1)
 
 
@@ -55,7 +55,7 @@ def test_a_written_run_reads_back_equal(
     assert read.name == "tag"
     assert list(read.rankings) == list(rankings)
     for qid, ranking in rankings.items():
-        assert read[qid].docnos == ranking.docnos
+        assert read[qid].doc_ids == ranking.doc_ids
         assert read[qid].scores.tobytes() == ranking.scores.tobytes()
     assert [file.name for file in path.parent.iterdir()] == ["run.trec"]
 
@@ -69,9 +69,9 @@ def test_rank_column_and_order_of_lines_play_no_part(tmp_path: Path) -> None:
     path = tmp_path / "run.gz"
     path.write_bytes(gzip.compress(b"2 Q0 a 9 1 t\n1\tx\tb\t0\t-1e-1\tt\r\n\n2 Q0 b 1 2 t\n"))
     run = read_run(path)
-    assert run["2"].docnos == ["b", "a"]
-    assert run["1"].docnos == ["b"]
-    assert run["absent"].docnos == []
+    assert run["2"].doc_ids == ["b", "a"]
+    assert run["1"].doc_ids == ["b"]
+    assert run["absent"].doc_ids == []
     assert run.n_hits == 3
 
 
@@ -138,7 +138,7 @@ def test_rankings_that_make_no_sense() -> None:
 def test_leaving_out_the_query_itself() -> None:
     run = Run("t", {"q": Ranking.of(["q", "d", "e"], [3, 2, 1]), "d": Ranking.of(["q"], [1])})
     dropped = run.without_query_ids()
-    assert dropped["q"].docnos == ["d", "e"]
+    assert dropped["q"].doc_ids == ["d", "e"]
     assert dropped["q"].scores.tolist() == [2, 1]
-    assert dropped["d"].docnos == ["q"]
-    assert run["q"].top(1).docnos == ["q"]
+    assert dropped["d"].doc_ids == ["q"]
+    assert run["q"].top(1).doc_ids == ["q"]

@@ -18,7 +18,7 @@ def batch(n_rows: int, n_terms: int, seed: int) -> SparseBatch:
 
 def heavy(vectors: SparseBatch) -> SparseBatch:
     """The same terms with weights that quantisation does not take for 0."""
-    return SparseBatch(vectors.indptr, vectors.term_ids, vectors.weights / 2 + np.float32(0.5))
+    return SparseBatch(vectors.indptr, vectors.indices, vectors.values / 2 + np.float32(0.5))
 
 
 def test_flops_is_the_mean_overlap_of_all_pairs() -> None:

@@ -38,20 +38,20 @@ def test_iterating_twice_gives_the_same_and_blocks_need_no_predecessors() -> Non
     blocks = list(collection)
     assert [block.n_rows for block in blocks] == [BLOCK_DOCS, 7]
     again = SyntheticCollection(model, BLOCK_DOCS + 7, seed=3).block(1)
-    np.testing.assert_array_equal(again.term_ids, blocks[1].term_ids)
-    np.testing.assert_array_equal(again.weights, blocks[1].weights)
+    np.testing.assert_array_equal(again.indices, blocks[1].indices)
+    np.testing.assert_array_equal(again.values, blocks[1].values)
     other = SyntheticCollection(model, BLOCK_DOCS + 7, seed=4).block(1)
-    assert not np.array_equal(other.weights, blocks[1].weights)
+    assert not np.array_equal(other.values, blocks[1].values)
 
 
 def test_vectors_are_valid_and_weights_lie_between_those_of_their_terms() -> None:
     real = random_vectors(300, 80, 10, seed=0)
     made = _all(SyntheticCollection(fit(real), 900))
-    SparseBatch.from_arrays(made.indptr, made.term_ids, made.weights)
+    SparseBatch.from_arrays(made.indptr, made.indices, made.values)
     by_term = real.tocsc()
     for term in range(80):
         own = by_term.data[by_term.indptr[term] : by_term.indptr[term + 1]]
-        weights = made.weights[made.term_ids == term]
+        weights = made.values[made.indices == term]
         assert weights.min() >= own.min()
         assert weights.max() <= own.max()
 
@@ -62,7 +62,7 @@ def test_the_weights_of_a_term_are_distributed_as_before() -> None:
     shares = np.linspace(0.05, 0.95, 10)
     common = int(np.argmax(np.bincount(real.indices)))
     np.testing.assert_allclose(
-        np.quantile(made.weights[made.term_ids == common], shares),
+        np.quantile(made.values[made.indices == common], shares),
         np.quantile(real.data[real.indices == common], shares),
         rtol=0.1,
     )
@@ -70,7 +70,7 @@ def test_the_weights_of_a_term_are_distributed_as_before() -> None:
 
 def test_copies_share_no_weight_even_of_a_term_with_few() -> None:
     real = csr_array(np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]], np.float32))
-    made = _all(SyntheticCollection(fit(real), 300)).weights
+    made = _all(SyntheticCollection(fit(real), 300)).values
     inner = made[(made > 1) & (made < 3)]
     assert len(inner) > 300
     assert len(np.unique(inner)) > 0.99 * len(inner)

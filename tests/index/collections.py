@@ -18,8 +18,10 @@ def batch_of(
 ) -> DocumentBatch:
     """Make a batch of vectors by id; texts come from `documents` or from the id."""
     found = [
-        documents[docno] if documents else Document(docno, f"text of {docno}", docno.upper(), {})
-        for docno in rows
+        documents[doc_id]
+        if documents
+        else Document(doc_id, f"text of {doc_id}", doc_id.upper(), {})
+        for doc_id in rows
     ]
     return DocumentBatch(
         list(rows),
@@ -31,17 +33,17 @@ def batch_of(
 
 
 def random_rows(
-    seed: int, docnos: Sequence[str], *, nnz: int = 6, n_terms: int = N_TERMS, top: float = 3.0
+    seed: int, doc_ids: Sequence[str], *, nnz: int = 6, n_terms: int = N_TERMS, top: float = 3.0
 ) -> dict[str, dict[int, float]]:
     """Draw vectors whose weights are whole steps of ``top / 255``, so that nothing is rounded."""
     rng = random.Random(seed)
     step = top / 255
     return {
-        docno: {
+        doc_id: {
             term: step * rng.randint(1, 255)
             for term in rng.sample(range(n_terms), rng.randint(0, nnz))
         }
-        for docno in docnos
+        for doc_id in doc_ids
     }
 
 
@@ -54,8 +56,8 @@ def exhaustive(
 ) -> list[tuple[str, float]]:
     """The `k` best ids and scores by plain arithmetic, earlier documents first among equals."""
     scored = [
-        (docno, sum(weight * query.get(term, 0.0) for term, weight in row.items()))
-        for docno, row in rows.items()
+        (doc_id, sum(weight * query.get(term, 0.0) for term, weight in row.items()))
+        for doc_id, row in rows.items()
     ]
     found = [pair for pair in scored if pair[1] > 0]
     return sorted(found, key=lambda pair: -pair[1])[:k]

@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     vectors, queries = load(options.vectors), load(options.queries)
-    peak, n_terms = float(vectors.weights.max()), int(vectors.term_ids.max()) + 1
+    peak, n_terms = float(vectors.values.max()), int(vectors.indices.max()) + 1
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         if options.docs:

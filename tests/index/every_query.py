@@ -55,7 +55,7 @@ def differences(index: Index, columns: Any, queries: SparseBatch) -> Iterator[tu
         truth = best(columns, *queries.row(row), max(DEPTHS))
         for k in DEPTHS:
             hits = index.search(queries.rows(row, row + 1), k)
-            same = np.array_equal(hits.doc_ids, truth.doc_ids[:k])
+            same = np.array_equal(hits.ordinals, truth.ordinals[:k])
             if not (same and np.array_equal(hits.int_scores, truth.scores[:k]) and hits.rank_safe):
                 yield row, k
 

@@ -30,9 +30,9 @@ def disk() -> SimulatedDisk:
     return made
 
 
-def change(disk: SimulatedDisk, docno: str) -> None:
+def change(disk: SimulatedDisk, doc_id: str) -> None:
     with IndexWriter(LIVE, files=disk) as writer:
-        writer.add(batch_of({docno: {1: 1.0}}))
+        writer.add(batch_of({doc_id: {1: 1.0}}))
         writer.delete(["d5"])
         writer.commit()
 

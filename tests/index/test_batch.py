@@ -54,15 +54,15 @@ def test_every_query_is_answered_once_and_as_if_alone(
 ) -> None:
     queries = mixed_queries(np.random.default_rng(threads), 60)
     found = search_segments_batch([segment], *as_csr(queries), k, threads=threads)
-    assert found.doc_ids.shape == (60, k)
+    assert found.ordinals.shape == (60, k)
     for row, (terms, weights) in enumerate(queries):
         alone = search_segments([segment], terms, weights, k)
-        n = len(alone.doc_ids)
+        n = len(alone.ordinals)
         assert found.counts[row] == n
-        assert np.array_equal(found.doc_ids[row, :n], alone.doc_ids)
+        assert np.array_equal(found.ordinals[row, :n], alone.ordinals)
         assert np.array_equal(found.scores[row, :n], alone.scores)
         assert np.array_equal(found.float_scores[row, :n], alone.float_scores)
-        assert (found.doc_ids[row, n:] == -1).all()
+        assert (found.ordinals[row, n:] == -1).all()
         assert not found.scores[row, n:].any()
         assert not found.float_scores[row, n:].any()
 
@@ -86,7 +86,7 @@ def test_the_order_of_terms_does_not_matter(segment: SegmentSearcher) -> None:
         order = rng.permutation(size)
         one = search_segments([segment], terms, weights, 50)
         other = search_segments([segment], terms[order], weights[order], 50)
-        assert np.array_equal(one.doc_ids, other.doc_ids)
+        assert np.array_equal(one.ordinals, other.ordinals)
         assert np.array_equal(one.scores, other.scores)
 
 
@@ -97,7 +97,7 @@ def test_results_of_searches_at_the_same_time_do_not_mix(segment: SegmentSearche
         lambda: [search_segments_batch([segment], *as_csr(queries), 20) for _ in range(10)], 4
     )
     for batch in chain.from_iterable(found):
-        assert np.array_equal(batch.doc_ids, truth.doc_ids)
+        assert np.array_equal(batch.ordinals, truth.ordinals)
         assert np.array_equal(batch.scores, truth.scores)
 
 
@@ -114,7 +114,7 @@ def test_arrays_of_any_kind_are_answered_by_the_same_code(segment: SegmentSearch
     for ids in (terms.astype(np.int64), terms.astype(">u4"), frozen, terms[::-1][::-1]):
         for values in (weights.astype(np.float64), spread, weights):
             found = search_segments([segment], ids, values, 9)
-            assert np.array_equal(found.doc_ids, truth.doc_ids)
+            assert np.array_equal(found.ordinals, truth.ordinals)
     assert len(compiled.signatures) == before
 
 

@@ -38,8 +38,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_documents_vectors_and_encoder_come_back(tmp_path: Path) -> None:
     documents = {
-        docno: Document(docno, f"Text {docno} é\n", f"Title {docno}", {"n": i, "tags": ["x"]})
-        for i, docno in enumerate(ROWS)
+        doc_id: Document(doc_id, f"Text {doc_id} é\n", f"Title {doc_id}", {"n": i, "tags": ["x"]})
+        for i, doc_id in enumerate(ROWS)
     }
     assets = EncoderAssets({"kind": "bm25"}, {"idf": np.arange(4, dtype=np.float32)})
     fingerprint = Fingerprint({"kind": "bm25"}, {"idf": "own"})
@@ -60,8 +60,8 @@ def test_documents_vectors_and_encoder_come_back(tmp_path: Path) -> None:
         assert index.documents(range(60)) == list(documents.values())
         assert index.document("d7") == documents["d7"]
         assert index.document("absent") is None
-        for doc_id, row in enumerate(ROWS.values()):
-            terms, impacts = index.vector(doc_id)
+        for ordinal, row in enumerate(ROWS.values()):
+            terms, impacts = index.vector(ordinal)
             found = dict(zip(terms.tolist(), impacts * index.manifest.scale, strict=True))
             assert found == pytest.approx(row)
 
@@ -74,8 +74,8 @@ def test_hits_are_those_of_plain_arithmetic(tmp_path: Path) -> None:
         assert hits.rank_safe
         assert hits.generation == 1
         assert hits.scores == pytest.approx([score for _, score in wanted], rel=2e-3), seed
-        for doc_id, score in zip(hits.doc_ids, hits.scores, strict=True):
-            explained = index.explain(query_of(query), int(doc_id))
+        for ordinal, score in zip(hits.ordinals, hits.scores, strict=True):
+            explained = index.explain(query_of(query), int(ordinal))
             assert sum(c for _, c in explained) == pytest.approx(score, rel=1e-12)
             assert {term for term, _ in explained} <= query.keys()
 
@@ -96,7 +96,7 @@ def test_vectors_alone_are_numbered(tmp_path: Path) -> None:
     matrix = sp.random(5000, 50, 0.1, random_state=1, format="csr", dtype=np.float32)
     a = build_index(tmp_path / "a.index", matrix)
     b = build_index(tmp_path / "b.index", SparseBatch.from_scipy(matrix))
-    assert a.docnos([0, 4999]) == ["0", "4999"]
+    assert a.doc_ids([0, 4999]) == ["0", "4999"]
     assert contents(tmp_path / "a.index") == contents(tmp_path / "b.index")
     query = sp.random(1, 50, 0.2, random_state=2, format="csr", dtype=np.float32)
     assert a.search(query, 5).ids == b.search(SparseBatch.from_scipy(query), 5).ids
@@ -129,9 +129,9 @@ def test_scratch_files_and_batching_do_not_change_a_byte(
     assert contents(tmp_path / "a.index") == contents(tmp_path / "b.index")
     assert {path.name for path in tmp_path.iterdir()} == {"a.index", "b.index"}
     index = open_index(tmp_path / "b.index", verify="structure")
-    for doc_id in (0, 131, 399):
-        terms, _ = index.vector(doc_id)
-        assert terms.tolist() == sorted(rows[names[doc_id]])
+    for ordinal in (0, 131, 399):
+        terms, _ = index.vector(ordinal)
+        assert terms.tolist() == sorted(rows[names[ordinal]])
 
 
 class TestEmpty:

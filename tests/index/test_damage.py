@@ -58,7 +58,7 @@ def answers(disk: SimulatedDisk) -> list[object]:
         dense,
         hits.ids,
         hits.scores.tolist(),
-        index.documents(hits.doc_ids),
+        index.documents(hits.ordinals),
         index.select({"n": {"$lt": 7}}).tolist(),
         index.document("d3"),
         index.encoder_assets,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import CorruptIndexError, DataError
-from lsr_index.segment.doc_ids import DocnoReader, DocnoWriter, encode_id
+from lsr_index.segment.doc_ids import DocIdReader, DocIdWriter, encode_id
 from lsr_index.segment.doc_store import (
     BLOCK_BYTES,
     DocumentReader,
@@ -32,15 +32,15 @@ JSON = st.recursive(
 )
 
 
-def stored(docnos: list[str], records: list[Record]) -> tuple[SimulatedDisk, FileEntry]:
+def stored(doc_ids: list[str], records: list[Record]) -> tuple[SimulatedDisk, FileEntry]:
     disk = SimulatedDisk()
     with OutputFile(disk, Path("/tmp")) as out:
         container = ContainerWriter(out, "segment")
-        documents, ids = DocumentWriter(container), DocnoWriter()
-        for docno, record in zip(docnos, records, strict=True):
-            documents.add(encode_record(docno, record.title, record.text, record.metadata))
+        documents, ids = DocumentWriter(container), DocIdWriter()
+        for doc_id, record in zip(doc_ids, records, strict=True):
+            documents.add(encode_record(doc_id, record.title, record.text, record.metadata))
         documents.finish()
-        ids.add(docnos)
+        ids.add(doc_ids)
         ids.write(container)
         uuid = container.finish({})
     entry = FileEntry("segment", uuid.hex(), out.position, "")
@@ -49,12 +49,12 @@ def stored(docnos: list[str], records: list[Record]) -> tuple[SimulatedDisk, Fil
 
 
 def open_stored(
-    docnos: list[str], records: list[Record] | None = None
-) -> tuple[DocnoReader, DocumentReader]:
-    records = records or [Record("", "", {})] * len(docnos)
-    disk, entry = stored(docnos, records)
+    doc_ids: list[str], records: list[Record] | None = None
+) -> tuple[DocIdReader, DocumentReader]:
+    records = records or [Record("", "", {})] * len(doc_ids)
+    disk, entry = stored(doc_ids, records)
     container = Container(disk, Path("/"), entry)
-    ids, documents = DocnoReader(container, len(docnos)), DocumentReader(container, len(docnos))
+    ids, documents = DocIdReader(container, len(doc_ids)), DocumentReader(container, len(doc_ids))
     ids.check()
     documents.check()
     return ids, documents
@@ -62,12 +62,12 @@ def open_stored(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(IDS, unique=True, max_size=20))
-def test_every_id_is_found_where_it_was_put(docnos: list[str]) -> None:
-    ids, _ = open_stored(docnos)
-    assert ids.docnos(range(len(docnos))) == docnos
-    assert [ids.find(docno) for docno in docnos] == list(range(len(docnos)))
-    asked = [*reversed(docnos), "absent\x00"]
-    assert dict(ids.find_all(asked)) == dict(enumerate(reversed(range(len(docnos)))))
+def test_every_id_is_found_where_it_was_put(doc_ids: list[str]) -> None:
+    ids, _ = open_stored(doc_ids)
+    assert ids.doc_ids(range(len(doc_ids))) == doc_ids
+    assert [ids.find(doc_id) for doc_id in doc_ids] == list(range(len(doc_ids)))
+    asked = [*reversed(doc_ids), "absent\x00"]
+    assert dict(ids.find_all(asked)) == dict(enumerate(reversed(range(len(doc_ids)))))
     assert ids.find("absent\x00") is None
     assert ids.find("\ud800") is None
 
@@ -103,14 +103,14 @@ def test_documents_are_spread_over_blocks() -> None:
 @pytest.mark.parametrize(
     "docno", ["", "x" * 513, "é" * 257, "tab\there", "nul\0", "\x7f", "\x85", "\ud800", 5, None]
 )
-def test_bad_ids_are_refused(docno: str) -> None:
+def test_bad_ids_are_refused(doc_id: str) -> None:
     with pytest.raises(DataError, match="document id"):
-        encode_id(docno)
+        encode_id(doc_id)
 
 
 @pytest.mark.parametrize("docno", ["x", "x" * 512, "é" * 256, " ", "../etc", "日本語"])
-def test_good_ids_are_taken(docno: str) -> None:
-    assert encode_id(docno).decode() == docno
+def test_good_ids_are_taken(doc_id: str) -> None:
+    assert encode_id(doc_id).decode() == doc_id
 
 
 def test_an_id_given_twice_is_named() -> None:
@@ -130,7 +130,7 @@ def test_equal_hashes_are_settled_by_the_ids(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("lsr_index.segment.doc_ids.hashlib.blake2b", Colliding)
     ids, _ = open_stored(["a", "b", "c"])
-    assert [ids.find(docno) for docno in "abcd"] == [0, 1, 2, None]
+    assert [ids.find(doc_id) for doc_id in "abcd"] == [0, 1, 2, None]
     with pytest.raises(DataError, match="'b' appears twice"):
         stored(["b", "a", "b"], [Record("", "", {})] * 3)
 

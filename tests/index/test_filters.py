@@ -128,7 +128,7 @@ def documents_of(rows: list[Metadata]) -> dict[str, Document]:
 
 def index_of(rows: list[Metadata], disk: SimulatedDisk) -> Index:
     documents = documents_of(rows)
-    vectors = {docno: {1: 1.0} for docno in documents}
+    vectors = {doc_id: {1: 1.0} for doc_id in documents}
     return build_index(PATH, [batch_of(vectors, documents)], files=disk, n_terms=5)
 
 
@@ -150,14 +150,14 @@ def crowd() -> tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Docum
     rng = random.Random(1)
     rows = random_rows(1, numbered(3000))
     documents = {
-        docno: Document(docno, "", "", {"n": i, "even": i % 2 == 0, "tag": rng.choice("abc")})
-        for i, docno in enumerate(rows)
+        doc_id: Document(doc_id, "", "", {"n": i, "even": i % 2 == 0, "tag": rng.choice("abc")})
+        for i, doc_id in enumerate(rows)
     }
     disk = SimulatedDisk()
     names = list(rows)
 
     def part(start: int, end: int) -> dict[str, dict[int, float]]:
-        return {docno: rows[docno] for docno in names[start:end]}
+        return {doc_id: rows[doc_id] for doc_id in names[start:end]}
 
     build_index(
         PATH, [batch_of(part(0, 1500), documents)], files=disk, n_terms=40, max_weight=3.0,
@@ -170,7 +170,7 @@ def crowd() -> tuple[SimulatedDisk, dict[str, dict[int, float]], dict[str, Docum
         gone = rng.sample(names, 300)
         writer.delete(gone)
         writer.commit()
-    kept = {docno: row for docno, row in rows.items() if docno not in set(gone)}
+    kept = {doc_id: row for doc_id, row in rows.items() if doc_id not in set(gone)}
     return disk, kept, documents
 
 
@@ -194,7 +194,7 @@ def test_searching_with_a_filter_is_exact(
     disk, rows, documents = crowd
     index = open_index(PATH, files=disk)
     allowed = {d: row for d, row in rows.items() if passes(source, documents[d].metadata)}
-    assert index.docnos(index.select(source)) == list(allowed)
+    assert index.doc_ids(index.select(source)) == list(allowed)
     queries = list(random_rows(7, numbered(15, "q")).values())
     many = index.search_batch(SparseBatch.from_rows(queries), 20, filter=source)
     for query, batched in zip(queries, many, strict=True):
@@ -205,7 +205,7 @@ def test_searching_with_a_filter_is_exact(
         assert hits.scores == pytest.approx([score for _, score in wanted], rel=5e-3, abs=1e-3)
         assert batched.ids == hits.ids
         plain = index.search(query_of(query), 3000)
-        through = [docno for docno in plain.ids if docno in allowed][:20]
+        through = [doc_id for doc_id in plain.ids if doc_id in allowed][:20]
         assert hits.ids == through, "the same as filtering an answer of everything"
 
 
@@ -218,7 +218,7 @@ def test_merging_keeps_the_columns(
         writer.compact()
     after = open_index(PATH, files=disk)
     for source in ({"n": {"$lt": 100}}, {"tag": "c"}, {"even": False, "tag": "b"}):
-        assert before.docnos(before.select(source)) == after.docnos(after.select(source))
+        assert before.doc_ids(before.select(source)) == after.doc_ids(after.select(source))
     assert after.fields() == {"n": {"number"}, "even": {"boolean"}, "tag": {"keyword"}}
     assert verify(PATH, 3, files=disk).ok
 
@@ -241,7 +241,7 @@ def test_deleting_by_filter() -> None:
         assert writer.delete_where({"x": {"$lt": 3}}) == 0
         writer.commit()
     index = open_index(PATH, files=disk)
-    left = index.docnos(index.select({}))
+    left = index.doc_ids(index.select({}))
     assert left == [*(f"d{i}" for i in range(3, 10)), "d0", "old"]
     assert verify(PATH, 2, files=disk).ok
 
@@ -301,7 +301,7 @@ def test_searches_with_a_filter_that_comes_again_read_lists_of_its_own(
     source = {"n": {"$in": list(range(0, 3000, 100))}}
     allowed = {d: row for d, row in rows.items() if passes(source, documents[d].metadata)}
     query = {term: 1.0 + term / 40 for term in range(40)}
-    wanted = [docno for docno, _ in exhaustive(allowed, query, 100)]
+    wanted = [doc_id for doc_id, _ in exhaustive(allowed, query, 100)]
     first, again, third = (index.search(query_of(query), 100, filter=source) for _ in range(3))
     assert first.ids == again.ids == third.ids
     assert set(first.ids) == set(wanted)
@@ -323,8 +323,8 @@ def test_threads_share_the_lists_of_a_filter(
     source = {"n": {"$in": list(range(0, 3000, 70))}}
     plain = open_index(PATH, files=disk)
     wanted = [plain.search(query, 3000) for query in queries]
-    allowed = set(plain.docnos(plain.select(source)))
-    through = [[docno for docno in hits.ids if docno in allowed][:5] for hits in wanted]
+    allowed = set(plain.doc_ids(plain.select(source)))
+    through = [[doc_id for doc_id in hits.ids if doc_id in allowed][:5] for hits in wanted]
     for _ in range(5):
         index = open_index(PATH, files=disk)
         with ThreadPoolExecutor(4) as pool:
@@ -346,9 +346,9 @@ def test_filters_hold_no_more_memory_than_they_may(
     wanted = [index.search(query, 3000) for query in queries]
     for start in range(12):
         source = {"n": {"$in": list(range(start, 3000, 90))}}
-        allowed = set(index.docnos(index.select(source)))
+        allowed = set(index.doc_ids(index.select(source)))
         for query, everything in zip(queries, wanted, strict=True):
             hits = index.search(query, 5, filter=source)
-            assert hits.ids == [docno for docno in everything.ids if docno in allowed][:5]
+            assert hits.ids == [doc_id for doc_id in everything.ids if doc_id in allowed][:5]
             held = index._filters.n_bytes
             assert held <= limit or len(index._filters) == 1, "but for the one in use"

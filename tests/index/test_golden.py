@@ -26,17 +26,17 @@ LATER = random_rows(2, ["d4", "é", "new"])
 DELETED = "d7"
 
 
-def document(docno: str, number: int) -> Document:
+def document(doc_id: str, number: int) -> Document:
     metadata = {
         "n": number,
         "day": f"2024-{number % 12 + 1:02}-01",
         "tags": ["a", "b"][: number % 3],
     }
-    return Document(docno, f"Text of {docno}, number {number}. " * 3, f"Title {docno}", metadata)
+    return Document(doc_id, f"Text of {doc_id}, number {number}. " * 3, f"Title {doc_id}", metadata)
 
 
-def documents(docnos: list[str]) -> dict[str, Document]:
-    return {docno: document(docno, i) for i, docno in enumerate(docnos)}
+def documents(doc_ids: list[str]) -> dict[str, Document]:
+    return {doc_id: document(doc_id, i) for i, doc_id in enumerate(doc_ids)}
 
 
 def write(path: Path) -> None:
@@ -72,7 +72,7 @@ def test_it_opens_and_answers(golden: Path) -> None:
     assert index.fingerprint == Fingerprint({"kind": "golden"}, {"idf": "none"})
     assert index.encoder_assets is not None
     assert index.encoder_assets.arrays["idf"].tolist() == [0, 1, 2, 3, 4]
-    assert index.docnos(index.select({"day": {"$lt": "2024-02-01"}})) == [
+    assert index.doc_ids(index.select({"day": {"$lt": "2024-02-01"}})) == [
         *(f"d{i}" for i in range(0, 150, 12)),
         "d4",
     ]
@@ -125,9 +125,9 @@ def test_a_reader_of_forty_lines_finds_the_same() -> None:
             if not deleted[i]:
                 found[ids[offsets[i] : offsets[i + 1]].decode()] = (text, vectors.get(i, {}))
     index = open_index(GOLDEN)
-    for doc_id in index.select({}).tolist():
-        stored = index.documents([doc_id])[0]
-        terms, impacts = index.vector(doc_id)
+    for ordinal in index.select({}).tolist():
+        stored = index.documents([ordinal])[0]
+        terms, impacts = index.vector(ordinal)
         weights = impacts * index.manifest.scale
         assert found[stored.id] == (stored.text, dict(zip(terms.tolist(), weights, strict=True)))
     assert len(found) == index.n_docs

@@ -45,18 +45,18 @@ FILTERS: list[dict[str, Any] | None] = [
 
 
 def batch(start: int, stop: int, *, seed: int = 5) -> DocumentBatch:
-    docnos = numbered(N_DOCS)[start:stop]
+    doc_ids = numbered(N_DOCS)[start:stop]
     rng = np.random.default_rng(seed + start)
-    blank = set(docnos[::11])  # have no vector of either kind
+    blank = set(doc_ids[::11])  # have no vector of either kind
     documents = {
-        docno: Document(docno, f"text of {docno}", "", {"share": at / N_DOCS})
-        for at, docno in enumerate(docnos, start)
+        doc_id: Document(doc_id, f"text of {doc_id}", "", {"share": at / N_DOCS})
+        for at, doc_id in enumerate(doc_ids, start)
     }
-    vectors = rng.standard_normal((len(docnos), DIMENSION)).astype(np.float32)
+    vectors = rng.standard_normal((len(doc_ids), DIMENSION)).astype(np.float32)
     vectors[::11] = 0
     rows = {
-        docno: {} if docno in blank else row
-        for docno, row in random_rows(seed + start, docnos).items()
+        doc_id: {} if doc_id in blank else row
+        for doc_id, row in random_rows(seed + start, doc_ids).items()
     }
     return batch_of(rows, documents)._replace(dense=vectors)
 
@@ -116,13 +116,13 @@ def everything(
     allowed = set(index.select(filter).tolist()) if filter else set(index.select({}).tolist())
     assert query.dense is not None
     unit = query.dense / np.linalg.norm(query.dense)
-    for doc_id in sorted(allowed):
-        score = sum(part for _, part in index.explain(query.sparse, doc_id))
+    for ordinal in sorted(allowed):
+        score = sum(part for _, part in index.explain(query.sparse, ordinal))
         if score > 0:
-            lexical[doc_id] = score
-        vector = index.dense_or_refuse().vectors([doc_id])[0]
+            lexical[ordinal] = score
+        vector = index.dense_or_refuse().vectors([ordinal])[0]
         if vector.any():
-            semantic[doc_id] = float(vector @ unit)
+            semantic[ordinal] = float(vector @ unit)
     return lexical, semantic
 
 
@@ -149,8 +149,8 @@ class TestAgainstBruteForce:
                         known=known if absent == "score" else None,
                         bounds=[0.0, -1.0],
                     )
-                    assert {hit.id for hit in found.hits} == set(index.docnos(list(truth)))
-                    by_id = dict(zip(index.docnos(list(truth)), truth.values(), strict=True))
+                    assert {hit.id for hit in found.hits} == set(index.doc_ids(list(truth)))
+                    by_id = dict(zip(index.doc_ids(list(truth)), truth.values(), strict=True))
                     for hit in found.hits:
                         assert hit.score == pytest.approx(by_id[hit.id], abs=1e-5)
                     assert found.rank_safe
@@ -159,10 +159,10 @@ class TestAgainstBruteForce:
     def test_scores_of_given_documents_are_those_of_a_search(self, index: Index) -> None:
         for query in queries():
             found = index.search(query.sparse, k=1000)
-            scores = dict(zip(found.doc_ids.tolist(), found.scores.tolist(), strict=True))
+            scores = dict(zip(found.ordinals.tolist(), found.scores.tolist(), strict=True))
             wanted = np.random.default_rng(1).permutation(index.select({}))[:90]
             assert score_documents(index, query.sparse, wanted).tolist() == [
-                scores.get(int(doc_id), 0.0) for doc_id in wanted
+                scores.get(int(ordinal), 0.0) for ordinal in wanted
             ]
         with pytest.raises(UsageError, match="not one of this generation"):
             score_documents(index, queries()[0].sparse, np.array([10**6]))
@@ -312,7 +312,7 @@ class TestFeedback:
         branch = DenseBranch(index)
         query = queries()[0].dense
         assert query is not None
-        docs = index.dense_or_refuse().search(query, 3).doc_ids
+        docs = index.dense_or_refuse().search(query, 3).ordinals
         unit = query / np.linalg.norm(query)
         vectors = index.dense_or_refuse().vectors(docs)
         average = branch.expand(query, docs, Feedback("average"))
@@ -323,10 +323,10 @@ class TestFeedback:
     def test_sparse_rocchio(self, index: Index) -> None:
         branch = SparseBranch(Retriever(index, None))
         query = query_of({1: 3.0, 5: 4.0})
-        docs = index.search(query, 2).doc_ids
+        docs = index.search(query, 2).ordinals
         documents = []
-        for doc_id in docs.tolist():
-            terms, impacts = index.vector(doc_id)
+        for ordinal in docs.tolist():
+            terms, impacts = index.vector(ordinal)
             values = impacts / np.linalg.norm(impacts.astype(float))
             documents.append(dict(zip(terms.tolist(), values.tolist(), strict=True)))
         mean = {t: sum(d.get(t, 0.0) for d in documents) / 2 for t in set().union(*documents)}

@@ -37,7 +37,7 @@ def test_round_trip_through_maps(tmp_path: Path) -> None:
     one, other = (
         search_segments([SegmentSearcher(item)], terms, weights, 10) for item in (segment, again)
     )
-    assert np.array_equal(one.doc_ids, other.doc_ids)
+    assert np.array_equal(one.ordinals, other.ordinals)
 
 
 @pytest.mark.parametrize("name", sorted(DTYPES))
@@ -66,7 +66,7 @@ def test_every_damaged_array_is_found(name: str) -> None:
             searchers = [SegmentSearcher(damaged)]
             found = search_segments(searchers, terms, weights, 10)
             truth = search_segments(searchers, terms, weights, 10, options=EXHAUSTIVE)
-            assert np.array_equal(found.doc_ids, truth.doc_ids)
+            assert np.array_equal(found.ordinals, truth.ordinals)
             assert np.array_equal(found.scores, truth.scores)
     assert refused > 0
 
@@ -117,7 +117,7 @@ def test_term_ids_beyond_16_bits_and_a_vocabulary_too_large_to_index() -> None:
         found = search_segments(
             [SegmentSearcher(segment)], np.array(terms[2:], np.uint32), np.ones(1, np.float32), 5
         )
-        assert found.doc_ids.tolist() == [1, 0]
+        assert found.ordinals.tolist() == [1, 0]
 
 
 def test_offsets_are_64_bit_where_postings_are_counted() -> None:

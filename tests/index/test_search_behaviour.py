@@ -48,16 +48,16 @@ def test_the_last_live_block_is_scored() -> None:
     """bmp never scores it: one live block answers nothing."""
     matrix = np.zeros((40, 3), np.int64)
     matrix[37, 1] = 9
-    assert ask(searcher(matrix), [1], 10).doc_ids.tolist() == [37]
+    assert ask(searcher(matrix), [1], 10).ordinals.tolist() == [37]
     matrix = np.ones((200, 1), np.int64)
-    assert ask(searcher(matrix), [0], 10).doc_ids.tolist() == list(range(10))
+    assert ask(searcher(matrix), [0], 10).ordinals.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("terms", [[], [77], [77, 4_000_000_000]])
 def test_empty_and_unknown_queries_have_no_hits(terms: list[int]) -> None:
     """bmp panics on them."""
     found = ask(searcher(np.ones((5, 2), np.int64)), terms, 3)
-    assert found.doc_ids.size == 0
+    assert found.ordinals.size == 0
     assert found.rank_safe
 
 
@@ -66,20 +66,20 @@ def test_many_heavy_terms_do_not_wrap() -> None:
     matrix = np.full((3, 20), 255, np.int64)
     matrix[1, 5] = 254
     found = ask(searcher(matrix), list(range(20)), 3)
-    assert found.doc_ids.tolist() == [0, 2, 1]
+    assert found.ordinals.tolist() == [0, 2, 1]
 
 
 def test_documents_that_tie_the_threshold_are_kept() -> None:
     """Strict comparison with a k-th impact loses them and returns fewer than k."""
     found = ask(searcher(np.full((30, 1), 7, np.int64)), [0], 10)
-    assert found.doc_ids.tolist() == list(range(10))
+    assert found.ordinals.tolist() == list(range(10))
 
 
 def test_dead_documents_never_fill_up() -> None:
     live = np.zeros(50, bool)
     live[[3, 48]] = True
     found = ask(searcher(np.full((50, 2), 9, np.int64)), [0, 1], 10, live=[strategies.bitmap(live)])
-    assert found.doc_ids.tolist() == [3, 48]
+    assert found.ordinals.tolist() == [3, 48]
 
 
 def test_1024_terms() -> None:
@@ -89,7 +89,7 @@ def test_1024_terms() -> None:
     weights = rng.random(1024).astype(np.float32) + 0.01
     found = search_segments([searcher(matrix)], terms, weights, 20)
     truth = oracle.best(oracle.scores(matrix, terms, weights, 32), 20)
-    assert np.array_equal(found.doc_ids, truth.doc_ids)
+    assert np.array_equal(found.ordinals, truth.ordinals)
     assert np.array_equal(found.scores, truth.scores)
 
 
@@ -115,7 +115,7 @@ def test_more_small_ranges_than_fit_into_a_group(block_size: int, range_size: in
     for k in (1, 10, 100, 1000, 5000):
         found = search_segments(segments, terms, weights, k, live=words)
         truth = oracle.best(everything, k, kept)
-        assert np.array_equal(found.doc_ids, truth.doc_ids), k
+        assert np.array_equal(found.ordinals, truth.ordinals), k
         assert np.array_equal(found.scores, truth.scores), k
         assert found.counters.ranges_visited > MAX_PARTS
 
@@ -144,10 +144,10 @@ def test_approximate_modes_report_a_gap_that_holds() -> None:
             terms, weights = strategies.random_query(rng, matrix.shape[1])
             found = search_segments([segment], terms, weights, 5, options=options)
             exact = search_segments([segment], terms, weights, 5)
-            kth = found.float_scores[-1] if found.doc_ids.size == 5 else 0.0
-            missed = ~np.isin(exact.doc_ids, found.doc_ids)
+            kth = found.float_scores[-1] if found.ordinals.size == 5 else 0.0
+            missed = ~np.isin(exact.ordinals, found.ordinals)
             if found.rank_safe:
-                assert np.array_equal(found.doc_ids, exact.doc_ids)
+                assert np.array_equal(found.ordinals, exact.ordinals)
             elif missed.any():
                 best = exact.float_scores[missed].max()
                 assert best <= kth + found.bound_gap + 1e-9
@@ -177,7 +177,7 @@ def test_threads_and_single_calls_agree() -> None:
     for row, (terms, weights) in enumerate(queries):
         one = search_segments([segment], terms, weights, 7)
         count = int(found.counts[row])
-        assert np.array_equal(found.doc_ids[row, :count], one.doc_ids)
+        assert np.array_equal(found.ordinals[row, :count], one.ordinals)
         assert np.array_equal(found.float_scores[row, :count], one.float_scores)
 
 
@@ -226,14 +226,14 @@ def test_real_queries_equal_the_exhaustive_scan_and_float_recall() -> None:
         arguments = (queries.indptr, queries.indices, queries.data, k)
         pruned = search_segments_batch([segment], *arguments, threads=2)
         full = search_segments_batch([segment], *arguments, options=EXHAUSTIVE, threads=2)
-        assert np.array_equal(pruned.doc_ids, full.doc_ids)
+        assert np.array_equal(pruned.ordinals, full.ordinals)
         assert np.array_equal(pruned.scores, full.scores)
         recalls = []
         for row in range(0, queries.shape[0], 25):
             query = queries[row]
             scores = by_term[:, query.indices] @ query.data
             kth = np.sort(scores)[::-1][:k][-1]
-            found = pruned.doc_ids[row][pruned.doc_ids[row] >= 0]
+            found = pruned.ordinals[row][pruned.ordinals[row] >= 0]
             recalls.append((scores[found] >= kth).sum() / min(k, (scores > 0).sum()))
         assert np.mean(recalls) >= 0.99
         integers = docs.copy()
@@ -255,5 +255,5 @@ def compare_with_plain_sums(by_term: Any, queries: Any, k: int, found: BatchResu
         best = np.flatnonzero(scores)
         best = best[np.lexsort((best, -scores[best]))][:k]
         row, n = number * step, int(found.counts[number * step])
-        assert np.array_equal(found.doc_ids[row, :n], best)
+        assert np.array_equal(found.ordinals[row, :n], best)
         assert np.array_equal(found.scores[row, :n], scores[best])

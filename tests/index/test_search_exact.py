@@ -110,9 +110,9 @@ def check_seed(seed: int) -> int:
             truth = oracle.best(everything, k, alive)
             count = int(found.counts[row])
             where = f"seed {seed} shape {shape} k {k} row {row} {options}"
-            assert np.array_equal(found.doc_ids[row, :count], truth.doc_ids), where
+            assert np.array_equal(found.ordinals[row, :count], truth.ordinals), where
             assert np.array_equal(found.scores[row, :count], truth.scores), where
-            assert (found.doc_ids[row, count:] == -1).all(), where
+            assert (found.ordinals[row, count:] == -1).all(), where
             assert found.rank_safe[row], where
             cases += 1
     return cases

@@ -31,11 +31,11 @@ Model = dict[str, tuple[dict[int, int], int]]
 """Id to impacts and number, in the order of the last writing."""
 
 
-def dense_of(docno: str, row: dict[int, int]) -> list[float]:
+def dense_of(doc_id: str, row: dict[int, int]) -> list[float]:
     """The dense vector of a document; none (zeros) for one without a term."""
     if not row:
         return [0.0] * DIMENSION
-    return [int(docno[1:]) - 3.5, (sum(row.values()) % 64) / 16]
+    return [int(doc_id[1:]) - 3.5, (sum(row.values()) % 64) / 16]
 
 
 class Machine(RuleBasedStateMachine):
@@ -65,28 +65,28 @@ class Machine(RuleBasedStateMachine):
         documents = {d: Document(d, f"text {n}", "", {"n": n}) for d, (_, n) in rows.items()}
         batch = batch_of(vectors, documents)
         if self.dense is not None:
-            rows_of = [dense_of(docno, row) for docno, (row, _) in rows.items()]
+            rows_of = [dense_of(doc_id, row) for doc_id, (row, _) in rows.items()]
             batch = batch._replace(dense=np.array(rows_of, np.float32))
         self.writer.add(batch)
-        for docno, value in rows.items():
-            self.pending.pop(docno, None)
-            self.pending[docno] = value
+        for doc_id, value in rows.items():
+            self.pending.pop(doc_id, None)
+            self.pending[doc_id] = value
         self.changed = True
 
-    @rule(docnos=st.lists(IDS, max_size=3))
-    def delete(self, docnos: list[str]) -> None:
-        held = {docno for docno in docnos if docno in self.pending}
-        assert self.writer.delete(docnos) == len(held)
-        for docno in held:
-            del self.pending[docno]
-        self.changed = self.changed or bool(docnos)
+    @rule(doc_ids=st.lists(IDS, max_size=3))
+    def delete(self, doc_ids: list[str]) -> None:
+        held = {doc_id for doc_id in doc_ids if doc_id in self.pending}
+        assert self.writer.delete(doc_ids) == len(held)
+        for doc_id in held:
+            del self.pending[doc_id]
+        self.changed = self.changed or bool(doc_ids)
 
     @rule(low=st.integers(0, 9), high=st.integers(0, 9))
     def delete_where(self, low: int, high: int) -> None:
         gone = [d for d, (_, n) in self.pending.items() if low <= n <= high]
         assert self.writer.delete_where({"n": {"$gte": low, "$lte": high}}) == len(gone)
-        for docno in gone:
-            del self.pending[docno]
+        for doc_id in gone:
+            del self.pending[doc_id]
         self.changed = self.changed or bool(gone)
 
     @rule()
@@ -137,8 +137,8 @@ class Machine(RuleBasedStateMachine):
     def search(self, query: dict[int, float], k: int, limit: int | None, pinned: bool) -> None:
         index, model = self.old if pinned else (open_index(PATH, files=self.disk), self.committed)
         rows = {
-            docno: {t: i / 255 for t, i in row.items()}
-            for docno, (row, n) in model.items()
+            doc_id: {t: i / 255 for t, i in row.items()}
+            for doc_id, (row, n) in model.items()
             if limit is None or n < limit
         }
         condition = None if limit is None else {"n": {"$lt": limit}}
@@ -148,9 +148,9 @@ class Machine(RuleBasedStateMachine):
         assert hits.rank_safe
         # Scores are integers: a match that rounds to nothing is not found.
         assert len(best) - sum(score < 0.02 for score in best) <= len(hits) <= len(best)
-        for docno, score, wanted in zip(hits.ids, hits.scores, best, strict=False):
+        for doc_id, score, wanted in zip(hits.ids, hits.scores, best, strict=False):
             assert abs(score - wanted) < 0.01 + 0.01 * wanted
-            assert abs(score - scores[docno]) < 0.01 + 0.01 * wanted
+            assert abs(score - scores[doc_id]) < 0.01 + 0.01 * wanted
 
     @precondition(lambda self: self.dense and self.committed)
     @rule(
@@ -162,8 +162,8 @@ class Machine(RuleBasedStateMachine):
     def search_dense(self, angle: float, k: int, limit: int | None, pinned: bool) -> None:
         index, model = self.old if pinned else (open_index(PATH, files=self.disk), self.committed)
         scores = {
-            docno: float(np.dot(dense_of(docno, row), [np.cos(angle), np.sin(angle)]))
-            for docno, (row, n) in model.items()
+            doc_id: float(np.dot(dense_of(doc_id, row), [np.cos(angle), np.sin(angle)]))
+            for doc_id, (row, n) in model.items()
             if row and (limit is None or n < limit)
         }
         condition = None if limit is None else {"n": {"$lt": limit}}
@@ -180,10 +180,10 @@ class Machine(RuleBasedStateMachine):
         documents = index.documents(index.select({}))
         assert [d.id for d in documents] == list(self.committed)
         assert [d.text for d in documents] == [f"text {n}" for _, n in self.committed.values()]
-        for docno, (row, _) in self.committed.items():
-            doc_id = index.find(docno)
-            assert doc_id is not None
-            terms, impacts = index.vector(doc_id)
+        for doc_id, (row, _) in self.committed.items():
+            ordinal = index.find(doc_id)
+            assert ordinal is not None
+            terms, impacts = index.vector(ordinal)
             assert dict(zip(terms.tolist(), impacts.tolist(), strict=True)) == row
 
     def teardown(self) -> None:

@@ -54,7 +54,7 @@ def test_bm25_grows_as_one_collection(tmp_path: Path) -> None:
     expected = whole.with_statistics(counted).encode_queries(["storm quokka river"])
     with Retriever.open(path) as retriever:
         found, _ = retriever.encode("storm quokka river")
-        np.testing.assert_array_equal(found.weights, expected.weights)
+        np.testing.assert_array_equal(found.values, expected.values)
         assert {hit.id for hit in retriever.search("quokka").hits} == {"n1", "n2"}
 
 

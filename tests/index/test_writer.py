@@ -49,9 +49,9 @@ def rows_in(index: Index) -> Rows:
     for segment in index.segments:
         for position in np.flatnonzero(segment.live_mask()):
             terms, impacts = index.vector(base + int(position))
-            docno = segment.docnos.docno(int(position))
-            assert docno not in found
-            found[docno] = dict(zip(terms.tolist(), impacts.tolist(), strict=True))
+            doc_id = segment.doc_ids.doc_id(int(position))
+            assert doc_id not in found
+            found[doc_id] = dict(zip(terms.tolist(), impacts.tolist(), strict=True))
         base += segment.n_docs
     return found
 
@@ -66,10 +66,10 @@ def assert_holds(disk: SimulatedDisk, rows: Rows) -> None:
     found = rows_in(index)
     assert found == as_impacts(rows)
     assert list(found) == list(rows), "the order is that of the last writing"
-    for docno in rows:
-        document = index.document(docno)
+    for doc_id in rows:
+        document = index.document(doc_id)
         assert document is not None
-        assert document.text == f"text of {docno}"
+        assert document.text == f"text of {doc_id}"
 
 
 class TestChanges:
@@ -207,9 +207,9 @@ class TestScale:
         allowed = scale / 2 + (0 if done.rescaled else 3.0 / 255 / 2) + 1e-9
         found = rows_in(index)
         assert list(found) == list(wanted)
-        for docno, row in wanted.items():
+        for doc_id, row in wanted.items():
             for term, weight in row.items():
-                assert abs(found[docno].get(term, 0) * scale - weight) <= allowed
+                assert abs(found[doc_id].get(term, 0) * scale - weight) <= allowed
 
     def test_the_next_large_weights_fit(self, disk: SimulatedDisk) -> None:
         with IndexWriter(PATH, files=disk) as writer:
@@ -275,8 +275,8 @@ class TestMerging:
         other = SimulatedDisk()
         build_index(PATH, [batch_of({"x": {1: 3.0}})], files=other, n_terms=N_TERMS, max_weight=3.0)
         with IndexWriter(PATH, files=other) as writer:
-            for docno in rows:
-                writer.add(batch_of({docno: rows[docno]}))
+            for doc_id in rows:
+                writer.add(batch_of({doc_id: rows[doc_id]}))
                 writer.commit()
             writer.delete(["x"])
             writer.commit()

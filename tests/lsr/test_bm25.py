@@ -72,11 +72,11 @@ def test_inner_products_are_the_bm25_scores(k1, b):
 def test_it_is_an_encoder_and_its_rows_are_valid_vectors():
     encoder, vectors = encoded(TEXTS)
     assert isinstance(encoder, Encoder)
-    again = SparseBatch.from_arrays(vectors.indptr, vectors.term_ids, vectors.weights)
-    np.testing.assert_array_equal(again.weights, vectors.weights)
+    again = SparseBatch.from_arrays(vectors.indptr, vectors.indices, vectors.values)
+    np.testing.assert_array_equal(again.values, vectors.values)
     assert np.diff(vectors.indptr)[2] == 0  # an empty document has an empty vector
     assert np.diff(vectors.indptr)[3] == 0  # so has one of stop words
-    assert vectors.weights.max() < encoder.k1 + 1
+    assert vectors.values.max() < encoder.k1 + 1
 
 
 @given(
@@ -90,8 +90,8 @@ def test_batches_give_what_the_whole_gives(texts, cut):
     joined = SparseBatch.concatenate([first.vectors, second.vectors])
     total = first.statistics + second.statistics
     np.testing.assert_array_equal(joined.indptr, vectors.indptr)
-    np.testing.assert_array_equal(joined.term_ids, vectors.term_ids)
-    np.testing.assert_array_equal(joined.weights, vectors.weights)
+    np.testing.assert_array_equal(joined.indices, vectors.indices)
+    np.testing.assert_array_equal(joined.values, vectors.values)
     assert (total.n_docs, total.total_length) == (statistics.n_docs, statistics.total_length)
     np.testing.assert_array_equal(total.document_frequency, statistics.document_frequency)
     assert list(map(parts.term, range(parts.n_terms))) == list(
@@ -109,7 +109,7 @@ def test_a_saved_state_continues_where_it_was_and_only_grows():
         encoder = BM25Encoder()
         encoder.load_state(states[-1])
         found = encoder.encode_documents([text]).vectors
-        np.testing.assert_array_equal(found.term_ids, vectors.term_ids)
+        np.testing.assert_array_equal(found.indices, vectors.indices)
         states.append(encoder.state())
         assert states[-1].startswith(states[-2])
     assert encoder.state() == straight.state()
@@ -121,8 +121,8 @@ def test_restoring_from_the_assets_gives_the_same_queries():
     queries = ["pruning tools", "unknown", "winter trees trees"]
     ours, theirs = encoder.encode_queries(queries), restored.encode_queries(queries)
     np.testing.assert_array_equal(ours.indptr, theirs.indptr)
-    np.testing.assert_array_equal(ours.term_ids, theirs.term_ids)
-    np.testing.assert_array_equal(ours.weights, theirs.weights)
+    np.testing.assert_array_equal(ours.indices, theirs.indices)
+    np.testing.assert_array_equal(ours.values, theirs.values)
     assert restored.fingerprint == encoder.fingerprint
     assert restored.term(0) == encoder.term(0) == "spars"
     assert restored.term_id("spars") == 0
@@ -150,7 +150,7 @@ def test_refreshed_statistics_change_query_weights_only():
     )
     assert doubled.fingerprint.digest == encoder.fingerprint.digest
     assert (
-        doubled.encode_queries(["pruning"]).weights > encoder.encode_queries(["pruning"]).weights
+        doubled.encode_queries(["pruning"]).values > encoder.encode_queries(["pruning"]).values
     ).all()
 
 

@@ -80,7 +80,7 @@ def test_split_undoes_join_and_counts_add_up() -> None:
         SparseBatch.from_rows([{}, {9: 5.0}]),
     ]
     joined = ranges.join(batches, [1, 1, 1])
-    assert joined.term_ids.tolist() == [0, 3, 5, 4, 15]
+    assert joined.indices.tolist() == [0, 3, 5, 4, 15]
     for one, other in zip(ranges.split(joined), batches, strict=True):
         np.testing.assert_array_equal(one.to_scipy(10).todense(), other.to_scipy(10).todense())
     parts = [

@@ -11,9 +11,9 @@ from lsr.corpus.duplicates import SeenIds
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=3)))
 def test_first_lines_equal_those_of_a_dictionary(ids):
     seen, oracle = SeenIds(), {}
-    for line, docno in enumerate(ids, 1):
-        assert seen.first_line(docno, line) == oracle.get(docno)
-        oracle.setdefault(docno, line)
+    for line, doc_id in enumerate(ids, 1):
+        assert seen.first_line(doc_id, line) == oracle.get(doc_id)
+        oracle.setdefault(doc_id, line)
     assert len(seen) == len(oracle)
 
 

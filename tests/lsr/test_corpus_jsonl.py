@@ -21,8 +21,8 @@ def written(tmp_path, *lines, name="corpus.jsonl"):
     return path
 
 
-def record(docno="1", text="text", **more):
-    return json.dumps({"_id": docno, "text": text, **more})
+def record(doc_id="1", text="text", **more):
+    return json.dumps({"_id": doc_id, "text": text, **more})
 
 
 @pytest.mark.parametrize("id_name", ["_id", "id", "docid", "docno"])

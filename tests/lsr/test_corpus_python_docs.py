@@ -35,11 +35,11 @@ def test_thousands_of_passages(documents):
         ("subprocess.Popen.communicate#1", None),
     ],
 )
-def test_well_known_documentation_is_there(documents, docno, phrase):
+def test_well_known_documentation_is_there(documents, doc_id, phrase):
     texts = {document.id: document.text for document in documents}
-    found = texts.get(docno) or texts.get(docno.removesuffix("#1"))
+    found = texts.get(doc_id) or texts.get(doc_id.removesuffix("#1"))
     if phrase is None:
-        assert any(document.id.startswith(docno.split("#")[0]) for document in documents)
+        assert any(document.id.startswith(doc_id.split("#")[0]) for document in documents)
     else:
         assert found is not None
         assert phrase in found

@@ -80,17 +80,17 @@ def test_batches_hold_the_corpus_with_finished_vectors(corpus, tmp_path, small_b
     read = [document for batch in collection.batches() for document in batch.documents()]
     assert read == documents
     again = [batch.vectors for batch in collection]  # a second time, by iterating
-    np.testing.assert_array_equal(np.concatenate([v.term_ids for v in again]), finished.term_ids)
-    np.testing.assert_array_equal(np.concatenate([v.weights for v in again]), finished.weights)
+    np.testing.assert_array_equal(np.concatenate([v.indices for v in again]), finished.indices)
+    np.testing.assert_array_equal(np.concatenate([v.values for v in again]), finished.values)
     assert collection.n_docs == N_DOCS
-    assert collection.max_weight == finished.weights.max()
+    assert collection.max_weight == finished.values.max()
     assert collection.statistics.total_length == statistics.total_length
     np.testing.assert_array_equal(
         collection.statistics.document_frequency, statistics.document_frequency
     )
     queries = whole.with_statistics(statistics).encode_queries(["boundary layer"])
     np.testing.assert_array_equal(
-        collection.encoder.encode_queries(["boundary layer"]).weights, queries.weights
+        collection.encoder.encode_queries(["boundary layer"]).values, queries.values
     )
 
 
@@ -242,8 +242,8 @@ def test_a_document_knows_nothing_of_its_shard(corpus, tmp_path):
     collection = encode(corpus, tmp_path / "job", shard_docs=7)
     by_id = {}
     for batch in collection.batches():
-        for row, docno in enumerate(batch.ids):
-            by_id[docno] = len(batch.vectors.row(row)[0])
+        for row, doc_id in enumerate(batch.ids):
+            by_id[doc_id] = len(batch.vectors.row(row)[0])
     for document in corpus:
         assert isinstance(document, Document)
         terms = set(collection.encoder.analyzer.terms(document.contents))

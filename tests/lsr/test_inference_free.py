@@ -61,8 +61,8 @@ def test_special_tokens_are_no_words_of_a_query(pieces, collection):
     encoder = InferenceFreeQueryEncoder(pieces, DOCUMENT, statistics=collection[0])
     vectors = encoder.encode_queries(["", "  ", "[SEP] [MASK] wing [UNK] 𒀀", "wing"])
     assert list(np.diff(vectors.indptr)) == [0, 0, 1, 1]
-    assert encoder.term(int(vectors.term_ids[0])) == "wing"
-    assert encoder.term_id("wing") == vectors.term_ids[0]
+    assert encoder.term(int(vectors.indices[0])) == "wing"
+    assert encoder.term_id("wing") == vectors.indices[0]
     assert encoder.term_id("no such piece") is None
 
 
@@ -84,12 +84,12 @@ def test_restoring_gives_the_same_queries_and_can_be_refreshed(pieces, collectio
     assert restored.fingerprint == encoder.fingerprint
     queries = ["boundary layer", "wing wing", ""]
     ours, theirs = encoder.encode_queries(queries), restored.encode_queries(queries)
-    np.testing.assert_array_equal(ours.term_ids, theirs.term_ids)
-    np.testing.assert_array_equal(ours.weights, theirs.weights)
+    np.testing.assert_array_equal(ours.indices, theirs.indices)
+    np.testing.assert_array_equal(ours.values, theirs.values)
 
     more = CollectionStatistics(10_000, 10_000, collection[0].document_frequency)
     refreshed = restored.with_statistics(more)
-    assert (refreshed.encode_queries(["wing"]).weights > theirs.row(1)[1]).all()
+    assert (refreshed.encode_queries(["wing"]).values > theirs.row(1)[1]).all()
     assert refreshed.fingerprint.digest == encoder.fingerprint.digest
 
 
@@ -179,14 +179,14 @@ def test_over_a_neural_model_only_the_query_side_changes(tmp_path):
     restored = restore_encoder(encoder.assets())
     assert restored.fingerprint == encoder.fingerprint
     ours, theirs = (e.encode_queries(["wing in a slipstream"]) for e in (encoder, restored))
-    assert {encoder.term(int(i)) for i in ours.term_ids} == {"wing", "in", "a", "slips", "##tream"}
-    np.testing.assert_array_equal(ours.weights, theirs.weights)
+    assert {encoder.term(int(i)) for i in ours.indices} == {"wing", "in", "a", "slips", "##tream"}
+    np.testing.assert_array_equal(ours.values, theirs.values)
 
     (tmp_path / "idf.json").write_text(json.dumps({"wing": 3.0, "in": 0.5}))
     for file in folder.iterdir():
         (tmp_path / file.name).symlink_to(file)
     own_table = load_encoder(tmp_path, max_length=64, device="cpu")
-    assert own_table.encode_queries(["wing in a slipstream"]).weights.tolist() == [0.5, 3.0]
+    assert own_table.encode_queries(["wing in a slipstream"]).values.tolist() == [0.5, 3.0]
     with pytest.raises(UsageError, match="expected model or idf"):
         load_encoder(folder, query_encoder="magic")  # type: ignore[arg-type]
 

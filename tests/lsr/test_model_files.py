@@ -168,8 +168,8 @@ def test_pickled_weights_name_the_command_that_converts_them(folder: Path) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == str(folder / "model.safetensors")
-    assert load_splade(folder).encode_queries(["the man"]).weights == pytest.approx(
-        expected.weights, abs=1e-6
+    assert load_splade(folder).encode_queries(["the man"]).values == pytest.approx(
+        expected.values, abs=1e-6
     )
 
 

@@ -73,7 +73,7 @@ def test_the_way_of_a_gpu_gives_the_same(pooling: str, monkeypatch: pytest.Monke
 def test_dropped_terms_have_no_weight() -> None:
     p = projection(bias=torch.ones(300), dropped=torch.tensor([0, 7, 299]))
     vectors = p.vectors(torch.randn(9, 16), [4, 5])
-    assert not {0, 7, 299} & set(vectors.term_ids.tolist())
+    assert not {0, 7, 299} & set(vectors.indices.tolist())
     assert vectors.nnz > 0
 
 

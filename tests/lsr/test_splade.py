@@ -79,8 +79,8 @@ def test_documents_and_queries_of_one_network_are_alike(bert: Path) -> None:
 
 def test_encoding_twice_gives_the_same_bytes(bert: Path) -> None:
     first, second = (load_splade(bert).encode_documents(TEXTS).vectors for _ in range(2))
-    assert first.weights.tobytes() == second.weights.tobytes()
-    assert first.term_ids.tobytes() == second.term_ids.tobytes()
+    assert first.values.tobytes() == second.values.tobytes()
+    assert first.indices.tobytes() == second.indices.tobytes()
 
 
 def test_no_texts_give_no_rows(bert: Path) -> None:
@@ -239,7 +239,7 @@ def test_an_index_gets_the_same_query_encoder_again(tmp_path: Path) -> None:
     again = restore_encoder(encoder.assets())
     assert again.fingerprint.digest == encoder.fingerprint.digest
     np.testing.assert_array_equal(
-        again.encode_queries(TEXTS).weights, encoder.encode_queries(TEXTS).weights
+        again.encode_queries(TEXTS).values, encoder.encode_queries(TEXTS).values
     )
     save_model(folder, seed=1)
     with pytest.raises(EncoderMismatchError, match="changed"):

@@ -21,8 +21,8 @@ def written(tmp_path, *lines, name="v.jsonl"):
     return path
 
 
-def line(docno="1", vector=None, **more):
-    return json.dumps({"id": docno, "contents": "", "vector": vector or {"cat": 1.5}, **more})
+def line(doc_id="1", vector=None, **more):
+    return json.dumps({"id": doc_id, "contents": "", "vector": vector or {"cat": 1.5}, **more})
 
 
 def message_of(path, **options):

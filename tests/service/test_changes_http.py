@@ -42,8 +42,8 @@ def live(path: Path) -> Iterator[TestClient]:
     assert report.ok, report
 
 
-def doc(docno: str, text: str, **metadata: Any) -> dict[str, Any]:
-    return {"id": docno, "text": text, "title": "", "metadata": metadata}
+def doc(doc_id: str, text: str, **metadata: Any) -> dict[str, Any]:
+    return {"id": doc_id, "text": text, "title": "", "metadata": metadata}
 
 
 def put(client: TestClient, *docs: dict[str, Any]) -> Any:
@@ -82,22 +82,22 @@ def test_changes_follow_a_dict(live: TestClient) -> None:
             assert answer["n_changed"] == len(docs)
             model |= {each["id"]: (each["text"], each["metadata"]["year"]) for each in docs}
         elif action == "delete":
-            docno = rng.choice(list(model))
+            doc_id = rng.choice(list(model))
             # The client library would take the odd id apart itself.
             from urllib.parse import quote
 
-            response = live.delete(f"{DOCS}/{quote(docno, safe='')}")
+            response = live.delete(f"{DOCS}/{quote(doc_id, safe='')}")
             assert response.status_code == 200
-            del model[docno]
-            assert live.delete(f"{DOCS}/{quote(docno, safe='')}").status_code == 404
+            del model[doc_id]
+            assert live.delete(f"{DOCS}/{quote(doc_id, safe='')}").status_code == 404
         elif action == "where":
             year = rng.randint(1900, 1910)
             gone = [i for i, (_, y) in model.items() if y == year][:1000]
             condition = {"filter": {"year": year}}
             response = live.post("/v1/indexes/live/delete", json=condition).json()
             assert response["n_changed"] == len(gone)
-            for docno in gone:
-                del model[docno]
+            for doc_id in gone:
+                del model[doc_id]
         else:
             response = live.post("/v1/indexes/live/compact", json={})
             assert response.status_code == 200, response.text
@@ -108,8 +108,8 @@ def test_changes_follow_a_dict(live: TestClient) -> None:
         assert found(live, word, filter={"year": {"$gte": low}}) == {
             i for i, (text, y) in model.items() if word in text.split() and y and y >= low
         }
-        docno = rng.choice(list(model))
-        assert live.get(f"{DOCS}/{docno}").json().get("text", model[docno][0]) == model[docno][0]
+        doc_id = rng.choice(list(model))
+        assert live.get(f"{DOCS}/{doc_id}").json().get("text", model[doc_id][0]) == model[doc_id][0]
 
 
 def test_a_change_is_visible_when_it_is_answered(live: TestClient) -> None:

@@ -216,7 +216,7 @@ class TestShell:
         command = ["search", folder / "small.index", "--fusion", "rrf:k=5", *arguments]
         assert run([str(part) for part in command]) == 0
         found = hybrid.rank("the thes thely", 30, fusion=parse_fusion("rrf:k=5"))
-        assert set(read_run(out)["q0"].docnos) == set(found.ids)
+        assert set(read_run(out)["q0"].doc_ids) == set(found.ids)
         assert read_run(out)["q0"].scores == pytest.approx(found.scores, rel=1e-6)
 
     def test_a_fitted_fusion(
@@ -278,7 +278,7 @@ class TestShell:
         for at in range(16):
             text = " ".join(WORDS[at : at + 3])
             together = hybrid.rank(text, 120, fusion=parse_fusion("z-score"))
-            lines += [f"q{at} 0 {docno} 1\n" for docno in together.ids[:6]]
+            lines += [f"q{at} 0 {doc_id} 1\n" for doc_id in together.ids[:6]]
         (tmp_path / "qrels.txt").write_text("".join(lines))
         out = tmp_path / "f.json"
         about = ["--qrels", tmp_path / "qrels.txt", "--topics", folder / "queries.jsonl"]

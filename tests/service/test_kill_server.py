@@ -60,12 +60,12 @@ class Writer:
     def step(self, connection: http.client.HTTPConnection) -> bool:
         self.n_written += 1
         if self.rng.random() < 0.25:
-            docno = self.rng.choice(self.ids)
-            change: State = {docno: None}
-            method, path, body = "DELETE", f"/v1/indexes/small/docs/{docno}", None
+            doc_id = self.rng.choice(self.ids)
+            change: State = {doc_id: None}
+            method, path, body = "DELETE", f"/v1/indexes/small/docs/{doc_id}", None
         else:
             ids = self.rng.sample(self.ids, self.rng.randint(1, 8))
-            change = {docno: f"{docno} version {self.n_written} common" for docno in ids}
+            change = {doc_id: f"{doc_id} version {self.n_written} common" for doc_id in ids}
             method, path = "PUT", "/v1/indexes/small/docs"
             body = json.dumps({"documents": [{"id": i, "text": t} for i, t in change.items()]})
         try:
@@ -90,14 +90,14 @@ class Writer:
 
     def check(self, connection: http.client.HTTPConnection) -> None:
         """Compare what is there; a change without an answer was applied as a whole or not."""
-        there = {docno: stored_text(connection, docno) for docno in self.ids}
+        there = {doc_id: stored_text(connection, doc_id) for doc_id in self.ids}
         allowed = [self.state, self.state | self.unknown]
         assert there in allowed, (SEED, [i for i in self.ids if there[i] != self.state[i]])
         self.state, self.unknown = there, {}
 
 
-def stored_text(connection: http.client.HTTPConnection, docno: str) -> str | None:
-    connection.request("GET", f"/v1/indexes/small/docs/{docno}")
+def stored_text(connection: http.client.HTTPConnection, doc_id: str) -> str | None:
+    connection.request("GET", f"/v1/indexes/small/docs/{doc_id}")
     response = connection.getresponse()
     body = json.loads(response.read())
     return str(body["text"]) if response.status == 200 else None

@@ -54,7 +54,7 @@ class BruteForce:
         terms = np.array([i for i, _ in known], np.uint32)
         weights = np.array([self.idf[i] * times for i, times in known], np.float32)
         scores = oracle.scores(self.impacts, terms, weights, bits=16)
-        return [self.docs[i]["_id"] for i in oracle.best(scores, k).doc_ids]
+        return [self.docs[i]["_id"] for i in oracle.best(scores, k).ordinals]
 
 
 @pytest.fixture(scope="module")

@@ -179,7 +179,7 @@ def test_inference_free_queries_are_sets_of_pieces_times_idf(backbone):
 def test_binary_queries_weigh_every_piece_one(backbone):
     model = build_model(section(backbone, query={"head": "tokens", "table": "binary"}), count)
     assert (
-        model.encode(TEXTS, queries=True).weights.tolist()
+        model.encode(TEXTS, queries=True).values.tolist()
         == [1.0] * model.encode(TEXTS, queries=True).nnz
     )
 

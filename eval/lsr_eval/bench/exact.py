@@ -42,7 +42,7 @@ class ExactScores:
         self._due = {k: np.minimum(positive, k) for k in depths}
         self._cuts = {k: _kth(best, due) for k, due in self._due.items()}
 
-    def recall(self, doc_ids: NDArray[np.int64], k: int, every: int = 1) -> float:
+    def recall(self, ordinals: NDArray[np.int64], k: int, every: int = 1) -> float:
         """Return the mean share of the k best documents that were returned.
 
         A returned document counts when its exact score reaches the k-th best one, so that either
@@ -51,11 +51,11 @@ class ExactScores:
 
         Parameters
         ----------
-        doc_ids : (n_queries, k) int64
+        ordinals : (n_queries, k) int64
             Rows of the documents, -1 where an engine returned fewer than k.
         k : int
         every : int
-            `doc_ids` holds answers to each `every`-th query only.
+            `ordinals` holds answers to each `every`-th query only.
 
         Returns
         -------
@@ -66,13 +66,13 @@ class ExactScores:
         asked = np.arange(0, len(due), every)
         shares = [
             min(self._count(query, ids, cuts[query]), due[query]) / due[query]
-            for query, ids in zip(asked, doc_ids, strict=True)
+            for query, ids in zip(asked, ordinals, strict=True)
             if due[query]
         ]
         return float(np.mean(shares)) if shares else 1.0
 
-    def _count(self, query: np.integer[Any], doc_ids: NDArray[np.int64], cut: float) -> int:
-        returned = np.unique(doc_ids[doc_ids >= 0])
+    def _count(self, query: np.integer[Any], ordinals: NDArray[np.int64], cut: float) -> int:
+        returned = np.unique(ordinals[ordinals >= 0])
         dense = np.zeros(self._docs.shape[1])
         start, end = self._queries.indptr[query : query + 2]
         dense[self._queries.indices[start:end]] = self._queries.data[start:end]

@@ -94,8 +94,8 @@ def write_npz(
     ):
         for block in blocks:
             lengths.append(np.diff(block.indptr))
-            ids.write(block.term_ids.astype(np.int32).tobytes())
-            weights.write(_narrowed(block.weights, dtype).tobytes())
+            ids.write(block.indices.astype(np.int32).tobytes())
+            weights.write(_narrowed(block.values, dtype).tobytes())
         indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         nnz = int(indptr[-1])
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:

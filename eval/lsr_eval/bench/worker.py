@@ -124,7 +124,7 @@ class Worker:
     def _padded(self, results: list[Any], k: int) -> NDArray[np.int64]:
         ids = np.full((len(results), k), -1, np.int64)
         for row, result in zip(ids, results, strict=True):
-            found = self._engine.doc_ids(result)[:k]
+            found = self._engine.ordinals(result)[:k]
             row[: len(found)] = found
         return ids
 

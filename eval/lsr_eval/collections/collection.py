@@ -42,7 +42,7 @@ class JudgedCollection:
         What `lsr.corpus.open_corpus` opens.
     queries : sequence of Query
         The judged ones, in the order of the qrels.
-    qrels : {qid: {docno: grade}}
+    qrels : {qid: {doc_id: grade}}
         The same topics as `queries`.
     drop_query_id : bool
         Whether hits whose id equals the query's id are to be dropped.
@@ -153,7 +153,7 @@ def topic_warnings(qrels: Qrels, kept: Collection[str]) -> list[str]:
 
     Parameters
     ----------
-    qrels : mapping of qid to mapping of docno to grade
+    qrels : mapping of qid to mapping of doc_id to grade
     kept : collection of str
         The topics with a text.
     """

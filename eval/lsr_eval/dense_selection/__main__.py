@@ -59,7 +59,7 @@ def questions_of(path: Path, qrels: Path | None, n_fit: int, n_test: int) -> Que
     else:
         grades = read_qrels(qrels)
         relevant = {
-            qid: {docno for docno, grade in judged.items() if grade > 0}
+            qid: {doc_id for doc_id, grade in judged.items() if grade > 0}
             for qid, judged in grades.items()
         }
         queries = list(open_queries(path))

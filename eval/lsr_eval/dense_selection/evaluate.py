@@ -99,14 +99,15 @@ class Bench:
         """What a sparse search finds for each query."""
         branch = SparseBranch(self.retriever)
         vectors = [branch.encode(query)[0] for query in self.queries]
-        return [branch.search(v, GUIDES, filter=None, cancel=None).doc_ids for v in vectors]
+        return [branch.search(v, GUIDES, filter=None, cancel=None).ordinals for v in vectors]
 
     @cached_property
     def exact(self) -> list[tuple[set[int], list[str]]]:
         """The exact first 100 of each query: documents of dense search, ids of hybrid search."""
         way = Probing(self, "exact")
         return [
-            (set(way.dense(at).doc_ids.tolist()), way.hybrid(at)) for at in range(len(self.queries))
+            (set(way.dense(at).ordinals.tolist()), way.hybrid(at))
+            for at in range(len(self.queries))
         ]
 
     def measure(self, way: Way) -> Point:
@@ -115,11 +116,11 @@ class Bench:
         for at in range(len(self.queries)):
             hits, together = way.dense(at), way.hybrid(at)
             documents, exact = self.exact[at]
-            scored = np.setdiff1d(self.guides[at][: self.fusion.depth_for(K)], hits.doc_ids)
+            scored = np.setdiff1d(self.guides[at][: self.fusion.depth_for(K)], hits.ordinals)
             rows.append(
                 (
                     hits.n_compared / self.index.n_vectors,
-                    _share(documents, hits.doc_ids.tolist()),
+                    _share(documents, hits.ordinals.tolist()),
                     # A fusion scores the sparse results that the dense branch did not return.
                     (hits.n_compared + len(scored)) / self.index.n_vectors,
                     _share(set(exact), together),

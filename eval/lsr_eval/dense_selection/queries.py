@@ -95,12 +95,12 @@ def _clustered(path: Path, folder: Path, n_lists: int) -> Path:
     copy = folder / "clustered.index"
     snapshot(path, copy)
     with open_index(copy) as index:
-        dense, doc_ids = index.dense_or_refuse(), index.select({})
+        dense, ordinals = index.dense_or_refuse(), index.select({})
         part = dense.part
         spec = DenseSpec(
             part.dimension, part.similarity, dense.encoder_assets, part.fingerprint, 0, n_lists
         )
-        parts = np.array_split(doc_ids, 1 + len(doc_ids) // _READ_DOCS)
+        parts = np.array_split(ordinals, 1 + len(ordinals) // _READ_DOCS)
         vectors = [dense.vectors(part) for part in parts]
     set_dense(copy, spec, vectors).close()
     return copy

@@ -70,7 +70,7 @@ class Bench:
     bounds : sequence of float or None, (n_branches,)
         Least score of each branch.
     topics : sequence of Topic
-    qrels : mapping of qid to mapping of docno to grade
+    qrels : mapping of qid to mapping of doc_id to grade
     measure
         Of ir-measures.
     scorer : Scorer, optional
@@ -135,8 +135,8 @@ class Bench:
             rankings = {}
             for topic in self.topics:
                 keys, scores = topic.lists[branch].keys, topic.lists[branch].scores
-                docnos = [topic.docnos[key] for key in keys[: self._k]]
-                rankings[topic.qid] = Ranking.of(docnos, scores[: self._k])
+                doc_ids = [topic.doc_ids[key] for key in keys[: self._k]]
+                rankings[topic.qid] = Ranking.of(doc_ids, scores[: self._k])
             found.append(self._values(rankings))
         return np.stack(found)
 

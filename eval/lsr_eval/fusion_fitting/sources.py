@@ -32,7 +32,7 @@ class Judged:
     ----------
     name : str
         Of the collection or file.
-    qrels : mapping of qid to mapping of docno to grade
+    qrels : mapping of qid to mapping of doc_id to grade
     texts : mapping of qid to str
     warnings : sequence of str
         What a reader of results should know.
@@ -112,10 +112,10 @@ def bench_of_runs(runs: Mapping[str, Path], judged: Judged, measure: Any) -> Sou
                 f"answers none of the {len(judged.qrels)} judged topics of {judged.name}", path
             )
     topics = topics_of(read, judged.qrels)
-    if not any(judged.qrels[t.qid].get(docno, 0) > 0 for t in topics for docno in t.docnos):
+    if not any(judged.qrels[t.qid].get(doc_id, 0) > 0 for t in topics for doc_id in t.doc_ids):
         raise CorpusError(
             f"no run returns a relevant document of {judged.name}; they are of another corpus, or "
-            f"the ids of documents differ (in the runs, such as {_first_docno(topics)!r})"
+            f"the ids of documents differ (in the runs, such as {_first_doc_id(topics)!r})"
         )
     names = list(runs)
     bench = Bench(names, [None] * len(names), topics, judged.qrels, measure)
@@ -145,7 +145,7 @@ def bench_of_branches(
     absent = absent_documents(
         judged.qrels,
         judged.name,
-        lambda docno: any(branch.index.find(docno) is not None for branch in branches),
+        lambda doc_id: any(branch.index.find(doc_id) is not None for branch in branches),
     )
     vectors: dict[tuple[str, str], Any] = {}
     rankings: dict[str, dict[str, Ranking]] = {branch.name: {} for branch in branches}
@@ -159,14 +159,14 @@ def bench_of_branches(
             progress("search", done + 1, len(judged.qrels))
     by_name = {branch.name: branch for branch in branches}
 
-    def score(name: str, qid: str, docnos: Sequence[str]) -> NDArray[np.float64]:
+    def score(name: str, qid: str, doc_ids: Sequence[str]) -> NDArray[np.float64]:
         branch = by_name[name]
-        found = [branch.index.find(docno) for docno in docnos]
-        scores = np.full(len(docnos), np.nan)
-        known = np.array([doc_id is not None for doc_id in found], np.bool_)
+        found = [branch.index.find(doc_id) for doc_id in doc_ids]
+        scores = np.full(len(doc_ids), np.nan)
+        known = np.array([ordinal is not None for ordinal in found], np.bool_)
         if known.any():
-            doc_ids = np.array([doc_id for doc_id in found if doc_id is not None], np.int64)
-            scores[known] = branch.scores(vectors[name, qid], doc_ids)
+            ordinals = np.array([ordinal for ordinal in found if ordinal is not None], np.int64)
+            scores[known] = branch.scores(vectors[name, qid], ordinals)
         return scores
 
     runs = [Run(branch.name, rankings[branch.name]) for branch in branches]
@@ -181,5 +181,5 @@ def bench_of_branches(
     return Source(bench, identities(branches), (*judged.warnings, *absent))
 
 
-def _first_docno(topics: Sequence[Topic]) -> str:
-    return next((docno for topic in topics for docno in topic.docnos), "")
+def _first_doc_id(topics: Sequence[Topic]) -> str:
+    return next((doc_id for topic in topics for doc_id in topic.doc_ids), "")

@@ -22,13 +22,13 @@ class Topic:
     Attributes
     ----------
     qid : str
-    docnos : sequence of str
+    doc_ids : sequence of str
         Rising; the keys of the lists are positions in it.
     lists : sequence of RankedList, (n_branches,)
     """
 
     qid: str
-    docnos: Sequence[str]
+    doc_ids: Sequence[str]
     lists: Sequence[RankedList]
 
     def pool(
@@ -54,13 +54,13 @@ class Topic:
         for row, branch in enumerate(used if scorer else ()):
             at = pool.without_score(row)
             if len(at) and scorer is not None:
-                wanted = [self.docnos[key] for key in pool.keys[at]]
+                wanted = [self.doc_ids[key] for key in pool.keys[at]]
                 pool.scores[row, at] = scorer(branches[branch], self.qid, wanted)
         return pool
 
     def ranking(self, fused: Fused, k: int | None = None) -> Ranking:
         """Return a fused ranking by ids, its first `k` hits."""
-        return Ranking.of([self.docnos[key] for key in fused.keys[:k]], fused.scores[:k])
+        return Ranking.of([self.doc_ids[key] for key in fused.keys[:k]], fused.scores[:k])
 
 
 def topics_of(runs: Sequence[Run], qids: Iterable[str]) -> list[Topic]:
@@ -75,13 +75,13 @@ def topics_of(runs: Sequence[Run], qids: Iterable[str]) -> list[Topic]:
     topics = []
     for qid in qids:
         rankings = [run[qid] for run in runs]
-        docnos = sorted({docno for ranking in rankings for docno in ranking.docnos})
-        keys = {docno: key for key, docno in enumerate(docnos)}
+        doc_ids = sorted({doc_id for ranking in rankings for doc_id in ranking.doc_ids})
+        keys = {doc_id: key for key, doc_id in enumerate(doc_ids)}
         lists = [
-            RankedList.of([keys[docno] for docno in ranking.docnos], ranking.scores)
+            RankedList.of([keys[doc_id] for doc_id in ranking.doc_ids], ranking.scores)
             for ranking in rankings
         ]
-        topics.append(Topic(qid, docnos, lists))
+        topics.append(Topic(qid, doc_ids, lists))
     return topics
 
 

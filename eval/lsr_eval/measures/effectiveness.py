@@ -84,12 +84,12 @@ def measure_run(
     Parameters
     ----------
     run : Run
-    qrels : {qid: {docno: grade}}
+    qrels : {qid: {doc_id: grade}}
         Its topics are the topics of the evaluation.
     measures : sequence
         From `parse_measures`.
     drop_query_id : bool
-        Leave out hits whose docno equals the qid.
+        Leave out hits whose doc_id equals the qid.
     """
     import ir_measures
 
@@ -97,7 +97,7 @@ def measure_run(
     judged, ranked = {}, {}
     for at, qid in enumerate(topics):
         hits = run[qid].without(qid) if drop_query_id else run[qid]
-        judged[str(at)], ranking = _numbered(hits.docnos, qrels[qid])
+        judged[str(at)], ranking = _numbered(hits.doc_ids, qrels[qid])
         if ranking:
             ranked[str(at)] = ranking
     values = {str(measure): np.zeros(len(topics)) for measure in measures}
@@ -110,17 +110,17 @@ def measure_run(
 
 
 def _numbered(
-    docnos: list[str], grades: Mapping[str, int]
+    doc_ids: list[str], grades: Mapping[str, int]
 ) -> tuple[dict[str, int], dict[str, float]]:
-    """Return grades and descending ranks by small numbers in place of docnos.
+    """Return grades and descending ranks by small numbers in place of doc_ids.
 
     Some back ends go through files that cannot hold every id.
     """
-    numbers = {docno: str(at) for at, docno in enumerate(docnos)}
+    numbers = {doc_id: str(at) for at, doc_id in enumerate(doc_ids)}
     judged = {
-        numbers.setdefault(docno, str(len(numbers))): grade for docno, grade in grades.items()
+        numbers.setdefault(doc_id, str(len(numbers))): grade for doc_id, grade in grades.items()
     }
-    n = len(docnos)
+    n = len(doc_ids)
     return judged, {str(at): float(n - at) for at in range(n)}
 
 

@@ -30,7 +30,7 @@ class VectorCounter:
     def add(self, batch: SparseBatch) -> None:
         """Count the vectors of a batch."""
         low, high = batch.indptr[0], batch.indptr[-1]
-        self.add_counts(np.bincount(batch.term_ids[low:high].astype(np.int64)), batch.n_rows)
+        self.add_counts(np.bincount(batch.indices[low:high].astype(np.int64)), batch.n_rows)
 
     def add_counts(self, counts: ArrayLike, n_vectors: int) -> None:
         """Add what is known already: posting counts by term id of `n_vectors` vectors."""

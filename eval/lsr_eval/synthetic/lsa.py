@@ -61,7 +61,7 @@ def _matrices(index: Index) -> Iterator[Any]:
     for segment in index.segments:
         for chunk in segment.chunks():
             indptr, term_ids, impacts = chunk.vectors
-            shape = (len(chunk.docnos), index.n_terms)
+            shape = (len(chunk.doc_ids), index.n_terms)
             data = impacts.astype(np.float32) * np.float32(index.manifest.scale)
             yield sparse.csr_matrix((data, term_ids.astype(np.int64), indptr), shape)
 

@@ -139,7 +139,7 @@ def splice(
     rows = np.concatenate([base_rows, partner_rows])
     entries = np.concatenate([base_entries, partner_entries])
     # A group comes from one document alone, so no term can appear twice in a row.
-    terms = model.docs.term_ids[entries].astype(np.int64)
+    terms = model.docs.indices[entries].astype(np.int64)
     order = np.argsort(rows * model.n_terms + terms)
     rows, entries, terms = rows[order], entries[order], terms[order]
     moves = _moves(model, n, rows, terms, run_length, rng)
@@ -157,7 +157,7 @@ def _entries(
     rows = np.repeat(np.arange(len(picked)), lengths)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     entries = np.arange(starts[-1]) + np.repeat(indptr[picked] - starts[:-1], lengths)
-    taken = takes[rows, model.groups[model.docs.term_ids[entries]]]
+    taken = takes[rows, model.groups[model.docs.indices[entries]]]
     return rows[taken], entries[taken]
 
 

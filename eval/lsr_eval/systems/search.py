@@ -84,8 +84,8 @@ def _search(
         counter.add(vectors)
         found = index.search_batch(vectors, k=trial.depth, threads=threads)
         for query, hits in zip(step, found, strict=True):
-            docnos = [names.setdefault(docno, docno) for docno in hits.ids]
-            rankings[query.id] = trial.ranking(query.id, docnos, hits.scores)
+            doc_ids = [names.setdefault(doc_id, doc_id) for doc_id in hits.ids]
+            rankings[query.id] = trial.ranking(query.id, doc_ids, hits.scores)
             rank_safe &= hits.rank_safe
         trial.progress("search", min(start + QUERIES_PER_STEP, total), total)
     return rankings, rank_safe
@@ -174,4 +174,4 @@ class BranchSearch:
 def _absent(index: Index, trial: Trial) -> tuple[str, ...]:
     collection = trial.collection
     name = f"{collection.name} {collection.split}"
-    return absent_documents(collection.qrels, name, lambda docno: index.find(docno) is not None)
+    return absent_documents(collection.qrels, name, lambda doc_id: index.find(doc_id) is not None)

@@ -66,9 +66,9 @@ class Trial:
         """Hits to ask for: one more where the query itself will be dropped, so that k remain."""
         return self.settings.k + self.collection.drop_query_id
 
-    def ranking(self, query_id: str, docnos: Sequence[str], scores: ArrayLike) -> Ranking:
+    def ranking(self, query_id: str, doc_ids: Sequence[str], scores: ArrayLike) -> Ranking:
         """Return what counts of the hits of a topic."""
-        ranking = Ranking.of(docnos, scores)
+        ranking = Ranking.of(doc_ids, scores)
         if self.collection.drop_query_id:
             ranking = ranking.without(query_id).top(self.settings.k)
         return ranking

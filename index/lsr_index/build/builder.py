@@ -7,22 +7,22 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lsr_index.segment.encoder_store import write_assets
-from lsr_index.segment.geometry import plan_geometry
-from lsr_index.segment.quantized_batch import Chunk, store_batch
-from lsr_index.storage.transaction import FirstCommit, WritableFolder
-from lsr_index.storage.dense_part import DensePart, DenseSpec
-from lsr_index.storage.directory import DISK, Files
-from lsr_index.search.inputs import Batches, as_batches, largest
-from lsr_index.segment.arrays import BuildOptions
-from lsr_index.storage.manifest import Manifest
-from lsr_index.segment.quantize import fit_scale
-from lsr_index.search.index import Index, open_index
-from lsr_index.segment.segment import write_segment
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
+from lsr_index.search.index import Index, open_index
+from lsr_index.search.inputs import Batches, as_batches, largest
+from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.encoder_store import write_assets
+from lsr_index.segment.geometry import plan_geometry
+from lsr_index.segment.quantize import fit_scale
+from lsr_index.segment.quantized_batch import Chunk, store_batch
+from lsr_index.segment.segment import write_segment
+from lsr_index.storage.dense_part import DensePart, DenseSpec
+from lsr_index.storage.directory import DISK, Files
+from lsr_index.storage.manifest import Manifest
+from lsr_index.storage.transaction import FirstCommit, WritableFolder
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 MAX_TERMS = 1 << 32

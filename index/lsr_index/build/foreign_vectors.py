@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.storage.dense_part import MAX_DIMENSION
-from lsr_index.storage.manifest import MAX_DOCS
 from lsr.encoders.dense.base import Similarity
 from lsr.errors import MissingDependencyError, VectorError
+from lsr_index.storage.dense_part import MAX_DIMENSION
+from lsr_index.storage.manifest import MAX_DOCS
 
 # Kind, dimension, vectors, two constants, whether it is trained, metric.
 _HEAD = struct.Struct("<4siqqqBi")

@@ -10,9 +10,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lsr_index.build.builder import build_index
-from lsr_index.storage.dense_part import DenseSpec
-from lsr_index.search.index import Index, open_index
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
@@ -22,6 +19,9 @@ from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
 from lsr.progress import Progress
 from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_parquet
 from lsr.vocabulary import Vocabulary
+from lsr_index.build.builder import build_index
+from lsr_index.search.index import Index, open_index
+from lsr_index.storage.dense_part import DenseSpec
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_SHARD_DOCS = 1024
@@ -144,8 +144,8 @@ def index_vectors(
     for batch in batches:
         n_docs += batch.n_docs
         if batch.vectors.nnz:
-            max_weight = max(max_weight, float(batch.vectors.weights.max()))
-            n_terms = max(n_terms, int(batch.vectors.term_ids.max()) + 1)
+            max_weight = max(max_weight, float(batch.vectors.values.max()))
+            n_terms = max(n_terms, int(batch.vectors.indices.max()) + 1)
         if progress is not None:
             progress("check", n_docs, None)
     if n_docs == 0:

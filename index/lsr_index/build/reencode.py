@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lsr_index.build.builder import build_index
-from lsr_index.storage.dense_part import DenseSpec
-from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
-from lsr_index.search.index import Index
-from lsr_index.build.stored_corpus import encoded_anew
 from lsr.encoders.base import Encoder
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
+from lsr_index.build.builder import build_index
+from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
+from lsr_index.build.stored_corpus import encoded_anew
+from lsr_index.search.index import Index
+from lsr_index.storage.dense_part import DenseSpec
 
 
 def reindex(
@@ -93,9 +93,9 @@ def _with_kept(
     """Give batches of all documents of an index, in its order, the dense vectors it has."""
 
     def stream() -> Iterator[DocumentBatch]:
-        doc_ids, first = index.select({}), 0
+        ordinals, first = index.select({}), 0
         for batch in batches():
-            own = doc_ids[first : first + batch.n_docs]
+            own = ordinals[first : first + batch.n_docs]
             first += batch.n_docs
             yield batch._replace(dense=index.dense_or_refuse().vectors(own))
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsr_index.build.index_corpus import DEFAULT_SHARD_DOCS
-from lsr_index.search.index import Index, open_index
 from lsr.corpus.base import Corpus, ReadRules, Row
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoding import EncodedCollection, encode_corpus
 from lsr.errors import IndexStateError, UsageError
 from lsr.progress import Progress
+from lsr_index.build.index_corpus import DEFAULT_SHARD_DOCS
+from lsr_index.search.index import Index, open_index
 
 _READ_DOCS = 1024
 
@@ -34,9 +34,9 @@ class StoredDocuments(Corpus):
         return self._index.n_docs
 
     def _rows(self) -> Iterator[Row]:
-        doc_ids = self._index.select({})
-        for start in range(0, len(doc_ids), _READ_DOCS):
-            for document in self._index.documents(doc_ids[start : start + _READ_DOCS]):
+        ordinals = self._index.select({})
+        for start in range(0, len(ordinals), _READ_DOCS):
+            for document in self._index.documents(ordinals[start : start + _READ_DOCS]):
                 yield Row(self._index.path, None, document)
 
     def _identity(self) -> list[Any]:

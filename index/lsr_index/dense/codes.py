@@ -31,7 +31,7 @@ def encode_rows(
     vectors: NDArray[np.float32],
     similarity: Similarity,
     dimension: int,
-    docnos: Sequence[str],
+    doc_ids: Sequence[str],
     blank: NDArray[np.bool_],
 ) -> Codes:
     """Check the vectors of some documents and bring them into the form that is stored.
@@ -41,7 +41,7 @@ def encode_rows(
     vectors : (n, dimension) float32
     similarity : {"cosine", "dot"}
         With "cosine" vectors are scaled to length 1.
-    docnos : sequence of str, (n,)
+    doc_ids : sequence of str, (n,)
         For messages.
     blank : (n,) bool
         Documents without any content. Only they may have a row of zeros: no vector.
@@ -51,20 +51,20 @@ def encode_rows(
     VectorError
         Another shape, a number that is not finite or too large, or zeros; names the document.
     """
-    rows = _matrix(vectors, dimension, len(docnos))
+    rows = _matrix(vectors, dimension, len(doc_ids))
     unfit = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(unfit):
-        docno = docnos[int(unfit[0])]
+        doc_id = doc_ids[int(unfit[0])]
         raise VectorError(
-            f"document {docno!r}: its dense vector holds a number that is not finite (NaN or "
+            f"document {doc_id!r}: its dense vector holds a number that is not finite (NaN or "
             "infinity); every number must be finite"
         )
     nonzero = np.not_equal(rows, 0).any(axis=1)
     refused = np.flatnonzero(~nonzero & ~blank)
     if len(refused):
-        docno = docnos[int(refused[0])]
+        doc_id = doc_ids[int(refused[0])]
         raise VectorError(
-            f"document {docno!r}: its dense vector is all zeros, which is near to nothing; encode "
+            f"document {doc_id!r}: its dense vector is all zeros, which is near to nothing; encode "
             "the document again, or leave it out"
         )
     if similarity == "cosine":
@@ -72,15 +72,15 @@ def encode_rows(
     if float(np.abs(rows).max(initial=0.0)) > LARGEST:
         row = int(np.argmax(np.abs(rows).max(axis=1)))
         raise VectorError(
-            f"document {docnos[row]!r}: its dense vector holds {np.abs(rows[row]).max():.3g}; at "
+            f"document {doc_ids[row]!r}: its dense vector holds {np.abs(rows[row]).max():.3g}; at "
             f"most {LARGEST:.0f} can be stored, scale the vectors down"
         )
     codes: Codes = rows.astype("<f2").view("<u2")
     vanished = np.flatnonzero(nonzero & ~present(codes))
     if len(vanished):
-        docno = docnos[int(vanished[0])]
+        doc_id = doc_ids[int(vanished[0])]
         raise VectorError(
-            f"document {docno!r}: its dense vector is too small to be stored (below 3e-8); scale "
+            f"document {doc_id!r}: its dense vector is too small to be stored (below 3e-8); scale "
             "the vectors up"
         )
     return codes

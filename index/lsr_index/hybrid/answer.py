@@ -136,9 +136,9 @@ def _term_contributions(
     """Return what the matched terms contribute in the first sparse branch."""
     for at, branch in enumerate(plan.branches):
         if isinstance(branch, SparseBranch):
-            doc_ids, known = ranking.joined.doc_ids(at, keys)
+            ordinals, known = ranking.joined.ordinals(at, keys)
             return [
-                branch.explain(ran[at].vector, int(doc_id)) if there else []
-                for doc_id, there in zip(doc_ids, known, strict=True)
+                branch.explain(ran[at].vector, int(ordinal)) if there else []
+                for ordinal, there in zip(ordinals, known, strict=True)
             ]
     return [[] for _ in keys]

@@ -77,10 +77,10 @@ class Branch(Protocol):
     def search(self, vector: Any, k: int, *, filter: Any, cancel: Cancel | None) -> Hits:
         """Return the `k` best documents."""
 
-    def scores(self, vector: Any, doc_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(self, vector: Any, ordinals: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the scores of documents; NaN where there is none."""
 
-    def expand(self, vector: Any, doc_ids: NDArray[np.int64], feedback: Feedback) -> Any:
+    def expand(self, vector: Any, ordinals: NDArray[np.int64], feedback: Feedback) -> Any:
         """Return the vector moved towards documents."""
 
 
@@ -126,19 +126,19 @@ class SparseBranch:
         """Return the `k` best documents."""
         return self.index.search(vector, k, filter=filter, cancel=cancel, **self._modes)
 
-    def scores(self, vector: SparseBatch, doc_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(self, vector: SparseBatch, ordinals: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the scores of documents."""
-        return score_documents(self.index, vector, doc_ids)
+        return score_documents(self.index, vector, ordinals)
 
-    def explain(self, vector: SparseBatch, doc_id: int) -> list[TermContribution]:
+    def explain(self, vector: SparseBatch, ordinal: int) -> list[TermContribution]:
         """Return what each matched term contributes to the score of a document."""
-        return self._retriever.explain(vector, doc_id)
+        return self._retriever.explain(vector, ordinal)
 
     def expand(
-        self, vector: SparseBatch, doc_ids: NDArray[np.int64], feedback: Feedback
+        self, vector: SparseBatch, ordinals: NDArray[np.int64], feedback: Feedback
     ) -> SparseBatch:
         """Return the vector moved towards documents."""
-        return expand_sparse(self.index, vector, doc_ids, feedback)
+        return expand_sparse(self.index, vector, ordinals, feedback)
 
 
 class DenseBranch:
@@ -250,18 +250,18 @@ class DenseBranch:
         )
 
     def scores(
-        self, vector: NDArray[np.float32], doc_ids: NDArray[np.int64]
+        self, vector: NDArray[np.float32], ordinals: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Return the scores of documents; NaN for one that has no vector."""
         if not vector.any():
-            return np.full(len(doc_ids), np.nan)
-        return self.dense.scores(vector, doc_ids)
+            return np.full(len(ordinals), np.nan)
+        return self.dense.scores(vector, ordinals)
 
     def expand(
-        self, vector: NDArray[np.float32], doc_ids: NDArray[np.int64], feedback: Feedback
+        self, vector: NDArray[np.float32], ordinals: NDArray[np.int64], feedback: Feedback
     ) -> NDArray[np.float32]:
         """Return the vector moved towards documents."""
-        return expand_dense(self.dense, vector, doc_ids, feedback)
+        return expand_dense(self.dense, vector, ordinals, feedback)
 
 
 def identities(branches: Sequence[Branch]) -> list[BranchIdentity]:

@@ -99,11 +99,11 @@ def parse_feedback(text: str) -> Feedback:
 def expand_dense(
     dense: DenseIndex,
     query: NDArray[np.float32],
-    doc_ids: NDArray[np.int64],
+    ordinals: NDArray[np.int64],
     feedback: Feedback,
 ) -> NDArray[np.float32]:
     """Return a dense query moved towards documents; those without a vector say nothing."""
-    found = dense.vectors(doc_ids).astype(np.float64)
+    found = dense.vectors(ordinals).astype(np.float64)
     found = found[found.any(axis=1)]
     if not len(found):
         return query
@@ -118,7 +118,7 @@ def expand_dense(
 
 
 def expand_sparse(
-    index: Index, query: SparseBatch, doc_ids: NDArray[np.int64], feedback: Feedback
+    index: Index, query: SparseBatch, ordinals: NDArray[np.int64], feedback: Feedback
 ) -> SparseBatch:
     """Return a sparse query moved towards documents.
 
@@ -127,17 +127,17 @@ def expand_sparse(
     terms, weights = query.row(0)
     start = _unit(dict(zip(terms.tolist(), weights.astype(np.float64).tolist(), strict=True)))
     mean: dict[int, float] = {}
-    for doc_id in doc_ids.tolist():
-        found, impacts = index.vector(doc_id)
+    for ordinal in ordinals.tolist():
+        found, impacts = index.vector(ordinal)
         document = _unit(
             dict(zip(found.tolist(), impacts.astype(np.float64).tolist(), strict=True))
         )
         for term, weight in document.items():
-            mean[term] = mean.get(term, 0.0) + weight / len(doc_ids)
+            mean[term] = mean.get(term, 0.0) + weight / len(ordinals)
     if not mean:
         return query
     if feedback.method == "average":
-        n = len(doc_ids)
+        n = len(ordinals)
         alpha, beta = 1 / (n + 1), n / (n + 1)
     else:
         alpha, beta = feedback.alpha, feedback.beta

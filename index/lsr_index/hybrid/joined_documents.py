@@ -29,48 +29,48 @@ class Joined(NamedTuple):
     indexes : sequence of Index, (n_branches,)
     keys : sequence of (n,) int64, (n_branches,)
         Of the hits of each search.
-    docnos : list of str
+    doc_ids : list of str
         Of the documents that the first index lacks, rising.
     """
 
     indexes: Sequence[Index]
     keys: Sequence[NDArray[np.int64]]
-    docnos: list[str]
+    doc_ids: list[str]
 
     @property
     def own(self) -> bool:
         """Whether all searches ran on one index: keys are its numbers."""
         return all(index is self.indexes[0] for index in self.indexes)
 
-    def doc_ids(
+    def ordinals(
         self, branch: int, keys: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return documents' numbers in the index of a branch, and whether it has them."""
         if self.indexes[branch] is self.indexes[0]:
             return keys, keys < _BEYOND
-        found = [self.indexes[branch].find(docno) for docno in self.ids(keys)]
-        known = np.array([doc_id is not None for doc_id in found], np.bool_)
-        return np.array([doc_id or 0 for doc_id in found], np.int64), known
+        found = [self.indexes[branch].find(doc_id) for doc_id in self.ids(keys)]
+        known = np.array([ordinal is not None for ordinal in found], np.bool_)
+        return np.array([ordinal or 0 for ordinal in found], np.int64), known
 
     def ids(self, keys: NDArray[np.int64]) -> list[str]:
         """Return documents' own ids."""
-        own = iter(self.indexes[0].docnos(keys[keys < _BEYOND]))
+        own = iter(self.indexes[0].doc_ids(keys[keys < _BEYOND]))
         return [
-            self.docnos[key - _BEYOND] if key >= _BEYOND else next(own) for key in keys.tolist()
+            self.doc_ids[key - _BEYOND] if key >= _BEYOND else next(own) for key in keys.tolist()
         ]
 
     def documents(self, keys: NDArray[np.int64]) -> list[Document]:
         """Return documents, each from the first index that has it."""
-        if not self.docnos:
+        if not self.doc_ids:
             return self.indexes[0].documents(keys)
         own = iter(self.indexes[0].documents(keys[keys < _BEYOND]))
         return [
-            self._elsewhere(self.docnos[key - _BEYOND]) if key >= _BEYOND else next(own)
+            self._elsewhere(self.doc_ids[key - _BEYOND]) if key >= _BEYOND else next(own)
             for key in keys.tolist()
         ]
 
-    def _elsewhere(self, docno: str) -> Document:
-        found = (index.document(docno) for index in self.indexes[1:])
+    def _elsewhere(self, doc_id: str) -> Document:
+        found = (index.document(doc_id) for index in self.indexes[1:])
         return next(document for document in found if document is not None)
 
 
@@ -85,16 +85,16 @@ def join(indexes: Sequence[Index], hits: Sequence[Hits]) -> Joined:
     """
     first = indexes[0]
     if all(index is first for index in indexes):
-        return Joined(indexes, [each.doc_ids for each in hits], [])
+        return Joined(indexes, [each.ordinals for each in hits], [])
     numbered: list[list[int | str]] = []
     for index, each in zip(indexes, hits, strict=True):
         if index is first:
-            numbered.append(each.doc_ids.tolist())
+            numbered.append(each.ordinals.tolist())
         else:
-            places = [(first.find(docno), docno) for docno in each.ids]
-            numbered.append([docno if place is None else place for place, docno in places])
+            places = [(first.find(doc_id), doc_id) for doc_id in each.ids]
+            numbered.append([doc_id if place is None else place for place, doc_id in places])
     lacking = sorted({key for keys in numbered for key in keys if isinstance(key, str)})
-    beyond = {docno: _BEYOND + at for at, docno in enumerate(lacking)}
+    beyond = {doc_id: _BEYOND + at for at, doc_id in enumerate(lacking)}
     keys = [
         np.array([beyond[key] if isinstance(key, str) else key for key in each], np.int64)
         for each in numbered

@@ -108,7 +108,7 @@ def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | N
         plan,
         list(guides),
         dict.fromkeys(guides, "selective"),
-        lambda at: _run_guided(plan, at, first[at], ran[guides[at]].hits.doc_ids, filter),
+        lambda at: _run_guided(plan, at, first[at], ran[guides[at]].hits.ordinals, filter),
     )
     ran |= {at: each for at, each in second.items() if isinstance(each, Ran)}
     return [

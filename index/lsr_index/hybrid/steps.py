@@ -92,9 +92,9 @@ def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) ->
     """Put the scores of documents into the pool that only other branches returned."""
     for at, branch in enumerate(plan.branches):
         absent = pool.without_score(at)
-        doc_ids, known = joined.doc_ids(at, pool.keys[absent])
+        ordinals, known = joined.ordinals(at, pool.keys[absent])
         if known.any():
-            pool.scores[at, absent[known]] = branch.scores(ran[at].vector, doc_ids[known])
+            pool.scores[at, absent[known]] = branch.scores(ran[at].vector, ordinals[known])
 
 
 def search_again(
@@ -111,11 +111,11 @@ def search_again(
         branch, first = plan.branches[at], ran[at]
         started = time.perf_counter()
         if feedback.source == "fused":
-            doc_ids, known = ranking.joined.doc_ids(at, ranking.keys[: feedback.docs])
-            doc_ids = doc_ids[known]
+            ordinals, known = ranking.joined.ordinals(at, ranking.keys[: feedback.docs])
+            ordinals = ordinals[known]
         else:
-            doc_ids = first.hits.doc_ids[: feedback.docs]
-        vector = branch.expand(first.vector, doc_ids, feedback) if len(doc_ids) else first.vector
+            ordinals = first.hits.ordinals[: feedback.docs]
+        vector = branch.expand(first.vector, ordinals, feedback) if len(ordinals) else first.vector
         if first.guides is None:
             hits = branch.search(vector, plan.depth, filter=filter, cancel=cancel)
         else:

@@ -195,8 +195,8 @@ class Retriever:
         return self.encoder
 
     def _hits(self, found: Hits, query: SparseBatch, offset: int, explain: bool) -> list[Hit]:
-        doc_ids = found.doc_ids[offset:]
-        documents = self.index.documents(doc_ids)
+        ordinals = found.ordinals[offset:]
+        documents = self.index.documents(ordinals)
         return [
             Hit(
                 rank=offset + position + 1,
@@ -205,16 +205,16 @@ class Retriever:
                 title=document.title,
                 text=document.text,
                 metadata=document.metadata,
-                explanation=self.explain(query, int(doc_id)) if explain else None,
+                explanation=self.explain(query, int(ordinal)) if explain else None,
             )
-            for position, (doc_id, document) in enumerate(zip(doc_ids, documents, strict=True))
+            for position, (ordinal, document) in enumerate(zip(ordinals, documents, strict=True))
         ]
 
-    def explain(self, query: SparseBatch, doc_id: int) -> list[TermContribution]:
+    def explain(self, query: SparseBatch, ordinal: int) -> list[TermContribution]:
         """Return what each matched term contributes to the score of a document, largest first."""
         contributions = [
             TermContribution(self._term(term_id), contribution)
-            for term_id, contribution in self.index.explain(query, doc_id)
+            for term_id, contribution in self.index.explain(query, ordinal)
         ]
         return sorted(contributions, key=lambda c: (-c.contribution, c.term))
 

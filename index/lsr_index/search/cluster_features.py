@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsr_index.dense.arrays import DenseArrays
 from lsr_index.dense.codes import check_query
-from lsr_index.dense.ordinals import falling
+from lsr_index.dense.sortable import descending
 from lsr_index.search.dense_index import DenseIndex, Known
 
 GUIDES = 1000
@@ -61,7 +61,7 @@ def signs_of(
     known = Known(numbers[there], scores[there].astype(np.float32))
     deviation = max(float(centres.std()), 1e-6)
     ranks = np.empty(len(centres))
-    ranks[falling(centres)] = np.arange(len(centres))
+    ranks[descending(centres)] = np.arange(len(centres))
     below = (centres - centres.max()) / deviation
     near = _nearness(known.scores, float(centres.max()))
     places, lists = lists_of(dense, numbers)
@@ -89,7 +89,7 @@ def _nearness(scores: NDArray[np.float32], otherwise: float) -> float:
 
 
 def lists_of(
-    dense: DenseIndex, doc_ids: NDArray[np.int64]
+    dense: DenseIndex, ordinals: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Return which documents have a vector in a clustered segment, and the list of each.
 
@@ -103,7 +103,7 @@ def lists_of(
             n_lists += arrays.n_lists
     places: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     lists: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    for arrays, own, documents in dense.placed(np.asarray(doc_ids, np.int64)):
+    for arrays, own, documents in dense.placed(np.asarray(ordinals, np.int64)):
         if not arrays.flat:
             rows = arrays.rows[documents]
             places.append(own[rows >= 0])

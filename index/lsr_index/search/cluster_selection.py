@@ -201,7 +201,7 @@ def fit_selection(
     for query, found in zip(queries, guides, strict=True):
         signs = signs_of(dense, query, found)
         hits = dense.search(query, wanted, exact=True)
-        missing = np.setdiff1d(hits.doc_ids, signs.known.doc_ids)
+        missing = np.setdiff1d(hits.ordinals, signs.known.ordinals)
         labels = np.bincount(lists_of(dense, missing)[1], minlength=len(signs.sizes))
         near = signs.features[:, RANK] < np.log1p(_RANKS)
         informative = near | signs.features[:, COUNTS:].any(axis=1)

@@ -19,7 +19,7 @@ from lsr.encoders.dense.base import Similarity
 from lsr.errors import EncoderMismatchError, UsageError
 from lsr_index.dense.arrays import DenseArrays
 from lsr_index.dense.codes import check_query, decode
-from lsr_index.dense.ordinals import ordinals
+from lsr_index.dense.sortable import sortable
 from lsr_index.search.dense_probe import (
     Effort,
     Found,
@@ -41,13 +41,13 @@ class Known(NamedTuple):
 
     Attributes
     ----------
-    doc_ids : (n,) int64
+    ordinals : (n,) int64
         Each once; all of them may be returned.
     scores : (n,) float32
         From `DenseIndex.scores`.
     """
 
-    doc_ids: NDArray[np.int64]
+    ordinals: NDArray[np.int64]
     scores: NDArray[np.float32]
 
 
@@ -80,7 +80,7 @@ class Owner(Protocol):
     def generation(self) -> int:
         """Which state of the index this is."""
 
-    def docnos(self, doc_ids: Any) -> list[str]:
+    def doc_ids(self, ordinals: Any) -> list[str]:
         """Return the ids of documents by their numbers."""
 
 
@@ -265,14 +265,14 @@ class DenseIndex:
             return list(pool.map(one, vectors))
 
     def scores(
-        self, query: NDArray[np.floating], doc_ids: NDArray[np.integer] | Sequence[int]
+        self, query: NDArray[np.floating], ordinals: NDArray[np.integer] | Sequence[int]
     ) -> NDArray[np.float64]:
         """Return what documents score, as a search would say: to the last bit.
 
         Parameters
         ----------
         query : (dimension,) floats
-        doc_ids : (n,) integers
+        ordinals : (n,) integers
             Document numbers, in any order; deleted ones too.
 
         Returns
@@ -281,15 +281,15 @@ class DenseIndex:
             NaN for a document without a vector.
         """
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
-        numbers = document_numbers(doc_ids, self._bases[-1])
+        numbers = document_numbers(ordinals, self._bases[-1])
         found = np.full(len(numbers), np.nan)
         for segment, places, documents in self.placed(numbers):
             found[places] = score_documents(segment, vector, documents)
         return found
 
-    def vectors(self, doc_ids: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+    def vectors(self, ordinals: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
         """Return the vectors of documents, (n, dimension); zeros for one that has none."""
-        numbers = document_numbers(doc_ids, self._bases[-1])
+        numbers = document_numbers(ordinals, self._bases[-1])
         found = np.zeros((len(numbers), self.dimension), np.float32)
         for segment, places, documents in self.placed(numbers):
             found[places] = decode(segment.codes_of(documents))
@@ -309,25 +309,25 @@ class DenseIndex:
             search_segment(arrays, vector, k, words, effort, opening)
             for arrays, words, opening in zip(self.segments, live, chosen, strict=True)
         ]
-        doc_ids = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
-        numbers = np.concatenate([np.zeros(0, np.int64), *doc_ids])
+        ordinals = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
+        numbers = np.concatenate([np.zeros(0, np.int64), *ordinals])
         scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found)])
         if known is not None:
-            new = ~np.isin(known.doc_ids, numbers)
-            numbers = np.concatenate([numbers, known.doc_ids[new]])
+            new = ~np.isin(known.ordinals, numbers)
+            numbers = np.concatenate([numbers, known.ordinals[new]])
             scores = np.concatenate([scores, known.scores[new]])
         numbers, scores = best(numbers, scores, k)
         gap, safe = _gap(found, scores, k)
         return DenseHits(
             numbers,
             scores.astype(np.float64),
-            ordinals(scores),
+            sortable(scores),
             safe,
             gap,
             self._owner.generation,
             index=self._owner,
             n_compared=sum(part.n_compared for part in found)
-            + (0 if known is None else len(known.doc_ids)),
+            + (0 if known is None else len(known.ordinals)),
             n_opened=sum(part.n_opened for part in found),
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.dense.arrays import DenseArrays
-from lsr_index.dense.ordinals import falling
+from lsr_index.dense.sortable import descending
 from lsr_index.kernels.inner_product import open_lists, score_rows
 from lsr_index.segment.delete_bitmap import Words, count
 
@@ -113,7 +113,7 @@ def search_segment(
         rows, _ = _opened(arrays, np.arange(n_lists), n_lists, 0, live)
         return _ranked(arrays, query, k, rows, -math.inf, n_lists)
     centres = _centre_scores(arrays, query)
-    order = opening.order if opening else falling(centres)
+    order = opening.order if opening else descending(centres)
     rows, n_opened = _opened(arrays, order, least, k, live)
     bound = _bound(arrays, query, centres, order[:n_opened])
     return _ranked(arrays, query, k, rows, bound, n_opened)

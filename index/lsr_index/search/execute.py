@@ -49,12 +49,12 @@ class Counters(NamedTuple):
 class SearchResult(NamedTuple):
     """Hits of one query, best first.
 
-    ``doc_ids`` count through the segments in the given order. ``scores`` are the integers that
+    ``ordinals`` count through the segments in the given order. ``scores`` are the integers that
     decide the order, ``float_scores`` the reconstructed weights. With ``rank_safe`` the result is
     the exact top k; otherwise no left-out document beats the last hit by more than ``bound_gap``.
     """
 
-    doc_ids: NDArray[np.int64]
+    ordinals: NDArray[np.int64]
     scores: NDArray[np.int64]
     float_scores: NDArray[np.float64]
     rank_safe: bool
@@ -66,7 +66,7 @@ class SearchResult(NamedTuple):
 class BatchResult(NamedTuple):
     """Hits of many queries, in rows of ``k``; unused places hold doc id -1 and score 0."""
 
-    doc_ids: NDArray[np.int64]
+    ordinals: NDArray[np.int64]
     scores: NDArray[np.int64]
     float_scores: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -152,12 +152,12 @@ def search_segments(
     frame = take_frame(n_terms, k, segments, width)
     frame.indptr[1] = n_terms
     flag = cancel or _NEVER
-    doc_ids, scores = np.empty(k, np.int64), np.empty(k, np.int64)
+    ordinals, scores = np.empty(k, np.int64), np.empty(k, np.int64)
     float_scores = np.empty(k, np.float64)
     table = live.table
     while fault := search_batch_kernel(
         segments.table, table, frame.table, frame.lanes, frame.indptr, terms, weights,
-        _ONE_QUERY, doc_ids, scores, float_scores, frame.counters, options.packed(k), flag.flag,
+        _ONE_QUERY, ordinals, scores, float_scores, frame.counters, options.packed(k), flag.flag,
         options.beta, scale,
     ):  # fmt: skip
         if fault != UNKNOWN_LISTS:
@@ -170,9 +170,9 @@ def search_segments(
         gap = _gap(frame.counters, int(scores[k - 1]), width, options, scale)
     return_frame(frame)
     if n < k:
-        doc_ids, scores, float_scores = doc_ids[:n], scores[:n], float_scores[:n]
+        ordinals, scores, float_scores = ordinals[:n], scores[:n], float_scores[:n]
     return SearchResult(
-        doc_ids, scores, float_scores, gap == 0, gap, bool(flag.flag[0]), Counters(*stats[:5])
+        ordinals, scores, float_scores, gap == 0, gap, bool(flag.flag[0]), Counters(*stats[:5])
     )
 
 
@@ -267,13 +267,13 @@ def search_segments_batch(
         raise ValueError("indptr must end at the number of term ids")
     terms, values = query_arrays(np.asarray(term_ids), np.asarray(weights))
     n_queries = offsets.size - 1
-    doc_ids, scores = np.empty((2, n_queries, room), np.int64)
+    ordinals, scores = np.empty((2, n_queries, room), np.int64)
     float_scores = np.empty((n_queries, room), np.float64)
     counters = np.zeros((n_queries, N_STATS), np.int64)
     gaps = np.zeros(n_queries, np.float64)
     batch = _Batch(
         prepared, offsets, terms, values,
-        (doc_ids.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel()),
+        (ordinals.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel()),
         options, options.packed(room), (cancel or _NEVER).flag, scale,
     )  # fmt: skip
     table = bitmaps.table
@@ -286,7 +286,7 @@ def search_segments_batch(
             for row in rows.tolist():
                 gaps[row] = _gap(counters[row], int(scores[row, -1]), width, options, scale)
     return BatchResult(
-        _widened(doc_ids, k, -1),
+        _widened(ordinals, k, -1),
         _widened(scores, k, 0),
         _widened(float_scores, k, 0),
         counters[:, STAT_COUNT].copy(),

@@ -15,10 +15,10 @@ from lsr_index.segment.segment import SegmentReader
 from lsr_index.storage.manifest import Manifest
 
 
-class Docnos(Protocol):
+class DocIdLookup(Protocol):
     """Gives documents' own ids by their numbers."""
 
-    def docnos(self, doc_ids: NDArray[np.int64]) -> list[str]:
+    def doc_ids(self, ordinals: NDArray[np.int64]) -> list[str]:
         """Return the ids of documents by their numbers."""
 
 
@@ -28,7 +28,7 @@ class Hits:
 
     Attributes
     ----------
-    doc_ids : (n,) int64
+    ordinals : (n,) int64
         Document numbers, valid in this generation only.
     scores : (n,) float64
     int_scores : (n,) int64
@@ -45,7 +45,7 @@ class Hits:
         What the search did.
     """
 
-    doc_ids: NDArray[np.int64]
+    ordinals: NDArray[np.int64]
     scores: NDArray[np.float64]
     int_scores: NDArray[np.int64]
     rank_safe: bool
@@ -53,10 +53,10 @@ class Hits:
     generation: int
     cancelled: bool = False
     counters: Counters | None = None
-    index: Docnos | None = field(repr=False, compare=False, default=None)
+    index: DocIdLookup | None = field(repr=False, compare=False, default=None)
 
     def __len__(self) -> int:
-        return len(self.doc_ids)
+        return len(self.ordinals)
 
     def first(self, n: int) -> Self:
         """Return the first `n` hits; what left-out documents can have over the last one stays."""
@@ -64,7 +64,7 @@ class Hits:
             return self
         return replace(
             self,
-            doc_ids=self.doc_ids[:n],
+            ordinals=self.ordinals[:n],
             scores=self.scores[:n],
             int_scores=self.int_scores[:n],
         )
@@ -72,7 +72,7 @@ class Hits:
     @cached_property
     def ids(self) -> list[str]:
         """The documents' own ids. Looked up when first asked for."""
-        return [] if self.index is None else self.index.docnos(self.doc_ids)
+        return [] if self.index is None else self.index.doc_ids(self.ordinals)
 
 
 class IndexStats(NamedTuple):

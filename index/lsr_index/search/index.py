@@ -175,8 +175,8 @@ class Index(Generation):
         options = search_options(k, modes)
         found = search_segments(
             self._searchers,
-            vector.term_ids,
-            vector.weights,
+            vector.indices,
+            vector.values,
             k,
             live=self._bitmaps(filter),
             scale=self.manifest.scale,
@@ -184,7 +184,7 @@ class Index(Generation):
             cancel=cancel,
         )
         return Hits(
-            found.doc_ids,
+            found.ordinals,
             found.float_scores,
             found.scores,
             found.rank_safe,
@@ -215,8 +215,8 @@ class Index(Generation):
         found = search_segments_batch(
             self._searchers,
             batch.indptr,
-            batch.term_ids,
-            batch.weights,
+            batch.indices,
+            batch.values,
             k,
             threads=threads,
             live=self._bitmaps(filter),
@@ -225,7 +225,7 @@ class Index(Generation):
             cancel=cancel,
         )
         rows = zip(
-            found.doc_ids,
+            found.ordinals,
             found.float_scores,
             found.scores,
             found.counts.tolist(),
@@ -263,7 +263,7 @@ class Index(Generation):
     def _passing(self, filter: Any) -> Passing:
         return self._filters.find(filter)
 
-    def explain(self, query: Any, doc_id: int) -> list[tuple[int, float]]:
+    def explain(self, query: Any, ordinal: int) -> list[tuple[int, float]]:
         """Return each matched term's contribution; they sum to the score of a search.
 
         Returns
@@ -272,7 +272,7 @@ class Index(Generation):
             Largest contribution first.
         """
         terms, weights = single_vector(query).row(0)
-        segment, position = self._place(doc_id)
+        segment, position = self._place(ordinal)
         width = width_for(len(terms))
         ints, query_scale = quantize_query(weights, width)
         impacts = segment.vectors.impacts(position, terms).astype(np.int64)

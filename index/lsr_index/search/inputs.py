@@ -57,8 +57,8 @@ def largest(batches: Iterable[DocumentBatch]) -> tuple[float, int]:
     weight, n_terms = 0.0, 0
     for batch in batches:
         if batch.vectors.nnz:
-            weight = max(weight, float(batch.vectors.weights.max()))
-            n_terms = max(n_terms, int(batch.vectors.term_ids.max()) + 1)
+            weight = max(weight, float(batch.vectors.values.max()))
+            n_terms = max(n_terms, int(batch.vectors.indices.max()) + 1)
     return weight, n_terms
 
 
@@ -89,10 +89,10 @@ def vectors_of(queries: Any) -> SparseBatch:
 
 
 def document_numbers(
-    doc_ids: NDArray[np.integer] | Sequence[int], n_docs: int
+    ordinals: NDArray[np.integer] | Sequence[int], n_docs: int
 ) -> NDArray[np.int64]:
     """Return document numbers as (n,) int64, or raise UsageError for one not below `n_docs`."""
-    numbers = np.ascontiguousarray(doc_ids, np.int64).reshape(-1)
+    numbers = np.ascontiguousarray(ordinals, np.int64).reshape(-1)
     if len(numbers) and not (numbers.min() >= 0 and numbers.max() < n_docs):
         raise UsageError("a document number is not one of this generation")
     return numbers

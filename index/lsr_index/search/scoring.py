@@ -13,7 +13,7 @@ from lsr_index.segment.quantize import quantize_query, width_for
 
 
 def score_documents(
-    index: Index, query: SparseBatch, doc_ids: NDArray[np.integer]
+    index: Index, query: SparseBatch, ordinals: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Return the scores of some documents for a query.
 
@@ -24,7 +24,7 @@ def score_documents(
     ----------
     index : Index
     query : SparseBatch of one row
-    doc_ids : (n,) integers
+    ordinals : (n,) integers
         Document numbers of this generation, in any order; deleted ones too.
 
     Returns
@@ -38,7 +38,7 @@ def score_documents(
         A number is not one of this generation.
     """
     segments = index.searchers
-    numbers = document_numbers(doc_ids, segments.n_docs)
+    numbers = document_numbers(ordinals, segments.n_docs)
     terms, weights = query.row(0)
     width = width_for(len(terms))
     ints, query_scale = quantize_query(weights, width)

@@ -28,8 +28,8 @@ from lsr_index.storage.manifest import Manifest
 class Generation:
     """What one generation of an index stores. Safe to use from several threads.
 
-    Document numbers (`doc_id`) count through the segments and are valid in this generation only;
-    ids (`docno`) are the user's and stay.
+    Document numbers (`ordinal`) count through the segments and are valid in this generation only;
+    ids (`doc_id`) are the user's and stay.
     """
 
     def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
@@ -90,26 +90,28 @@ class Generation:
                 found.setdefault(field_name, set()).update(kinds)
         return found
 
-    def find(self, docno: str) -> int | None:
+    def find(self, doc_id: str) -> int | None:
         """Return the document number of an id, or None when there is no such live document."""
         for base, segment in zip(self._bases, self.segments, strict=False):
-            position = segment.find(docno)
+            position = segment.find(doc_id)
             if position is not None:
                 return int(base) + position
         return None
 
-    def document(self, docno: str) -> Document | None:
+    def document(self, doc_id: str) -> Document | None:
         """Return a document by its id, or None when there is no such live document."""
-        doc_id = self.find(docno)
-        return None if doc_id is None else self.documents([doc_id])[0]
+        ordinal = self.find(doc_id)
+        return None if ordinal is None else self.documents([ordinal])[0]
 
-    def docnos(self, doc_ids: Iterable[int] | NDArray[np.int64]) -> list[str]:
+    def doc_ids(self, ordinals: Iterable[int] | NDArray[np.int64]) -> list[str]:
         """Return the ids of documents by their numbers."""
-        return [segment.docnos.docno(position) for segment, position in map(self._place, doc_ids)]
+        return [
+            segment.doc_ids.doc_id(position) for segment, position in map(self._place, ordinals)
+        ]
 
-    def documents(self, doc_ids: Sequence[int] | NDArray[np.int64]) -> list[Document]:
+    def documents(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[Document]:
         """Return documents by their numbers, in the order given."""
-        placed = [self._place(int(doc_id)) for doc_id in doc_ids]
+        placed = [self._place(int(ordinal)) for ordinal in ordinals]
         found: list[Document | None] = [None] * len(placed)
         for segment in {id(segment): segment for segment, _ in placed}.values():
             rows = [i for i, (owner, _) in enumerate(placed) if owner is segment]
@@ -117,13 +119,13 @@ class Generation:
             for i, position, record in zip(
                 rows, positions, segment.documents.records(positions), strict=True
             ):
-                docno = segment.docnos.docno(position)
-                found[i] = Document(docno, record.text, record.title, record.metadata)
+                doc_id = segment.doc_ids.doc_id(position)
+                found[i] = Document(doc_id, record.text, record.title, record.metadata)
         return [document for document in found if document is not None]
 
-    def vector(self, doc_id: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    def vector(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Return term ids and impacts of a document; an impact times `scale` is a weight."""
-        segment, position = self._place(doc_id)
+        segment, position = self._place(ordinal)
         return segment.vectors.vector(position)
 
     def containers(self) -> list[Container]:
@@ -152,8 +154,8 @@ class Generation:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _place(self, doc_id: int) -> tuple[SegmentReader, int]:
-        if not 0 <= doc_id < self._bases[-1]:
-            raise UsageError(f"there is no document number {doc_id} in this generation")
-        number = int(np.searchsorted(self._bases, doc_id, side="right")) - 1
-        return self.segments[number], int(doc_id - self._bases[number])
+    def _place(self, ordinal: int) -> tuple[SegmentReader, int]:
+        if not 0 <= ordinal < self._bases[-1]:
+            raise UsageError(f"there is no document number {ordinal} in this generation")
+        number = int(np.searchsorted(self._bases, ordinal, side="right")) - 1
+        return self.segments[number], int(ordinal - self._bases[number])

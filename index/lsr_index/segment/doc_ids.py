@@ -25,17 +25,17 @@ _CHUNK = 1 << 16
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-def encode_id(docno: str) -> bytes:
+def encode_id(doc_id: str) -> bytes:
     """Return an id as stored, or raise DataError when it breaks the rule for ids."""
-    if not isinstance(docno, str):
-        raise DataError(f"document id {docno!r}: expected a string, got {type(docno).__name__}")
+    if not isinstance(doc_id, str):
+        raise DataError(f"document id {doc_id!r}: expected a string, got {type(doc_id).__name__}")
     try:
-        data = docno.encode()
+        data = doc_id.encode()
     except UnicodeEncodeError:
-        raise DataError(f"document id {docno!r}: holds a lone surrogate, no valid text") from None
-    if not 1 <= len(data) <= MAX_ID_BYTES or _CONTROL.search(docno):
+        raise DataError(f"document id {doc_id!r}: holds a lone surrogate, no valid text") from None
+    if not 1 <= len(data) <= MAX_ID_BYTES or _CONTROL.search(doc_id):
         raise DataError(
-            f"document id {docno[:80]!r}: an id has 1 to {MAX_ID_BYTES} bytes of UTF-8 "
+            f"document id {doc_id[:80]!r}: an id has 1 to {MAX_ID_BYTES} bytes of UTF-8 "
             "and no control characters"
         )
     return data
@@ -46,7 +46,7 @@ def hash_id(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
-class DocnoWriter:
+class DocIdWriter:
     """Collects ids: about 20 bytes each beside the ids themselves."""
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class DocnoWriter:
         self._lengths: list[NDArray[np.int64]] = []
         self._hashes: list[NDArray[np.uint64]] = []
 
-    def add(self, docnos: Sequence[str]) -> None:
+    def add(self, doc_ids: Sequence[str]) -> None:
         """Append ids; raises DataError for an invalid one."""
-        encoded = [encode_id(docno) for docno in docnos]
+        encoded = [encode_id(doc_id) for doc_id in doc_ids]
         digests = b"".join(hashlib.blake2b(data, digest_size=8).digest() for data in encoded)
         self._data.append(b"".join(encoded))
         self._lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
@@ -93,7 +93,7 @@ def _refuse_duplicates(
             )
 
 
-class DocnoReader:
+class DocIdReader:
     """The ids of one segment, read through the map."""
 
     def __init__(self, container: Container, n_docs: int) -> None:
@@ -113,21 +113,21 @@ class DocnoReader:
             raise self._corrupt(f"the id of document {position} lies outside of the file")
         return self._data[start:end].tobytes()
 
-    def docno(self, position: int) -> str:
+    def doc_id(self, position: int) -> str:
         """Return the id at a position."""
         try:
             return self.raw(position).decode()
         except UnicodeDecodeError:
             raise self._corrupt(f"the id of document {position} is not UTF-8") from None
 
-    def docnos(self, positions: Iterable[int]) -> list[str]:
+    def doc_ids(self, positions: Iterable[int]) -> list[str]:
         """Return the ids at several positions."""
-        return [self.docno(int(position)) for position in positions]
+        return [self.doc_id(int(position)) for position in positions]
 
-    def find(self, docno: str) -> int | None:
+    def find(self, doc_id: str) -> int | None:
         """Return the position of an id, or None when the segment does not hold it."""
         try:
-            data = docno.encode()
+            data = doc_id.encode()
         except UnicodeEncodeError:
             return None
         wanted = np.uint64(hash_id(data))
@@ -141,17 +141,17 @@ class DocnoReader:
             at += 1
         return None
 
-    def find_all(self, docnos: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Yield (index in `docnos`, position) of those ids that the segment holds."""
+    def find_all(self, doc_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Yield (index in `doc_ids`, position) of those ids that the segment holds."""
         digests = b"".join(
-            hashlib.blake2b(docno.encode(), digest_size=8).digest() for docno in docnos
+            hashlib.blake2b(doc_id.encode(), digest_size=8).digest() for doc_id in doc_ids
         )
         wanted = np.frombuffer(digests, "<u8")
         at = np.searchsorted(self._hashes, wanted)
         possible = at < self.n_docs
         possible[possible] = self._hashes[at[possible]] == wanted[possible]
         for i in np.flatnonzero(possible):
-            position = self.find(docnos[int(i)])
+            position = self.find(doc_ids[int(i)])
             if position is not None:
                 yield int(i), position
 
@@ -159,7 +159,7 @@ class DocnoReader:
         """Return all ids that have a hash."""
         first = int(np.searchsorted(self._hashes, np.uint64(value)))
         last = int(np.searchsorted(self._hashes, np.uint64(value), side="right"))
-        return self.docnos(self._order[first:last])
+        return self.doc_ids(self._order[first:last])
 
     def live_hashes(self, live: NDArray[np.bool_]) -> NDArray[np.uint64]:
         """Return the hashes of the documents for which `live` is True, in no order."""
@@ -193,7 +193,7 @@ class DocnoReader:
         for at in range(self.n_docs):
             position = int(self._order[at])
             try:
-                data = encode_id(self.docno(position))
+                data = encode_id(self.doc_id(position))
             except DataError as error:
                 raise self._corrupt(str(error)) from None
             value = int(self._hashes[at])

@@ -38,17 +38,19 @@ class Record(NamedTuple):
     metadata: dict[str, Any]
 
 
-def encode_record(docno: str, title: str, text: str, metadata: Mapping[str, Any]) -> list[bytes]:
+def encode_record(doc_id: str, title: str, text: str, metadata: Mapping[str, Any]) -> list[bytes]:
     """Return the three strings stored of a document, or raise DataError naming it."""
     try:
         stored = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False) if metadata else ""
         parts = [title.encode(), text.encode(), stored.encode()]
     except (ValueError, TypeError, RecursionError) as error:
         what = "a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)
-        raise DataError(f"document {docno!r}: cannot be stored as UTF-8 and JSON: {what}") from None
+        raise DataError(
+            f"document {doc_id!r}: cannot be stored as UTF-8 and JSON: {what}"
+        ) from None
     if sum(map(len, parts)) > MAX_RECORD_BYTES:
         raise DataError(
-            f"document {docno!r}: {sum(map(len, parts))} bytes, at most {MAX_RECORD_BYTES} are "
+            f"document {doc_id!r}: {sum(map(len, parts))} bytes, at most {MAX_RECORD_BYTES} are "
             "stored; split it into passages"
         )
     return parts

@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    docnos : list of str, (n,)
+    doc_ids : list of str, (n,)
     parts : list, (n,)
         Title, text and metadata of each document, encoded.
     vectors : Vectors
@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
         Dense vectors as stored, in an index that has them; a row of zeros is no vector.
     """
 
-    docnos: list[str]
+    doc_ids: list[str]
     parts: list[list[bytes]]
     vectors: Vectors
     dense: Codes | None = None
@@ -57,19 +57,19 @@ def store_batch(
         )
     columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
     parts = [encode_record(*fields) for fields in zip(*columns, strict=True)]
-    beyond = vectors.term_ids >= n_terms
+    beyond = vectors.indices >= n_terms
     if beyond.any():
         at = int(np.argmax(beyond))
         row = int(np.searchsorted(vectors.indptr, at, side="right")) - 1
         raise DataError(
-            f"document {batch.ids[row]!r} has term id {vectors.term_ids[at]}, but the vocabulary "
+            f"document {batch.ids[row]!r} has term id {vectors.indices[at]}, but the vocabulary "
             f"of the index has {n_terms} terms"
         )
-    impacts = quantize_documents(vectors.weights, scale)
+    impacts = quantize_documents(vectors.values, scale)
     return Chunk(
         list(batch.ids),
         parts,
-        without_zeros(vectors.indptr, vectors.term_ids, impacts),
+        without_zeros(vectors.indptr, vectors.indices, impacts),
         dense_codes(batch, dense),
     )
 

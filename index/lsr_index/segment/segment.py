@@ -27,7 +27,7 @@ from lsr_index.search.execute import SegmentSearcher
 from lsr_index.search.filters import Filter
 from lsr_index.segment.arrays import DTYPES, BuildOptions, SegmentArrays
 from lsr_index.segment.delete_bitmap import Words, complement, mask_of, read_deletes, words_of
-from lsr_index.segment.doc_ids import DocnoReader, DocnoWriter
+from lsr_index.segment.doc_ids import DocIdReader, DocIdWriter
 from lsr_index.segment.doc_store import DocumentReader, DocumentWriter
 from lsr_index.segment.forward_index import VectorReader, select
 from lsr_index.segment.inverter import SegmentBuilder
@@ -53,7 +53,7 @@ def write_segment(
     scale: float,
     options: BuildOptions,
     generation: int,
-    ordinal: int = 0,
+    serial: int = 0,
     dense: DensePart | None = None,
     progress: Progress | None = None,
     total: int | None = None,
@@ -70,7 +70,7 @@ def write_segment(
         The scale that the impacts were quantised with.
     options : BuildOptions
         Its `memory_bytes` bounds the working memory.
-    generation, ordinal : int
+    generation, serial : int
         Which commit the segment is written for, and which of its segments it is. They make the
         files of equal documents in two commits differ.
     dense : DensePart, optional
@@ -86,7 +86,7 @@ def write_segment(
             "columns": filler.columns,
             "generation": generation,
             "n_docs": filler.n_docs,
-            "ordinal": ordinal,
+            "ordinal": serial,
             "postings": postings,
             "scale": scale,
         }
@@ -118,11 +118,11 @@ class _SegmentFiller:
             builder = SegmentBuilder(
                 max(1, self.n_terms), self.options, scratch, self._report_inverting
             )
-            documents, docnos, columns = DocumentWriter(container), DocnoWriter(), ColumnWriter()
+            documents, doc_ids, columns = DocumentWriter(container), DocIdWriter(), ColumnWriter()
             vectors = self._dense_writer(scratch)
             for chunk in chain(_emptied(head), chunks):
-                self._report_storing(len(chunk.docnos))
-                docnos.add(chunk.docnos)
+                self._report_storing(len(chunk.doc_ids))
+                doc_ids.add(chunk.doc_ids)
                 for parts in chunk.parts:
                     documents.add(parts)
                     columns.add(parts[2])
@@ -131,7 +131,7 @@ class _SegmentFiller:
                     assert chunk.dense is not None, "store_batch refuses a batch without them"
                     vectors.add(chunk.dense)
             documents.finish()
-            docnos.write(container)
+            doc_ids.write(container)
             self.columns = columns.write(container)
             if vectors is not None:
                 self.dense = vectors.write(container)
@@ -237,7 +237,7 @@ class SegmentReader:
         self.live: Words | None = None
         if self.deletes is not None:
             self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
-        self.docnos = DocnoReader(container, entry.n_docs)
+        self.doc_ids = DocIdReader(container, entry.n_docs)
         self.documents = DocumentReader(container, entry.n_docs)
         self.columns = Columns(container, entry.n_docs)
         self.arrays = self._postings()
@@ -260,9 +260,9 @@ class SegmentReader:
             return True
         return bool(int(self.live[position >> 6]) >> (position & 63) & 1)
 
-    def find(self, docno: str) -> int | None:
+    def find(self, doc_id: str) -> int | None:
         """Return the position of a live document, or None."""
-        position = self.docnos.find(docno)
+        position = self.doc_ids.find(doc_id)
         return position if position is not None and self.is_live(position) else None
 
     def passing(self, condition: Filter) -> Words:
@@ -288,7 +288,7 @@ class SegmentReader:
         except ValueError as error:
             at = self.container.entries["postings/terms"].offset
             raise CorruptIndexError(str(error), self.container.path, at) from None
-        self.docnos.check()
+        self.doc_ids.check()
         self.documents.check()
         self.columns.check()
         if self.dense is not None:
@@ -303,7 +303,7 @@ class SegmentReader:
             parts = [next(stored) for _ in range(len(vectors.indptr) - 1)]
             if len(kept):
                 yield Chunk(
-                    self.docnos.docnos(first + kept),
+                    self.doc_ids.doc_ids(first + kept),
                     [parts[i] for i in kept],
                     vectors if len(kept) == len(parts) else select(vectors, kept),
                     None if self.dense is None else self.dense.codes_of(first + kept),

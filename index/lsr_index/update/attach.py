@@ -96,27 +96,27 @@ def _numbers(path: Path, n_vectors: int) -> dict[str, int]:
             "order of the vectors"
         )
     number_of: dict[str, int] = {}
-    for number, docno in enumerate(lines):
-        if docno in number_of:
-            raise DataError(f"{path}:{number + 1}: id {docno!r} is there twice")
-        number_of[docno] = number
+    for number, doc_id in enumerate(lines):
+        if doc_id in number_of:
+            raise DataError(f"{path}:{number + 1}: id {doc_id!r} is there twice")
+        number_of[doc_id] = number
     return number_of
 
 
 def _order(index: Index, number_of: dict[str, int], path: Path) -> NDArray[np.int64]:
-    doc_ids = index.select({})
-    order = np.empty(len(doc_ids), np.int64)
+    ordinals = index.select({})
+    order = np.empty(len(ordinals), np.int64)
     missing: list[str] = []
-    for start in range(0, len(doc_ids), _READ_DOCS):
-        for i, docno in enumerate(index.docnos(doc_ids[start : start + _READ_DOCS]), start):
-            number = number_of.get(docno)
+    for start in range(0, len(ordinals), _READ_DOCS):
+        for i, doc_id in enumerate(index.doc_ids(ordinals[start : start + _READ_DOCS]), start):
+            number = number_of.get(doc_id)
             if number is None:
-                missing.append(docno)
+                missing.append(doc_id)
             else:
                 order[i] = number
     if missing:
         raise DataError(
-            f"{path}: {len(missing):,} of {len(doc_ids):,} documents of the index have no vector, "
+            f"{path}: {len(missing):,} of {len(ordinals):,} documents of the index have no vector, "
             f"the first of them {missing[0]!r}; every document needs one"
         )
     return order

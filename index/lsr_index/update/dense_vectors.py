@@ -130,11 +130,11 @@ def _with_vectors(
     rows = _Rows(vectors, part.dimension)
     n_docs = 0
     for chunk in chunks:
-        n_docs += len(chunk.docnos)
+        n_docs += len(chunk.doc_ids)
         blank = blank_rows(chunk.vectors.indptr)
-        own = rows.take(len(chunk.docnos))
+        own = rows.take(len(chunk.doc_ids))
         yield chunk._replace(
-            dense=encode_rows(own, part.similarity, part.dimension, chunk.docnos, blank)
+            dense=encode_rows(own, part.similarity, part.dimension, chunk.doc_ids, blank)
         )
     if rows.rest():
         raise DataError(f"there are more dense vectors than the {n_docs} documents of the index")

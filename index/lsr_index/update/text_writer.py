@@ -170,9 +170,9 @@ class IndexUpdater:
             self._counted = counted
         return len(documents)
 
-    def delete(self, docnos: Iterable[str]) -> int:
+    def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents by id; returns how many of them there were."""
-        return self._writer.delete(docnos)
+        return self._writer.delete(doc_ids)
 
     def delete_where(self, filter: Any) -> int:
         """Delete the documents that pass a filter; return how many."""

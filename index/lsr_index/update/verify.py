@@ -164,19 +164,19 @@ def _check_structure(index: Index) -> Iterator[LsrError | None]:
 
 
 def _check_unique(index: Index) -> Iterator[LsrError | None]:
-    """Look for an id that is alive in two segments; within one, `DocnoReader.check` has looked."""
-    hashes = [segment.docnos.live_hashes(segment.live_mask()) for segment in index.segments]
+    """Look for an id that is alive in two segments; within one, `DocIdReader.check` has looked."""
+    hashes = [segment.doc_ids.live_hashes(segment.live_mask()) for segment in index.segments]
     everything = np.sort(np.concatenate([np.zeros(0, np.uint64), *hashes]))
     repeated = np.unique(everything[1:][everything[1:] == everything[:-1]])
     for value in repeated:
         owners: dict[str, SegmentReader] = {}
         for segment in index.segments:
-            for docno in segment.docnos.with_hash(int(value)):
-                if segment.find(docno) is None:
+            for doc_id in segment.doc_ids.with_hash(int(value)):
+                if segment.find(doc_id) is None:
                     continue
-                if docno in owners:
-                    yield CorruptIndexError(f"id {docno!r} is alive twice", segment.container.path)
-                owners[docno] = segment
+                if doc_id in owners:
+                    yield CorruptIndexError(f"id {doc_id!r} is alive twice", segment.container.path)
+                owners[doc_id] = segment
 
 
 def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
@@ -200,12 +200,12 @@ def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
         hits = index.search(queries.rows(i, i + 1), k)
         order = np.argsort(-scores[i], kind="stable")[:k]
         order = order[scores[i][order] > 0]
-        same = np.array_equal(hits.doc_ids, order) and np.array_equal(
+        same = np.array_equal(hits.ordinals, order) and np.array_equal(
             hits.int_scores, scores[i][order]
         )
         if not same:
             yield CorruptIndexError(
-                f"query {i} of seed {seed} finds {hits.doc_ids[:5].tolist()}…, adding up the "
+                f"query {i} of seed {seed} finds {hits.ordinals[:5].tolist()}…, adding up the "
                 f"stored vectors {order[:5].tolist()}…",
                 index.path,
             )
@@ -217,19 +217,19 @@ def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
         if segment.dense is not None:
             segment.dense.check_radii()
     dense = index.dense_or_refuse()
-    doc_ids = index.select({})
-    if not len(doc_ids):
+    ordinals = index.select({})
+    if not len(ordinals):
         return
     rng = np.random.default_rng(seed)
-    queries = dense.vectors(rng.choice(doc_ids, N_DENSE_QUERIES))
+    queries = dense.vectors(rng.choice(ordinals, N_DENSE_QUERIES))
     queries += rng.normal(0, 0.01, queries.shape).astype(np.float32)
     if dense.similarity == "cosine":
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    scores, longest = _dense_scores(dense, doc_ids, queries)
+    scores, longest = _dense_scores(dense, ordinals, queries)
     for i, query in enumerate(queries):
         hits = dense.search(query, _K, exact=True)
         best = np.sort(scores[i][np.isfinite(scores[i])])[::-1][:_K]
-        own = scores[i][np.isin(doc_ids, hits.doc_ids)]
+        own = scores[i][np.isin(ordinals, hits.ordinals)]
         slack = 1e-4 * float(np.linalg.norm(query)) * longest
         same = len(hits) == len(best) == len(own) and bool(
             (np.abs(hits.scores - best) <= slack).all()
@@ -237,20 +237,20 @@ def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
         )
         if not same:
             yield CorruptIndexError(
-                f"dense query {i} of seed {seed} finds {hits.doc_ids[:5].tolist()}…, arithmetic "
+                f"dense query {i} of seed {seed} finds {hits.ordinals[:5].tolist()}…, arithmetic "
                 "over the stored vectors finds others",
                 index.path,
             )
 
 
 def _dense_scores(
-    dense: DenseIndex, doc_ids: NDArray[np.int64], queries: NDArray[np.float32]
+    dense: DenseIndex, ordinals: NDArray[np.int64], queries: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
     """Scores of documents for all queries, -inf without a vector; length of the longest vector."""
-    scores, longest = np.empty((len(queries), len(doc_ids))), 0.0
-    for start in range(0, len(doc_ids), _BLOCK_DOCS):
+    scores, longest = np.empty((len(queries), len(ordinals))), 0.0
+    for start in range(0, len(ordinals), _BLOCK_DOCS):
         part = slice(start, start + _BLOCK_DOCS)
-        vectors = dense.vectors(doc_ids[part]).astype(np.float64)
+        vectors = dense.vectors(ordinals[part]).astype(np.float64)
         lengths = np.linalg.norm(vectors, axis=1)
         scores[:, part] = np.where(lengths > 0, queries @ vectors.T, -np.inf)
         longest = max(longest, float(lengths.max()))

@@ -50,7 +50,7 @@ class WorkingIndex:
         self.path = path
         self.files = files
         self._memory_bytes = memory_bytes
-        self._ordinals = count(1)
+        self._serials = count(1)
         self.readers = []
         self.n_terms = 0
         self.folder, manifest = WritableFolder.open(path, files)
@@ -65,9 +65,9 @@ class WorkingIndex:
         """How new segments are laid out."""
         return options_from_json(dict(self.manifest.settings), self._memory_bytes)
 
-    def holds(self, docno: str) -> bool:
+    def holds(self, doc_id: str) -> bool:
         """Return whether a committed document with this id is alive."""
-        return any(reader.find(docno) is not None for reader in self.readers)
+        return any(reader.find(doc_id) is not None for reader in self.readers)
 
     def without(self, gone: Sequence[str]) -> tuple[list[SegmentReader], int]:
         """Delete ids from every segment and drop the segments left empty; not published yet.
@@ -81,7 +81,7 @@ class WorkingIndex:
         for reader in self.readers:
             deleted = ~reader.live_mask()
             n_before = int(deleted.sum())
-            deleted[[position for _, position in reader.docnos.find_all(gone)]] = True
+            deleted[[position for _, position in reader.doc_ids.find_all(gone)]] = True
             n_now = int(deleted.sum())
             n_deleted += n_now - n_before
             if n_now > n_before and n_now < reader.n_docs:
@@ -127,7 +127,7 @@ class WorkingIndex:
             scale=scale,
             options=options or self.options,
             generation=self.manifest.generation + 1,
-            ordinal=next(self._ordinals),
+            serial=next(self._serials),
             dense=self.manifest.dense,
             progress=progress,
         )

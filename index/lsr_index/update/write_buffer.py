@@ -58,21 +58,21 @@ class Pending:
         limit = max(self.n_terms, n_terms or 0)
         rows = list(_rows(batch, limit, self._dense))
         self.n_terms = limit
-        for docno, row in rows:
-            self.documents.pop(docno, None)  # the last one written is the last in order
-            self.documents[docno] = row
-            self.gone.add(docno)
+        for doc_id, row in rows:
+            self.documents.pop(doc_id, None)  # the last one written is the last in order
+            self.documents[doc_id] = row
+            self.gone.add(doc_id)
 
-    def remove(self, docno: str) -> bool:
+    def remove(self, doc_id: str) -> bool:
         """Take back a document if there is one, and have a committed one deleted."""
-        self.gone.add(docno)
-        return self.documents.pop(docno, None) is not None
+        self.gone.add(doc_id)
+        return self.documents.pop(doc_id, None) is not None
 
     def matching(self, condition: Filter) -> list[str]:
         """Return the ids of the documents whose metadata passes a filter."""
         return [
-            docno
-            for docno, row in self.documents.items()
+            doc_id
+            for doc_id, row in self.documents.items()
             if condition.matches(json.loads(row.parts[2]) if row.parts[2] else {})
         ]
 
@@ -83,10 +83,10 @@ class Pending:
 
     def chunks(self, scale: float) -> Iterator[Chunk]:
         """Yield the documents, quantised."""
-        docnos = list(self.documents)
-        for start in range(0, len(docnos), _CHUNK_DOCS):
-            part = docnos[start : start + _CHUNK_DOCS]
-            rows = [self.documents[docno] for docno in part]
+        doc_ids = list(self.documents)
+        for start in range(0, len(doc_ids), _CHUNK_DOCS):
+            part = doc_ids[start : start + _CHUNK_DOCS]
+            rows = [self.documents[doc_id] for doc_id in part]
             indptr = np.cumsum([0, *(len(row.term_ids) for row in rows)], dtype=np.int64)
             impacts = quantize_documents(np.concatenate([row.weights for row in rows]), scale)
             term_ids = np.concatenate([row.term_ids for row in rows])
@@ -97,9 +97,9 @@ class Pending:
             yield Chunk(part, [row.parts for row in rows], vectors, dense)
 
 
-def storable_ids(docnos: Iterable[str]) -> list[str]:
+def storable_ids(doc_ids: Iterable[str]) -> list[str]:
     """Return the ids that an index can hold at all; others need not be looked for."""
-    return [docno for docno in docnos if _is_utf8(docno)]
+    return [doc_id for doc_id in doc_ids if _is_utf8(doc_id)]
 
 
 def _rows(
@@ -111,24 +111,24 @@ def _rows(
         raise DataError(f"a batch has {vectors.n_rows} vectors, but not as many of every field")
     codes = dense_codes(batch, dense)
     seen: set[str] = set()
-    for i, docno in enumerate(batch.ids):
-        encode_id(docno)
-        if docno in seen:
-            raise DataError(f"document id {docno!r} appears twice in one batch")
-        seen.add(docno)
+    for i, doc_id in enumerate(batch.ids):
+        encode_id(doc_id)
+        if doc_id in seen:
+            raise DataError(f"document id {doc_id!r} appears twice in one batch")
+        seen.add(doc_id)
         term_ids, weights = vectors.row(i)
         if len(term_ids) and int(term_ids[-1]) >= n_terms:
             raise DataError(
-                f"document {docno!r} has term id {term_ids[-1]}, but the vocabulary of the index "
+                f"document {doc_id!r} has term id {term_ids[-1]}, but the vocabulary of the index "
                 f"has {n_terms} terms; where it has grown, say how large it is (n_terms)"
             )
-        parts = encode_record(docno, batch.titles[i], batch.texts[i], batch.metadata[i])
-        yield docno, PendingDocument(parts, term_ids, weights, None if codes is None else codes[i])
+        parts = encode_record(doc_id, batch.titles[i], batch.texts[i], batch.metadata[i])
+        yield doc_id, PendingDocument(parts, term_ids, weights, None if codes is None else codes[i])
 
 
-def _is_utf8(docno: str) -> bool:
+def _is_utf8(doc_id: str) -> bool:
     try:
-        docno.encode()
+        doc_id.encode()
     except UnicodeEncodeError:
         return False
     return True

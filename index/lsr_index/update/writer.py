@@ -130,14 +130,14 @@ class IndexWriter:
             self._refuse_when_closed()
             self._pending.add(batch, n_terms)
 
-    def delete(self, docnos: Iterable[str]) -> int:
+    def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents by id; returns how many of them there were."""
         with self._mutex:
             self._refuse_when_closed()
             n_found = 0
-            for docno in dict.fromkeys(docnos):
-                committed = docno not in self._pending.gone and self._work.holds(docno)
-                n_found += self._pending.remove(docno) or committed
+            for doc_id in dict.fromkeys(doc_ids):
+                committed = doc_id not in self._pending.gone and self._work.holds(doc_id)
+                n_found += self._pending.remove(doc_id) or committed
             return n_found
 
     def delete_where(self, filter: Any) -> int:
@@ -148,8 +148,8 @@ class IndexWriter:
             found = self._pending.matching(condition)
             for reader in self._work.readers:
                 positions = np.flatnonzero(mask_of(reader.passing(condition), reader.n_docs))
-                docnos = reader.docnos.docnos(positions)
-                found += [docno for docno in docnos if docno not in self._pending.gone]
+                doc_ids = reader.doc_ids.doc_ids(positions)
+                found += [doc_id for doc_id in doc_ids if doc_id not in self._pending.gone]
             return self.delete(found)
 
     def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:

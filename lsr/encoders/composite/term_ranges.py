@@ -52,15 +52,15 @@ class TermRanges:
         for part, length, start, weight in zip(parts, lengths, self.starts, weights, strict=True):
             own = part.indptr[:-1] - part.indptr[0]
             places = np.arange(part.nnz) + np.repeat(free - own, length)
-            term_ids[places] = part.term_ids + np.uint32(start)
-            values[places] = part.weights * np.float32(weight)
+            term_ids[places] = part.indices + np.uint32(start)
+            values[places] = part.values * np.float32(weight)
             free += length
         return SparseBatch(indptr, term_ids, values)
 
     def split(self, vectors: SparseBatch) -> list[SparseBatch]:
         """Return the vectors of each part: the inverse of `join` with weights of 1."""
         rows = np.repeat(np.arange(len(vectors)), np.diff(vectors.indptr))
-        owner = np.searchsorted(self.starts, vectors.term_ids, side="right") - 1
+        owner = np.searchsorted(self.starts, vectors.indices, side="right") - 1
         parts = []
         for number, start in enumerate(self.starts):
             held = owner == number
@@ -68,8 +68,8 @@ class TermRanges:
             parts.append(
                 SparseBatch(
                     np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                    vectors.term_ids[held] - np.uint32(start),
-                    vectors.weights[held],
+                    vectors.indices[held] - np.uint32(start),
+                    vectors.values[held],
                 )
             )
         return parts

@@ -133,8 +133,8 @@ class BM25Encoder:
             Raw term frequencies, `n` rows; the length of a document is the sum of its row.
         """
         counts = self._counter.count(texts)
-        frequency = np.bincount(counts.term_ids.astype(np.int64)).astype(np.int64)
-        total = int(counts.weights.sum(dtype=np.float64))
+        frequency = np.bincount(counts.indices.astype(np.int64)).astype(np.int64)
+        total = int(counts.values.sum(dtype=np.float64))
         return EncodedDocuments(counts, CollectionStatistics(len(texts), total, frequency))
 
     def finish_documents(
@@ -145,13 +145,13 @@ class BM25Encoder:
         ``tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average_length))``, between 0 and
         ``k1 + 1``.
         """
-        sums = np.concatenate([[0.0], np.cumsum(vectors.weights, dtype=np.float64)])
+        sums = np.concatenate([[0.0], np.cumsum(vectors.values, dtype=np.float64)])
         lengths = np.diff(sums[vectors.indptr])
         ratio = lengths / (statistics.average_length or 1.0)
         slope = np.repeat(self.k1 * (1 - self.b + self.b * ratio), np.diff(vectors.indptr))
-        tf = vectors.weights.astype(np.float64)
+        tf = vectors.values.astype(np.float64)
         weights = tf * (self.k1 + 1) / (tf + slope)
-        return SparseBatch(vectors.indptr, vectors.term_ids, weights.astype(np.float32))
+        return SparseBatch(vectors.indptr, vectors.indices, weights.astype(np.float32))
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
         """Weigh each known term by its IDF times how often the query holds it.

@@ -22,15 +22,15 @@ def clustered(rng: np.random.Generator, n: int, d: int = DIMENSION) -> NDArray[n
     return (centres[rng.integers(8, size=n)] + 0.4 * rng.normal(size=(n, d))).astype(np.float32)
 
 
-def dense_batch(docnos: Sequence[str], vectors: NDArray[np.float32]) -> DocumentBatch:
+def dense_batch(doc_ids: Sequence[str], vectors: NDArray[np.float32]) -> DocumentBatch:
     """Documents with a vector each, and the metadata `n`, their number."""
-    n = len(docnos)
+    n = len(doc_ids)
     return DocumentBatch(
-        list(docnos),
+        list(doc_ids),
         SparseBatch.from_rows([{i % 5: 1.0} for i in range(n)]),
-        [f"text of {docno}" for docno in docnos],
+        [f"text of {doc_id}" for doc_id in doc_ids],
         [""] * n,
-        [{"n": int(docno[1:])} for docno in docnos],
+        [{"n": int(doc_id[1:])} for doc_id in doc_ids],
         vectors,
     )
 

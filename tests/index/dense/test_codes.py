@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lsr.errors import DataError, UsageError, VectorError
 from lsr_index import IndexWriter, build_index
 from lsr_index.dense.codes import decode, encode_rows, finite, present
-from lsr_index.dense.ordinals import falling, ordinals
+from lsr_index.dense.sortable import descending, sortable
 from lsr_index.kernels.inner_product import open_lists, score_rows
 from lsr_index.kernels.simd.half_precision import single_by_arithmetic
 from lsr_index.search.dense_probe import best
@@ -43,8 +43,8 @@ def test_scores_in_falling_order(seed: int) -> None:
     values = np.array([-np.inf, -3e38, -1.5, -1e-45, -0.0, 0.0, 1e-45, 0.25, 3e38, np.inf])
     scores = np.concatenate([rng.choice(values, 40), rng.normal(size=60)]).astype(np.float32)
     rng.shuffle(scores)
-    np.testing.assert_array_equal(falling(scores), np.argsort(-scores, kind="stable"))
-    whole = ordinals(scores)
+    np.testing.assert_array_equal(descending(scores), np.argsort(-scores, kind="stable"))
+    whole = sortable(scores)
     np.testing.assert_array_equal(whole[:, None] > whole, scores[:, None] > scores)
 
 

@@ -32,12 +32,12 @@ def write(path: Path) -> None:
     spec = DenseSpec(
         DIMENSION, "cosine", EncoderAssets({"kind": "golden"}), FINGERPRINT, 40, n_lists=4
     )
-    docnos = numbered(70)
+    doc_ids = numbered(70)
     build_index(
-        path, [dense_batch(docnos[:60], VECTORS[:60])], n_terms=5, max_weight=1.0, dense=spec
+        path, [dense_batch(doc_ids[:60], VECTORS[:60])], n_terms=5, max_weight=1.0, dense=spec
     ).close()
     with IndexWriter(path) as writer:
-        writer.add(dense_batch(docnos[58:], VECTORS[58:]))
+        writer.add(dense_batch(doc_ids[58:], VECTORS[58:]))
         writer.delete(["d7"])
         writer.commit()
 

@@ -54,9 +54,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def vectors_of(index: Index) -> dict[str, list[float]]:
-    doc_ids = index.select({})
-    rows = index.dense_or_refuse().vectors(doc_ids).tolist()
-    return dict(zip(index.docnos(doc_ids), rows, strict=True))
+    ordinals = index.select({})
+    rows = index.dense_or_refuse().vectors(ordinals).tolist()
+    return dict(zip(index.doc_ids(ordinals), rows, strict=True))
 
 
 def test_a_corpus_is_encoded_and_found(source: Path, tmp_path: Path) -> None:
@@ -270,9 +270,9 @@ class TestAttach:
         rows = clustered(np.random.default_rng(9), 50)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def ids(self, path: Path, docnos: list[str]) -> Path:
+    def ids(self, path: Path, doc_ids: list[str]) -> Path:
         file = path.with_name("ids.txt")
-        file.write_text("".join(f"{docno}\n" for docno in docnos), encoding="utf-8")
+        file.write_text("".join(f"{doc_id}\n" for doc_id in doc_ids), encoding="utf-8")
         return file
 
     @pytest.mark.parametrize(
@@ -289,14 +289,14 @@ class TestAttach:
             made.train(vectors)
             made.add(vectors)
             faiss.write_index(made, str(file))
-        docnos = numbered(50)[::-1]
-        index, n_left = attach_vectors(path, file, self.ids(path, docnos), encoder=HashedWords())
+        doc_ids = numbered(50)[::-1]
+        index, n_left = attach_vectors(path, file, self.ids(path, doc_ids), encoder=HashedWords())
         with index:
             dense = index.dense_or_refuse()
             assert (dense.similarity, dense.n_vectors, n_left) == ("cosine", 40, 10)
             assert dense.fingerprint == HashedWords().fingerprint
             found = vectors_of(index)
-            expected = rounded(np.stack([vectors[docnos.index(d)] for d in found]), "cosine")
+            expected = rounded(np.stack([vectors[doc_ids.index(d)] for d in found]), "cosine")
             np.testing.assert_allclose(np.array(list(found.values())), expected, atol=2e-3)
         assert verify(path, 3).ok
 
@@ -309,13 +309,13 @@ class TestAttach:
         ],
     )
     def test_ids_that_do_not_match(
-        self, path: Path, vectors: NDArray[np.float32], docnos: list[str], says: str
+        self, path: Path, vectors: NDArray[np.float32], doc_ids: list[str], says: str
     ) -> None:
         file = path.with_name("v.npy")
         np.save(file, vectors)
         before = contents(path)
         with pytest.raises(DataError, match=says):
-            attach_vectors(path, file, self.ids(path, docnos))
+            attach_vectors(path, file, self.ids(path, doc_ids))
         assert contents(path) == before
 
     def test_vectors_of_another_model(self, path: Path, vectors: NDArray[np.float32]) -> None:

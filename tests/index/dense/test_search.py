@@ -37,22 +37,22 @@ class Collection:
         spec = DenseSpec(
             DIMENSION, similarity, flat_below=10**9 if n_lists is None else 0, n_lists=n_lists
         )
-        docnos = numbered(560)
+        doc_ids = numbered(560)
         build_index(
-            PATH, [dense_batch(docnos[:400], vectors[:400])], dense=spec, n_terms=5,
+            PATH, [dense_batch(doc_ids[:400], vectors[:400])], dense=spec, n_terms=5,
             max_weight=1.0, files=self.disk,
         ).close()  # fmt: skip
-        self.vectors = dict(zip(docnos, vectors, strict=True))
+        self.vectors = dict(zip(doc_ids, vectors, strict=True))
         with IndexWriter(PATH, files=self.disk) as writer:
-            writer.add(dense_batch(docnos[400:], vectors[400:]))
+            writer.add(dense_batch(doc_ids[400:], vectors[400:]))
             writer.commit()
             replaced = clustered(rng, 20)
-            writer.add(dense_batch(docnos[100:120], replaced))
-            writer.delete(docnos[500:])
+            writer.add(dense_batch(doc_ids[100:120], replaced))
+            writer.delete(doc_ids[500:])
             writer.commit()
-        self.vectors |= dict(zip(docnos[100:120], replaced, strict=True))
-        for docno in docnos[500:]:
-            del self.vectors[docno]
+        self.vectors |= dict(zip(doc_ids[100:120], replaced, strict=True))
+        for doc_id in doc_ids[500:]:
+            del self.vectors[doc_id]
 
     def open(self) -> Index:
         return open_index(PATH, verify="structure", files=self.disk)
@@ -64,12 +64,12 @@ class Collection:
         own = query.astype(np.float64)
         if self.similarity == "cosine":
             own = own / np.linalg.norm(own)
-        docnos = [d for d in self.vectors if low <= int(d[1:]) < high]
-        rows = np.array([self.vectors[d] for d in docnos], np.float32).reshape(-1, DIMENSION)
+        doc_ids = [d for d in self.vectors if low <= int(d[1:]) < high]
+        rows = np.array([self.vectors[d] for d in doc_ids], np.float32).reshape(-1, DIMENSION)
         scores = rounded(rows, self.similarity) @ own
-        numbers = [index.find(docno) or 0 for docno in docnos]
+        numbers = [index.find(doc_id) or 0 for doc_id in doc_ids]
         order = np.lexsort((numbers, -scores))
-        return [(docnos[i], float(scores[i])) for i in order]
+        return [(doc_ids[i], float(scores[i])) for i in order]
 
 
 @pytest.fixture(scope="module", params=[("cosine", None), ("dot", None), ("cosine", 9), ("dot", 9)])
@@ -98,8 +98,8 @@ def test_filters_and_deletes_are_exact(collection: Collection, wanted: int) -> N
         assert [s for _, s in expected] == pytest.approx(hits.scores.tolist(), abs=1e-5)
         assert set(hits.ids) <= set(collection.vectors)
         scores = dict(collection.expected(index, query, low, low + wanted))
-        for docno, score in zip(hits.ids, hits.scores, strict=True):
-            assert scores[docno] == pytest.approx(score, abs=1e-5)
+        for doc_id, score in zip(hits.ids, hits.scores, strict=True):
+            assert scores[doc_id] == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.parametrize("wanted", SELECTIVITIES.values(), ids=SELECTIVITIES.keys())
@@ -124,8 +124,8 @@ def test_without_exact_nothing_but_recall_is_given_up(collection: Collection, wa
             assert best == pytest.approx(hits.scores.tolist(), abs=1e-5)
         elif len(hits):
             found = set(hits.ids)
-            for docno, score in everything:
-                if docno not in found:
+            for doc_id, score in everything:
+                if doc_id not in found:
                     assert score <= hits.scores[-1] + hits.bound_gap
                     break
 
@@ -136,11 +136,11 @@ def test_scores_are_those_of_a_search_to_the_last_bit(collection: Collection) ->
     query = clustered(np.random.default_rng(3), 1)[0]
     hits = index.dense.search(query, 500, exact=True)
     shuffled = np.random.default_rng(1).permutation(len(hits))
-    again = index.dense.scores(query, hits.doc_ids[shuffled])
+    again = index.dense.scores(query, hits.ordinals[shuffled])
     np.testing.assert_array_equal(again, hits.scores[shuffled])
     for filtered in (index.dense.search(query, 50, filter={"n": {"$lt": 90}}),
                      index.dense.search(query, 50, probes=2)):  # fmt: skip
-        np.testing.assert_array_equal(filtered.scores, index.dense.scores(query, filtered.doc_ids))
+        np.testing.assert_array_equal(filtered.scores, index.dense.scores(query, filtered.ordinals))
     assert (np.diff(hits.int_scores) <= 0).all()
 
 
@@ -152,7 +152,7 @@ def test_a_batch_is_its_queries(collection: Collection) -> None:
         batch = index.dense.search_batch(queries, 7, threads=threads, filter={"n": {"$lt": 300}})
         for query, hits in zip(queries, batch, strict=True):
             alone = index.dense.search(query, 7, filter={"n": {"$lt": 300}})
-            assert alone.doc_ids.tolist() == hits.doc_ids.tolist()
+            assert alone.ordinals.tolist() == hits.ordinals.tolist()
             assert alone.scores.tolist() == hits.scores.tolist()
 
 
@@ -213,13 +213,13 @@ def test_any_collection(
     pytest.importorskip("faiss")
     rng = np.random.default_rng(seed)
     disk = SimulatedDisk()
-    vectors, docnos = clustered(rng, n), numbered(n)
+    vectors, doc_ids = clustered(rng, n), numbered(n)
     spec = DenseSpec(DIMENSION, similarity, flat_below=0, n_lists=n_lists)
     build_index(
-        PATH, [dense_batch(docnos, vectors)] if n else [], dense=spec, n_terms=5, max_weight=1.0,
+        PATH, [dense_batch(doc_ids, vectors)] if n else [], dense=spec, n_terms=5, max_weight=1.0,
         files=disk,
     )  # fmt: skip
-    gone = [d for d in docnos if rng.random() < deleted]
+    gone = [d for d in doc_ids if rng.random() < deleted]
     with IndexWriter(PATH, files=disk) as writer:
         writer.delete(gone)
         writer.commit()
@@ -227,21 +227,21 @@ def test_any_collection(
     assert index.dense is not None
     query = clustered(rng, 1)[0]
     condition = None if limit is None else {"n": {"$lt": limit}}
-    passing = [i for i in range(n) if docnos[i] not in gone and (limit is None or i < limit)]
+    passing = [i for i in range(n) if doc_ids[i] not in gone and (limit is None or i < limit)]
     hits = index.dense.search(query, k, filter=condition, probes=probes)
     exact = index.dense.search(query, k, filter=condition, exact=True)
     own = query / np.linalg.norm(query) if similarity == "cosine" else query
-    scores = dict(zip(docnos, rounded(vectors, similarity) @ own.astype(np.float64), strict=True))
-    best = sorted((scores[docnos[i]] for i in passing), reverse=True)[:k]
+    scores = dict(zip(doc_ids, rounded(vectors, similarity) @ own.astype(np.float64), strict=True))
+    best = sorted((scores[doc_ids[i]] for i in passing), reverse=True)[:k]
     assert exact.scores.tolist() == pytest.approx(best, abs=1e-5)
     for found in (hits, exact):
-        assert set(found.ids) <= {docnos[i] for i in passing}
+        assert set(found.ids) <= {doc_ids[i] for i in passing}
         assert len(found) == len(set(found.ids)) == len(best)
         assert [scores[d] for d in found.ids] == pytest.approx(found.scores.tolist(), abs=1e-5)
     if hits.rank_safe:
         assert hits.scores.tolist() == exact.scores.tolist()
-    for docno, score in zip(exact.ids, exact.scores, strict=True):
-        assert docno in hits.ids or score <= hits.scores[-1] + hits.bound_gap
+    for doc_id, score in zip(exact.ids, exact.scores, strict=True):
+        assert doc_id in hits.ids or score <= hits.scores[-1] + hits.bound_gap
 
 
 def test_lists_asked_for_are_the_ones_opened() -> None:
@@ -263,7 +263,7 @@ def test_lists_asked_for_are_the_ones_opened() -> None:
     hits = dense.search(query, 1, openings=openings)
     assert (hits.n_opened, hits.n_compared) == (3, len(expected))
     own = sorted(expected)
-    assert hits.doc_ids[0] == own[int(np.argmax(dense.scores(query, own)))]
+    assert hits.ordinals[0] == own[int(np.argmax(dense.scores(query, own)))]
     assert not hits.rank_safe
     everything = dense.search(query, 1000, openings=openings)
     assert everything.rank_safe, "there were not enough documents before all lists were open"
@@ -272,7 +272,7 @@ def test_lists_asked_for_are_the_ones_opened() -> None:
     known = Known(rest, dense.scores(query, rest).astype(np.float32))
     exact = dense.search(query, 20, exact=True)
     helped = dense.search(query, 20, openings=openings, known=known)
-    assert helped.doc_ids.tolist() == exact.doc_ids.tolist()
+    assert helped.ordinals.tolist() == exact.ordinals.tolist()
     assert helped.scores.tolist() == exact.scores.tolist()
 
 

@@ -46,7 +46,7 @@ def sparse_results(index: Index, queries: NDArray[np.float32]) -> list[NDArray[n
     found = []
     for query in queries:
         hits = index.dense_or_refuse().search(query, 30, exact=True)
-        kept = hits.doc_ids[rng.random(len(hits)) < 0.67]
+        kept = hits.ordinals[rng.random(len(hits)) < 0.67]
         noise = rng.integers(0, N, 60)
         found.append(np.concatenate([kept, np.setdiff1d(noise, kept)]))
     return found
@@ -115,7 +115,7 @@ def test_signs_count_what_they_say(index: Index) -> None:
     assert features[:, 1].max() == 0
     assert features[np.argmax(features[:, 1]), RANK] == 0
     assert np.argmax(features[:, 6]) == 7
-    assert known.doc_ids.tolist() == own.tolist()
+    assert known.ordinals.tolist() == own.tolist()
     assert known.scores.tolist() == dense.scores(query, own).tolist()
 
 
@@ -126,20 +126,20 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Index:
     rng = np.random.default_rng(4)
     vectors = rng.normal(size=(900, D)).astype(np.float32)
     vectors[::50] = 0
-    docnos = numbered(900)
+    doc_ids = numbered(900)
     path: Path = tmp_path_factory.mktemp("living") / "x"
 
     def part(begin: int, end: int) -> DocumentBatch:
-        documents = {d: Document(d, "", "", {"at": int(d[1:])}) for d in docnos[begin:end]}
-        blank = set(docnos[::50])
-        rows = {d: {} if d in blank else {1: 1.0} for d in docnos[begin:end]}
+        documents = {d: Document(d, "", "", {"at": int(d[1:])}) for d in doc_ids[begin:end]}
+        blank = set(doc_ids[::50])
+        rows = {d: {} if d in blank else {1: 1.0} for d in doc_ids[begin:end]}
         return batch_of(rows, documents)._replace(dense=vectors[begin:end])
 
     spec = DenseSpec(D, flat_below=200, n_lists=25)
     build_index(path, [part(0, 800)], dense=spec, n_terms=N_TERMS, max_weight=3.0).close()
     with IndexWriter(path) as writer:
         writer.add(part(800, 900))
-        writer.delete(docnos[3:900:9])
+        writer.delete(doc_ids[3:900:9])
         writer.commit()
     index = open_index(path)
     assert [a.flat for a in index.dense_or_refuse().segments] == [False, True]
@@ -158,14 +158,14 @@ def test_filters_and_deletes_are_exact_and_bounds_true(
     selection = fit_selection(dense, queries_of(5, 40), everywhere, wanted=20)
     for query, known in zip(queries_of(6, 40), guides, strict=True):
         hits = search_selectively(dense, query, 10, known, selection, filter=filter)
-        assert set(hits.doc_ids.tolist()) <= set(passing.tolist())
+        assert set(hits.ordinals.tolist()) <= set(passing.tolist())
         exact = dense.search(query, 10, exact=True, filter=filter)
         assert len(hits) == len(exact)
-        assert hits.scores.tolist() == dense.scores(query, hits.doc_ids).tolist()
+        assert hits.scores.tolist() == dense.scores(query, hits.ordinals).tolist()
         if hits.rank_safe:
-            assert hits.doc_ids.tolist() == exact.doc_ids.tolist()
-        for doc_id, score in zip(exact.doc_ids, exact.scores, strict=True):
-            assert doc_id in hits.doc_ids or score <= hits.scores[-1] + hits.bound_gap
+            assert hits.ordinals.tolist() == exact.ordinals.tolist()
+        for ordinal, score in zip(exact.ordinals, exact.scores, strict=True):
+            assert ordinal in hits.ordinals or score <= hits.scores[-1] + hits.bound_gap
         in_known = dense.scores(query, known)
         best_known = np.nanmax(in_known, initial=-1)
         assert not len(known) or hits.scores[0] >= best_known

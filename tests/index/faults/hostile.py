@@ -155,12 +155,12 @@ def use(disk: SimulatedDisk) -> None:
     for k in (1, 10, 100):
         for hits in index.search_batch(queries, k):
             assert len(hits.ids) == len(hits)
-            index.documents(hits.doc_ids)
+            index.documents(hits.ordinals)
     wide = SparseBatch.from_rows([dict.fromkeys(range(200), 1.0)])
     index.search(wide, 10, filter={"n": {"$lt": 20}, "tag": "a"})
-    for doc_id in range(min(40, sum(segment.n_docs for segment in index.segments))):
-        index.vector(doc_id)
-        index.explain(queries.rows(0, 1), doc_id)
+    for ordinal in range(min(40, sum(segment.n_docs for segment in index.segments))):
+        index.vector(ordinal)
+        index.explain(queries.rows(0, 1), ordinal)
     index.find("d7")
     if index.dense is not None:
         for query in VECTORS[:4]:

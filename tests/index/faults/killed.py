@@ -37,7 +37,7 @@ def written(n: int) -> tuple[dict[str, str], list[str]]:
     """What commit `n` writes and deletes: texts by id, and ids."""
     rng = random.Random(n)
     ids = [f"d{i}" for i in rng.sample(range(N_IDS), 6)]
-    return {docno: f"{docno} of commit {n}" for docno in ids[:4]}, ids[4:]
+    return {doc_id: f"{doc_id} of commit {n}" for doc_id in ids[:4]}, ids[4:]
 
 
 def state_after(n: int) -> dict[str, str]:
@@ -46,8 +46,8 @@ def state_after(n: int) -> dict[str, str]:
     for i in range(max(0, n - 400), n + 1):  # every id is written or deleted far more often
         new, gone = written(i)
         state |= new
-        for docno in gone:
-            state.pop(docno, None)
+        for doc_id in gone:
+            state.pop(doc_id, None)
     return state
 
 
@@ -58,9 +58,9 @@ def vector(text: str) -> list[float]:
 
 def batch(n: int, dense: bool) -> tuple[DocumentBatch, list[str]]:
     new, gone = written(n)
-    documents = {docno: Document(docno, text, "", {"n": n}) for docno, text in new.items()}
+    documents = {doc_id: Document(doc_id, text, "", {"n": n}) for doc_id, text in new.items()}
     documents["last"] = Document("last", str(n))
-    rows = {docno: {n % 7: 1.0, 7: 0.5} for docno in new}
+    rows = {doc_id: {n % 7: 1.0, 7: 0.5} for doc_id in new}
     made = batch_of({**rows, "last": {8: 1.0}}, documents)
     vectors = np.array([vector(document.text) for document in documents.values()], np.float32)
     return made._replace(dense=vectors if dense else None), gone
@@ -69,11 +69,11 @@ def batch(n: int, dense: bool) -> tuple[DocumentBatch, list[str]]:
 def last_commit(path: Path) -> tuple[int, dict[str, str]]:
     """Read the index: the number of its last commit, and all documents but that mark."""
     with open_index(path, verify="checksums") as index:
-        doc_ids = index.select({})
-        documents = index.documents(doc_ids)
+        ordinals = index.select({})
+        documents = index.documents(ordinals)
         if index.dense is not None:
             expected = [vector(document.text) for document in documents]
-            if index.dense.vectors(doc_ids).tolist() != expected:
+            if index.dense.vectors(ordinals).tolist() != expected:
                 sys.exit("a dense vector is not that of its document")
     state = {document.id: document.text for document in documents}
     return int(state.pop("last")), state

@@ -23,20 +23,20 @@ N_IDS = 30
 STEP = 1 / 255
 
 
-def version(docno: int, n: int) -> int:
+def version(doc_id: int, n: int) -> int:
     """The commit in which a document was last written."""
-    return max(1, n - (n - docno) % N_IDS)
+    return max(1, n - (n - doc_id) % N_IDS)
 
 
-def impact(docno: int, written: int) -> int:
-    return 1 + (docno * 37 + written * 11) % 255
+def impact(doc_id: int, written: int) -> int:
+    return 1 + (doc_id * 37 + written * 11) % 255
 
 
 def batch_for(n: int) -> DocumentBatch:
     """What commit `n` writes: all documents first, then one; and the mark."""
     ids = range(N_IDS) if n == 1 else [n % N_IDS]
     rows = {f"d{i}": {0: impact(i, n) * STEP, 1: 1.0} for i in ids}
-    texts = {docno: Document(docno, f"text of {docno}") for docno in rows}
+    texts = {doc_id: Document(doc_id, f"text of {doc_id}") for doc_id in rows}
     return batch_of({**rows, "mark": {2: 1.0}}, {**texts, "mark": Document("mark", str(n))})
 
 

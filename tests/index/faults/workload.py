@@ -39,26 +39,26 @@ class Step(NamedTuple):
     after: State
 
 
-def documents(docnos: list[str], version: int, dense: bool = False) -> State:
+def documents(doc_ids: list[str], version: int, dense: bool = False) -> State:
     return {
-        docno: (
-            f"{docno} version {version}",
+        doc_id: (
+            f"{doc_id} version {version}",
             tuple(
-                sorted({(hash_of(docno, version, i) % N_TERMS): 1 + i for i in range(3)}.items())
+                sorted({(hash_of(doc_id, version, i) % N_TERMS): 1 + i for i in range(3)}.items())
             ),
-            dense_of(docno, version) if dense else None,
+            dense_of(doc_id, version) if dense else None,
         )
-        for docno in docnos
+        for doc_id in doc_ids
     }
 
 
-def hash_of(docno: str, version: int, i: int) -> int:
-    return sum(map(ord, docno)) * 31 + version * 7 + i * 5
+def hash_of(doc_id: str, version: int, i: int) -> int:
+    return sum(map(ord, doc_id)) * 31 + version * 7 + i * 5
 
 
-def dense_of(docno: str, version: int) -> tuple[float, ...]:
+def dense_of(doc_id: str, version: int) -> tuple[float, ...]:
     """Numbers that half precision holds exactly."""
-    return tuple(float(hash_of(docno, version, i) % 64 + 1) for i in range(DIMENSION))
+    return tuple(float(hash_of(doc_id, version, i) % 64 + 1) for i in range(DIMENSION))
 
 
 def add(writer: IndexWriter, state: State, scale: float = 1.0 / 255) -> None:
@@ -67,7 +67,7 @@ def add(writer: IndexWriter, state: State, scale: float = 1.0 / 255) -> None:
 
 def stored(state: State, version: int, scale: float) -> DocumentBatch:
     """Make a batch of documents."""
-    rows = {docno: {t: i * scale for t, i in v} for docno, (_, v, _) in state.items()}
+    rows = {doc_id: {t: i * scale for t, i in v} for doc_id, (_, v, _) in state.items()}
     texts = {d: Document(d, text, "", {"v": version}) for d, (text, _, _) in state.items()}
     dense = [vector for _, _, vector in state.values() if vector is not None]
     batch = batch_of(rows, texts)
@@ -135,8 +135,8 @@ def other_dense_vectors(spec: DenseSpec, state: State) -> Step:
 
     def change(files: Files) -> None:
         index = open_index(PATH, files=files)
-        docnos = index.docnos(index.select({}))
-        rows = np.array([dense_of(docno, 77) for docno in docnos], np.float32)
+        doc_ids = index.doc_ids(index.select({}))
+        rows = np.array([dense_of(doc_id, 77) for doc_id in doc_ids], np.float32)
         set_dense(PATH, spec, [rows[:3], rows[3:]], files=files)
 
     return Step("other dense vectors", change, after)
@@ -188,6 +188,6 @@ def rows_of(index: Index) -> Iterator[tuple[str, tuple[str, Vector, tuple[float,
                     codes = segment.dense.codes_of(np.array([position]))
                     dense = tuple(decode(codes)[0].tolist())
                 yield (
-                    segment.docnos.docno(position),
+                    segment.doc_ids.doc_id(position),
                     (record.text, tuple(zip(terms, impacts, strict=True)), dense),
                 )

@@ -39,8 +39,8 @@ def read_judgments(folder: Path, split: str) -> Judgments:
         if line.number == 1 and cells[-1] == "score":
             continue
         try:
-            qid, docno, grade = cells
-            judgments.setdefault(qid, {})[docno] = int(grade)
+            qid, doc_id, grade = cells
+            judgments.setdefault(qid, {})[doc_id] = int(grade)
         except ValueError as error:
             raise CorpusError(
                 "expected query id, document id and a whole number, separated by tabs",
@@ -76,14 +76,14 @@ def _pairs(judgments: Judgments, corpus: str, queries: str) -> Iterator[Place]:
     texts = {doc.id: doc.contents for doc in open_corpus(corpus) if doc.id in wanted}
     number = 0
     for query in open_queries(queries):
-        for docno, grade in judgments.get(query.id, {}).items():
+        for doc_id, grade in judgments.get(query.id, {}).items():
             if grade <= 0:
                 continue
             number += 1
-            if docno in texts:
-                yield Place(number, {"query": query.text, "positive": texts[docno]})
+            if doc_id in texts:
+                yield Place(number, {"query": query.text, "positive": texts[doc_id]})
             else:
-                yield Place(number, f"judged document {docno!r} is not in the corpus")
+                yield Place(number, f"judged document {doc_id!r} is not in the corpus")
 
 
 def _triples(name: str, dataset: Any) -> Iterator[Place]:

@@ -50,7 +50,7 @@ class MiningCollection:
         self._path = folder / "corpus.jsonl"
         self._positives = self._write(examples, corpus)
 
-    def docno(self, positive: str) -> str:
+    def doc_id(self, positive: str) -> str:
         """Return the id of a positive."""
         return self._positives[key(positive)]
 
@@ -82,11 +82,11 @@ class MiningCollection:
                 text_key = key(text)
                 if text_key in seen or not text.strip():
                     continue
-                docno = str(len(seen))
+                doc_id = str(len(seen))
                 seen.add(text_key)
                 if text_key in wanted:
-                    found[text_key] = docno
-                file.write(orjson.dumps({"_id": docno, "text": text}) + b"\n")
+                    found[text_key] = doc_id
+                file.write(orjson.dumps({"_id": doc_id, "text": text}) + b"\n")
                 if len(seen) % 10_000 == 0:
                     self._progress("collecting documents", len(seen), None)
         if self._path.exists() and not filecmp.cmp(self._path, beside, shallow=False):

@@ -187,7 +187,7 @@ class _Miner:
         """Choose the negatives of an example; the positive stands first."""
         options = self._options
         positives = self._positives[key(example.query)]
-        documents = self._retriever.index.documents(found.doc_ids)
+        documents = self._retriever.index.documents(found.ordinals)
         limit = self._limit(example)
         kept = [
             document
@@ -201,7 +201,7 @@ class _Miner:
         positive = example.documents[0]
         return Candidates(
             example.query,
-            [self._collection.docno(positive), *(document.id for document in kept)],
+            [self._collection.doc_id(positive), *(document.id for document in kept)],
             [positive, *(document.text for document in kept)],
         )
 
@@ -210,8 +210,8 @@ class _Miner:
         if ratio is None:
             return None
         positive = example.documents[0]
-        docno = self._collection.docno(positive)
-        ((score,),) = self._own.score([Candidates(example.query, [docno], [positive])])
+        doc_id = self._collection.doc_id(positive)
+        ((score,),) = self._own.score([Candidates(example.query, [doc_id], [positive])])
         return ratio * score
 
 

@@ -25,13 +25,13 @@ class Candidates(NamedTuple):
     Attributes
     ----------
     query : str
-    docnos : list of str
+    doc_ids : list of str
         Ids in the collection of the mining.
     texts : list of str
     """
 
     query: str
-    docnos: list[str]
+    doc_ids: list[str]
     texts: list[str]
 
 
@@ -56,15 +56,15 @@ class IndexTeacher:
 
     def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
         """Return the scores; 0 for a document that shares no term with the query."""
-        return [self._of_query(c.query, c.docnos) for c in candidates]
+        return [self._of_query(c.query, c.doc_ids) for c in candidates]
 
-    def _of_query(self, query: str, docnos: Sequence[str]) -> list[float]:
+    def _of_query(self, query: str, doc_ids: Sequence[str]) -> list[float]:
         vector, _ = self._retriever.encode(query)
         scores = []
-        for docno in docnos:
-            doc_id = self._retriever.index.find(docno)
-            assert doc_id is not None, "every candidate comes from the collection"
-            explained = self._retriever.index.explain(vector, doc_id)
+        for doc_id in doc_ids:
+            ordinal = self._retriever.index.find(doc_id)
+            assert ordinal is not None, "every candidate comes from the collection"
+            explained = self._retriever.index.explain(vector, ordinal)
             scores.append(sum(contribution for _, contribution in explained))
         return scores
 

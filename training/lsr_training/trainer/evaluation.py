@@ -84,9 +84,9 @@ def evaluate(model: SparseModel, data: EvaluationSet, batch_size: int = 32) -> M
     """
     documents = model.encode(list(data.documents.values()), queries=False, batch_size=batch_size)
     queries = model.encode(list(data.queries.values()), queries=True, batch_size=batch_size)
-    lists = np.bincount(documents.term_ids, minlength=model.n_terms)
+    lists = np.bincount(documents.indices, minlength=model.n_terms)
     per_query = [int(lists[queries.row(i)[0]].sum()) for i in range(queries.n_rows)]
-    used = np.bincount(queries.term_ids, minlength=model.n_terms)
+    used = np.bincount(queries.indices, minlength=model.n_terms)
     return Measurement(
         ndcg_10=_ndcg(data, _rankings(data, queries, documents, model.n_terms)),
         flops=float(used @ lists) / (queries.n_rows * documents.n_rows),
@@ -108,12 +108,12 @@ def _rankings(
 ) -> dict[str, dict[str, float]]:
     by_term = documents.to_scipy(n_terms).T.tocsr()
     vectors = queries.to_scipy(n_terms)
-    docnos, qids = list(data.documents), list(data.queries)
+    doc_ids, qids = list(data.documents), list(data.queries)
     rankings = {}
     for start in range(0, len(qids), _QUERIES_AT_A_TIME):
         scores = (vectors[start : start + _QUERIES_AT_A_TIME] @ by_term).toarray()
         for qid, row in zip(qids[start:], scores, strict=False):
-            rankings[qid] = {docnos[i]: float(row[i]) for i in _top(row)}
+            rankings[qid] = {doc_ids[i]: float(row[i]) for i in _top(row)}
     return rankings
 
 

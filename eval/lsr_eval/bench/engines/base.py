@@ -54,7 +54,7 @@ class Engine(Protocol):
     def search(self, query: Any) -> Any:
         """Answer one prepared query; this is what is timed."""
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Return the rows of the documents found, best first; not timed."""
 
     def gather(self, queries: Sequence[Any]) -> Any:

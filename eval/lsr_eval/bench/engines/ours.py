@@ -44,9 +44,9 @@ class BlockMaxIndex:
         vector, k, modes = query
         return self._index.search(vector, k, **modes)
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Take the ids."""
-        return np.asarray(result.doc_ids, np.int64)
+        return np.asarray(result.ordinals, np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, Params]:
         """Stack the vectors."""

@@ -24,10 +24,10 @@ class BlockMaxPruning:
         )
         names = [str(term) for term in range(docs.shape[1])]
         impacts = quantised_weights(docs.data)
-        for doc_id, (start, end) in enumerate(zip(docs.indptr, docs.indptr[1:], strict=False)):
+        for ordinal, (start, end) in enumerate(zip(docs.indptr, docs.indptr[1:], strict=False)):
             terms = docs.indices[start:end].tolist()
             vector = zip((names[term] for term in terms), impacts[start:end].tolist(), strict=True)
-            indexer.add_document(str(doc_id), dict(vector))
+            indexer.add_document(str(ordinal), dict(vector))
         indexer.finish()
 
     def open(self, folder: Path) -> None:
@@ -49,7 +49,7 @@ class BlockMaxPruning:
         """Search; an empty query would make it panic and is answered here."""
         return self._searcher.search(*query) if query[0] else ([], [])
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Read its names as numbers."""
         return np.array(result[0], dtype=np.int64)
 

@@ -58,7 +58,7 @@ class Pisa:
         """Search."""
         return self._retrieve([query], 1)
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Read its names as numbers."""
         return np.array(result, dtype=np.int64)
 
@@ -83,7 +83,7 @@ class Pisa:
             pretokenised=1,
             query_weighted=1,
             result_qidxs=np.empty(size, np.int32),
-            result_docnos=names,
+            result_doc_ids=names,
             result_ranks=np.empty(size, np.int32),
             result_scores=np.empty(size, np.float32),
         )

@@ -47,7 +47,7 @@ class ScipyProduct:
         best = best[np.argsort(-scores.data[best])]
         return np.asarray(scores.indices[best], np.int64)
 
-    def doc_ids(self, result: NDArray[np.int64]) -> NDArray[np.int64]:
+    def ordinals(self, result: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return them as they are."""
         return result
 

@@ -49,9 +49,9 @@ class Seismic:
         answer: list[tuple[float, int]] = self._index.search(*query) if len(query[0]) else []
         return answer
 
-    def doc_ids(self, result: list[tuple[float, int]]) -> NDArray[np.int64]:
+    def ordinals(self, result: list[tuple[float, int]]) -> NDArray[np.int64]:
         """Take the ids."""
-        return np.array([doc_id for _, doc_id in result], dtype=np.int64)
+        return np.array([ordinal for _, ordinal in result], dtype=np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
         """Write the queries to a file, from where its batch search reads them."""

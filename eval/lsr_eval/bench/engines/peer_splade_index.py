@@ -49,7 +49,7 @@ class SpladeIndexScan:
         terms, weights, k = query
         return self._retrieve([terms], [weights], self._scores, k, show_progress=False, n_threads=1)
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Leave out documents that only fill up the list with a score of zero."""
         ids, scores = result
         return np.asarray(ids[0][scores[0] > 0], np.int64)

@@ -55,9 +55,9 @@ class Segment:
         terms, weights, k, options = query
         return search_segments(self._segments, terms, weights, k, options=options)
 
-    def doc_ids(self, result: Any) -> NDArray[np.int64]:
+    def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Take the ids."""
-        return np.asarray(result.doc_ids, np.int64)
+        return np.asarray(result.ordinals, np.int64)
 
     def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
         """Return them as they are."""
