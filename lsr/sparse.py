@@ -48,7 +48,8 @@ class SparseBatch:
     def from_arrays(cls, indptr: ArrayLike, indices: ArrayLike, values: ArrayLike) -> SparseBatch:
         """Validate arrays from outside and make a batch of them.
 
-        `indices` are term ids, `values` their weights. Rows may be unsorted and may hold explicit zeros: they are sorted, zeros are dropped.
+        `indices` are term ids, `values` their weights. Rows may be unsorted and may hold explicit
+        zeros: they are sorted, zeros are dropped.
 
         Raises
         ------
