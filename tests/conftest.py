@@ -1,6 +1,10 @@
 """Settings of all tests."""
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 import threading
 
 from hypothesis import HealthCheck, settings
@@ -20,3 +24,7 @@ if (
     and threading.current_thread() is threading.main_thread()
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Model folders that tests name are not remembered for the person who runs them.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="lsr-tests-state-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

@@ -26,7 +26,7 @@ from lsr.encoders.lexical import bm25
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.neural import inference_free
 from lsr.encoders.neural.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
-from lsr.encoders.neural.model_files import find_model
+from lsr.encoders.neural.model_files import find_model, find_stored_model
 from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
 from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
 
@@ -195,11 +195,18 @@ def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
     from lsr.encoders.neural.splade import load_splade
 
     try:
-        encoder = load_splade(config["name"], query_encoder="model", **config["settings"])
+        name = str(config["name"])
+        folder = find_stored_model(name)
+        encoder = load_splade(name, query_encoder="model", folder=folder, **config["settings"])
     except ModelError as error:
         raise ModelError(
             f"the index needs the model it was made with to encode queries: {error}; "
             "bring it back, or give its new place as --encoder"
+        ) from error
+    except TypeError as error:
+        raise IndexFormatError(
+            f"the stored encoder has a setting of an unknown name or type ({error}); it was made "
+            "by a newer version of this package, or is damaged"
         ) from error
     if encoder.fingerprint.digest != config["digest"]:
         raise EncoderMismatchError(

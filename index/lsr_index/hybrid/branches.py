@@ -22,6 +22,7 @@ from lsr_index.dense.codes import check_query
 from lsr_index.fusion import BranchIdentity
 from lsr_index.hybrid.feedback import Feedback, expand_dense, expand_sparse
 from lsr_index.hybrid.text_index import QueryInput, Retriever, TermContribution
+from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.cluster_selection import Selection, search_selectively
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel
@@ -277,13 +278,21 @@ def identities(branches: Sequence[Branch]) -> list[BranchIdentity]:
 
 
 _encoders: dict[str, DenseEncoder] = {}
-_loading = threading.Lock()
+_loading = freed_after_fork(threading.Lock())
 
 
 def _restored(dense: DenseIndex) -> DenseEncoder:
-    """Load the stored model; once per process, whatever generations and indexes come to use it."""
-    key = dense.fingerprint.digest if dense.fingerprint else ""
+    """Load the stored model; once per process, whatever generations and indexes come to use it.
+
+    Encoders are shared by the digest that restoring them has proved, and each index compares the
+    one it gets with what it says of its own vectors.
+    """
+    stored = dense.encoder_assets
+    digest = None if stored is None else str(stored.config.get("digest"))
     with _loading:
-        if key not in _encoders:
-            _encoders[key] = dense.restore_encoder()
-        return _encoders[key]
+        encoder = None if digest is None else _encoders.get(digest)
+        if encoder is None:
+            encoder = dense.restore_encoder()
+            _encoders[encoder.fingerprint.digest] = encoder
+    dense.refuse_another(encoder)
+    return encoder

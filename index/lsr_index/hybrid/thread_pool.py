@@ -7,6 +7,7 @@ lately.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +16,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_THREADS = ThreadPoolExecutor(32, "lsr-branch")
-"""Only as many as are needed at a time are started."""
+_threads: ThreadPoolExecutor
+
+
+def _make_threads() -> None:
+    global _threads
+    # Only as many as are needed at a time are started.
+    _threads = ThreadPoolExecutor(32, "lsr-branch")
+
+
+_make_threads()
+if hasattr(os, "register_at_fork"):  # the child has none of its parent's threads
+    os.register_at_fork(after_in_child=_make_threads)
 
 _HANDING_OVER_MS = 0.5
 """What it costs to run a job in another thread that begins at once. Most of a short search is
@@ -81,7 +92,7 @@ def side_by_side(
     known = [_UNKNOWN_MS if each is None else each for each in usual_ms]
     longest = known.index(max(known))
     there: dict[int, Future[T]] = {
-        at: _THREADS.submit(partial(_begun, job, time.perf_counter(), delay))
+        at: _threads.submit(partial(_begun, job, time.perf_counter(), delay))
         for at, job in enumerate(jobs)
         if at != longest and delay.pays(known[at], known[longest])
     }

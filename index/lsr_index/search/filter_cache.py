@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.filters import Filter, parse_filter
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.segment.delete_bitmap import Words
@@ -57,7 +58,7 @@ class FilterCache:
     def __init__(self, segments: Sequence[SegmentReader], searchers: Segments) -> None:
         self._segments = segments
         self._searchers = searchers
-        self._mutex = threading.RLock()
+        self._mutex = freed_after_fork(threading.RLock())
         self._by_meaning: dict[Filter, Passing] = {}
         self._as_written: dict[bytes, Passing] = {}
 

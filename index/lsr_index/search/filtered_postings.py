@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.kernels.score.filtered_postings import list_slots, missing_terms, narrow_terms
 from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.geometry import MAX_RANGE_SIZE
@@ -72,7 +73,7 @@ class NarrowedLists:
         self.addresses = np.zeros(arrays.terms.size, np.int64)
         self.full = False
         self._buffers: list[NDArray[np.uint8]] = []
-        self._mutex = Lock()
+        self._mutex = freed_after_fork(Lock())
 
     @property
     def n_bytes(self) -> int:

@@ -16,6 +16,7 @@ from lsr.encoders.neural.model_files import (
     WEIGHTS_INDEX,
     config_sha256,
     find_model,
+    find_stored_model,
     read_json,
     sha256_of,
     tokenizer_sha256,
@@ -40,6 +41,7 @@ def load_dense_encoder(
     normalise: bool | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
+    folder: Path | None = None,
 ) -> DenseEncoder:
     """Load a dense encoder. What is None keeps what the model's folder says.
 
@@ -63,6 +65,8 @@ def load_dense_encoder(
         Scale vectors to length 1, so that they are compared by their cosine.
     query_prompt, document_prompt : str, optional
         Put in front of every text.
+    folder : Path, optional
+        Where the model of this name was found already.
 
     Raises
     ------
@@ -84,11 +88,15 @@ def load_dense_encoder(
         "query_prompt": query_prompt, "document_prompt": document_prompt,
     }  # fmt: skip
     packaged = packaged_name(name)
-    folder = find_model(name) if packaged is None else packaged_folder(packaged)
+    is_path = folder is None and Path(name).expanduser().is_dir()
+    if packaged is not None:
+        folder = packaged_folder(packaged)
+    elif folder is None:
+        folder = find_model(name)
     layout = read_dense_layout(folder)
     shape = ("pooling", "normalise", "query_prompt", "document_prompt")
     layout = layout._replace(**{key: given[key] for key in shape if given[key] is not None})
-    where = packaged or (str(folder) if Path(name).expanduser().is_dir() else str(name))
+    where = packaged or (str(folder) if is_path else str(name))
     settings = {"name": where, "settings": {k: v for k, v in given.items() if v is not None}}
     return _assembled(layout, backend, max_length, batch_size, device, settings)
 
@@ -114,11 +122,18 @@ def restore_dense_encoder(assets: EncoderAssets) -> DenseEncoder:
             "made by a newer version of this package, or is damaged"
         )
     try:
-        encoder = load_dense_encoder(config["name"], **config["settings"])
+        name = str(config["name"])
+        folder = None if packaged_name(name) else find_stored_model(name)
+        encoder = load_dense_encoder(name, folder=folder, **config["settings"])
     except ModelError as error:
         raise ModelError(
             f"the index needs the dense model it was made with: {error}; bring it back, or encode "
             "the documents again with lsr reindex --dense"
+        ) from error
+    except TypeError as error:
+        raise IndexFormatError(
+            f"the stored encoder has a setting of an unknown name or type ({error}); it was made "
+            "by a newer version of this package, or is damaged"
         ) from error
     if encoder.fingerprint.digest != config.get("digest"):
         raise EncoderMismatchError(

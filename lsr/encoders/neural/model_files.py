@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.stored_model import remember_folder, require_named
 from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError
 from lsr.models import packaged_model
 
@@ -65,7 +66,9 @@ def find_model(name: str | Path) -> Path:
         return packaged
     path = Path(name).expanduser()
     if path.is_dir():
-        return path.resolve()
+        folder = path.resolve()
+        remember_folder(folder)
+        return folder
     if path.exists():
         raise ModelError(f"{path}: is a file, expected the folder of a model")
     match = _HUB_ID.fullmatch(str(name))
@@ -77,7 +80,29 @@ def find_model(name: str | Path) -> Path:
     return _from_hub(match["id"], match["revision"])
 
 
-def _from_hub(hub_id: str, revision: str | None) -> Path:
+def find_stored_model(name: str) -> Path:
+    """Return the folder of the model that an index names; contacts nobody.
+
+    Parameters
+    ----------
+    name : str
+        From an index, which a stranger may have made; see `lsr.encoders.stored_model`.
+
+    Raises
+    ------
+    ModelError
+        It is not here, or nobody on this machine chose it; says what to do.
+    """
+    packaged = packaged_model(name)
+    if packaged is not None:
+        return packaged
+    match = _HUB_ID.fullmatch(name)
+    if match is None or name.startswith("."):
+        return require_named(name)
+    return _from_hub(match["id"], match["revision"], fetch=False)
+
+
+def _from_hub(hub_id: str, revision: str | None, *, fetch: bool = True) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (
@@ -91,7 +116,12 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
     try:
         return Path(
             snapshot_download(
-                hub_id, revision=revision, allow_patterns=list(_HUB_PATTERNS), tqdm_class=None
+                hub_id,
+                revision=revision,
+                allow_patterns=list(_HUB_PATTERNS),
+                tqdm_class=None,
+                local_files_only=not fetch,
+                token=None if fetch else False,
             )
         )
     except RepositoryNotFoundError:
@@ -99,6 +129,12 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
     except RevisionNotFoundError:
         reason = f"the model has no revision {revision!r}"
     except LocalEntryNotFoundError:
+        if not fetch:
+            raise ModelError(
+                f"the index names the model {hub_id} of the hub, which is not in the local cache; "
+                "an index does not make this program fetch a model: if you trust it, fetch it "
+                f"once (hf download {hub_id}), or give it as the encoder"
+            ) from None
         reason = "no such local folder, not in the local cache, and the hub cannot be reached"
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = f"cannot be fetched from the hub ({_first_line(error)})"

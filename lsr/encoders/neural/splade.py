@@ -264,6 +264,7 @@ def load_splade(
     activation: Activation | None = None,
     special_tokens: Literal["keep", "drop"] | None = None,
     backend: Backend | None = None,
+    folder: Path | None = None,
 ) -> Encoder:
     """Load a SPLADE model.
 
@@ -291,6 +292,8 @@ def load_splade(
         By default torch, except for a model that is stored in int8
         (`lsr.encoders.neural.int8_files`). Their vectors differ a little, so an index is bound to
         one of them.
+    folder : Path, optional
+        Where the model of this name was found already.
 
     Raises
     ------
@@ -309,7 +312,9 @@ def load_splade(
         raise UsageError(f"backend = {backend!r}: expected torch or onnx")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size = {batch_size}: expected at least 1")
-    folder = find_model(name)
+    is_path = folder is None and packaged_model(str(name)) is None
+    is_path = is_path and Path(name).expanduser().is_dir()
+    folder = find_model(name) if folder is None else folder
     overrides = {"pooling": pooling, "activation": activation, "special_tokens": special_tokens}
     layout = _overridden(read_layout(folder), overrides)
     options: dict[str, Any] = {"batch_size": batch_size, "device": device, "max_length": max_length}
@@ -325,7 +330,6 @@ def load_splade(
         other = layout.query != layout.document and query_encoder != "idf"
         if other and not isinstance(layout.query, StaticSide):
             queries = _torch_vectors(layout.query, options)
-    is_path = packaged_model(str(name)) is None and Path(name).expanduser().is_dir()
     where = str(folder) if is_path else str(name)
     encoder = SpladeEncoder(documents, queries, name=where, settings=settings)
     if query_encoder == "idf":
