@@ -76,7 +76,7 @@ def main(path: str, n_forks: int, seconds: float) -> None:
             child(retriever, number % 21, expected[number % 21])
         codes.append(wait(pid, seconds))
     stop.set()
-    print({code: codes.count(code) for code in set(codes)})
+    sys.stdout.write(str({code: codes.count(code) for code in set(codes)}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an index names as its model is loaded only when this user chose it, and from nowhere else."""
+"""A model that an index names is loaded only when this user chose it, and never fetched."""
 
 from __future__ import annotations
 
