@@ -101,14 +101,14 @@ def test_documents_are_spread_over_blocks() -> None:
 
 
 @pytest.mark.parametrize(
-    "docno", ["", "x" * 513, "é" * 257, "tab\there", "nul\0", "\x7f", "\x85", "\ud800", 5, None]
+    "doc_id", ["", "x" * 513, "é" * 257, "tab\there", "nul\0", "\x7f", "\x85", "\ud800", 5, None]
 )
 def test_bad_ids_are_refused(doc_id: str) -> None:
     with pytest.raises(DataError, match="document id"):
         encode_id(doc_id)
 
 
-@pytest.mark.parametrize("docno", ["x", "x" * 512, "é" * 256, " ", "../etc", "日本語"])
+@pytest.mark.parametrize("doc_id", ["x", "x" * 512, "é" * 256, " ", "../etc", "日本語"])
 def test_good_ids_are_taken(doc_id: str) -> None:
     assert encode_id(doc_id).decode() == doc_id
 

@@ -23,7 +23,7 @@ def test_thousands_of_passages(documents):
 
 
 @pytest.mark.parametrize(
-    ("docno", "phrase"),
+    ("doc_id", "phrase"),
     [
         ("json.dumps#1", "JSON formatted"),
         ("str.split#1", "separator"),

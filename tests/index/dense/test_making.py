@@ -301,7 +301,7 @@ class TestAttach:
         assert verify(path, 3).ok
 
     @pytest.mark.parametrize(
-        ("docnos", "says"),
+        ("doc_ids", "says"),
         [
             (numbered(49), "49 ids for 50 vectors"),
             ([*numbered(49), "d3"], "ids.txt:50: id 'd3' is there twice"),
