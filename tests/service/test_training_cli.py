@@ -116,7 +116,7 @@ def test_a_run_stopped_with_ctrl_c_goes_on(place: Path, capsys: pytest.CaptureFi
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "run the same command again and it goes on from here" in err
     done = json.loads(log.read_text().splitlines()[-1])["step"]
     assert 3 <= done < 3000

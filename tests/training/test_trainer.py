@@ -1,6 +1,8 @@
 """The loop: gradients independent of chunks and caches, resuming bit for bit, and bad runs."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -317,3 +319,21 @@ def test_tensorboard_gets_the_numbers_of_the_log_and_goes_on(backbone, pairs, tm
     scalars = events.Scalars("step/loss")
     assert [event.step for event in scalars] == [1, 2, 3, 4, 5, 6]
     assert [event.value for event in scalars] == pytest.approx([r["loss"] for r in logged])
+
+
+def test_ctrl_c_in_a_backward_pass_takes_effect_after_the_step(backbone, pairs, tmp_path):
+    """Raised inside of autograd, an interrupt would reach the caller as an error of torch."""
+    wanted = recipe(tmp_path / "run", backbone, pairs)
+    model = build_model(wanted.model, lambda pieces: None)
+    run = Run(wanted, model, [load_examples(wanted.data.sources[0])], Devices("cpu"))
+    (weight, *_) = [p for p in run.model.parameters() if p.requires_grad]
+
+    def press_once(gradient):
+        hook.remove()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    hook = weight.register_hook(press_once)
+    with pytest.raises(KeyboardInterrupt):
+        run.advance()
+    assert run.step == 1
+    assert run.advance().step == 2

@@ -1,4 +1,4 @@
-"""Ctrl-C, but not in the middle of an update."""
+"""Ctrl-C between the steps of a run, not in the middle of one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from typing import Any
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back a keyboard interrupt until the block is done, so that weights stay whole."""
+    """Hold back a keyboard interrupt until the block is done; a second one takes effect at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[Any] = []
-    usual = signal.signal(signal.SIGINT, lambda *arguments: held.append(arguments))
+    usual = signal.getsignal(signal.SIGINT)
+
+    def hold(*arguments: Any) -> None:
+        held.append(arguments)
+        if len(held) > 1 and callable(usual):
+            usual(*arguments)
+
+    signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:

@@ -71,7 +71,10 @@ class Run:
         )
 
     def advance(self) -> StepReport:
-        """Take one step. An interrupt or failure leaves the state as it was before.
+        """Take one step; a failure leaves the state as it was before.
+
+        Ctrl-C takes effect after the step: raised in the middle of a backward pass, it would reach
+        the caller as an error of torch.
 
         Raises
         ------
@@ -81,6 +84,10 @@ class Run:
             Documents or queries have had empty vectors for several steps.
         OutOfMemoryError
         """
+        with uninterrupted():
+            return self._advance()
+
+    def _advance(self) -> StepReport:
         started = time.perf_counter()
         before = random_state()
         try:
@@ -90,13 +97,12 @@ class Run:
             if _is_out_of_memory(error):
                 raise OutOfMemoryError(self._memory_advice()) from error
             raise
-        with uninterrupted():
-            rate = self._updates.apply(self.step)
-            for side, vectors in (("document", documents), ("query", queries)):
-                if side in self._objective.frequencies:
-                    self._objective.frequencies[side].count(vectors)
-                    self._objective.frequencies[side].end_step()
-            self.step += 1
+        rate = self._updates.apply(self.step)
+        for side, vectors in (("document", documents), ("query", queries)):
+            if side in self._objective.frequencies:
+                self._objective.frequencies[side].count(vectors)
+                self._objective.frequencies[side].end_step()
+        self.step += 1
         sparsity = measure_sparsity(queries, documents)
         self._refuse_collapse(sparsity.nnz_documents, sparsity.nnz_queries)
         seconds = time.perf_counter() - started
