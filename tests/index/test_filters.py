@@ -1,8 +1,9 @@
 """Filters: exact at every selectivity, on built, changed and merged indexes."""
 
 import random
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,56 @@ from lsr.records import Document, Metadata
 from lsr.sparse import SparseBatch
 from lsr_index import Index, IndexWriter, build_index, open_index
 from lsr_index.search import filter_cache as passing
-from lsr_index.search.filters import parse_filter
+from lsr_index.search.filters import check_fields, parse_filter
+from lsr_index.segment import metadata_columns, segment
+from lsr_index.segment.metadata_values import keyword_key
 from lsr_index.update.verify import verify
 from tests.index.collections import batch_of, exhaustive, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
 
 PATH = Path("/x.index")
 
+SECOND = 10**9
+NOON = 1709294400 * SECOND  # 2024-03-01T12:00:00Z
+NEW_YEAR = 1704067200 * SECOND
+MOMENTS = {
+    "2024-03-01T12:00:00Z": NOON,
+    "2024-03-01T14:00:00+02:00": NOON,
+    "2024-03-01 12:00:00+00": NOON,
+    "2024-03-01t12:00:00z": NOON,
+    "20240301T120000Z": NOON,
+    "2024-W09-5T12Z": NOON,
+    "2024W095T1200": NOON,
+    "2024-061T12:00:00,0": NOON,
+    "2024061T12": NOON,
+    "2024-03-01T05:30:00-0630": NOON,
+    "2024-03-01T12:00:00.123456789Z": NOON + 123456789,
+    "2024-03-01T12:00:00,123456789": NOON + 123456789,
+    "2024-03-01T12:00:00.1234567890": NOON + 123456789,
+    "2024-03-01T12:00:00.123456788Z": NOON + 123456788,
+    "2024-03-01T12:00:00.123456Z": NOON + 123456000,
+    "2024-03-01T12:00,5": NOON + 30 * SECOND,
+    "2024-03-01T12:00:30+00:00": NOON + 30 * SECOND,
+    "2024": NEW_YEAR,
+    "2024-01": NEW_YEAR,
+    "2024-W01": NEW_YEAR,
+    "2024-W01-1": NEW_YEAR,
+    "2024-001": NEW_YEAR,
+    "20240101": NEW_YEAR,
+    "2024-01-01": NEW_YEAR,
+    "2023-12-31T24:00": NEW_YEAR,
+    "2023-12-31T24:00:00Z": NEW_YEAR,
+    "2023-12-31T23:59:60Z": NEW_YEAR,
+    "2023-12-31": NEW_YEAR - 86400 * SECOND,
+    "0001-01-01T00:00:00.000000001+23:59": -62135596800 * SECOND + 1 - 86340 * SECOND,
+    "9999-12-31T23:59:59.999999999-23:59": 253402300799 * SECOND + 999999999 + 86340 * SECOND,
+}
+BIG = [2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, float(2**53), 2**63 - 1, 2**63, float(2**63)]
+BIG += [2**64 - 1, float(2**64), -(2**53) - 1, -(2**53), -(2**63), 10**17, 10**17 + 1, 1e17, 1e300]
 SCALARS: list[Any] = [
-    "a", "b", "2024-01-01", "2024-01-01T12:30:00Z", "2024-01-01T12:30:00+02:00", "2023-12-31",
-    "", "é", 0, 1, -1, 1.0, 2.5, 10**17, 10**400, True, False,
+    *MOMENTS, *BIG, "a", "b", "", "é", "2024-13", "2024-W54", "2024-366T25", "2023-366",
+    "2024-03T12", "12:00", "2024061", "024", "2024-03-01T24:01", 0, 1, -1, 1.0, 2.5, 10**400,
+    True, False,
 ]  # fmt: skip
 VALUES = st.sampled_from(SCALARS)
 METADATA = st.dictionaries(
@@ -33,8 +74,8 @@ METADATA = st.dictionaries(
     VALUES | st.lists(VALUES, max_size=3) | st.none() | st.just({"nested": 1}),
 )
 BOUNDS = (
-    st.sampled_from(["2024-01-01", "2023-12-31", "2024-01-01T11:00:00"]),
-    st.sampled_from([-1, 0, 1, 2.5, 10**17]),
+    st.sampled_from(list(MOMENTS)),
+    st.sampled_from([-1, 0, 1, 2.5, *BIG]),
 )
 
 
@@ -50,6 +91,8 @@ CONDITIONS = st.one_of(
     st.fixed_dictionaries({"$eq": EQUALS}),
     st.fixed_dictionaries({"$ne": EQUALS}),
     st.fixed_dictionaries({"$in": st.lists(EQUALS, max_size=3)}),
+    st.fixed_dictionaries({"$nin": st.lists(EQUALS, max_size=3)}),
+    st.fixed_dictionaries({"$exists": st.booleans()}),
     *(ranges(bounds) for bounds in BOUNDS),
 )
 FILTERS = st.recursive(
@@ -63,21 +106,15 @@ FILTERS = st.recursive(
 )
 
 
-def moment(value: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def same(a: Any, b: Any) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return a == b or (a in MOMENTS and MOMENTS[a] == MOMENTS.get(b))
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
 def compare(value: Any, operator: str, bound: Any) -> bool:
     if isinstance(bound, str):
-        value, bound = moment(value), moment(bound)
+        value, bound = MOMENTS.get(value) if isinstance(value, str) else None, MOMENTS[bound]
     elif isinstance(value, bool) or not isinstance(value, int | float) or value == 10**400:
         return False
     if value is None:
@@ -115,11 +152,17 @@ def holds(values: list[Any], operators: dict[str, Any]) -> bool:
         ("$eq" not in operators or any(same(v, operators["$eq"]) for v in values))
         and ("$ne" not in operators or not any(same(v, operators["$ne"]) for v in values))
         and ("$in" not in operators or any(same(v, w) for v in values for w in operators["$in"]))
+        and not any(same(v, w) for v in values for w in operators.get("$nin", ()))
+        and operators.get("$exists", exists(values)) == exists(values)
         and (
             not bounds
             or any(all(compare(v, name, b) for name, b in bounds.items()) for v in values)
         )
     )
+
+
+def exists(values: list[Any]) -> bool:
+    return any(isinstance(value, str | int | float) and value != 10**400 for value in values)
 
 
 def documents_of(rows: list[Metadata]) -> dict[str, Document]:
@@ -139,9 +182,93 @@ def test_a_filter_selects_what_it_says(rows: list[Metadata], filters: list[Any])
     index.check_structure()
     for source in filters:
         wanted = [i for i, metadata in enumerate(rows) if passes(source, metadata)]
-        assert index.select(source).tolist() == wanted, source
+        assert index.select(source | {"$lenient": True}).tolist() == wanted, source
         parsed = parse_filter(source)
         assert [i for i, metadata in enumerate(rows) if parsed.matches(metadata)] == wanted, source
+
+
+def first_rules(value: Any) -> Iterator[tuple[str, Any]]:
+    """What columns held before rules 2: numbers as doubles, some dates to the microsecond."""
+    for item in value if isinstance(value, list) else (value,):
+        if isinstance(item, bool):
+            yield "boolean", int(item)
+        elif isinstance(item, int | float):
+            if item != 10**400:
+                yield "number", float(item)
+        elif isinstance(item, str):
+            yield "keyword", keyword_key(item)
+            if re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?Z)?", item):
+                yield "date", MOMENTS[item]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(METADATA, max_size=8), st.lists(FILTERS, min_size=1, max_size=6))
+def test_segments_of_the_first_column_rules_answer_the_same(
+    rows: list[Metadata], filters: list[Any]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata_columns, "typed_keys", first_rules)
+        patch.setattr(segment, "COLUMN_RULES", 1)
+        disk = SimulatedDisk()
+        index = index_of(rows, disk)
+    for source in filters:
+        wanted = [i for i, metadata in enumerate(rows) if passes(source, metadata)]
+        assert index.select(source | {"$lenient": True}).tolist() == wanted, source
+
+
+def test_compacting_brings_the_columns_up_to_date() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata_columns, "typed_keys", first_rules)
+        patch.setattr(segment, "COLUMN_RULES", 1)
+        disk = SimulatedDisk()
+        index_of([{"x": 2**53 + 1}, {"x": "20240101"}, {"x": 2**53}], disk)
+    with IndexWriter(PATH, files=disk) as writer:
+        writer.delete(["d2"])
+        writer.commit()
+        writer.compact()
+    index = open_index(PATH, files=disk)
+    assert [segment.container.params["column_rules"] for segment in index.segments] == [2]
+    assert index.select({"x": {"$gt": 2**53}}).tolist() == [0]
+    assert index.select({"x": "2024-01-01"}).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"yeer": 2000}, r"no document has a field 'yeer' \(did you mean 'year'\?\)"),
+        ({"author.name": "kim"}, "no document has a field 'author.name'"),
+        ({"$not": {"yeer": {"$lt": 1}}}, r"author \(string\), open \(true or false\), year"),
+        ({"year": {"$ne": "2000"}}, "field 'year' holds number, never string"),
+        ({"year": {"$gt": "2024-01-01"}}, "never date"),
+        ({"author": {"$gt": "2024-01-01"}}, "field 'author' holds string, never date"),
+        ({"author": {"$gte": 5}}, "never number"),
+        ({"$or": [{"year": 1}, {"open": 1}]}, "field 'open' holds true or false, never number"),
+        ({"author": {"$in": ["kim", True]}}, "never true or false"),
+        ({"nothing": {"$exists": False}}, "no document has a field 'nothing'"),
+    ],
+)
+def test_a_filter_by_what_no_document_has_is_an_error(source: Any, message: str) -> None:
+    disk = SimulatedDisk()
+    index = index_of([{"year": 2000, "open": True, "author": "kim", "nothing": None}], disk)
+    for check in (index.select, lambda filter: check_fields(filter, index)):
+        with pytest.raises(UsageError, match=message):
+            check(source)
+    lenient = {"$lenient": True, **source}
+    check_fields(lenient, index)
+    assert index.select(lenient).tolist() == [0] * passes(source, index.documents([0])[0].metadata)
+    with IndexWriter(PATH, files=disk) as writer:
+        with pytest.raises(UsageError, match=message):
+            writer.delete_where(source)
+        assert writer.delete_where({"author": "kim"}) == 1
+
+
+def test_what_a_filter_may_name() -> None:
+    index = index_of([{"name": "kim", "when": "2024"}], SimulatedDisk())
+    check_fields({"name": "2024-01-01"}, index)  # a string like others: no document has it
+    assert index.select({"name": "2024-01-01"}).tolist() == []
+    assert index.select({"when": {"$lt": "2025"}}).tolist() == [0]
+    empty = index_of([], SimulatedDisk())
+    assert empty.select({"anything": 1}).tolist() == []
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +389,10 @@ def test_deleting_by_filter() -> None:
         ({"x": {"$gt": True}}, "ISO 8601"),
         ({"x": {"$gt": 1, "$gte": 2}}, "one lower and one upper"),
         ({"x": {"$gt": 1, "$lt": "2024-01-01"}}, "of one type"),
+        ({"x": {"$nin": 5}}, "takes a list"),
+        ({"x": {"$exists": 1}}, "true or false"),
+        ({"$lenient": "yes"}, "true or false"),
+        ({"x": 2**64 + 1}, "at most 64 bits"),
         ({"x": float("nan")}, "finite"),
         ({"x": float("inf")}, "finite"),
         ({"x": 10**400}, "finite"),

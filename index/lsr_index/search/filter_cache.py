@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from lsr_index.kernels.fork import freed_after_fork
-from lsr_index.search.filters import Filter, parse_filter
+from lsr_index.search.filters import Filter, check_fields, merged_fields, parse_filter
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.segment.delete_bitmap import Words
 from lsr_index.segment.segment import SegmentReader
@@ -76,7 +76,7 @@ class FilterCache:
         Raises
         ------
         UsageError
-            The filter is none.
+            The filter is none, or names what no document has (see `check_fields`).
         """
         written = _written(filter)
         found = self._as_written.get(written) if written is not None else None
@@ -98,6 +98,7 @@ class FilterCache:
         return found
 
     def _evaluated(self, condition: Filter) -> Passing:
+        check_fields(condition, merged_fields(segment.columns for segment in self._segments))
         words = [segment.passing(condition) for segment in self._segments]
         bitmaps = LiveBitmaps(self._searchers.searchers, words)
         n_bytes = sum(part.nbytes for part in words) + bitmaps.n_bytes

@@ -3,31 +3,35 @@
 ::
 
     {"language": "en"}                                  equality
-    {"language": {"$in": ["en", "de"]}}                 any of
+    {"language": {"$in": ["en", "de"]}}                 any of; $nin: none of, $ne: not equal
     {"year": {"$gte": 1990, "$lt": 2000}}               range of numbers
     {"published": {"$gte": "2024-01-01"}}               range of dates (ISO 8601)
+    {"year": {"$exists": true}}                         the field has a value
     {"$and": […]}, {"$or": […]}, {"$not": {…}}          combinations
     {"language": "en", "open": true}                    several conditions: all of them
+    {"$lenient": true, "yeer": 2000}                    fields need not exist, see `check_fields`
 
 A filter is parsed once and evaluated per segment into one bit per document; the search kernels look
 only at documents whose bit is set. A document without the field does not match a condition on it,
-and does match its negation. Where a field holds a list, one matching element is enough.
+and does match its negation. Where a field holds a list, one matching element is enough. What values
+are equal, and which strings are dates, is defined in `lsr_index.segment.metadata_values`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr_index.segment.metadata_columns import (
-    Columns,
-    ColumnType,
+from lsr_index.segment.metadata_columns import Columns
+from lsr_index.segment.metadata_values import (
     Key,
+    ValueType,
     date_key,
     keyword_key,
     number_key,
@@ -36,10 +40,12 @@ from lsr_index.segment.metadata_columns import (
 
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
+_SHOWN_FIELDS = 20
 
 Mask = NDArray[np.bool_]
 
 _RANGE = {"$gt", "$gte", "$lt", "$lte"}
+_TYPE_NAMES = {"boolean": "true or false", "date": "date", "keyword": "string", "number": "number"}
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,15 @@ class AnyOf:
     """The field has one of these keys."""
 
     field: str
-    keys: tuple[tuple[ColumnType, Key], ...]
+    keys: tuple[tuple[ValueType, Key], ...]
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
         """Return one element per document."""
+        if columns.rounded(self.field, self.keys):
+            return columns.scan(self.matches)
         found = np.zeros(n_docs, np.bool_)
         for kind, key in self.keys:
-            column = columns.column(self.field, kind)
-            if column is not None:
+            for column in columns.columns(self.field, kind):
                 found[column.equal(key)] = True
         return found
 
@@ -70,7 +77,7 @@ class Range:
     """The field has a key between two bounds; None: no bound."""
 
     field: str
-    kind: ColumnType
+    kind: ValueType
     low: float | None
     high: float | None
     open_low: bool
@@ -78,9 +85,10 @@ class Range:
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
         """Return one element per document."""
+        if columns.rounded(self.field, [(self.kind, self.low), (self.kind, self.high)]):
+            return columns.scan(self.matches)
         found = np.zeros(n_docs, np.bool_)
-        column = columns.column(self.field, self.kind)
-        if column is not None:
+        for column in columns.columns(self.field, self.kind):
             found[column.between(self.low, self.high, self.open_low, self.open_high)] = True
         return found
 
@@ -97,6 +105,24 @@ class Range:
         above = self.low is None or key > self.low or (key == self.low and not self.open_low)
         below = self.high is None or key < self.high or (key == self.high and not self.open_high)
         return above and below
+
+
+@dataclass(frozen=True)
+class Exists:
+    """The field has a string, a number, true or false; null, objects and empty lists are none."""
+
+    field: str
+
+    def mask(self, columns: Columns, n_docs: int) -> Mask:
+        """Return one element per document."""
+        found = np.zeros(n_docs, np.bool_)
+        for column in columns.columns(self.field):
+            found[column.between(None, None, False, False)] = True
+        return found
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether one document's metadata passes."""
+        return next(typed_keys(metadata.get(self.field)), None) is not None
 
 
 @dataclass(frozen=True)
@@ -150,7 +176,104 @@ class Not:
         return not self.part.matches(metadata)
 
 
-Filter = AnyOf | Range | All | Either | Not
+@dataclass(frozen=True)
+class Lenient:
+    """The part passes; `check_fields` does not look into it."""
+
+    part: Filter
+
+    def mask(self, columns: Columns, n_docs: int) -> Mask:
+        """Return one element per document."""
+        return self.part.mask(columns, n_docs)
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether one document's metadata passes."""
+        return self.part.matches(metadata)
+
+
+Filter = AnyOf | Range | Exists | All | Either | Not | Lenient
+
+
+class HasFields(Protocol):
+    """An index, as far as filters need to know it."""
+
+    def fields(self) -> Mapping[str, set[str]]:
+        """Return the metadata fields that filters can name, and the types their values have."""
+
+
+def merged_fields(segments: Iterable[HasFields]) -> dict[str, set[str]]:
+    """Return the fields of several segments together."""
+    found: dict[str, set[str]] = {}
+    for segment in segments:
+        for name, kinds in segment.fields().items():
+            found.setdefault(name, set()).update(kinds)
+    return found
+
+
+def check_fields(filter: Any, index: HasFields | Mapping[str, set[str]]) -> None:
+    """Refuse a filter that names a field, or a type of a field, that no document has.
+
+    Such a filter selects nothing, or with a negation everything: mostly a typing error. A filter
+    with ``"$lenient": true`` is not checked, nor is anything inside it.
+
+    Parameters
+    ----------
+    filter : mapping or Filter
+    index : Index, or mapping of field to types
+        An index without any field (an empty one) accepts everything.
+
+    Raises
+    ------
+    UsageError
+        It is no filter, or selects by what is not there; lists the fields and their types.
+    """
+    fields = index if isinstance(index, Mapping) else index.fields()
+    if not fields:
+        parse_filter(filter)
+        return
+    for condition in _conditions(parse_filter(filter)):
+        kinds = fields.get(condition.field)
+        if kinds is None:
+            near = get_close_matches(condition.field, fields, 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise UsageError(
+                f"no document has a field {_shown(condition.field)}{hint}; {_listed(fields)}"
+            )
+        missing = [kind for kind in _types_of(condition) if kind not in kinds]
+        if missing:
+            raise UsageError(
+                f"field {condition.field!r} holds {_names(kinds)}, never {_TYPE_NAMES[missing[0]]} "
+                f"as in the filter; {_listed(fields)}"
+            )
+
+
+def _conditions(filter: Filter) -> Iterator[AnyOf | Range | Exists]:
+    if isinstance(filter, All | Either):
+        for part in filter.parts:
+            yield from _conditions(part)
+    elif isinstance(filter, Not):
+        yield from _conditions(filter.part)
+    elif not isinstance(filter, Lenient):
+        yield filter
+
+
+def _types_of(condition: AnyOf | Range | Exists) -> list[str]:
+    if isinstance(condition, AnyOf):  # a date to be equal to is a string like others
+        return ["keyword" if kind == "date" else kind for kind, _ in condition.keys]
+    return [condition.kind] if isinstance(condition, Range) else []
+
+
+def _names(kinds: set[str]) -> str:
+    return " and ".join(_TYPE_NAMES[kind] for kind in sorted(kinds))
+
+
+def _listed(fields: Mapping[str, set[str]]) -> str:
+    shown = [f"{name} ({_names(fields[name])})" for name in sorted(fields)[:_SHOWN_FIELDS]]
+    more = len(fields) - len(shown)
+    return (
+        f"there are: {', '.join(shown)}{f' and {more} more' if more else ''}; "
+        'to select by it all the same, put "$lenient": true into the filter'
+    )
 
 
 class _Budget(NamedTuple):
@@ -176,7 +299,7 @@ def parse_filter(source: Any) -> Filter:
     UsageError
         It is no filter; says which part.
     """
-    if isinstance(source, AnyOf | Range | All | Either | Not):
+    if isinstance(source, AnyOf | Range | Exists | All | Either | Not | Lenient):
         return source
     return _parse(source, _Budget(0, [0]))
 
@@ -185,8 +308,16 @@ def _parse(source: Any, budget: _Budget) -> Filter:
     if not isinstance(source, Mapping):
         raise UsageError(f"a filter is an object of conditions, got {_shown(source)}")
     budget.spend(1)
-    parts = [_condition(name, value, budget.deeper()) for name, value in source.items()]
-    return parts[0] if len(parts) == 1 else All(tuple(parts))
+    lenient = source.get("$lenient", False)
+    if not isinstance(lenient, bool):
+        raise UsageError(f"$lenient is true or false, got {_shown(lenient)}")
+    parts = [
+        _condition(name, value, budget.deeper())
+        for name, value in source.items()
+        if name != "$lenient"
+    ]
+    whole = parts[0] if len(parts) == 1 else All(tuple(parts))
+    return Lenient(whole) if lenient else whole
 
 
 def _condition(name: Any, value: Any, budget: _Budget) -> Filter:
@@ -200,27 +331,34 @@ def _condition(name: Any, value: Any, budget: _Budget) -> Filter:
     if name == "$not":
         return Not(_parse(value, budget))
     if name.startswith("$"):
-        raise UsageError(f"unknown operator {name!r}; there are $and, $or and $not")
+        raise UsageError(f"unknown operator {name!r}; there are $and, $or, $not and $lenient")
     if isinstance(value, Mapping):
         return _operators(name, value, budget)
     return _any_of(name, [value], budget)
 
 
 def _operators(field: str, operators: Mapping[Any, Any], budget: _Budget) -> Filter:
-    known = _RANGE | {"$eq", "$ne", "$in"}
+    known = _RANGE | {"$eq", "$ne", "$in", "$nin", "$exists"}
     unknown = [name for name in operators if name not in known]
     if unknown or not operators:
         what = _shown(unknown[0]) if unknown else "nothing"
         raise UsageError(f"field {field!r}: expected one of {', '.join(sorted(known))}, got {what}")
     parts: list[Filter] = []
-    if "$eq" in operators:
-        parts.append(_any_of(field, [operators["$eq"]], budget))
-    if "$ne" in operators:
-        parts.append(Not(_any_of(field, [operators["$ne"]], budget)))
-    if "$in" in operators:
-        if not isinstance(operators["$in"], list):
-            raise UsageError(f"field {field!r}: $in takes a list, got {_shown(operators['$in'])}")
-        parts.append(_any_of(field, operators["$in"], budget))
+    for name in ("$eq", "$ne", "$in", "$nin"):
+        if name in operators:
+            values = operators[name]
+            if name in ("$eq", "$ne"):
+                values = [values]
+            elif not isinstance(values, list):
+                raise UsageError(f"field {field!r}: {name} takes a list, got {_shown(values)}")
+            found = _any_of(field, values, budget)
+            parts.append(found if name in ("$eq", "$in") else Not(found))
+    if "$exists" in operators:
+        wanted = operators["$exists"]
+        if not isinstance(wanted, bool):
+            raise UsageError(f"field {field!r}: $exists takes true or false, got {_shown(wanted)}")
+        budget.spend(1)
+        parts.append(Exists(field) if wanted else Not(Exists(field)))
     bounds = {name: value for name, value in operators.items() if name in _RANGE}
     if bounds:
         budget.spend(len(bounds))
@@ -233,12 +371,15 @@ def _any_of(field: str, values: list[Any], budget: _Budget) -> AnyOf:
     return AnyOf(field, tuple(_key(field, value) for value in values))
 
 
-def _key(field: str, value: Any) -> tuple[ColumnType, Key]:
+def _key(field: str, value: Any) -> tuple[ValueType, Key]:
     if isinstance(value, bool):
         return "boolean", int(value)
     if isinstance(value, int | float):
         return "number", _number(field, value)
     if isinstance(value, str):
+        moment = date_key(value)
+        if moment is not None:
+            return "date", moment
         try:
             return "keyword", keyword_key(value)
         except UnicodeEncodeError:
@@ -250,13 +391,15 @@ def _key(field: str, value: Any) -> tuple[ColumnType, Key]:
 
 def _number(field: str, value: float) -> float:
     number = number_key(value)
-    if number is None or not np.isfinite(number):
-        raise UsageError(f"field {field!r}: expected a finite number")
+    if number is None:
+        raise UsageError(
+            f"field {field!r}: expected a finite number, an integer of at most 64 bits"
+        )
     return number
 
 
 def _range(field: str, bounds: Mapping[str, Any]) -> Range:
-    keys: dict[str, tuple[ColumnType, float]] = {}
+    keys: dict[str, tuple[ValueType, float]] = {}
     for name, value in bounds.items():
         date = date_key(value) if isinstance(value, str) else None
         if date is not None:

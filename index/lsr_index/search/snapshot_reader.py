@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import IndexStateError, UsageError
 from lsr.records import Document
+from lsr_index.search.filters import merged_fields
 from lsr_index.search.hits import IndexStats, count_index
 from lsr_index.segment.encoder_store import read_assets
 from lsr_index.segment.segment import SegmentReader
@@ -84,11 +85,7 @@ class Generation:
 
     def fields(self) -> dict[str, set[str]]:
         """Return the metadata fields that filters can name, and the types their values have."""
-        found: dict[str, set[str]] = {}
-        for segment in self.segments:
-            for field_name, kinds in segment.columns.fields().items():
-                found.setdefault(field_name, set()).update(kinds)
-        return found
+        return merged_fields(segment.columns for segment in self.segments)
 
     def find(self, doc_id: str) -> int | None:
         """Return the document number of an id, or None when there is no such live document."""

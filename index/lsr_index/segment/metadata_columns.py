@@ -1,83 +1,62 @@
 """Metadata fields of a segment as columns that filters can look up.
 
 Every top-level field is filterable; nothing has to be declared. A value belongs to the column of
-its own type: a string to the keywords, a number to the numbers, true and false to the booleans, and
-a string that is an ISO 8601 date to the dates as well. The elements of a list count each. A column
-holds its distinct keys, rising, and for each key the documents that have it.
+its own type, see `lsr_index.segment.metadata_values`; the elements of a list count each. A column
+holds its distinct keys, rising, and for each key the documents that have it. Integers that no
+double equals, and dates finer than a microsecond, are in columns of their own, of pairs of i64.
+
+Segments written before `COLUMN_RULES` 2 rounded large integers to doubles and knew fewer forms of
+dates. A condition that this could change is answered from their stored documents instead.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from array import array
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import CorruptIndexError, DataError
+from lsr_index.segment.doc_store import DocumentReader
+from lsr_index.segment.metadata_values import Key, ValueType, typed_keys
 from lsr_index.storage.container import Container, ContainerWriter
 
-ColumnType = Literal["boolean", "date", "keyword", "number"]
+ColumnType = Literal["boolean", "date", "date_ns", "integer", "keyword", "number"]
+
+COLUMN_RULES = 2
+"""Version of what the columns hold, in the params of a segment; absent: 1."""
 
 MAX_COLUMNS = 4096
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
-_KEY_DTYPES: dict[str, str] = {"boolean": "|u1", "date": "<i8", "keyword": "<u8", "number": "<f8"}
+_KEY_DTYPES: dict[str, str] = {
+    "boolean": "|u1",
+    "date": "<i8",
+    "date_ns": "<i8",
+    "integer": "<i8",
+    "keyword": "<u8",
+    "number": "<f8",
+}
+_PAIRS = {"date_ns": 1000, "integer": 1 << 32}
+"""Columns whose keys are pairs (q, r), and the base of value = q * base + r, 0 <= r < base."""
 
-Key = bytes | float | int
-
-
-@lru_cache(maxsize=1 << 16)
-def keyword_key(text: str) -> bytes:
-    """Return the key of a string: BLAKE2b of 16 bytes. Two strings never share one in practice."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-@lru_cache(maxsize=1 << 16)
-def date_key(text: str) -> int | None:
-    """Return an ISO 8601 date in microseconds since 1970, UTC where it names no zone, or None."""
-    if not _DATE.fullmatch(text):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    difference = moment - _EPOCH
-    return (difference.days * 86_400 + difference.seconds) * 10**6 + difference.microseconds
-
-
-def typed_keys(value: Any) -> Iterator[tuple[ColumnType, Key]]:
-    """Yield the type and key of a JSON value, or of each element of a list."""
-    for item in value if isinstance(value, list) else (value,):
-        if isinstance(item, bool):
-            yield "boolean", int(item)
-        elif isinstance(item, (int, float)):
-            number = number_key(item)
-            if number is not None:
-                yield "number", number
-        elif isinstance(item, str):
-            yield "keyword", keyword_key(item)
-            date = date_key(item)
-            if date is not None:
-                yield "date", date
-
-
-def number_key(value: float) -> float | None:
-    """Return a number as IEEE double, as JSON means it; None beyond their range."""
-    try:
-        return float(value) + 0.0  # no negative zero
-    except OverflowError:
-        return None
+_VALUE_TYPES: dict[str, ValueType] = {
+    "boolean": "boolean",
+    "date": "date",
+    "date_ns": "date",
+    "integer": "number",
+    "keyword": "keyword",
+    "number": "number",
+}
+_COLUMN_TYPES: dict[str, tuple[ColumnType, ...]] = {
+    "boolean": ("boolean",),
+    "date": ("date", "date_ns"),
+    "keyword": ("keyword",),
+    "number": ("number", "integer"),
+}
+_EXACT_DOUBLES = 1 << 53
 
 
 class ColumnWriter:
@@ -93,23 +72,22 @@ class ColumnWriter:
         if stored:
             for field, value in json.loads(stored).items():
                 for kind, key in typed_keys(value):
-                    self._append((field, kind), key)
+                    self._append(field, kind, key)
         self._n_docs += 1
 
-    def _append(self, column: tuple[str, ColumnType], key: Key) -> None:
+    def _append(self, field: str, kind: ValueType, key: Key) -> None:
+        stored_as, numbers = _stored(kind, key)
+        column = (field, stored_as)
         if column not in self._keys:
             if len(self._keys) >= MAX_COLUMNS:
                 raise DataError(
-                    f"metadata field {column[0]!r}: a segment has at most {MAX_COLUMNS} filterable "
+                    f"metadata field {field!r}: a segment has at most {MAX_COLUMNS} filterable "
                     "fields; put what is not filtered by into one nested object"
                 )
-            codes = {"boolean": "B", "date": "q", "number": "d"}
-            empty = bytearray() if column[1] == "keyword" else array(codes[column[1]])
+            codes = {"boolean": "B", "number": "d"}
+            empty = bytearray() if kind == "keyword" else array(codes.get(stored_as, "q"))
             self._keys[column], self._documents[column] = empty, array("i")
-        if isinstance(key, bytes):
-            self._keys[column] += key
-        else:
-            self._keys[column].append(key)
+        self._keys[column].extend(numbers)
         self._documents[column].append(self._n_docs)
 
     def write(self, container: ContainerWriter) -> list[dict[str, str]]:
@@ -118,7 +96,7 @@ class ColumnWriter:
         for i, column in enumerate(names):
             keys = np.frombuffer(self._keys[column], _KEY_DTYPES[column[1]])
             documents = np.frombuffer(self._documents[column], np.int32)
-            if column[1] == "keyword":
+            if column[1] == "keyword" or column[1] in _PAIRS:
                 keys = keys.reshape(-1, 2)
                 order = np.lexsort((keys[:, 1], keys[:, 0]))
             else:
@@ -133,6 +111,18 @@ class ColumnWriter:
         return [{"field": field, "type": kind} for field, kind in names]
 
 
+def _stored(kind: ValueType, key: Key) -> tuple[ColumnType, Iterable[Any]]:
+    """Return the column that holds a key exactly, and the numbers that it is written as."""
+    if isinstance(key, bytes):
+        return "keyword", key
+    if kind == "date":
+        microseconds, rest = divmod(int(key), 1000)
+        return ("date_ns", (microseconds, rest)) if rest else ("date", (microseconds,))
+    if kind == "number" and float(key) != key:
+        return "integer", divmod(int(key), _PAIRS["integer"])
+    return ("number", (key + 0.0,)) if kind == "number" else ("boolean", (int(key),))
+
+
 class Column:
     """One field of one type, read through the map."""
 
@@ -144,7 +134,8 @@ class Column:
         self._starts: NDArray[np.int64] = container.array(f"columns/{number}/starts")
         self._documents: NDArray[np.int32] = container.array(f"columns/{number}/documents")
         self._offset = container.entries[f"columns/{number}/keys"].offset
-        shape = (len(self._starts) - 1, 2) if kind == "keyword" else (len(self._starts) - 1,)
+        pairs = kind == "keyword" or kind in _PAIRS
+        shape = (len(self._starts) - 1, 2) if pairs else (len(self._starts) - 1,)
         dtypes = (self._keys.dtype.str, self._starts.dtype.str, self._documents.dtype.str)
         if dtypes != (_KEY_DTYPES[kind], "<i8", "<i4") or self._keys.shape != shape:
             raise self._corrupt("a column has another dtype or shape than it must")
@@ -156,23 +147,32 @@ class Column:
             first, last = self._span(self._keys[:, 0], high, high)
             first_low, last_low = self._span(self._keys[first:last, 1], low, low)
             return self._slice(first + first_low, first + last_low)
-        return self._slice(*self._span(self._keys, key, key))
+        return self.between(key, key, False, False)
 
     def between(
         self, low: float | None, high: float | None, open_low: bool, open_high: bool
     ) -> NDArray[np.int32]:
         """Return the documents that have a key from `low` to `high`, the ends in or out."""
         n = len(self._keys)
-        side_low: Literal["left", "right"] = "right" if open_low else "left"
-        side_high: Literal["left", "right"] = "left" if open_high else "right"
-        first = 0 if low is None else int(np.searchsorted(self._keys, low, side=side_low))
-        last = n if high is None else int(np.searchsorted(self._keys, high, side=side_high))
+        first_of, last_of = (
+            bisect_right if open_low else bisect_left,
+            bisect_left if open_high else bisect_right,
+        )
+        # Python compares integers with doubles exactly; NumPy rounds.
+        first = 0 if low is None else first_of(self._keys, low, key=self._value)
+        last = n if high is None else last_of(self._keys, high, key=self._value)
         return self._slice(first, max(first, last))
+
+    def _value(self, key: Any) -> float:
+        base = _PAIRS.get(self.kind)
+        if base is not None:
+            return int(key[0]) * base + int(key[1])
+        return int(key) * 1000 if self.kind == "date" else key.item()
 
     def check(self) -> None:
         """Check order and ranges. Raises CorruptIndexError."""
         keys = self._keys
-        if self.kind == "keyword":
+        if keys.ndim == 2:
             rising = (keys[1:, 0] > keys[:-1, 0]) | (
                 (keys[1:, 0] == keys[:-1, 0]) & (keys[1:, 1] > keys[:-1, 1])
             )
@@ -180,6 +180,9 @@ class Column:
             rising = keys[1:] > keys[:-1]
         if not rising.all():
             raise self._corrupt("the keys of a column are not in order")
+        base = _PAIRS.get(self.kind)
+        if base is not None and ((keys[:, 1] < 0) | (keys[:, 1] >= base)).any():
+            raise self._corrupt("a key of a column is out of range")
         starts, documents = self._starts, self._documents
         if starts[0] != 0 or starts[-1] != len(documents) or (np.diff(starts) < 1).any():
             raise self._corrupt("the lists of a column do not cover its documents")
@@ -206,41 +209,73 @@ class Column:
 
 
 class Columns:
-    """All columns of one segment, opened one by one when they are asked for."""
+    """All columns of one segment, opened one by one when they are asked for.
 
-    def __init__(self, container: Container, n_docs: int) -> None:
+    Parameters
+    ----------
+    container : Container
+    n_docs : int
+    documents : DocumentReader
+        The stored documents of the segment, for what columns of older rules cannot tell.
+    """
+
+    def __init__(self, container: Container, n_docs: int, documents: DocumentReader) -> None:
         self._container = container
         self._n_docs = n_docs
+        self._stored = documents
         self._numbers: dict[tuple[str, str], int] = {}
         self._opened: dict[tuple[str, str], Column] = {}
         try:
+            self._exact = int(container.params.get("column_rules", 1)) >= COLUMN_RULES
             for i, entry in enumerate(container.params["columns"]):
                 self._numbers[str(entry["field"]), str(entry["type"])] = i
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CorruptIndexError(f"the columns are malformed: {error}", container.path) from None
         if not {kind for _, kind in self._numbers} <= _KEY_DTYPES.keys():
             raise CorruptIndexError("a column has an unknown type", container.path)
 
     def fields(self) -> Mapping[str, set[str]]:
-        """Return the fields and the types that each has."""
+        """Return the fields and the types that each has (in older segments: may have)."""
         found: dict[str, set[str]] = {}
         for field, kind in self._numbers:
-            found.setdefault(field, set()).add(kind)
+            kinds = found.setdefault(field, set())
+            kinds.add(_VALUE_TYPES[kind])
+            if kind == "keyword" and not self._exact:
+                kinds.add("date")
         return found
 
-    def column(self, field: str, kind: str) -> Column | None:
-        """Return a column, or None when no document has such a value."""
+    def columns(self, field: str, kind: ValueType | None = None) -> list[Column]:
+        """Return the columns that hold the values of a field, of one type or of all."""
+        kinds = _KEY_DTYPES if kind is None else _COLUMN_TYPES[kind]
+        return [self._column(field, k) for k in kinds if (field, k) in self._numbers]
+
+    def rounded(self, field: str, keys: Iterable[tuple[ValueType, Key | None]]) -> bool:
+        """Return whether the columns may be wrong about these keys: `scan` must answer then."""
+        return not self._exact and any(
+            (field, "keyword") in self._numbers
+            if kind == "date"
+            else kind == "number"
+            and (field, kind) in self._numbers
+            and isinstance(key, (int, float))
+            and abs(key) >= _EXACT_DOUBLES
+            for kind, key in keys
+        )
+
+    def scan(self, matches: Callable[[Mapping[str, Any]], bool]) -> NDArray[np.bool_]:
+        """Ask every stored document's metadata; one element per document."""
+        return np.fromiter((matches(m) for m in self._metadata()), np.bool_, self._n_docs)
+
+    def _metadata(self) -> Iterator[Mapping[str, Any]]:
+        for parts in self._stored.all_parts():
+            yield json.loads(parts[2]) if parts[2] else {}
+
+    def _column(self, field: str, kind: str) -> Column:
         name = (field, kind)
         if name not in self._opened:
-            if name not in self._numbers:
-                return None
-            number = self._numbers[name]
-            self._opened[name] = Column(self._container, number, kind, self._n_docs)
+            self._opened[name] = Column(self._container, self._numbers[name], kind, self._n_docs)
         return self._opened[name]
 
     def check(self) -> None:
         """Check all columns. Raises CorruptIndexError."""
         for field, kind in self._numbers:
-            column = self.column(field, kind)
-            assert column is not None
-            column.check()
+            self._column(field, kind).check()

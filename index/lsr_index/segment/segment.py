@@ -31,7 +31,7 @@ from lsr_index.segment.doc_ids import DocIdReader, DocIdWriter
 from lsr_index.segment.doc_store import DocumentReader, DocumentWriter
 from lsr_index.segment.forward_index import VectorReader, select
 from lsr_index.segment.inverter import SegmentBuilder
-from lsr_index.segment.metadata_columns import Columns, ColumnWriter
+from lsr_index.segment.metadata_columns import COLUMN_RULES, Columns, ColumnWriter
 from lsr_index.segment.quantized_batch import Chunk
 from lsr_index.storage.container import Container, ContainerWriter
 from lsr_index.storage.dense_part import DensePart
@@ -83,6 +83,7 @@ def write_segment(
     def fill(container: ContainerWriter) -> Mapping[str, Any]:
         postings = filler.fill(container)
         params = {
+            "column_rules": COLUMN_RULES,
             "columns": filler.columns,
             "generation": generation,
             "n_docs": filler.n_docs,
@@ -239,7 +240,7 @@ class SegmentReader:
             self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
         self.doc_ids = DocIdReader(container, entry.n_docs)
         self.documents = DocumentReader(container, entry.n_docs)
-        self.columns = Columns(container, entry.n_docs)
+        self.columns = Columns(container, entry.n_docs, self.documents)
         self.arrays = self._postings()
         self.vectors = VectorReader(self.arrays, container.path)
         self.dense = None if dense is None else DenseArrays(container, dense, entry.n_docs)

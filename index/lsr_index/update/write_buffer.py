@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from lsr_index.dense.codes import Codes
 from lsr_index.search.filters import Filter
 from lsr_index.segment.doc_ids import encode_id
 from lsr_index.segment.doc_store import encode_record
+from lsr_index.segment.metadata_values import typed_keys
 from lsr_index.segment.quantize import quantize_documents
 from lsr_index.segment.quantized_batch import Chunk, dense_codes, without_zeros
 from lsr_index.storage.dense_part import DensePart
@@ -70,11 +71,21 @@ class Pending:
 
     def matching(self, condition: Filter) -> list[str]:
         """Return the ids of the documents whose metadata passes a filter."""
-        return [
-            doc_id
-            for doc_id, row in self.documents.items()
-            if condition.matches(json.loads(row.parts[2]) if row.parts[2] else {})
-        ]
+        return [doc_id for doc_id, metadata in self._metadata() if condition.matches(metadata)]
+
+    def fields(self) -> dict[str, set[str]]:
+        """Return the metadata fields of the documents to add, and the types their values have."""
+        found: dict[str, set[str]] = {}
+        for _, metadata in self._metadata():
+            for name, value in metadata.items():
+                kinds = {kind for kind, _ in typed_keys(value)}
+                if kinds:
+                    found.setdefault(name, set()).update(kinds)
+        return found
+
+    def _metadata(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for doc_id, row in self.documents.items():
+            yield doc_id, json.loads(row.parts[2]) if row.parts[2] else {}
 
     def largest_weight(self) -> float:
         """Return the largest weight of all documents, 0 when there is none."""

@@ -19,7 +19,7 @@ from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexStateError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
-from lsr_index.search.filters import parse_filter
+from lsr_index.search.filters import check_fields, merged_fields, parse_filter
 from lsr_index.search.index import Index
 from lsr_index.segment.arrays import BuildOptions
 from lsr_index.segment.delete_bitmap import mask_of
@@ -141,10 +141,18 @@ class IndexWriter:
             return n_found
 
     def delete_where(self, filter: Any) -> int:
-        """Delete the documents that pass a filter; return how many."""
+        """Delete the documents that pass a filter; return how many.
+
+        Raises
+        ------
+        UsageError
+            The filter is none, or names a field or a type that no document has; nothing is deleted.
+        """
         condition = parse_filter(filter)
         with self._mutex:
             self._refuse_when_closed()
+            columns = [reader.columns for reader in self._work.readers]
+            check_fields(condition, merged_fields([*columns, self._pending]))
             found = self._pending.matching(condition)
             for reader in self._work.readers:
                 positions = np.flatnonzero(mask_of(reader.passing(condition), reader.n_docs))
