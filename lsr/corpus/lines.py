@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import os
+import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from lsr.errors import CorpusError
 
+STANDARD_INPUT = Path("-")
 MAX_LINE_BYTES = 8 * 2**20
 _MARK_AND_ENDING = 5
 _SAMPLE_BYTES = 2**20
@@ -47,6 +50,7 @@ def read_lines(
     Parameters
     ----------
     path : Path
+        ``-`` for standard input.
     max_bytes : int
         Cap on the bytes of a line, its ending not counted.
     blank : bool
@@ -116,15 +120,19 @@ def estimate_lines(path: Path) -> int | None:
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, unpacking gzip."""
-    with path.open("rb") as raw, _unpacked(raw) as file:
+    """Open a file, or standard input for ``-``, for reading bytes, unpacking gzip."""
+    opened = nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb")
+    with opened as raw, _unpacked(raw) as file:
         yield file
 
 
 @contextmanager
 def _unpacked(raw: BinaryIO) -> Iterator[BinaryIO]:
-    magic = raw.read(2)
-    raw.seek(0, os.SEEK_SET)
+    if isinstance(raw, io.BufferedReader):  # a pipe can be looked into, not rewound
+        magic = raw.peek(2)[:2]
+    else:
+        magic = raw.read(2)
+        raw.seek(0, os.SEEK_SET)
     if magic == b"\x1f\x8b":
         with gzip.GzipFile(fileobj=raw, mode="rb") as file:
             yield cast(BinaryIO, file)

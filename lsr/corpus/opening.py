@@ -124,7 +124,7 @@ def detect_format(source: str) -> Format:
     if kind is None:
         raise CorpusError(
             f"what kind of file this is cannot be told from its name; expected one of "
-            f"{', '.join(_BY_SUFFIX)} (also .gz), or name the format (--format)",
+            f"{', '.join(_BY_SUFFIX)} (also .gz), or say which format it is: {', '.join(FORMATS)}",
             path,
         )
     return kind

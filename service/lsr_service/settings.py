@@ -69,7 +69,7 @@ class ServerSettings(BaseSettings):
     )
 
     indexes: dict[str, Path] = Field(default_factory=dict)
-    fusions: tuple[Path, ...] = ()
+    fusions: tuple[str, ...] = ()
     selections: tuple[Path, ...] = ()
     rerank: str | None = None
     host: str = "127.0.0.1"

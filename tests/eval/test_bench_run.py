@@ -210,7 +210,7 @@ def _invoke(*arguments: str) -> Any:
 def test_command_writes_json(workload: Workload, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     paths = ("--docs", workload.docs, "--queries", workload.queries)
-    quick = ("--k", "5", "--peers", "", "--rounds", "1", "--no-throughput", "--json", str(out))
+    quick = ("--k", "5", "--peers", "", "--rounds", "1", "--no-throughput", "-o", str(out))
     done = _invoke(*paths, *quick)
     assert done.exit_code == 0, done.output
     assert "lsr · default · exact" in done.stdout

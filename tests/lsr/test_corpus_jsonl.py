@@ -199,7 +199,7 @@ def test_missing_empty_and_useless_sources(tmp_path):
     assert "all 2 lines were skipped" in message
     assert "bad.jsonl:1: no valid JSON" in message
     (tmp_path / "data.bin").write_text("x")
-    assert "--format" in message_of(tmp_path / "data.bin")
+    assert "say which format it is: beir, " in message_of(tmp_path / "data.bin")
     assert "is a folder" in message_of(tmp_path, format="jsonl")
     assert "no corpus.jsonl" in message_of(tmp_path, format="beir")
 

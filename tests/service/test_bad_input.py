@@ -44,7 +44,7 @@ def write_lines(path: Path, n: int, bad: int) -> None:
 
 
 def index_into(tmp_path: Path, source: object) -> tuple[str, ...]:
-    return ("index", str(source), "--encoder", "bm25", "--out", str(tmp_path / "out.index"))
+    return ("index", str(source), "--encoder", "bm25", "--output", str(tmp_path / "out.index"))
 
 
 def only_the_workspace(tmp_path: Path) -> bool:
@@ -98,7 +98,7 @@ def test_no_folder_to_write_into(
     corpus_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "no" / "such" / "out.index"
-    fails(capsys, "index", corpus_path, "--out", out, code=2, says="is no folder")
+    fails(capsys, "index", corpus_path, "--output", out, code=2, says="is no folder")
 
 
 def test_something_is_there_already(
@@ -107,8 +107,8 @@ def test_something_is_there_already(
     out = tmp_path / "out.index"
     out.mkdir()
     (out / "precious").write_text("mine")
-    fails(capsys, "index", corpus_path, "--out", out, says="exists already|--overwrite")
-    assert run(["index", str(corpus_path), "--out", str(out), "--overwrite"]) == 1
+    fails(capsys, "index", corpus_path, "--output", out, says="exists already|--overwrite")
+    assert run(["index", str(corpus_path), "--output", str(out), "--overwrite"]) == 1
     assert (out / "precious").read_text() == "mine"
 
 
@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_job_goes_on_later(
             words = " ".join(f"w{n}" for n in rng.integers(0, 30_000, 60))
             file.write(json.dumps({"_id": str(i), "text": words}) + "\n")
     out = tmp_path / "out"
-    arguments = (verb, str(source), "--out", str(out), "--encoder", "bm25")
+    arguments = (verb, str(source), "--output", str(out), "--encoder", "bm25")
     done = limited(arguments, 400_000)
     assert done.returncode == 1, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from lsr_index.build.index_corpus import index_corpus
 from lsr_index.hybrid.text_index import Retriever
 from lsr_index.update.writer import IndexWriter
 from lsr_service.cli.main import run
+from tests.service.conftest import lsr_process
 
 
 @pytest.fixture
@@ -110,15 +114,127 @@ def test_documents_are_deleted_by_id_list_and_filter(
 ) -> None:
     ids = tmp_path / "ids"
     ids.write_text("d003\nnobody\nd004\n", encoding="utf-8")
-    done = shell.json("delete", path, "d001", "--ids-from", ids, "--where", '{"year": 1905}')
+    done = shell.json(
+        "delete", path, "d001", "--ids-from", ids, "--filter", '{"year": 1905}', "--yes"
+    )
     assert done["deleted"] == 3 + sum(1 for i in range(297) if i % 7 == 5)
     assert done["n_docs"] == 300 - done["deleted"]
     assert done["generation"] == 2
     assert not hits(path, "storm river") & {"d001", "d003", "d004", "d005"}
     assert shell.json("delete", path, "d001")["generation"] == 2
-    assert "every document" in shell.error("delete", path, "--where", "{}", code=2)
-    assert "not JSON" in shell.error("delete", path, "--where", "year=3", code=2)
+    assert "every document" in shell.error("delete", path, "--filter", "{}", code=2)
+    assert "not JSON" in shell.error("delete", path, "--filter", "year=3", code=2)
     assert "say which" in shell.error("delete", path, code=2)
+
+
+class TestDeleteByFilter:
+    """What a filter would delete is shown, and deleted only when somebody says so."""
+
+    RECENT = '{"year": {"$gte": 1905}}'
+
+    @pytest.fixture
+    def terminal(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        def answer(text: str) -> None:
+            typed = io.StringIO(text)
+            typed.isatty = lambda: True  # type: ignore[method-assign]
+            monkeypatch.setattr(sys, "stdin", typed)
+            monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+        return answer
+
+    def matching(self) -> list[str]:
+        return [f"d{i:03}" for i in range(297) if i % 7 >= 5]
+
+    def test_without_a_terminal_it_says_what_to_add(self, path: Path, shell: Shell) -> None:
+        said = shell.error("delete", path, "--filter", self.RECENT, code=2)
+        n, (first, second, third) = len(self.matching()), self.matching()[:3]
+        assert f"{n} of 300 documents match: {first}, {second}, {third}, …" in said
+        assert "--yes" in said
+        assert shell.json("stats", path)["n_docs"] == 300
+
+    def test_yes_deletes(self, path: Path, shell: Shell) -> None:
+        done = shell.json("delete", path, "--filter", self.RECENT, "-y")
+        assert done["deleted"] == len(self.matching())
+        assert done["n_docs"] == 300 - done["deleted"]
+
+    @pytest.mark.parametrize(("typed", "gone"), [("y\n", True), ("n\n", False), ("\n", False)])
+    def test_a_terminal_is_asked(
+        self, path: Path, shell: Shell, terminal: Any, typed: str, gone: bool
+    ) -> None:
+        terminal(typed)
+        assert run(["delete", str(path), "--filter", self.RECENT]) == (0 if gone else 1)
+        assert "documents match: d005, d006, d012, …" in shell.capsys.readouterr().err
+        left = 300 - len(self.matching()) if gone else 300
+        assert shell.json("stats", path)["n_docs"] == left
+
+    def test_dry_run_deletes_nothing(self, path: Path, shell: Shell) -> None:
+        before = {file.name: file.read_bytes() for file in path.iterdir()}
+        found = shell.json("delete", path, "--filter", self.RECENT, "--dry-run", "--yes")
+        assert found["matched"] == len(self.matching())
+        assert found["examples"] == self.matching()[:3]
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+        assert "give one" in shell.error("delete", path, "d001", "--dry-run", code=2)
+
+    @pytest.mark.parametrize(
+        "everything",
+        ["{}", '{"$or": [{"year": 1900}, {"$not": {"year": 1900}}]}'],
+    )
+    def test_all_documents_need_all(self, path: Path, shell: Shell, everything: str) -> None:
+        before = shell.json("stats", path)["n_docs"]
+        assert shell.json("delete", path, "--filter", everything, "--dry-run")["matched"] == before
+        said = shell.error("delete", path, "--filter", everything, "--yes", code=2)
+        assert "every document" in said
+        assert "--all" in said
+        assert shell.json("stats", path)["n_docs"] == before
+        done = shell.json("delete", path, "--filter", everything, "--yes", "--all")
+        assert (done["deleted"], done["n_docs"]) == (before, 0)
+
+    def test_nothing_matches(self, path: Path, shell: Shell) -> None:
+        done = shell.json("delete", path, "--filter", '{"year": 1776}')
+        assert (done["deleted"], done["generation"]) == (0, 1)
+
+    def test_a_change_between_showing_and_deleting_is_noticed(
+        self, path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def consent(index: Path, *args: object, **more: object) -> None:
+            with IndexWriter(index) as writer:
+                writer.delete(["d000"])
+                writer.commit()
+
+        monkeypatch.setattr("lsr_service.cli.commands.delete._require_consent", consent)
+        said = shell.error("delete", path, "--filter", self.RECENT, "--yes")
+        assert "changed meanwhile" in said
+        assert shell.json("stats", path)["n_docs"] == 299
+
+
+@pytest.mark.parametrize("form", ["plain", "crlf", "marked", "gzip", "no end"])
+@pytest.mark.parametrize("through", ["file", "standard input"])
+def test_ids_are_read_in_every_form(
+    path: Path, tmp_path: Path, shell: Shell, form: str, through: str
+) -> None:
+    text = b"d001\nd002\n"
+    stored = {
+        "plain": text,
+        "crlf": text.replace(b"\n", b"\r\n"),
+        "marked": b"\xef\xbb\xbf" + text,
+        "gzip": gzip.compress(text),
+        "no end": text[:-1],
+    }[form]
+    ids = tmp_path / "ids"
+    ids.write_bytes(stored)
+    if through == "file":
+        assert shell.json("delete", path, "--ids-from", ids)["deleted"] == 2
+        return
+    with ids.open("rb") as given:
+        done = lsr_process("delete", str(path), "--ids-from", "-", "--json", stdin=given)
+    assert json.loads(done.stdout)["deleted"] == 2
+
+
+def test_ids_that_are_no_text_are_named(path: Path, tmp_path: Path, shell: Shell) -> None:
+    ids = tmp_path / "ids"
+    ids.write_bytes(b"d001\nd\xff\n")
+    assert "ids:2: not valid UTF-8" in shell.error("delete", path, "--ids-from", ids, code=2)
+    assert shell.json("stats", path)["n_docs"] == 300
 
 
 def test_search_takes_a_filter(path: Path, shell: Shell) -> None:
@@ -130,7 +246,7 @@ def test_search_takes_a_filter(path: Path, shell: Shell) -> None:
 
 def test_compacting_frees_the_room(path: Path, more: Path, shell: Shell) -> None:
     shell.json("add", path, more, "--commit-every", "20")
-    shell.json("delete", path, "--where", '{"year": {"$lt": 1904}}')
+    shell.json("delete", path, "--filter", '{"year": {"$lt": 1904}}', "--yes")
     expected = hits(path, "storm river stone quokka")
     compacted = shell.json("compact", path)
     assert compacted["changed"]

@@ -61,10 +61,10 @@ def test_help_loads_nothing_heavy() -> None:
         (["search", "x", "q", "--k", "-5"], 2),
         (["search", "x", "q", "--k", "100000000000000000000"], 2),
         (["index", "x"], 2),
-        (["index", "x", "--out", "y", "--on-error", "ignore"], 2),
-        (["index", "x", "--out", "y", "--memory", "lots"], 2),
+        (["index", "x", "--output", "y", "--on-error", "ignore"], 2),
+        (["index", "x", "--output", "y", "--memory", "lots"], 2),
         (["search", "x", "q", "--topics", "t.tsv"], 2),
-        (["search", "x", "q", "--json", "--format", "trec"], 2),
+        (["search", "x", "q", "--json", "--output-format", "trec"], 2),
         (["serve", "Bad Name=x"], 2),
     ],
 )
@@ -79,7 +79,7 @@ def test_index_then_search_then_stats(
     corpus_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "made.index"
-    made = json.loads(out_of(capsys, "index", str(corpus_path), "--out", str(path), "--json"))
+    made = json.loads(out_of(capsys, "index", str(corpus_path), "--output", str(path), "--json"))
     assert (made["n_docs"], made["skipped"], made["path"]) == (300, 0, str(path))
     assert not list(tmp_path.glob("*.building"))
     found = json.loads(out_of(capsys, "search", str(path), "storm river", "-k", "3", "--json"))
@@ -137,7 +137,7 @@ def test_encode_writes_vectors_that_can_be_read(
     from lsr.vectors import read_parquet
 
     path = tmp_path / "vectors.parquet"
-    arguments = ["encode", str(corpus_path), "--out", str(path), "--encoder", "bm25", "--json"]
+    arguments = ["encode", str(corpus_path), "--output", str(path), "--encoder", "bm25", "--json"]
     figures = json.loads(out_of(capsys, *arguments))
     batches = list(read_parquet(path))
     assert sum(batch.n_docs for batch in batches) == figures["n_docs"] == 300

@@ -196,7 +196,7 @@ class TestHttp:
         self, folder: Path, fitted: Path, hybrid: HybridRetriever
     ) -> None:
         path = folder / "small.index"
-        with serving(indexes={"small": path}, fusions=(fitted,)) as served:
+        with serving(indexes={"small": path}, fusions=(str(fitted),)) as served:
             answer = post(served, query=QUERY)
             expected = hybrid.search(
                 QUERY, fusion=parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50")
@@ -264,7 +264,7 @@ class TestShell:
         assert run(["search", str(folder / "small.index"), QUERY, "--fusion", str(other)]) == 1
         assert "'dense' was fitted with another encoder" in capsys.readouterr().err
         with pytest.raises(UsageError, match="fits none of the indexes"):
-            Engine.open({"small": folder / "small.index"}, fusions=[other])
+            Engine.open({"small": folder / "small.index"}, fusions=[str(other)])
 
     def test_fit_fusion_from_the_index_and_from_its_runs(
         self,
@@ -282,7 +282,9 @@ class TestShell:
         (tmp_path / "qrels.txt").write_text("".join(lines))
         out = tmp_path / "f.json"
         about = ["--qrels", tmp_path / "qrels.txt", "--topics", folder / "queries.jsonl"]
-        text = out_of(capsys, "fit-fusion", folder / "small.index", *about, "--json", "--out", out)
+        text = out_of(
+            capsys, "fit-fusion", folder / "small.index", *about, "--json", "--output", out
+        )
         found = json.loads(text)
         assert found["refusal"] is None
         held_out = found["evidence"]["held_out"]
@@ -313,7 +315,7 @@ class TestShell:
         (tmp_path / "qrels.txt").write_text(
             "".join(f"q{at} 0 d{rng.integers(120):03} 1\n" for at in range(16))
         )
-        about = ["--qrels", tmp_path / "qrels.txt", "--out", out]
+        about = ["--qrels", tmp_path / "qrels.txt", "--output", out]
         two = ["--run", f"a={run_path}", "--run", f"b={run_path}"]
         assert run([str(part) for part in ["fit-fusion", *about, *two]]) == 1
         assert "no better than a alone" in capsys.readouterr().err

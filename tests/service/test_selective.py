@@ -62,7 +62,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index_corpus(corpus, load_encoder("bm25"), path).close()
     spec = DenseSpec.of(model, flat_below=10, n_lists=40)
     set_dense(path, spec, [model.encode_documents(texts)]).close()
-    arguments = ["--queries", docs / "queries.jsonl", "--share", "0.2", "--out", folder / "s.json"]
+    arguments = [
+        "--queries",
+        docs / "queries.jsonl",
+        "--share",
+        "0.2",
+        "--output",
+        folder / "s.json",
+    ]
     assert run([str(part) for part in ["fit-selection", path, *arguments]]) == 0
     return folder
 

@@ -51,7 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_from_pairs_to_hits(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mine = ["mine", "pairs.jsonl", "--out", "train.jsonl", "--negatives", "3"]
+    mine = ["mine", "pairs.jsonl", "--output", "train.jsonl", "--negatives", "3"]
     assert run([*mine, "--teacher", "bm25", "--teacher", "backbone"]) == 0
     assert "train.jsonl: 40 examples" in capsys.readouterr().out
     record = json.loads((place / "train.jsonl").read_text().splitlines()[0])
@@ -63,7 +63,7 @@ def test_from_pairs_to_hits(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "exported: nDCG@10" in out
     assert run(["train", "recipe.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps_done"] == 4
-    assert run(["index", "dev", "--encoder", "run/model", "--out", "my.index"]) == 0
+    assert run(["index", "dev", "--encoder", "run/model", "--output", "my.index"]) == 0
     assert run(["search", "my.index", "the man", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.partition("{")[2].join(["{", ""]))["hits"]
 
@@ -79,12 +79,18 @@ def test_from_pairs_to_hits(place: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["train", "recipe.yaml", "--set", "device=nonsense"], "device 'nonsense' cannot be used"),
         (["train", "recipe.yaml", "--set", "output=pairs.jsonl"], "pairs.jsonl: is a file"),
         (["train", "recipe.yaml", "--set", "loss={kl: {}}"], "no scores, which distillation needs"),
-        (["mine", "none.jsonl", "--out", "x.jsonl"], "none.jsonl: cannot be read"),
-        (["mine", "binary.jsonl", "--out", "x.jsonl"], "binary.jsonl:1: "),
-        (["mine", "pairs.jsonl", "--out", "pairs.jsonl"], "exists already"),
-        (["mine", "pairs.jsonl", "--out", "x.txt"], "ends in .jsonl"),
-        (["mine", "pairs.jsonl", "--out", "x.jsonl", "--teacher", "none"], "none: no such folder"),
-        (["mine", "pairs.jsonl", "--out", "x.jsonl", "--depth", "3", "--skip-top", "3"], "depth 3"),
+        (["mine", "none.jsonl", "--output", "x.jsonl"], "none.jsonl: cannot be read"),
+        (["mine", "binary.jsonl", "--output", "x.jsonl"], "binary.jsonl:1: "),
+        (["mine", "pairs.jsonl", "--output", "pairs.jsonl"], "exists already"),
+        (["mine", "pairs.jsonl", "--output", "x.txt"], "ends in .jsonl"),
+        (
+            ["mine", "pairs.jsonl", "--output", "x.jsonl", "--teacher", "none"],
+            "none: no such folder",
+        ),
+        (
+            ["mine", "pairs.jsonl", "--output", "x.jsonl", "--depth", "3", "--skip-top", "3"],
+            "depth 3",
+        ),
     ],
 )
 def test_mistakes_are_named(

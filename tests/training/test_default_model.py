@@ -272,7 +272,7 @@ def test_its_floats_load_in_sentence_transformers(made, tmp_path):
 
 
 def test_what_an_int8_model_cannot_do_is_refused(made, tmp_path):
-    with pytest.raises(ModelError, match="lsr export"):
+    with pytest.raises(ModelError, match="lsr export-model"):
         load_splade(made, backend="torch")
     with pytest.raises(UsageError, match="one text at a time"):
         load_splade(made, batch_size=3)

@@ -345,7 +345,7 @@ def _runs_graph(folder: Path, backend: Backend | None) -> bool:
     if is_int8(folder) and backend == "torch":
         raise ModelError(
             f"{folder}: stores int8 numbers, which torch does not run; "
-            "write it as floats first: lsr export MODEL --out FOLDER"
+            "write it as floats first: lsr export-model MODEL -o FOLDER"
         )
     return backend == "onnx" or is_int8(folder)
 

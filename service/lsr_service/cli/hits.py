@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -19,10 +19,16 @@ _LEAD_CHARS = 50
 _WORD = re.compile(r"\w+")
 
 
-def render(answer: SearchAnswer, *, explain: bool = False) -> Iterator[Text]:
-    """Yield the lines of an answer; every hit needs its explanation."""
+def render(
+    answer: SearchAnswer, *, explain: bool = False, unknown: Sequence[str] = ()
+) -> Iterator[Text]:
+    """Yield the lines of an answer; every hit needs its explanation.
+
+    `unknown` are words of the query that no document can match, told where there are no hits.
+    """
     if not answer.hits:
-        yield Text("no hits" + _unknown(answer), style="dim")
+        missing = "; not in the index: " + one_line(", ".join(unknown)) if unknown else ""
+        yield Text("no hits" + missing + _unknown(answer), style="dim")
         return
     scores = getattr(answer, "branch_scores", ()) if explain else ()
     for at, hit in enumerate(answer.hits):

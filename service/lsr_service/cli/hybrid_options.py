@@ -45,7 +45,9 @@ FusionOption = Annotated[
 With = Annotated[
     list[Path] | None,
     typer.Option(
-        "--with", metavar="INDEX", help="Fuse with this index of the same documents; repeat."
+        "--with",
+        metavar="INDEX",
+        help="Fuse with this index of the same documents; can be repeated.",
     ),
 ]
 Selective = Annotated[
@@ -53,8 +55,8 @@ Selective = Annotated[
     typer.Option(
         "--selective",
         metavar="FILE",
-        help="Let sparse results choose which dense vectors are compared: a file of "
-        "lsr fit-selection.",
+        help="Compare only the dense vectors that sparse results point at, as a file of "
+        "lsr fit-selection says.",
     ),
 ]
 FeedbackOption = Annotated[
@@ -62,16 +64,21 @@ FeedbackOption = Annotated[
     typer.Option(
         "--feedback",
         metavar="METHOD[:PARAMETERS]",
-        help="Search again with what the first hits say: rocchio or average, as in "
+        help="Pseudo-relevance feedback from the first hits: rocchio or average, as in "
         "average:docs=3,source=own.",
     ),
 ]
 Rerank = Annotated[
     str | None,
-    typer.Option("--rerank", metavar="MODEL", help="Let a cross-encoder order the first hits."),
+    typer.Option(
+        "--rerank", metavar="MODEL", help="Rerank the first hits with this cross-encoder."
+    ),
 ]
 RerankDepth = Annotated[
-    int, typer.Option("--rerank-depth", min=1, max=1000, help="Hits it scores.")
+    int,
+    typer.Option(
+        "--rerank-depth", min=1, max=1000, metavar="N", help="Number of hits that --rerank scores."
+    ),
 ]
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
+import lsr
 from lsr.errors import LsrError, MissingDependencyError, UsageError
+from lsr_service.cli.command import Command, Group, UsageFault, settings_of
 from lsr_service.cli.commands import (
     add,
     attach,
@@ -22,7 +25,7 @@ from lsr_service.cli.commands import (
     delete,
     demo,
     encode,
-    export,
+    export_model,
     fit_fusion,
     fit_selection,
     index,
@@ -37,44 +40,90 @@ from lsr_service.cli.commands import (
     verify,
 )
 from lsr_service.cli.commands import eval as evaluate
-from lsr_service.cli.terminal import InterruptedJobError, one_line, tell
+from lsr_service.cli.examples import EXAMPLES
+from lsr_service.cli.terminal import InterruptedJobError, one_line, tell, write
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+USE, MAINTAIN, MEASURE, TRAIN = "Use", "Maintain", "Measure", "Train"
 
 app = typer.Typer(
     name="lsr",
     help="Learned sparse retrieval: index text, search it, serve it, measure it.",
     epilog="Begin with: lsr demo",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("index")(index.index)
-app.command("search")(search.search)
-app.command("serve")(serve.serve)
-app.command("add")(add.add)
-app.command("delete")(delete.delete)
-app.command("reindex")(reindex.reindex)
-app.command("attach")(attach.attach)
-app.command("compact")(compact.compact)
-app.command("verify")(verify.verify)
-app.command("snapshot")(snapshot.snapshot)
-app.command("restore")(restore.restore)
-app.command("eval")(evaluate.evaluate)
-app.command("fit-fusion")(fit_fusion.fit_fusion)
-app.command("fit-selection")(fit_selection.fit_selection)
-app.command("encode")(encode.encode)
-app.command("export")(export.export)
-app.command("bench")(bench.bench)
-app.command("train")(train.train)
-app.command("mine")(mine.mine)
-app.command("stats")(stats.stats)
-app.command("demo")(demo.demo)
+
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    USE: {
+        "index": index.index,
+        "add": add.add,
+        "delete": delete.delete,
+        "search": search.search,
+        "serve": serve.serve,
+        "demo": demo.demo,
+    },
+    MAINTAIN: {
+        "stats": stats.stats,
+        "verify": verify.verify,
+        "compact": compact.compact,
+        "snapshot": snapshot.snapshot,
+        "restore": restore.restore,
+        "reindex": reindex.reindex,
+        "attach": attach.attach,
+    },
+    MEASURE: {
+        "eval": evaluate.evaluate,
+        "bench": bench.bench,
+        "fit-fusion": fit_fusion.fit_fusion,
+        "fit-selection": fit_selection.fit_selection,
+    },
+    TRAIN: {
+        "train": train.train,
+        "mine": mine.mine,
+        "encode": encode.encode,
+        "export-model": export_model.export_model,
+    },
+}
+
+
+def _add_command(name: str, run: Callable[..., None], panel: str, *, hidden: bool = False) -> None:
+    register = app.command(
+        name,
+        cls=Command,
+        epilog=EXAMPLES.get(name),
+        rich_help_panel=panel,
+        hidden=hidden,
+        context_settings=settings_of(name),
+    )
+    register(run)
+
+
+for _panel, _commands in _COMMANDS.items():
+    for _name, _run in _commands.items():
+        _add_command(_name, _run, _panel)
+_add_command("export", export_model.export, TRAIN, hidden=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        write(f"lsr {lsr.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Learned sparse retrieval: index text, search it, serve it, measure it."""
 
 
@@ -110,14 +159,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    from typer._click.exceptions import ClickException
-
     command = typer.main.get_command(app)
     try:
         code = command.main(args=list(arguments), prog_name="lsr", standalone_mode=False)
-    except ClickException as error:
-        error.show()
-        return error.exit_code
+    except UsageFault as error:
+        error.show()  # type: ignore[attr-defined]
+        return USAGE
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     sys.stdout.flush()
     if code == INTERRUPTED:
         raise KeyboardInterrupt

@@ -32,7 +32,8 @@ EncoderName = Annotated[
     typer.Option(
         "--encoder",
         metavar="NAME",
-        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
+        help="lsr-tiny-en (comes with lsr), bm25, a model folder, a hub id; or precomputed, for "
+        "a file of vectors.",
     ),
 ]
 DenseModel = Annotated[
@@ -43,29 +44,51 @@ DenseModel = Annotated[
         help="Dense vectors beside the sparse ones: minilm, a model folder or a hub id.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Texts a network encodes at a time.")
+    int | None,
+    typer.Option("--batch-size", min=1, metavar="N", help="Texts that a network encodes at once."),
 ]
 MaxLength = Annotated[
-    int | None, typer.Option("--max-length", min=1, help="Tokens of a text that count.")
+    int | None,
+    typer.Option(
+        "--max-length", min=1, metavar="N", help="Maximum length in tokens; the rest is cut off."
+    ),
 ]
 Language = Annotated[
-    str | None, typer.Option("--language", help="Of the text, for bm25 (english).")
+    str | None,
+    typer.Option(
+        "--language",
+        metavar="NAME",
+        help="Language of the text, for bm25: a name or an ISO 639 code, as german or de. "
+        "Default: english.",
+    ),
 ]
 K1 = Annotated[
-    float | None, typer.Option("--k1", min=0.0, help="How much repeated terms count, for bm25.")
+    float | None,
+    typer.Option(
+        "--k1", min=0.0, metavar="X", help="Term-frequency saturation, from 0 up, for bm25."
+    ),
 ]
 B = Annotated[
     float | None,
-    typer.Option("--b", min=0.0, max=1.0, help="How much length is held against it, for bm25."),
+    typer.Option(
+        "--b", min=0.0, max=1.0, metavar="X", help="Length normalisation, 0 to 1, for bm25."
+    ),
 ]
 TopK = Annotated[
-    int | None, typer.Option("--top-k", min=1, help="Keep the heaviest terms of each document.")
+    int | None,
+    typer.Option("--top-k", min=1, metavar="N", help="Keep the N heaviest terms of each document."),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="cpu or cuda; the fastest there is by default.")
+    str | None,
+    typer.Option("--device", metavar="NAME", help="cpu or cuda. Default: the fastest there is."),
 ]
+Memory = Annotated[
+    str,
+    typer.Option("--memory", metavar="SIZE", help="Bound on working memory, as 512M or 2G."),
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Searches at a time.")]
 
 
 class QueryEncoderName(StrEnum):
@@ -90,28 +113,41 @@ QuerySide = Annotated[
     ),
 ]
 OnErrorOption = Annotated[
-    OnError, typer.Option("--on-error", help="A malformed line stops the job, or is left out.")
+    OnError,
+    typer.Option("--on-error", help="fail: a malformed line stops the job; skip: it is left out."),
 ]
 
 MaxErrors = Annotated[
-    int | None, typer.Option("--max-errors", min=0, help="With skip: stop after this many.")
+    int | None,
+    typer.Option(
+        "--max-errors",
+        min=0,
+        metavar="N",
+        help="With --on-error skip: stop after N malformed lines.",
+    ),
 ]
 CorpusFormat = Annotated[
     str | None,
     typer.Option(
-        "--format",
+        "--input-format",
+        metavar="FORMAT",
         help="beir, jsonl, tsv, csv, parquet, folder, ir-datasets or python-docs, where the name "
         "does not tell.",
     ),
 ]
-Split = Annotated[str | None, typer.Option("--split", help="Which judgments (test).")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split", metavar="NAME", help="Split of a BEIR collection whose judgments count (test)."
+    ),
+]
 
 Filter = Annotated[
     str | None,
     typer.Option(
         "--filter",
         metavar="JSON",
-        help="Only documents whose metadata pass, as in "
+        help="Only documents whose metadata match, as in "
         '\'{"lang": "en", "year": {"$gte": 2000}}\'.',
     ),
 ]

@@ -23,14 +23,25 @@ class Found(NamedTuple):
     scores: list[float]
 
 
+class Page(NamedTuple):
+    """Which hits are wanted: `k` of them after the first `offset`, of what passes the filter."""
+
+    k: int
+    offset: int = 0
+    filter: Any = None
+
+
 class Searcher(Protocol):
     """Searches texts."""
 
-    def answer(self, text: str, k: int, *, explain: bool, filter: Any) -> SearchAnswer:
+    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
         """Return the hits of one text."""
 
-    def run(self, texts: Sequence[str], k: int, *, threads: int, filter: Any) -> list[Found]:
+    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
         """Return the hits of many texts."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that no document of the index can match."""
 
     def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
         """Return an answer as HTTP gives it."""
@@ -55,12 +66,20 @@ class _Plain:
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
 
-    def answer(self, text: str, k: int, *, explain: bool, filter: Any) -> SearchAnswer:
-        return self._retriever.search(text, k, explain=explain, filter=filter)
+    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
+        return self._retriever.search(
+            text, page.k, offset=page.offset, explain=explain, filter=page.filter
+        )
 
-    def run(self, texts: Sequence[str], k: int, *, threads: int, filter: Any) -> list[Found]:
-        found = self._retriever.search_batch(texts, k, threads=threads, filter=filter)
+    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
+        found = self._retriever.search_batch(texts, page.k, threads=threads, filter=page.filter)
         return [Found(hits.ids, hits.scores.tolist()) for hits in found]
+
+    def unknown_words(self, text: str) -> list[str]:
+        from lsr.analysis.segmentation import normalise, words
+
+        distinct = list(dict.fromkeys(words(normalise(text))))
+        return [word for word in distinct if not self._retriever.search(word, 1).hits]
 
     def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
         from lsr_service.http.answers import search_response
@@ -77,16 +96,26 @@ class _Hybrid:
         self._mode = mode
         self._arguments = arguments
 
-    def answer(self, text: str, k: int, *, explain: bool, filter: Any) -> SearchAnswer:
-        return self._hybrid.search(text, k, explain=explain, filter=filter, **self._arguments)
+    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
+        return self._hybrid.search(
+            text,
+            page.k,
+            offset=page.offset,
+            explain=explain,
+            filter=page.filter,
+            **self._arguments,
+        )
 
-    def run(self, texts: Sequence[str], k: int, *, threads: int, filter: Any) -> list[Found]:
+    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
         def one(text: str) -> Found:
-            ranking = self._hybrid.rank(text, k, filter=filter, **self._arguments)
+            ranking = self._hybrid.rank(text, page.k, filter=page.filter, **self._arguments)
             return Found(ranking.ids, ranking.scores.tolist())
 
         with ThreadPoolExecutor(threads, "lsr-search") as pool:
             return list(pool.map(one, texts))
+
+    def unknown_words(self, text: str) -> list[str]:
+        return []  # a dense branch knows no words
 
     def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
         from lsr_index.hybrid import HybridAnswer

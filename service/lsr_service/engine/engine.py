@@ -98,7 +98,7 @@ class Engine:
         cls,
         paths: Mapping[str, Path],
         *,
-        fusions: Sequence[Path] = (),
+        fusions: Sequence[str] = (),
         selections: Sequence[Path] = (),
         rerank: str | None = None,
     ) -> Engine:
@@ -107,10 +107,11 @@ class Engine:
         Parameters
         ----------
         paths : mapping of name to path
-        fusions : sequence of Path
-            Files of ``lsr fit-fusion``; each is used for the indexes it fits.
+        fusions : sequence of str
+            Files of ``lsr fit-fusion`` or methods, as `lsr_index.fusion.fusion_of` reads them; each
+            is used for the indexes it fits.
         selections : sequence of Path
-            The same of ``lsr fit-selection``.
+            Files of ``lsr fit-selection``; each is used for the indexes it fits.
         rerank : str, optional
             Name of a cross-encoder.
 
@@ -137,8 +138,8 @@ class Engine:
                     opened[name] = ServedIndex(name, path, None, "its files are damaged")
             if damaged and len(damaged) == len(paths):
                 raise damaged[0]
-            for path in fusions:
-                opened = _with_fusion(opened, path)
+            for named in fusions:
+                opened = _with_fusion(opened, named)
             for path in selections:
                 opened = _with_selection(opened, path)
             reranker = None if rerank is None else _cross_encoder(rerank)
@@ -192,18 +193,19 @@ class Engine:
                 served.retriever.close()
 
 
-def _with_fusion(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
-    """Give a fitted fusion to the indexes it was fitted to; refuse one that fits none."""
-    from lsr_index.fusion import read_artefact
+def _with_fusion(opened: Mapping[str, ServedIndex], named: str) -> dict[str, ServedIndex]:
+    """Give a fusion to the indexes whose branches it fits; raise for one that fits none."""
+    from lsr_index.fusion import fusion_of
     from lsr_index.hybrid import identities
 
-    artefact = read_artefact(path)
-
     def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
-        artefact.check(identities(retriever.hybrid.branches), path)
-        return replace(served, fusion=artefact.fusion)
+        branches = identities(retriever.hybrid.branches)
+        fusion = fusion_of(named, branches)
+        if len(branches) < 2:
+            raise UsageError("it has no dense vectors, so there is nothing to fuse")
+        return replace(served, fusion=fusion)
 
-    return _where_it_fits(opened, path, fitted)
+    return _where_it_fits(opened, f"--fusion {named}", fitted)
 
 
 def _with_selection(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
@@ -216,12 +218,12 @@ def _with_selection(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, 
         artefact.check(retriever.index, path)
         return replace(served, selection=artefact.selection)
 
-    return _where_it_fits(opened, path, fitted)
+    return _where_it_fits(opened, f"--selective {path}", fitted)
 
 
 def _where_it_fits(
     opened: Mapping[str, ServedIndex],
-    path: Path,
+    option: str,
     fitted: Callable[[ServedIndex, Retriever], ServedIndex],
 ) -> dict[str, ServedIndex]:
     found, reasons = dict(opened), []
@@ -233,7 +235,7 @@ def _where_it_fits(
         except (UsageError, EncoderMismatchError) as error:
             reasons.append(f"{name}: {error}")
     if len(reasons) == len(opened):
-        raise UsageError(f"{path} fits none of the indexes: {'; '.join(reasons)}")
+        raise UsageError(f"{option} fits none of the indexes: {'; '.join(reasons)}")
     return found
 
 

@@ -25,15 +25,14 @@ def add(
             "--commit-every",
             min=1,
             metavar="N",
-            help="Make documents visible and durable every N; by default all at the end.",
+            help="Commit after every N documents: they are then searchable and safe. Default: one "
+            "commit at the end.",
         ),
     ] = None,
     on_error: options.OnErrorOption = options.OnError.FAIL,
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Bound on the memory of writing and merging.")
-    ] = "256M",
+    memory: options.Memory = "256M",
     json: options.Json = False,
 ) -> None:
     """Add documents to an index; one whose id is there already is replaced.

@@ -23,21 +23,25 @@ class SimilarityName(StrEnum):
 def attach(
     index: options.IndexPath,
     vectors: Annotated[
-        Path, typer.Argument(metavar="VECTORS", help="A .npy file, or an index file of faiss.")
+        Path, typer.Argument(metavar="VECTORS", help="A .npy file, or a faiss index file.")
     ],
     ids: Annotated[
-        Path, typer.Option("--ids", help="Text file: the id of each vector's document, one a line.")
+        Path,
+        typer.Option(
+            "--ids",
+            metavar="FILE",
+            help="Text file with the document id of each vector, one a line.",
+        ),
     ],
     dense: options.DenseModel = None,
     similarity: Annotated[
         SimilarityName | None,
         typer.Option(
-            "--similarity", help="By default cosine where all vectors have length 1, else dot."
+            "--similarity",
+            help="How vectors are compared. Default: cosine where all have length 1, else dot.",
         ),
     ] = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Bound on the working memory of the build.")
-    ] = "1G",
+    memory: options.Memory = "1G",
     json: options.Json = False,
 ) -> None:
     """Give an index dense vectors that were made elsewhere.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from lsr.errors import UsageError
+from lsr_service.cli import options
 from lsr_service.cli.terminal import progress, tell, write
 
 if TYPE_CHECKING:
@@ -16,60 +17,113 @@ if TYPE_CHECKING:
     from lsr_eval.bench.workload import Workload
 
 
+DEFAULT_K = "10,100,1000"
+DEFAULT_PEERS = "splade-index,bmp,seismic,scipy,pisa"
+
+
+class Written(NamedTuple):
+    """Where the figures go: into a file, and as JSON to standard output instead of a table."""
+
+    file: Path | None
+    json: bool
+
+
 def bench(
-    docs: Annotated[Path, typer.Option("--docs", help="Document vectors: SciPy .npz or .parquet.")],
-    queries: Annotated[Path, typer.Option("--queries", help="Query vectors, in the same formats.")],
-    k: Annotated[str, typer.Option("--k", help="Results per query; several with commas.")] = (
-        "10,100,1000"
-    ),
+    docs: Annotated[
+        Path,
+        typer.Option(
+            "--docs", metavar="FILE", help="Document vectors: a SciPy .npz or .parquet file."
+        ),
+    ],
+    queries: Annotated[
+        Path,
+        typer.Option("--queries", metavar="FILE", help="Query vectors, in the same formats."),
+    ],
+    k: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--k",
+            metavar="N",
+            help="Hits per query: several with commas, or repeated. Default: 10,100,1000.",
+        ),
+    ] = None,
     peers: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             "--peers",
-            help="Of splade-index, bmp, seismic, scipy, pisa; needs the extra [peers]; none: ''.",
+            metavar="NAMES",
+            help="Engines to compare with, of splade-index, bmp, seismic, scipy and pisa: several "
+            "with commas, or repeated; '' for none. Default: all. Needs the extra [peers].",
         ),
-    ] = "splade-index,bmp,seismic,scipy,pisa",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Passes of every engine.")] = 3,
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, metavar="N", help="Measurements of every engine.")
+    ] = 3,
     queries_limit: Annotated[
-        int | None, typer.Option("--queries-limit", min=1, help="Use so many queries.")
+        int | None,
+        typer.Option("--queries-limit", min=1, metavar="N", help="Use the first N queries."),
     ] = None,
     docs_limit: Annotated[
-        int | None, typer.Option("--docs-limit", min=1, help="Use the first documents.")
+        int | None,
+        typer.Option("--docs-limit", min=1, metavar="N", help="Use the first N documents."),
     ] = None,
     trial_queries: Annotated[
-        int, typer.Option("--trial-queries", min=1, help="To choose the peers' settings with.")
+        int,
+        typer.Option(
+            "--trial-queries",
+            min=1,
+            metavar="N",
+            help="Queries on which the settings of other engines are chosen.",
+        ),
     ] = 300,
     shuffle: Annotated[
-        int | None, typer.Option("--shuffle", help="Seed of a random order of the documents.")
+        int | None,
+        typer.Option(
+            "--shuffle", metavar="SEED", help="Put the documents in a random order, by this seed."
+        ),
     ] = None,
     synthetic: Annotated[
         int | None,
-        typer.Option("--synthetic", min=1, help="So many synthetic documents, fitted to --docs."),
+        typer.Option(
+            "--synthetic", min=1, metavar="N", help="Use N synthetic documents, fitted to --docs."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of synthetic documents.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Random seed of synthetic documents.")
+    ] = 0,
     throughput: Annotated[
-        bool, typer.Option("--throughput/--no-throughput", help="Measure two threads as well.")
+        bool,
+        typer.Option("--throughput/--no-throughput", help="Measure two threads as well."),
     ] = True,
     ablation: Annotated[
-        bool, typer.Option("--ablation", help="Instead: what each lever of our search buys.")
+        bool,
+        typer.Option(
+            "--ablation", help="Instead: what each optimisation of the search contributes."
+        ),
     ] = False,
     growth: Annotated[
         str | None,
         typer.Option(
             "--growth",
             metavar="SIZES",
-            help="Instead: our index on synthetic sets of these sizes, as 74000,1000000.",
+            help="Instead: this index on synthetic sets of these sizes, as 74000,1000000.",
         ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Keep the indexes and the engines' logs here.")
+        Path | None,
+        typer.Option("--folder", metavar="FOLDER", help="Keep indexes and logs of engines here."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw a picture into this file (.png, .svg).")
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw a plot into this .png or .svg file."),
     ] = None,
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write all figures; - for stdout.")
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write all figures to this .json file."
+        ),
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Measure latency, recall, size and build time against other engines.
 
@@ -89,42 +143,44 @@ def bench(
     workload = Workload(
         str(docs), str(queries), docs_limit, queries_limit, shuffle, synthetic, seed
     )
-    depths = _numbers("--k", k)
+    depths = _numbers("--k", ",".join(k or [DEFAULT_K]))
+    written = Written(output, json)
     if ablation:
-        _ablation(workload, depths, rounds, json)
+        _ablation(workload, depths, rounds, written)
     elif growth is not None:
-        _growth(workload, _numbers("--growth", growth), depths, rounds, plot, json)
+        _growth(workload, _numbers("--growth", growth), depths, rounds, plot, written)
     else:
         from lsr_eval.bench.run import Options
 
-        names = [name.strip() for name in peers.split(",") if name.strip()]
+        listed = DEFAULT_PEERS if peers is None else ",".join(peers)
+        names = [name.strip() for name in listed.split(",") if name.strip()]
         chosen = Options(depths, names, rounds, trial_queries, folder, throughput)
-        _comparison(workload, chosen, plot, json)
+        _comparison(workload, chosen, plot, written)
 
 
-def _comparison(workload: Workload, chosen: Any, plot: Path | None, json: str | None) -> None:
+def _comparison(workload: Workload, chosen: Any, plot: Path | None, written: Written) -> None:
     from lsr_eval.bench.plot import plot_latency_against_recall
     from lsr_eval.bench.report import print_report
     from lsr_eval.bench.run import run_benchmark
 
     with progress() as show:
         result = run_benchmark(workload, chosen, show)
-    if json != "-":
+    if not written.json:
         print_report(result, _console())
     if plot is not None:
         plot_latency_against_recall(result, plot)
         tell(f"wrote {plot}")
-    _write(result.as_dict(), json)
+    _write(result.as_dict(), written)
 
 
-def _ablation(workload: Workload, depths: list[int], rounds: int, json: str | None) -> None:
+def _ablation(workload: Workload, depths: list[int], rounds: int, written: Written) -> None:
     from lsr_eval.bench.ablation import run_ablation
 
     with progress() as show:
         result = run_ablation(workload, depths, rounds, show)
-    if json != "-":
+    if not written.json:
         _console().print(result.table())
-    _write(result.as_dict(), json)
+    _write(result.as_dict(), written)
 
 
 def _growth(
@@ -133,28 +189,28 @@ def _growth(
     depths: list[int],
     rounds: int,
     plot: Path | None,
-    json: str | None,
+    written: Written,
 ) -> None:
     from lsr_eval.bench.growth import plot_growth, run_growth
 
     with progress() as show:
         result = run_growth(workload, sizes, depths, rounds, show)
-    if json != "-":
+    if not written.json:
         _console().print(result.table())
     if plot is not None:
         plot_growth(result, plot)
         tell(f"wrote {plot}")
-    _write(result.as_dict(), json)
+    _write(result.as_dict(), written)
 
 
-def _write(figures: dict[str, Any], json: str | None) -> None:
+def _write(figures: dict[str, Any], written: Written) -> None:
     from lsr_eval.bench.records import as_json
 
-    if json == "-":
+    if written.json:
         write(as_json(figures).decode())
-    elif json is not None:
-        Path(json).write_bytes(as_json(figures))
-        tell(f"wrote {json}")
+    if written.file is not None:
+        written.file.write_bytes(as_json(figures))
+        tell(f"wrote {written.file}")
 
 
 def _numbers(option: str, text: str) -> list[int]:

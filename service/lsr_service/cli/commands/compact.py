@@ -17,13 +17,12 @@ def compact(
         bool | None,
         typer.Option(
             "--reorder/--no-reorder",
-            help="Put similar documents side by side. By default as the index was made.",
+            help="Reorder documents so that similar ones are adjacent. Default: as the index was "
+            "made.",
             show_default=False,
         ),
     ] = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Bound on the working memory of merging.")
-    ] = "1G",
+    memory: options.Memory = "1G",
     json: options.Json = False,
 ) -> None:
     """Merge an index into one segment and drop deleted documents: smaller, faster to search.

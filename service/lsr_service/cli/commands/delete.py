@@ -3,65 +3,198 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from lsr.errors import UsageError
+from lsr.errors import IndexStateError, UsageError
 from lsr_service.cli import options
-from lsr_service.cli.terminal import write, write_json
+from lsr_service.cli.terminal import one_line, tell, write, write_json
+
+N_EXAMPLES = 3
+
+
+class Matched(NamedTuple):
+    """What a filter selects in one generation of an index.
+
+    Attributes
+    ----------
+    n_docs : int
+        Documents of the index.
+    n_matched : int
+        Those of them that the filter selects.
+    examples : list of str
+        The first ids of those.
+    generation : int
+    """
+
+    n_docs: int
+    n_matched: int
+    examples: list[str]
+    generation: int
+
+    def __str__(self) -> str:
+        shown = ", ".join(one_line(doc_id) for doc_id in self.examples)
+        more = ", …" if self.n_matched > len(self.examples) else ""
+        listed = f": {shown}{more}" if shown else ""
+        return f"{self.n_matched:,} of {self.n_docs:,} documents match{listed}"
 
 
 def delete(
     index: options.IndexPath,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of documents.")
-    ] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of documents.")] = None,
     ids_from: Annotated[
-        Path | None,
-        typer.Option("--ids-from", metavar="FILE", help="File with an id a line; - reads them."),
+        list[Path] | None,
+        typer.Option(
+            "--ids-from",
+            metavar="FILE",
+            help="File with one id a line, - for standard input; can be repeated.",
+        ),
     ] = None,
-    where: Annotated[
+    filter: Annotated[
         str | None,
-        typer.Option("--where", metavar="FILTER", help="All that pass this filter, as JSON."),
+        typer.Option(
+            "--filter",
+            metavar="JSON",
+            help='Documents whose metadata match, as in \'{"year": {"$lt": 2000}}\'.',
+        ),
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Delete what --filter matches without asking; for scripts."
+        ),
+    ] = False,
+    all: Annotated[
+        bool, typer.Option("--all", help="Allow a --filter that matches every document.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what --filter matches; delete nothing.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Delete documents by id or by filter, all in one commit.
 
-    An id that is not there is no error. The room is free once segments are merged; lsr compact
-    does that at once.
+    A filter shows how many documents it matches and asks before it deletes them. An id that is not
+    there is no error. The room is free once segments are merged; lsr compact does that at once.
     """
+    if not (ids or ids_from or filter):
+        raise UsageError("say which documents: give IDs, --ids-from or --filter")
+    if dry_run and filter is None:
+        raise UsageError("--dry-run shows what a --filter matches; give one")
+    condition = None if filter is None else options.filter_of(filter)
+    wanted = [*(ids or ()), *(doc_id for file in ids_from or () for doc_id in _ids_of(file))]
+    matched = None if condition is None else _matching(index, condition)
+    if matched is not None and dry_run:
+        _show(index, matched, json=json)
+        return
+    if matched is not None:
+        _require_consent(index, matched, yes=yes, all=all)
+    _delete(index, wanted, condition, matched, json=json)
+
+
+def _matching(path: Path, condition: dict[str, Any]) -> Matched:
+    from lsr_index.search.index import open_index
+
+    with open_index(path) as index:
+        ordinals = index.select(condition)
+        examples = index.doc_ids(ordinals[:N_EXAMPLES].tolist())
+        return Matched(index.n_docs, len(ordinals), examples, index.generation)
+
+
+def _show(path: Path, matched: Matched, *, json: bool) -> None:
+    if json:
+        write_json(
+            {
+                "path": str(path),
+                "dry_run": True,
+                "matched": matched.n_matched,
+                "examples": matched.examples,
+                "n_docs": matched.n_docs,
+                "generation": matched.generation,
+            }
+        )
+    else:
+        write(f"{path}: {matched}; nothing was deleted")
+
+
+def _require_consent(path: Path, matched: Matched, *, yes: bool, all: bool) -> None:
+    """Ask on a terminal, where --yes does not answer already.
+
+    Raises
+    ------
+    UsageError
+        The filter matches every document and --all is not given, or nobody can be asked.
+    typer.Exit
+        The answer is no.
+    """
+    if not matched.n_matched:
+        return
+    if matched.n_matched == matched.n_docs and not all:
+        raise UsageError(
+            f"{path}: the filter matches every document ({matched.n_docs:,}); nothing was deleted. "
+            "Add --all if that is meant, or remove the folder"
+        )
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"{path}: {matched}; nothing was deleted, since there is no terminal to ask on. "
+            "Add --yes to delete them"
+        )
+    tell(f"{path}: {matched}")
+    if not typer.confirm("Delete them?", err=True):
+        tell("nothing was deleted")
+        raise typer.Exit(1)
+
+
+def _delete(
+    path: Path,
+    ids: list[str],
+    condition: dict[str, Any] | None,
+    matched: Matched | None,
+    *,
+    json: bool,
+) -> None:
     from lsr_index.update.writer import IndexWriter
 
-    if not (ids or ids_from or where):
-        raise UsageError("say which documents: give IDs, --ids-from or --where")
-    filter = None if where is None else options.filter_of(where)
-    if filter == {}:
-        raise UsageError("--where {} would delete every document; remove the folder for that")
-    wanted = [*(ids or ()), *_ids_of(ids_from)]
-    with IndexWriter(index) as writer:
-        n_deleted = writer.delete(wanted)
-        if filter is not None:
-            n_deleted += writer.delete_where(filter)
+    with IndexWriter(path) as writer:
+        if matched is not None and writer.generation != matched.generation:
+            raise IndexStateError(
+                f"{path}: the index was changed meanwhile, so the filter may match other "
+                "documents; nothing was deleted. Run the command again"
+            )
+        n_deleted = writer.delete(ids)
+        if condition is not None:
+            n_deleted += writer.delete_where(condition)
         if n_deleted == 0:
             writer.rollback()
         done = writer.commit()
     if json:
-        write_json({"path": str(index), "deleted": n_deleted, **done._asdict()})
+        write_json({"path": str(path), "deleted": n_deleted, **done._asdict()})
         return
     write(
-        f"{index}: {n_deleted:,} documents deleted, {done.n_docs:,} left in generation "
+        f"{path}: {n_deleted:,} documents deleted, {done.n_docs:,} left in generation "
         f"{done.generation}"
     )
 
 
-def _ids_of(file: Path | None) -> list[str]:
-    if file is None:
-        return []
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: is not UTF-8 ({error.reason} at {error.start})") from None
-    return [line for line in text.split("\n") if line]
+def _ids_of(file: Path) -> Iterator[str]:
+    """Yield the ids of a file, one a line.
+
+    Raises
+    ------
+    UsageError
+        A line holds no UTF-8 text.
+    """
+    from lsr.corpus.lines import decode, encoding_problem, read_lines
+
+    for line in read_lines(file):
+        try:
+            if line.problem is not None:
+                raise UsageError(f"{file}:{line.number}: {line.problem}")
+            yield decode(line.data)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file}:{line.number}: {encoding_problem(error)}") from None

@@ -12,6 +12,7 @@ import typer
 from lsr.errors import IndexFormatError, IndexNotFoundError
 from lsr.models import DEFAULT
 from lsr.progress import Progress
+from lsr_service.cli import options
 from lsr_service.cli.terminal import program, progress, quoted, resumable, tell, write, write_json
 from lsr_service.engine.warm_up import tell_if_compiling, warm_up
 
@@ -30,9 +31,13 @@ HITS_SHOWN = 3
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Where the index goes; ~/.cache/lsr by default.", show_default=False),
+        typer.Argument(
+            metavar="FOLDER",
+            help="Where the index is made. Default: ~/.cache/lsr.",
+            show_default=False,
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the result as JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Index the documentation of this Python and search it.
 
@@ -107,7 +112,7 @@ def _show_next(path: Path) -> None:
     write("Try next:")
     write(f'  {lsr} search {index} "your own question" --explain')
     write(f"  {lsr} serve {index}          # then open http://127.0.0.1:8080")
-    write(f"  {lsr} index FOLDER --out my.index     # your own documents")
+    write(f"  {lsr} index FOLDER -o my.index        # your own documents")
 
 
 def _summary(path: Path, retriever: Retriever, answers: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from lsr_service.cli.terminal import progress, report_skipped, resumable, write,
 
 def encode(
     source: options.Source,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
+    ],
     encoder: options.EncoderName,
     query_encoder: options.QuerySide = None,
     max_length: options.MaxLength = None,
@@ -28,7 +30,7 @@ def encode(
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -52,12 +54,14 @@ def encode(
     )
     started = time.perf_counter()
     with resumable("encoding"), progress() as show:
-        written = encode_to_file(corpus, encoding, out, overwrite=overwrite, progress=show)
+        written = encode_to_file(corpus, encoding, output, overwrite=overwrite, progress=show)
     seconds = time.perf_counter() - started
     report_skipped(corpus)
     mean = written.n_entries / max(1, written.n_docs)
     if json:
         figures = {"n_docs": written.n_docs, "n_entries": written.n_entries, "mean_nnz": mean}
-        write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **figures})
+        write_json(
+            {"path": str(output), "seconds": seconds, "skipped": corpus.n_skipped, **figures}
+        )
     else:
-        write(f"{out}: {written.n_docs:,} vectors of {mean:.1f} terms, in {seconds:.1f} s")
+        write(f"{output}: {written.n_docs:,} vectors of {mean:.1f} terms, in {seconds:.1f} s")

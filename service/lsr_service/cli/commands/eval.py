@@ -19,24 +19,32 @@ def evaluate(
     collections: Annotated[
         list[str],
         typer.Argument(
-            metavar="COLLECTION...",
-            help="BEIR folder (corpus, queries, qrels) or ir-datasets id; several, for a table.",
+            metavar="COLLECTION",
+            help="BEIR folder (corpus, queries, qrels) or ir-datasets id; several make a table.",
         ),
     ],
     encoder: Annotated[
         list[str] | None,
-        typer.Option("--encoder", metavar="NAME", help="bm25, a model folder, a hub id; repeat."),
+        typer.Option(
+            "--encoder", metavar="NAME", help="bm25, a model folder, a hub id; can be repeated."
+        ),
     ] = None,
     dense: Annotated[
         list[str] | None,
         typer.Option(
-            "--dense", metavar="NAME", help="minilm, a dense model's folder, a hub id; repeat."
+            "--dense",
+            metavar="NAME",
+            help="minilm, a dense model's folder, a hub id; can be repeated.",
         ),
     ] = None,
     index: Annotated[
-        list[Path] | None, typer.Option("--index", help="An index of this corpus; repeat.")
+        list[Path] | None,
+        typer.Option("--index", metavar="INDEX", help="An index of this corpus; can be repeated."),
     ] = None,
-    run: Annotated[list[Path] | None, typer.Option("--run", help="A TREC run; repeat.")] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="FILE", help="A TREC run; can be repeated."),
+    ] = None,
     mode: Annotated[
         hybrid_options.Mode,
         typer.Option("--mode", help="How indexes are searched; hybrid measures each branch too."),
@@ -47,24 +55,30 @@ def evaluate(
             "--fusion",
             metavar="METHOD[:PARAMETERS]|FILE",
             help="Fuse each sparse system with each dense one, or the systems that weights name, "
-            "or with --mode hybrid the branches of an index; repeat. As in lsr search.",
+            "or with --mode hybrid the branches of an index; can be repeated. As in lsr search.",
         ),
     ] = None,
     selective: hybrid_options.Selective = None,
     query_encoder: options.QuerySide = None,
     split: options.Split = None,
     measures: Annotated[
-        str | None,
-        typer.Option("--measures", help="Of ir-measures, separated by blanks or commas."),
+        list[str] | None,
+        typer.Option(
+            "--measures",
+            metavar="NAMES",
+            help="Measures of ir-measures, as nDCG@10, separated by blanks or commas; can be "
+            "repeated.",
+        ),
     ] = None,
     k: Annotated[
-        int, typer.Option("--k", "-k", min=1, max=options.MAX_K, help="Hits per topic.")
+        int,
+        typer.Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Hits per topic."),
     ] = 1000,
     drop_query_id: Annotated[
         bool | None,
         typer.Option(
             "--drop-query-id/--keep-query-id",
-            help="Leave out hits with the id of the query. By default for ArguAna and Quora.",
+            help="Leave out hits whose id is that of the query. Default: for ArguAna and Quora.",
             show_default=False,
         ),
     ] = None,
@@ -75,13 +89,18 @@ def evaluate(
     language: options.Language = None,
     k1: options.K1 = None,
     b: options.B = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="For the rankings.")] = 1,
+    threads: options.Threads = 1,
     index_dir: Annotated[
         Path | None,
-        typer.Option("--index-dir", help="Keep indexes here; a later run finds them again."),
+        typer.Option(
+            "--index-dir", metavar="FOLDER", help="Keep indexes here; a later run uses them again."
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the rankings as TREC runs.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Write the rankings as TREC runs into it."
+        ),
     ] = None,
     per_topic: Annotated[
         bool, typer.Option("--per-topic", help="Add the values of every topic to the JSON.")
@@ -106,7 +125,7 @@ def evaluate(
         k1=k1,
         b=b,
     )
-    more: dict[str, Any] = {} if measures is None else {"measures": [measures]}
+    more: dict[str, Any] = {} if measures is None else {"measures": measures}
     with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
         reports = [
             run_evaluation(

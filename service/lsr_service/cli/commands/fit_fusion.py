@@ -24,32 +24,40 @@ class NothingGainedError(LsrError):
 def fit_fusion(
     index: Annotated[
         Path | None,
-        typer.Argument(metavar="[INDEX]", help="Its branches are fused; or name runs."),
+        typer.Argument(metavar="INDEX", help="Index whose branches are fused; or use --run."),
     ] = None,
     qrels: Annotated[
         str,
         typer.Option(
             "--qrels",
+            metavar="SOURCE",
             help="A qrels file; or a test collection (BEIR folder, ir-datasets id) with queries.",
         ),
     ] = ...,  # type: ignore[assignment]  # how typer says that an option must be given
     topics: Annotated[
-        str | None, typer.Option("--topics", help="The queries, beside a qrels file.")
+        str | None,
+        typer.Option(
+            "--topics", metavar="SOURCE", help="File of queries, where --qrels is a file."
+        ),
     ] = None,
     run: Annotated[
         list[str] | None,
-        typer.Option("--run", metavar="[NAME=]FILE", help="A TREC run as a branch; repeat."),
+        typer.Option(
+            "--run", metavar="[NAME=]FILE", help="A TREC run as a branch; can be repeated."
+        ),
     ] = None,
     also: hybrid_options.With = None,
     split: options.Split = None,
     measure: Annotated[
-        str, typer.Option("--measure", help="Of ir-measures; what to make as large as possible.")
+        str, typer.Option("--measure", metavar="NAME", help="Measure to maximise, of ir-measures.")
     ] = "nDCG@10",
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the splits into halves.")
+        int | None,
+        typer.Option("--seed", min=0, metavar="N", help="Random seed of the cross-validation."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the fusion here (.json).")
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the fusion to this .json file."),
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -76,9 +84,9 @@ def fit_fusion(
     else:
         _show(render(found, source.warnings))
     _refuse(found)
-    if out is not None:
-        write_artefact(artefact_of(found, source.branches, qrels), out)
-        tell(f"wrote {out}; use it with --fusion {out}")
+    if output is not None:
+        write_artefact(artefact_of(found, source.branches, qrels), output)
+        tell(f"wrote {output}; use it with --fusion {output}")
 
 
 def _source(

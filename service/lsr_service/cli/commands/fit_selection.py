@@ -21,16 +21,26 @@ def fit_selection(
     queries: Annotated[
         str,
         typer.Option(
-            "--queries", help="Queries like those to come (TSV or JSONL); judgments are not needed."
+            "--queries",
+            metavar="SOURCE",
+            help="Queries like those to come (TSV or JSONL); judgments are not needed.",
         ),
     ] = ...,  # type: ignore[assignment]  # how typer says that an option must be given
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the selection here (.json).")
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the selection to this .json file."
+        ),
     ] = None,
     share: Annotated[
-        float, typer.Option("--share", help="Of the dense vectors, to compare on average.")
+        float,
+        typer.Option(
+            "--share", metavar="X", help="Share of the dense vectors to compare on average, 0 to 1."
+        ),
     ] = 0.1,
-    most: Annotated[int, typer.Option("--most", min=1, help="Queries to use.")] = 400,
+    most: Annotated[
+        int, typer.Option("--most", min=1, metavar="N", help="Use the first N queries.")
+    ] = 400,
     json: options.Json = False,
 ) -> None:
     """Learn from queries which clusters of dense vectors sparse results point at.
@@ -57,9 +67,9 @@ def fit_selection(
     else:
         for line in _lines(measured):
             write(line)
-    if out is not None:
-        write_selection(artefact, out)
-        tell(f"wrote {out}; use it with --selective {out}")
+    if output is not None:
+        write_selection(artefact, output)
+        tell(f"wrote {output}; use it with --selective {output}")
 
 
 def _lines(measured: Mapping[str, Point]) -> list[str]:

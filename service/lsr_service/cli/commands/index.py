@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 def index(
     source: options.Source,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the index will be.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="INDEX", help="Folder of the new index.")
+    ],
     encoder: options.EncoderName = DEFAULT,
     dense: options.DenseModel = None,
     query_encoder: options.QuerySide = None,
@@ -42,23 +44,21 @@ def index(
     on_error: options.OnErrorOption = options.OnError.FAIL,
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Bound on the working memory of the build.")
-    ] = "1G",
+    memory: options.Memory = "1G",
     reorder: Annotated[
         bool | None,
         typer.Option(
             "--reorder/--no-reorder",
-            help="Put similar documents side by side: slower to build; can pay where the "
-            "order of the collection is random. Default: no.",
+            help="Reorder documents so that similar ones are adjacent: slower to build; can make "
+            "search faster where the order of the collection is random. Default: no.",
             show_default=False,
         ),
     ] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Trade some speed of search for a smaller index.")
+        bool, typer.Option("--compact", help="A smaller index, with somewhat slower search.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an index that is there already.")
+        bool, typer.Option("--overwrite", help="Replace an existing index.")
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -87,7 +87,7 @@ def index(
         made = index_corpus(
             corpus,
             encoding,
-            out,
+            output,
             dense=dense_encoding,
             overwrite=overwrite,
             memory_bytes=memory_bytes,
@@ -96,17 +96,16 @@ def index(
             progress=show,
         )
     with made:
-        _report(made, corpus, out, time.perf_counter() - started, json=json)
+        _report(made, corpus, output, time.perf_counter() - started, json=json)
 
 
-def _report(made: Index, corpus: Corpus, out: Path, seconds: float, *, json: bool) -> None:
+def _report(made: Index, corpus: Corpus, output: Path, seconds: float, *, json: bool) -> None:
     report_skipped(corpus)
     if json:
         stats = made.stats()._asdict()
-        write_json({"path": str(out), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
+        write_json({"path": str(output), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
     else:
         vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
-        write(
-            f"{out}: {made.n_docs:,} documents, {made.n_terms:,} terms{vectors}, in {seconds:.1f} s"
-        )
-        tell(f'search it with: {program()} search {quoted(out)} "your query"')
+        what = f"{made.n_docs:,} documents, {made.n_terms:,} terms{vectors}"
+        write(f"{output}: {what}, in {seconds:.1f} s")
+        tell(f'search it with: {program()} search {quoted(output)} "your query"')

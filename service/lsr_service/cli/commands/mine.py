@@ -28,24 +28,37 @@ def mine(
             help="Pairs or triples: .jsonl/.tsv (.gz too), .parquet, BEIR folder, ir-datasets:ID.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .jsonl file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .jsonl file to write.")
+    ],
     encoder: options.EncoderName = "bm25",
     corpus: Annotated[
         str | None,
-        typer.Option("--corpus", help="Where to look; among the pairs' documents by default."),
+        typer.Option(
+            "--corpus",
+            metavar="SOURCE",
+            help="Documents to mine negatives from. Default: those of the pairs.",
+        ),
     ] = None,
-    negatives: Annotated[int, typer.Option("--negatives", min=1, help="Kept per query.")] = 8,
-    depth: Annotated[int, typer.Option("--depth", min=1, help="Ranks to choose from.")] = 100,
-    skip_top: Annotated[int, typer.Option("--skip-top", min=0, help="Ranks left out.")] = 0,
+    negatives: Annotated[
+        int, typer.Option("--negatives", min=1, metavar="N", help="Negatives kept per query.")
+    ] = 8,
+    depth: Annotated[
+        int, typer.Option("--depth", min=1, metavar="N", help="Ranks that negatives come from.")
+    ] = 100,
+    skip_top: Annotated[
+        int, typer.Option("--skip-top", min=0, metavar="N", help="Leave out the first N ranks.")
+    ] = 0,
     max_score_ratio: Annotated[
         float | None,
         typer.Option(
             "--max-score-ratio",
             min=0.0,
-            help="Leave out what scores above this share of the positive's score.",
+            metavar="X",
+            help="Leave out documents that score above this share of the positive's score.",
         ),
     ] = None,
-    choice: Annotated[Choice, typer.Option("--choice", help="The best, or any by seed.")] = (
+    choice: Annotated[Choice, typer.Option("--choice", help="The best ranked, or random ones.")] = (
         Choice.TOP
     ),
     teacher: Annotated[
@@ -53,13 +66,19 @@ def mine(
         typer.Option(
             "--teacher",
             metavar="NAME",
-            help="Score with bm25, a SPLADE model, dense:NAME or cross-encoder:NAME; repeat.",
+            help="Score with bm25, a SPLADE model, dense:NAME or cross-encoder:NAME; "
+            "can be repeated.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Of a BEIR folder.")] = "train",
+    split: Annotated[
+        str, typer.Option("--split", metavar="NAME", help="Split of a BEIR folder.")
+    ] = "train",
     on_error: options.OnErrorOption = options.OnError.FAIL,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read so many.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 42,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="Use the first N pairs."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.")] = 42,
     json: options.Json = False,
 ) -> None:
     """Mine hard negatives for pairs, and let teachers score them.
@@ -77,7 +96,7 @@ def mine(
     )
     source = Source(path=pairs, split=split, on_error=on_error.value, limit=limit)
     with resumable("mining"), progress() as show:
-        result = run_mining(source, out, wanted, corpus=corpus, progress=show)
+        result = run_mining(source, output, wanted, corpus=corpus, progress=show)
     if json:
         write_json(result)
     else:

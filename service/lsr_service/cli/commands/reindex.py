@@ -27,9 +27,7 @@ def reindex(
     language: options.Language = None,
     k1: options.K1 = None,
     b: options.B = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Bound on the working memory of the build.")
-    ] = "1G",
+    memory: options.Memory = "1G",
     json: options.Json = False,
 ) -> None:
     """Encode the stored documents of an index anew, with another encoder or to refresh its counts.

@@ -13,11 +13,11 @@ from lsr_service.cli.terminal import write, write_json
 
 def restore(
     snapshot: Annotated[
-        Path, typer.Argument(metavar="SNAPSHOT", help="Folder that lsr snapshot has made.")
+        Path, typer.Argument(metavar="SNAPSHOT", help="Folder made by lsr snapshot.")
     ],
     index: options.IndexPath,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the index that is there already.")
+        bool, typer.Option("--overwrite", help="Replace an existing index.")
     ] = False,
     json: options.Json = False,
 ) -> None:

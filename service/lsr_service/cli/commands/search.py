@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
-from lsr_service.cli.search import Searcher, open_searcher
+from lsr_service.cli.search import Page, Searcher, open_searcher
 from lsr_service.cli.terminal import tell, write, write_json
 from lsr_service.engine.warm_up import tell_if_compiling
 
@@ -30,21 +30,36 @@ def search(
     index: options.IndexPath,
     query: Annotated[
         str | None,
-        typer.Argument(metavar="[QUERY]", help="Without one, queries are read line by line."),
+        typer.Argument(metavar="QUERY", help="Without one, queries are read line by line."),
     ] = None,
     k: Annotated[
-        int, typer.Option("--k", "-k", min=1, max=options.MAX_K, help="Number of hits.")
+        int,
+        typer.Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Number of hits."),
     ] = 10,
+    offset: Annotated[
+        int,
+        typer.Option(
+            "--offset", min=0, max=options.MAX_K, metavar="N", help="Skip the first N hits."
+        ),
+    ] = 0,
     topics: Annotated[
         str | None,
-        typer.Option("--topics", help="File of queries (TSV or JSONL), or ir-datasets:ID."),
+        typer.Option(
+            "--topics", metavar="SOURCE", help="File of queries (TSV or JSONL), or ir-datasets:ID."
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write a TREC run to this file.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a TREC run to this file."),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="text; json; trec for --topics and --output."),
+        typer.Option(
+            "--output-format",
+            "-f",
+            help="Format of the hits. Default: text; trec with --topics or --output.",
+            show_default=False,
+        ),
     ] = None,
     json: options.Json = False,
     explain: Annotated[
@@ -58,12 +73,18 @@ def search(
     feedback: hybrid_options.FeedbackOption = None,
     rerank: hybrid_options.Rerank = None,
     rerank_depth: hybrid_options.RerankDepth = 50,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="For --topics.")] = 1,
+    threads: options.Threads = 1,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", metavar="NAME", help="Instead of the one the index stores."),
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            help="Encoder of queries. Default: the one that the index stores.",
+        ),
     ] = None,
-    tag: Annotated[str, typer.Option("--tag", help="Name of the run in a TREC file.")] = "lsr",
+    tag: Annotated[
+        str, typer.Option("--tag", metavar="NAME", help="Name of the run in a TREC file.")
+    ] = "lsr",
 ) -> None:
     """Search an index.
 
@@ -76,9 +97,14 @@ def search(
     if query is not None and topics is not None:
         raise UsageError("give either a QUERY or --topics, not both")
     if (output is not None and format not in (None, Format.TREC)) or (json and output is not None):
-        raise UsageError("--output writes a TREC run; leave out --json and --format, or redirect")
+        raise UsageError(
+            "--output writes a TREC run; leave out --json and --output-format, or redirect"
+        )
     chosen = _format(format, json, trec=output is not None or topics is not None)
-    passing = None if filter is None else options.filter_of(filter)
+    as_run = topics is not None or chosen is Format.TREC
+    if offset and as_run:
+        raise UsageError("--offset pages through the hits of one query; a run begins at rank 1")
+    page = Page(k, offset, None if filter is None else options.filter_of(filter))
     asked = hybrid_options.HybridOptions.of(
         mode,
         fusion,
@@ -90,19 +116,19 @@ def search(
     )
     with closing(open_searcher(index, encoder, asked)) as searcher:
         tell_if_compiling()
-        if topics is not None or chosen is Format.TREC:
-            _search_run(searcher, _topics(query, topics), k, threads, chosen, output, tag, passing)
+        if as_run:
+            _search_run(searcher, _topics(query, topics), page, threads, chosen, output, tag)
         elif query is not None:
-            _search_one(searcher, index.name, query, k, chosen, explain, passing)
+            _search_one(searcher, index.name, query, page, chosen, explain)
         else:
             for line in _lines():
-                _search_one(searcher, index.name, line, k, chosen, explain, passing)
+                _search_one(searcher, index.name, line, page, chosen, explain)
 
 
 def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
     if json:
         if format not in (None, Format.JSON):
-            raise UsageError(f"--json and --format {format} contradict each other")
+            raise UsageError(f"--json and --output-format {format} contradict each other")
         return Format.JSON
     return format or (Format.TREC if trec else Format.TEXT)
 
@@ -111,13 +137,12 @@ def _search_one(
     searcher: Searcher,
     name: str,
     query: str,
-    k: int,
+    page: Page,
     format: Format,
     explain: bool,
-    filter: dict[str, Any] | None,
 ) -> None:
     if format is Format.JSON:
-        answer = searcher.answer(query, k, explain=explain, filter=filter)
+        answer = searcher.answer(query, page, explain=explain)
         write_json({"query": query, **searcher.response(name, answer).model_dump()})
         return
     from rich.console import Console
@@ -125,23 +150,24 @@ def _search_one(
     from lsr_service.cli.hits import render
 
     console = Console(highlight=False)
-    for line in render(searcher.answer(query, k, explain=True, filter=filter), explain=explain):
+    answer = searcher.answer(query, page, explain=True)
+    unknown = [] if answer.hits or page.offset else searcher.unknown_words(query)
+    for line in render(answer, explain=explain, unknown=unknown):
         console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _search_run(
     searcher: Searcher,
     topics: list[tuple[str, str]],
-    k: int,
+    page: Page,
     threads: int,
     format: Format,
     output: Path | None,
     tag: str,
-    filter: dict[str, Any] | None,
 ) -> None:
     from lsr.trec.runs import Ranking, Run, run_lines, write_run
 
-    found = searcher.run([text for _, text in topics], k, threads=threads, filter=filter)
+    found = searcher.run([text for _, text in topics], page, threads=threads)
     if format is not Format.TREC:
         for (qid, _), hits in zip(topics, found, strict=True):
             _write_hits(qid, hits.ids, hits.scores, format)

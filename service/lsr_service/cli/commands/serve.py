@@ -20,23 +20,33 @@ if TYPE_CHECKING:
 def serve(
     indexes: Annotated[
         list[str],
-        typer.Argument(metavar="INDEX...", help="Folders of indexes, as PATH or NAME=PATH."),
+        typer.Argument(
+            metavar="INDEX", help="Folders of indexes, as PATH or NAME=PATH; one or more."
+        ),
     ],
     host: Annotated[
-        str | None, typer.Option("--host", help="Address to listen on (127.0.0.1).")
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1)."),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65_535, help="Port (8080); 0 for any.")
+        int | None,
+        typer.Option(
+            "--port", min=0, max=65_535, metavar="N", help="Port (8080); 0 for a free one."
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Searches at a time (cores).")
+        int | None,
+        typer.Option(
+            "--threads", min=1, metavar="N", help="Searches at a time (the number of cores)."
+        ),
     ] = None,
     fusion: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--fusion",
-            metavar="FILE",
-            help="A file of lsr fit-fusion: searches of the index it fits are hybrid; repeat.",
+            metavar="METHOD[:PARAMETERS]|FILE",
+            help="As in lsr search: searches of the indexes it fits are hybrid, fused like this; "
+            "can be repeated.",
         ),
     ] = None,
     selective: Annotated[
@@ -45,7 +55,7 @@ def serve(
             "--selective",
             metavar="FILE",
             help="A file of lsr fit-selection: hybrid searches of the index it fits compare fewer "
-            "dense vectors; repeat.",
+            "dense vectors; can be repeated.",
         ),
     ] = None,
     rerank: Annotated[
@@ -65,7 +75,11 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="A host name to answer to beside localhost."),
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A host name to answer to beside localhost; can be repeated.",
+        ),
     ] = None,
     access_log: Annotated[
         bool | None,

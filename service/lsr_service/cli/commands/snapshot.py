@@ -14,7 +14,7 @@ from lsr_service.cli.terminal import write, write_json
 def snapshot(
     index: options.IndexPath,
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="Where the copy will be: nothing is there yet.")
+        Path, typer.Argument(metavar="TARGET", help="Folder of the copy; it must not exist.")
     ],
     json: options.Json = False,
 ) -> None:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file; see docs.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="YAML file; see docs/training.md.")
+    ],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Set a key of the recipe; repeat."),
+        typer.Option("--set", metavar="A.B=C", help="Set a key of the recipe; can be repeated."),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Remove what an earlier run left, and start over.")
+        bool,
+        typer.Option("--restart", help="Discard the checkpoints of an earlier run and start over."),
     ] = False,
     json: options.Json = False,
 ) -> None:

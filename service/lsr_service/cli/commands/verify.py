@@ -19,12 +19,16 @@ def verify(
             "-l",
             min=0,
             max=3,
-            help="0: manifest and lengths; 1: and every byte; 2: and structure; "
-            "3: and searches against plain arithmetic.",
+            metavar="N",
+            help="0: manifest and file lengths; 1: also checksums; 2: also structure; 3: also "
+            "searches against a plain reference.",
         ),
     ] = 2,
     generation: Annotated[
-        int | None, typer.Option("--generation", min=1, help="An older one that is still there.")
+        int | None,
+        typer.Option(
+            "--generation", min=1, metavar="N", help="Generation to check. Default: the newest."
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
