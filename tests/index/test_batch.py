@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 
 from lsr_index.kernels.jit import JIT_ENABLED
 from lsr_index.kernels.score.search import search_batch
-from lsr_index.search.execute import SegmentSearcher, search_segments, search_segments_batch
+from lsr_index.search.execute import search_segments, search_segments_batch
 from lsr_index.search.thread_pool import side_by_side
-from lsr_index.segment.arrays import BuildOptions, build_segment
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.inverter import build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
 from tests import strategies
 
 Query = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
-def segment() -> SegmentSearcher:
+def segment() -> KernelSegment:
     rng = np.random.default_rng(5)
     matrix = rng.integers(1, 256, (200, 120)) * (rng.random((200, 120)) < 0.3)
     options = BuildOptions(range_size=64, threads=1)
-    return SegmentSearcher(build_segment(*strategies.from_dense(matrix), options=options))
+    return KernelSegment(build_segment(*strategies.from_dense(matrix), options=options))
 
 
 def mixed_queries(rng: np.random.Generator, n: int) -> list[Query]:
@@ -50,7 +52,7 @@ def as_csr(queries: list[Query]) -> tuple[NDArray[Any], NDArray[Any], NDArray[An
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("k", [3, 500])
 def test_every_query_is_answered_once_and_as_if_alone(
-    segment: SegmentSearcher, threads: int, k: int
+    segment: KernelSegment, threads: int, k: int
 ) -> None:
     queries = mixed_queries(np.random.default_rng(threads), 60)
     found = search_segments_batch([segment], *as_csr(queries), k, threads=threads)
@@ -68,7 +70,7 @@ def test_every_query_is_answered_once_and_as_if_alone(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_bad_query_is_named(segment: SegmentSearcher, threads: int) -> None:
+def test_a_bad_query_is_named(segment: KernelSegment, threads: int) -> None:
     queries = mixed_queries(np.random.default_rng(0), 40)
     queries[17] = (np.array([3, 8, 3], np.uint32), np.ones(3, np.float32))
     with pytest.raises(ValueError, match="query 17: term ids must be unique"):
@@ -78,7 +80,7 @@ def test_a_bad_query_is_named(segment: SegmentSearcher, threads: int) -> None:
         search_segments_batch([segment], *as_csr(queries), 5, threads=threads)
 
 
-def test_the_order_of_terms_does_not_matter(segment: SegmentSearcher) -> None:
+def test_the_order_of_terms_does_not_matter(segment: KernelSegment) -> None:
     rng = np.random.default_rng(1)
     for size in (2, 30, 100):
         terms = np.sort(rng.choice(120, size, replace=False)).astype(np.uint32)
@@ -90,7 +92,7 @@ def test_the_order_of_terms_does_not_matter(segment: SegmentSearcher) -> None:
         assert np.array_equal(one.scores, other.scores)
 
 
-def test_results_of_searches_at_the_same_time_do_not_mix(segment: SegmentSearcher) -> None:
+def test_results_of_searches_at_the_same_time_do_not_mix(segment: KernelSegment) -> None:
     queries = mixed_queries(np.random.default_rng(7), 30)
     truth = search_segments_batch([segment], *as_csr(queries), 20)
     found = side_by_side(
@@ -102,7 +104,7 @@ def test_results_of_searches_at_the_same_time_do_not_mix(segment: SegmentSearche
 
 
 @pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")
-def test_arrays_of_any_kind_are_answered_by_the_same_code(segment: SegmentSearcher) -> None:
+def test_arrays_of_any_kind_are_answered_by_the_same_code(segment: KernelSegment) -> None:
     """Another type, read-only, reversed, every second one: nothing is compiled for them."""
     terms, weights = np.array([1, 5, 9], np.uint32), np.array([1, 2, 3], np.float32)
     truth = search_segments([segment], terms, weights, 9)

@@ -117,7 +117,7 @@ def test_scratch_files_and_batching_do_not_change_a_byte(
         ]
 
     build_index(tmp_path / "a.index", batches(400), reorder=reorder, range_size=128, block_size=16)
-    monkeypatch.setattr("lsr_index.segment.segment._MEMORY_SHARE", 1 << 30)
+    monkeypatch.setattr("lsr_index.segment.writer._MEMORY_SHARE", 1 << 30)
     build_index(
         tmp_path / "b.index",
         lambda: iter(batches(7)),

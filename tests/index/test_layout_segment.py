@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lsr_index.search.execute import EXHAUSTIVE, SegmentSearcher, search_segments
-from lsr_index.segment.arrays import DTYPES, BuildOptions, SegmentArrays, build_segment
-from lsr_index.segment.inverter import SegmentBuilder
+from lsr_index.kernels.jit import kernel
+from lsr_index.kernels.pointers import open_view
+from lsr_index.kernels.structs import SegmentView
+from lsr_index.search.execute import search_segments
+from lsr_index.search.options import EXHAUSTIVE
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.format import DTYPES, POSTINGS, Sizes
+from lsr_index.segment.inverter import SegmentBuilder, build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents, quantize_query
+from lsr_index.segment.structure import check_structure
 from tests import oracle, strategies
+from tests.shared import ROOT
 
 SMALL = BuildOptions(block_size=16, range_size=64, dense_fraction=0.1, threads=1)
 
@@ -32,10 +42,10 @@ def test_round_trip_through_maps(tmp_path: Path) -> None:
             np.memmap(tmp_path / name, dtype=array.dtype, mode="r") if array.size else array
         )
     again = SegmentArrays.from_arrays(arrays, segment.params())
-    again.validate()
+    check_structure(again)
     terms, weights = np.arange(5, dtype=np.uint32), np.ones(5, np.float32)
     one, other = (
-        search_segments([SegmentSearcher(item)], terms, weights, 10) for item in (segment, again)
+        search_segments([KernelSegment(item)], terms, weights, 10) for item in (segment, again)
     )
     assert np.array_equal(one.ordinals, other.ordinals)
 
@@ -58,12 +68,12 @@ def test_every_damaged_array_is_found(name: str) -> None:
         arrays[name][at] = value.astype(arrays[name].dtype)
         try:
             damaged = SegmentArrays.from_arrays(arrays, segment.params())
-            damaged.validate()
+            check_structure(damaged)
         except ValueError:
             refused += 1
             continue
         if name != "terms":
-            searchers = [SegmentSearcher(damaged)]
+            searchers = [KernelSegment(damaged)]
             found = search_segments(searchers, terms, weights, 10)
             truth = search_segments(searchers, terms, weights, 10, options=EXHAUSTIVE)
             assert np.array_equal(found.ordinals, truth.ordinals)
@@ -80,7 +90,47 @@ def test_missing_short_or_mistyped_arrays_are_refused(name: str) -> None:
         if bad is not None:
             changed[name] = bad
         with pytest.raises(ValueError, match=r"segment"):
-            SegmentArrays.from_arrays(changed, segment.params()).validate()
+            check_structure(SegmentArrays.from_arrays(changed, segment.params()))
+
+
+def test_the_specification_has_the_table_of_the_format() -> None:
+    """docs/index-format.md and `lsr_index.segment.format` say the same of every array."""
+    page = (ROOT / "docs" / "index-format.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `postings/")]
+    assert rows == [
+        f"| `postings/{array.name}` | {array.code}, {array.rule} | {array.meaning} |"
+        for array in POSTINGS
+    ]
+
+
+def test_rules_of_lengths_are_what_is_checked() -> None:
+    """The rule of the specification, read as arithmetic, is the length that the code expects."""
+    sizes = Sizes(T=7, D=2, R=3, B=5, S=80, P=11)
+    for array in POSTINGS:
+        rule = array.rule.removesuffix(" or 0")
+        assert (rule != array.rule) is array.optional
+        total = 0
+        for part in rule.replace("(T + 1)", "8").split(" + "):
+            total += math.prod(int(p) if p.isdigit() else getattr(sizes, p) for p in part.split())
+        assert array.length(sizes) == total
+
+
+def test_kernels_see_the_arrays_of_the_format() -> None:
+    """What the kernels make of a table of addresses is what the format says, type by type."""
+    _, arrays = sample()
+    segment = KernelSegment(arrays)
+    assert SegmentView._fields == ("sizes", *DTYPES, "places", "cards")
+    seen = _open(segment.table)
+    for name, array in segment.view._asdict().items():
+        assert getattr(seen, name).dtype == array.dtype, name
+        assert np.array_equal(getattr(seen, name), array), name
+    for name, dtype in DTYPES.items():
+        assert getattr(segment.view, name).dtype == dtype
+
+
+@kernel
+def _open(table):  # type: ignore[no-untyped-def]
+    return open_view(table)
 
 
 def test_out_of_core_equals_in_memory(tmp_path: Path) -> None:
@@ -100,7 +150,7 @@ def test_out_of_core_equals_in_memory(tmp_path: Path) -> None:
     inside = build_segment(*whole, options=SMALL)
     for name, array in inside.arrays().items():
         assert np.array_equal(array, outside.arrays()[name]), name
-    outside.validate()
+    check_structure(outside)
     assert not list(tmp_path.glob("*.tmp"))
     assert max(calls) == (whole.n_docs, whole.n_docs)
 
@@ -113,9 +163,9 @@ def test_term_ids_beyond_16_bits_and_a_vocabulary_too_large_to_index() -> None:
             np.array([9, 8, 7, 6, 255], dtype=np.uint8),
             n_terms,
         )
-        segment.validate()
+        check_structure(segment)
         found = search_segments(
-            [SegmentSearcher(segment)], np.array(terms[2:], np.uint32), np.ones(1, np.float32), 5
+            [KernelSegment(segment)], np.array(terms[2:], np.uint32), np.ones(1, np.float32), 5
         )
         assert found.ordinals.tolist() == [1, 0]
 

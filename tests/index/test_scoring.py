@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from lsr_index.kernels.jit import JIT_ENABLED
 from lsr_index.kernels.score.score_docs import score_given
-from lsr_index.search.segment_set import Segments, SegmentSearcher
-from lsr_index.segment.arrays import BuildOptions, build_segment
+from lsr_index.search.segment_set import Segments
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.inverter import build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import NARROW, WIDE, quantize_query
 from tests import oracle, strategies
 
@@ -32,7 +34,7 @@ def segments_of(rng: np.random.Generator, matrix: NDArray[np.int64]) -> Segments
             reorder=str(rng.choice(["none", "bisect"])),
             threads=1,
         )
-        made.append(SegmentSearcher(build_segment(*strategies.from_dense(part), options=options)))
+        made.append(KernelSegment(build_segment(*strategies.from_dense(part), options=options)))
     return Segments(made)
 
 
@@ -83,7 +85,7 @@ def test_a_document_asked_for_twice_and_one_that_the_layout_lost() -> None:
     matrix = np.minimum(strategies.random_matrix(rng, "plain") + 1, 255)
     options = BuildOptions(range_size=128, reorder="bisect", threads=1)
     arrays = build_segment(*strategies.from_dense(matrix), options=options)
-    searcher = SegmentSearcher(arrays)
+    searcher = KernelSegment(arrays)
     assert arrays.reordered
     terms = np.arange(matrix.shape[1], dtype=np.uint32)
     weights = np.ones(len(terms), np.float32)
@@ -109,7 +111,7 @@ def test_the_map_of_slots_outlives_a_race_for_it() -> None:
     truth = oracle.scores(matrix, terms, weights, 16)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(10):
-            segments = Segments([SegmentSearcher(arrays)])
+            segments = Segments([KernelSegment(arrays)])
             jobs = [pool.submit(scored, segments, terms, weights, 16, docs) for _ in range(4)]
             gc.collect()
             for job in jobs:

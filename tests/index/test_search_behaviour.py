@@ -17,16 +17,16 @@ from lsr_index.kernels.score import scan
 from lsr_index.kernels.score.search import search_batch
 from lsr_index.kernels.structs import MAX_PARTS
 from lsr_index.search.execute import (
-    EXHAUSTIVE,
     BatchResult,
     Cancel,
-    SearchOptions,
     SearchResult,
-    SegmentSearcher,
     search_segments,
     search_segments_batch,
 )
-from lsr_index.segment.arrays import BuildOptions, build_segment
+from lsr_index.search.options import EXHAUSTIVE, SearchOptions
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.inverter import build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents
 from tests import oracle, strategies
 from tests.shared import shared_path
@@ -34,12 +34,12 @@ from tests.shared import shared_path
 EVERY_QUERY = bool(os.environ.get("LSR_EVERY_QUERY"))
 
 
-def searcher(matrix: NDArray[np.int64], **options: int) -> SegmentSearcher:
+def searcher(matrix: NDArray[np.int64], **options: int) -> KernelSegment:
     settings = BuildOptions(block_size=16, range_size=64, threads=1, **options)  # type: ignore[arg-type]
-    return SegmentSearcher(build_segment(*strategies.from_dense(matrix), options=settings))
+    return KernelSegment(build_segment(*strategies.from_dense(matrix), options=settings))
 
 
-def ask(segment: SegmentSearcher, terms: list[int], k: int, **more: object) -> SearchResult:
+def ask(segment: KernelSegment, terms: list[int], k: int, **more: object) -> SearchResult:
     ids = np.array(terms, dtype=np.uint32)
     return search_segments([segment], ids, np.ones(ids.size, np.float32), k, **more)  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ def test_more_small_ranges_than_fit_into_a_group(block_size: int, range_size: in
     ]
     options = BuildOptions(block_size=block_size, range_size=range_size, threads=1)
     segments = [
-        SegmentSearcher(build_segment(*strategies.from_dense(m), options=options)) for m in matrices
+        KernelSegment(build_segment(*strategies.from_dense(m), options=options)) for m in matrices
     ]
     alive = [None if i % 3 else rng.random(len(m)) < 0.9 for i, m in enumerate(matrices)]
     words = [None if live is None else strategies.bitmap(live) for live in alive]
@@ -218,7 +218,7 @@ def test_real_queries_equal_the_exhaustive_scan_and_float_recall() -> None:
     kept = impacts > 0
     rows = np.repeat(np.arange(docs.shape[0]), np.diff(docs.indptr))[kept]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=docs.shape[0]))])
-    segment = SegmentSearcher(
+    segment = KernelSegment(
         build_segment(indptr, docs.indices[kept].astype(np.uint32), impacts[kept], docs.shape[1])
     )
     by_term = docs.tocsc()

@@ -10,13 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from lsr_index.kernels.jit import JIT_ENABLED
-from lsr_index.search.execute import (
-    LiveBitmaps,
-    SearchOptions,
-    SegmentSearcher,
-    search_segments_batch,
-)
-from lsr_index.segment.arrays import BuildOptions, SegmentArrays, build_segment
+from lsr_index.search.execute import search_segments_batch
+from lsr_index.search.options import SearchOptions
+from lsr_index.search.segment_set import LiveBitmaps
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.inverter import build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
+from lsr_index.segment.structure import check_structure
 from tests import oracle, strategies
 
 N_CASES = int(os.environ.get("LSR_SEARCH_CASES", "50000" if JIT_ENABLED else "300"))
@@ -72,9 +73,9 @@ def check_seed(seed: int) -> int:
     matrix = strategies.random_matrix(rng, shape)
     cuts = np.sort(rng.integers(0, matrix.shape[0] + 1, int(rng.choice([0, 0, 1, 3]))))
     parts = np.split(matrix, cuts)
-    segments = [SegmentSearcher(build(rng, part)) for part in parts]
+    segments = [KernelSegment(build(rng, part)) for part in parts]
     for segment in segments:
-        segment.arrays.validate()
+        check_structure(segment.arrays)
     cases = 0
     for _ in range(4):
         options = random_options(rng)

@@ -96,9 +96,9 @@ def run_ablation(
     n_rounds : int
     progress : callable
     settings : tuple of Setting
-        Changes of the search, `lsr_index.search.execute.SearchOptions`.
+        Changes of the search, `lsr_index.search.options.SearchOptions`.
     variants : tuple of Variant
-        Changes of the build, `lsr_index.segment.arrays.BuildOptions`.
+        Changes of the build, `lsr_index.segment.build_options.BuildOptions`.
 
     Raises
     ------

@@ -13,12 +13,12 @@ from lsr.progress import Progress
 from lsr.records import DocumentBatch
 from lsr_index.search.index import Index, open_index
 from lsr_index.search.inputs import Batches, as_batches, largest
-from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.geometry import plan_geometry
 from lsr_index.segment.quantize import fit_scale
 from lsr_index.segment.quantized_batch import Chunk, store_batch
-from lsr_index.segment.segment import write_segment
+from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest
@@ -90,7 +90,7 @@ def build_index(
         The disk.
     **layout
         ``block_size``, ``range_size``, ``dense_fraction``, ``threads``: see
-        `lsr_index.segment.arrays.BuildOptions`.
+        `lsr_index.segment.build_options.BuildOptions`.
 
     Raises
     ------

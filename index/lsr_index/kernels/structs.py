@@ -96,7 +96,7 @@ CARD_BEGIN, CARD_END, CARD_ROW, CARD_IMPACTS, N_CARD = range(5)
 
 
 class SegmentView(NamedTuple):
-    """Arrays of one segment, read-only; `lsr_index.segment.arrays.SegmentArrays` says more.
+    """Arrays of one segment, read-only; `lsr_index.segment.format.POSTINGS` says what they hold.
 
     ``places`` is made when a segment is opened: the position of each term id among the terms, -1
     for others; empty where that would be a large table for few terms. So is ``cards``, for segments

@@ -24,11 +24,12 @@ from lsr_index.kernels.structs import (
     STAT_THRESHOLD,
     STAT_UNSEEN,
 )
-from lsr_index.search.options import ALPHA_ONE, EXACT, EXHAUSTIVE, SearchOptions
+from lsr_index.search.options import ALPHA_ONE, EXACT, SearchOptions
 from lsr_index.search.query import choose_width, query_arrays, refuse
 from lsr_index.search.scratch import return_frame, take_frame
-from lsr_index.search.segment_set import LiveBitmaps, Segments, SegmentSearcher
+from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.search.thread_pool import side_by_side
+from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import NARROW, NARROW_TERMS, WIDE, Width
 
 
@@ -92,7 +93,7 @@ _ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
 
 
 def _prepared(
-    segments: Segments | Sequence[SegmentSearcher],
+    segments: Segments | Sequence[KernelSegment],
     live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None,
     k: int,
 ) -> tuple[Segments, LiveBitmaps, int]:
@@ -107,7 +108,7 @@ def _prepared(
 
 
 def search_segments(
-    segments: Segments | Sequence[SegmentSearcher],
+    segments: Segments | Sequence[KernelSegment],
     query_term_ids: NDArray[Any],
     query_weights: NDArray[Any],
     k: int,
@@ -121,7 +122,7 @@ def search_segments(
 
     Parameters
     ----------
-    segments : Segments, or sequence of SegmentSearcher
+    segments : Segments, or sequence of KernelSegment
         A `Segments` saves their preparation.
     query_term_ids : (n,) integer
         Unique; unknown ids are allowed.
@@ -225,7 +226,7 @@ class _Batch(NamedTuple):
 
 
 def search_segments_batch(
-    segments: Segments | Sequence[SegmentSearcher],
+    segments: Segments | Sequence[KernelSegment],
     indptr: NDArray[Any],
     term_ids: NDArray[Any],
     weights: NDArray[Any],
@@ -323,19 +324,3 @@ def _widened(rows: NDArray[Any], k: int, empty: int) -> NDArray[Any]:
     out = np.full((len(rows), k), empty, rows.dtype)
     out[:, : rows.shape[1]] = rows
     return out
-
-
-__all__ = [
-    "EXACT",
-    "EXHAUSTIVE",
-    "BatchResult",
-    "Cancel",
-    "Counters",
-    "LiveBitmaps",
-    "SearchOptions",
-    "SearchResult",
-    "SegmentSearcher",
-    "Segments",
-    "search_segments",
-    "search_segments_batch",
-]

@@ -10,10 +10,16 @@ from functools import partial
 from typing import Any
 
 from lsr_index.kernels.fork import freed_after_fork
-from lsr_index.search.filters import Filter, check_fields, merged_fields, parse_filter
+from lsr_index.search.filters import (
+    Filter,
+    check_fields,
+    matching_documents,
+    merged_fields,
+    parse_filter,
+)
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.segment.delete_bitmap import Words
-from lsr_index.segment.segment import SegmentReader
+from lsr_index.segment.reader import SegmentReader
 
 MAX_FILTERS = 32
 MAX_BYTES = 64 << 20
@@ -99,8 +105,8 @@ class FilterCache:
 
     def _evaluated(self, condition: Filter) -> Passing:
         check_fields(condition, merged_fields(segment.columns for segment in self._segments))
-        words = [segment.passing(condition) for segment in self._segments]
-        bitmaps = LiveBitmaps(self._searchers.searchers, words)
+        words = [matching_documents(segment, condition) for segment in self._segments]
+        bitmaps = LiveBitmaps(self._searchers.segments, words)
         n_bytes = sum(part.nbytes for part in words) + bitmaps.n_bytes
         return Passing(words, bitmaps, n_bytes)
 

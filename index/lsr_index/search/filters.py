@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
+from lsr_index.segment.delete_bitmap import Words, words_of
 from lsr_index.segment.metadata_columns import Columns
 from lsr_index.segment.metadata_values import (
     Key,
@@ -37,6 +38,7 @@ from lsr_index.segment.metadata_values import (
     number_key,
     typed_keys,
 )
+from lsr_index.segment.reader import SegmentReader
 
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
@@ -274,6 +276,12 @@ def _listed(fields: Mapping[str, set[str]]) -> str:
         f"there are: {', '.join(shown)}{f' and {more} more' if more else ''}; "
         'to select by it all the same, put "$lenient": true into the filter'
     )
+
+
+def matching_documents(segment: SegmentReader, condition: Filter) -> Words:
+    """Return the bitmap of the documents of a segment that match and are not deleted."""
+    mask = condition.mask(segment.columns, segment.n_docs)
+    return words_of(mask if segment.live is None else mask & segment.live_mask())
 
 
 class _Budget(NamedTuple):

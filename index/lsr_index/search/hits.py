@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.search.execute import Counters
-from lsr_index.segment.segment import SegmentReader
+from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.manifest import Manifest
 
 

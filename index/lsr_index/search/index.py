@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from lsr.errors import CorruptIndexError, IndexNotFoundError, IndexStateError, UsageError
 from lsr_index.search.dense_index import DenseIndex
-from lsr_index.search.execute import (
-    Cancel,
-    LiveBitmaps,
-    Segments,
-    search_segments,
-    search_segments_batch,
-)
+from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
 from lsr_index.search.filter_cache import FilterCache, Passing
 from lsr_index.search.hits import Hits
 from lsr_index.search.inputs import search_options, single_vector, vectors_of
+from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.search.snapshot_reader import Generation
 from lsr_index.segment.delete_bitmap import Words, mask_of
 from lsr_index.segment.quantize import quantize_query, width_for
@@ -111,9 +106,9 @@ class Index(Generation):
 
     def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
         super().__init__(path, manifest, files)
-        self._searchers = Segments(segment.searcher for segment in self.segments)
+        self._searchers = Segments(segment.kernel_segment for segment in self.segments)
         self._live = LiveBitmaps(
-            self._searchers.searchers, [segment.live for segment in self.segments]
+            self._searchers.segments, [segment.live for segment in self.segments]
         )
         self._filters = FilterCache(self.segments, self._searchers)
 
@@ -163,7 +158,7 @@ class Index(Generation):
         cancel : Cancel, optional
             Ends the search from another thread.
         **modes
-            The fields of `lsr_index.search.execute.SearchOptions`: ``alpha``, ``beta``,
+            The fields of `lsr_index.search.options.SearchOptions`: ``alpha``, ``beta``,
             ``max_work``, ….
 
         Raises

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_index.search.execute import EXACT, SearchOptions
+from lsr_index.search.options import EXACT, SearchOptions
 
 Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | SparseBatch | Any
 """A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""

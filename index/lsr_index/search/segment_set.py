@@ -1,4 +1,4 @@
-"""Segments as the kernels take them, and bitmaps of the documents that may appear."""
+"""The segments of one search, and bitmaps of the documents that may appear."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.kernels.pointers import address_table
-from lsr_index.kernels.score.score_docs import NOWHERE
-from lsr_index.kernels.simd.masks import LANES
 from lsr_index.kernels.structs import (
     GROUP_SLOTS,
     LIVE_ADDRESS,
@@ -26,47 +24,11 @@ from lsr_index.kernels.structs import (
     SegmentView,
 )
 from lsr_index.search.filtered_postings import NarrowedLists, Take
-from lsr_index.segment.arrays import SegmentArrays, readonly
+from lsr_index.segment.arrays import readonly
+from lsr_index.segment.kernel_segment import KernelSegment
 
 _ALL_LIVE = readonly(np.zeros(0, dtype=np.uint64))
 _MAX_DOCS = 0xFFFFFFFF
-
-
-class SegmentSearcher:
-    """A segment ready for the kernels.
-
-    Parameters
-    ----------
-    arrays : SegmentArrays
-    """
-
-    def __init__(self, arrays: SegmentArrays) -> None:
-        self.arrays = arrays
-        self.n_docs = arrays.n_docs
-        self.n_ranges = arrays.n_ranges
-        self.range_size = arrays.geometry.range_size
-        n_blocks, block_size = arrays.n_blocks, arrays.block_size
-        self.n_lanes = -(-n_blocks // LANES) * LANES * block_size
-        self.view: SegmentView = arrays.view
-        self.table = address_table(self.view)
-
-    def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """A bitmap of documents as one of slots, which is what the kernels look at."""
-        if not self.arrays.reordered:
-            return live
-        bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
-        bits = np.append(bits, np.uint8(0))  # what padding slots find
-        slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
-        return np.packbits(slots, bitorder="little").view(np.uint64)
-
-    def slots_of_documents(self) -> NDArray[np.uint32]:
-        """Slot of each document, counted through the ranges; empty where it is its number."""
-        if not self.arrays.reordered:
-            return readonly(np.zeros(0, np.uint32))
-        slots = np.full(self.n_docs, NOWHERE, np.uint32)
-        used = np.flatnonzero(self.arrays.slot_docs < self.n_docs)
-        slots[self.arrays.slot_docs[used]] = used
-        return readonly(slots)
 
 
 class SlotMaps(NamedTuple):
@@ -89,7 +51,7 @@ class LiveBitmaps:
 
     Parameters
     ----------
-    segments : sequence of SegmentSearcher
+    segments : sequence of KernelSegment
     live : sequence of (ceil(n_docs / 64),) uint64 or None
         One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
         appear; ``None`` or an empty array means all.
@@ -102,7 +64,7 @@ class LiveBitmaps:
 
     def __init__(
         self,
-        segments: Sequence[SegmentSearcher],
+        segments: Sequence[KernelSegment],
         live: Sequence[NDArray[np.uint64] | None] | None = None,
     ) -> None:
         if live is None:
@@ -171,7 +133,7 @@ class LiveBitmaps:
         return self.table if known else self._bitmaps_only
 
 
-def _checked(segment: SegmentSearcher, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _checked(segment: KernelSegment, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     if words.dtype != np.uint64 or words.size != (segment.n_docs + 63) // 64:
         raise ValueError(
             f"a live bitmap of {segment.n_docs} documents needs {(segment.n_docs + 63) // 64} "
@@ -185,7 +147,7 @@ class Segments:
 
     Parameters
     ----------
-    segments : iterable of SegmentSearcher
+    segments : iterable of KernelSegment
         Together below 2**32 documents.
 
     Raises
@@ -194,31 +156,31 @@ class Segments:
         If there are too many documents.
     """
 
-    def __init__(self, segments: Iterable[SegmentSearcher]) -> None:
-        self.searchers = tuple(segments)
-        self.n = len(self.searchers)
-        self.n_docs = sum(segment.n_docs for segment in self.searchers)
+    def __init__(self, segments: Iterable[KernelSegment]) -> None:
+        self.segments = tuple(segments)
+        self.n = len(self.segments)
+        self.n_docs = sum(segment.n_docs for segment in self.segments)
         if self.n_docs >= _MAX_DOCS:
             raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
         self.n_lanes = self._lanes()
-        self.n_ranges = max((s.n_ranges for s in self.searchers), default=0)
-        tables = [segment.table for segment in self.searchers]
+        self.n_ranges = max((s.n_ranges for s in self.segments), default=0)
+        tables = [segment.table for segment in self.segments]
         self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
-        self.all_live = LiveBitmaps(self.searchers)
-        self.bases = np.cumsum([0, *(segment.n_docs for segment in self.searchers)])
+        self.all_live = LiveBitmaps(self.segments)
+        self.bases = np.cumsum([0, *(segment.n_docs for segment in self.segments)])
 
     @cached_property
     def slot_maps(self) -> SlotMaps:
         """Where documents stand; 4 bytes a document of reordered segments, made when asked for."""
-        kept = tuple(segment.slots_of_documents() for segment in self.searchers)
+        kept = tuple(segment.slots_of_documents() for segment in self.segments)
         return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
 
     def _lanes(self) -> int:
         """Slots that a search takes together: a range, or a group of small ones."""
-        sizes = [s.n_lanes for s in self.searchers]
-        whole = sum(size * s.n_ranges for size, s in zip(sizes, self.searchers, strict=True))
+        sizes = [s.n_lanes for s in self.segments]
+        whole = sum(size * s.n_ranges for size, s in zip(sizes, self.segments, strict=True))
         return max([min(GROUP_SLOTS, whole), *sizes])
 
     def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
         """The bitmaps of a search; see `LiveBitmaps`."""
-        return self.all_live if live is None else LiveBitmaps(self.searchers, live)
+        return self.all_live if live is None else LiveBitmaps(self.segments, live)

@@ -20,7 +20,7 @@ from lsr.records import Document
 from lsr_index.search.filters import merged_fields
 from lsr_index.search.hits import IndexStats, count_index
 from lsr_index.segment.encoder_store import read_assets
-from lsr_index.segment.segment import SegmentReader
+from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.container import Container
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest

@@ -1,31 +1,24 @@
 """Streaming construction of a segment: spool the documents, then build range by range.
 
-The layout is range-major, so one range (at most 65,536 documents) is all that has to be in memory
-besides counts per term. Ranges are independent and are built by a few threads (the kernels release
-the GIL). With a scratch folder both the spooled input and the finished arrays live in files.
+With a scratch folder both the spooled input and the finished arrays live in files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.kernels.build.range_layout import (
-    add_histograms,
-    count_listed,
-    count_terms,
-    invert_range,
-    kth_from_histograms,
-)
-from lsr_index.segment.arrays import DTYPES, KTH_DEPTHS, BuildOptions, SegmentArrays
-from lsr_index.segment.geometry import Geometry, plan_geometry, slot_documents
-from lsr_index.storage.spool import Sink, Spool
+from lsr_index.kernels.build.range_layout import count_terms
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import plan_geometry
+from lsr_index.segment.graph_bisection import reorder_documents
+from lsr_index.segment.range_builder import RangeBuilder, SpooledDocuments
+from lsr_index.storage.spool import Spool
 
 # Vocabularies up to this size are counted in arrays over all term ids.
 _DIRECT_TERMS = 1 << 24
@@ -61,7 +54,6 @@ class SegmentBuilder:
         self._options = options or BuildOptions()
         self._scratch = scratch
         self._progress = progress
-        self._lock = Lock()
         plan_geometry(1, self._options.range_size, self._options.block_size)
         spool = (lambda name: scratch / f"spool-{name}.tmp") if scratch else (lambda name: None)
         self._terms = Spool(np.uint32, spool("terms"))
@@ -125,10 +117,11 @@ class SegmentBuilder:
         options = self._options
         n_docs = indptr.size - 1
         geometry = plan_geometry(n_docs, self._range_size(indptr), options.block_size)
-        row_of_term = choose_dense(counts, geometry, options.share)
+        documents = SpooledDocuments(indptr, self._terms, self._impacts)
         order = self._order(indptr, terms, counts)
-        job = _Job(self, indptr, terms, counts, row_of_term, geometry, order)
-        return job.run(job.measure(options.threads), options, self._scratch, self._progress)
+        table_size = self._n_terms if self._counts.size else 0
+        ranges = RangeBuilder(documents, terms, counts, geometry, order, options, table_size)
+        return ranges.build(self._scratch, self._progress)
 
     def _range_size(self, indptr: NDArray[np.int64]) -> int:
         """The largest range that fits the memory bound with all threads at work."""
@@ -147,8 +140,6 @@ class SegmentBuilder:
             return None
         if self._options.reorder != "bisect":
             raise ValueError(f"reorder must be 'none' or 'bisect', got {self._options.reorder!r}")
-        from lsr_index.segment.graph_bisection import reorder_documents
-
         return reorder_documents(
             self._options.block_size,
             self._options.threads,
@@ -157,187 +148,6 @@ class SegmentBuilder:
             terms,
             counts,
         )
-
-
-class _Job:
-    """One build: what every range needs, and the range-by-range work."""
-
-    def __init__(
-        self,
-        source: SegmentBuilder,
-        indptr: NDArray[np.int64],
-        terms: NDArray[np.uint32],
-        counts: NDArray[np.int64],
-        row_of_term: NDArray[np.int32],
-        geometry: Geometry,
-        order: NDArray[np.uint32] | None,
-    ) -> None:
-        self._source = source
-        self._indptr = indptr
-        self._terms = terms
-        self._counts = counts
-        self._row_of_term = row_of_term
-        self._geometry = geometry
-        self._order = order
-        self._lookup: NDArray[np.uint32] | None = None
-        if source._counts.size:
-            self._lookup = np.zeros(source._n_terms, dtype=np.uint32)
-            self._lookup[terms] = np.arange(terms.size, dtype=np.uint32)
-
-    def _local(self, term_ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        if self._lookup is not None:
-            return self._lookup[term_ids]
-        return np.searchsorted(self._terms, term_ids).astype(np.uint32)
-
-    def _documents(
-        self, number: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
-        """Documents of a range in layout order, as CSR over local term numbers."""
-        geometry = self._geometry
-        first = min(number * geometry.range_size, geometry.n_docs)
-        last = min(first + geometry.range_size, geometry.n_docs)
-        source = self._source
-        if self._order is None:
-            begin, end = int(self._indptr[first]), int(self._indptr[last])
-            indptr = self._indptr[first : last + 1] - begin
-            terms = source._terms.read(begin, end)
-            return indptr, self._local(terms), source._impacts.read(begin, end)
-        docs = self._order[first:last].astype(np.int64)
-        lengths = self._indptr[docs + 1] - self._indptr[docs]
-        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        terms = np.empty(int(indptr[-1]), np.uint32)
-        impacts = np.empty(int(indptr[-1]), np.uint8)
-        for at, doc in enumerate(docs):
-            begin, end = int(self._indptr[doc]), int(self._indptr[doc + 1])
-            terms[indptr[at] : indptr[at + 1]] = source._terms.read(begin, end)
-            impacts[indptr[at] : indptr[at + 1]] = source._impacts.read(begin, end)
-        return indptr, self._local(terms), impacts
-
-    def measure(self, threads: int) -> NDArray[np.int64]:
-        """First listed posting of every range, (n_ranges + 1,)."""
-
-        def size(number: int) -> int:
-            indptr, local, _ = self._documents(number)
-            return int(count_listed(indptr, local, self._row_of_term))
-
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            sizes = list(pool.map(size, range(self._geometry.n_ranges)))
-        return np.cumsum([0, *sizes], dtype=np.int64)
-
-    def run(
-        self,
-        range_base: NDArray[np.int64],
-        options: BuildOptions,
-        folder: Path | None,
-        progress: Callable[[int, int], None] | None,
-    ) -> SegmentArrays:
-        """Build every range and put the segment together."""
-        geometry, n_terms = self._geometry, self._terms.size
-        histogram_of_term = choose_histograms(self._counts, options.memory_bytes)
-        n_dense = int((self._row_of_term >= 0).sum())
-        sizes = {
-            "slots": int(range_base[-1]),
-            "impacts": int(range_base[-1]),
-            "rows": geometry.n_ranges * n_dense * geometry.range_size,
-            "block_max": geometry.n_ranges * n_dense * geometry.n_blocks,
-        }
-        sinks = {
-            name: Sink(DTYPES[name], size, None if folder is None else folder / f"{name}.bin")
-            for name, size in sizes.items()
-        }
-        histograms = np.zeros((int(histogram_of_term.max(initial=-1)) + 1, 256), dtype=np.uint32)
-        # Term-major, so that a query reads a term's lists of all ranges from one place.
-        offsets = np.empty((n_terms + 1, geometry.n_ranges), np.uint32)
-        range_max = np.empty((n_terms, geometry.n_ranges), np.uint8)
-        lock, done = Lock(), 0
-
-        def one(number: int) -> None:
-            nonlocal done
-            parts = self._range(number, n_dense)
-            offsets[:, number] = parts["offsets"]
-            range_max[:, number] = parts.pop("range_max")
-            with lock:
-                add_histograms(
-                    parts.pop("offsets"), parts["impacts"], parts["rows"], geometry.range_size,
-                    self._row_of_term, histogram_of_term, histograms,
-                )  # fmt: skip
-            for name, part in parts.items():
-                listed = name in ("slots", "impacts")
-                sinks[name].write(int(range_base[number]) if listed else number * part.size, part)
-            with lock:
-                done = min(geometry.n_docs, done + geometry.range_size)
-                if progress is not None:
-                    progress(done, geometry.n_docs)
-
-        with ThreadPoolExecutor(max(1, options.threads)) as pool:
-            list(pool.map(one, range(geometry.n_ranges)))
-        kth = np.zeros(n_terms * len(KTH_DEPTHS), dtype=np.uint8)
-        depths = np.array(KTH_DEPTHS, dtype=np.int64)
-        kth_from_histograms(histograms, histogram_of_term, depths, kth)
-        arrays: dict[str, NDArray[Any]] = {name: sink.finish() for name, sink in sinks.items()}
-        arrays |= {
-            "terms": self._terms,
-            "counts": self._counts.astype(np.uint32),
-            "row_of_term": self._row_of_term,
-            "kth_impacts": kth,
-            "offsets": offsets.reshape(-1),
-            "range_max": range_max.reshape(-1),
-            "range_base": range_base,
-            "slot_docs": slot_documents(geometry, self._order),
-        }
-        return SegmentArrays.from_arrays(arrays, geometry._asdict() | {"compact": options.compact})
-
-    def _range(self, number: int, n_dense: int) -> dict[str, NDArray[Any]]:
-        geometry, n_terms = self._geometry, self._terms.size
-        indptr, local, impacts = self._documents(number)
-        if local.size >= 1 << 32:
-            raise ValueError(f"range {number} has {local.size} postings; use a smaller range_size")
-        n_listed = int(count_listed(indptr, local, self._row_of_term))
-        parts: dict[str, NDArray[Any]] = {
-            "offsets": np.empty(n_terms + 1, np.uint32),
-            "slots": np.empty(n_listed, np.uint16),
-            "impacts": np.empty(n_listed, np.uint8),
-            "range_max": np.zeros(n_terms, np.uint8),
-            "rows": np.zeros(n_dense * geometry.range_size, np.uint8),
-            "block_max": np.zeros(n_dense * geometry.n_blocks, np.uint8),
-        }
-        invert_range(
-            indptr,
-            local,
-            impacts,
-            geometry.block_size,
-            geometry.n_blocks,
-            self._row_of_term,
-            (parts["offsets"], parts["slots"], parts["impacts"]),
-            parts["range_max"],
-            (parts["rows"], parts["block_max"]),
-        )
-        return parts
-
-
-def choose_dense(counts: NDArray[np.int64], geometry: Geometry, share: float) -> NDArray[np.int32]:
-    """Number the terms that are stored as rows: those that fill at least ``share`` of the places.
-
-    Returns
-    -------
-    (n_terms,) int32
-        Row, ascending with the term id, or -1.
-    """
-    chosen = counts >= max(2.0, share * geometry.n_ranges * geometry.range_size)
-    rows = np.full(counts.size, -1, dtype=np.int32)
-    rows[chosen] = np.arange(int(chosen.sum()), dtype=np.int32)
-    return rows
-
-
-def choose_histograms(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
-    """Number the terms that can have a k-th impact and get a histogram, within memory."""
-    limit = max(1, memory_bytes // 8 // 1024)
-    wanted = np.flatnonzero(counts >= KTH_DEPTHS[0])
-    if wanted.size > limit:
-        wanted = np.sort(wanted[np.argsort(-counts[wanted], kind="stable")[:limit]])
-    numbers = np.full(counts.size, -1, dtype=np.int32)
-    numbers[wanted] = np.arange(wanted.size, dtype=np.int32)
-    return numbers
 
 
 def _check_chunk(
@@ -376,4 +186,37 @@ def _merge_counts(
     return merged, total
 
 
-__all__ = ["SegmentBuilder", "choose_dense"]
+def build_segment(
+    indptr: NDArray[np.int64],
+    term_ids: NDArray[np.uint32],
+    impacts: NDArray[np.uint8],
+    n_terms: int,
+    *,
+    options: BuildOptions | None = None,
+) -> SegmentArrays:
+    """Build a segment in memory from quantised documents.
+
+    Parameters
+    ----------
+    indptr : (n_docs + 1,) int64
+    term_ids : (n_postings,) uint32
+        Strictly ascending within a document, below ``n_terms``.
+    impacts : (n_postings,) uint8
+        1..255.
+    n_terms : int
+        Size of the vocabulary, at most 2**32.
+    options : BuildOptions, optional
+
+    Returns
+    -------
+    SegmentArrays
+        Document ids are positions in ``indptr``, whatever the layout order.
+
+    Raises
+    ------
+    ValueError
+        If the input is not as described.
+    """
+    builder = SegmentBuilder(n_terms, options or BuildOptions())
+    builder.add(indptr, term_ids, impacts)
+    return builder.finish()

@@ -22,7 +22,8 @@ from lsr_index.build.stored_corpus import encoded_anew
 from lsr_index.dense.codes import encode_rows
 from lsr_index.search.index import Index, open_index
 from lsr_index.segment.quantized_batch import Chunk, blank_rows
-from lsr_index.segment.segment import merged_chunks, write_segment
+from lsr_index.segment.reader import merged_chunks
+from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.update.working import WorkingIndex

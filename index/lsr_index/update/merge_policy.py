@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.segment.segment import SegmentReader
+from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.manifest import SegmentEntry
 
 

@@ -21,7 +21,7 @@ from lsr.sparse import SparseBatch
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.index import Index, open_index
 from lsr_index.segment.quantize import quantize_query, width_for
-from lsr_index.segment.segment import SegmentReader
+from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.directory import DISK, Files
 
 MAX_LEVEL = 3

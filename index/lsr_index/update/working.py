@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from lsr.errors import IndexStateError, LsrError
 from lsr.progress import Progress
 from lsr_index.build.builder import options_from_json
-from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import words_of, write_deletes
 from lsr_index.segment.quantized_batch import Chunk, rescaled
-from lsr_index.segment.segment import SegmentReader, merged_chunks, write_segment
+from lsr_index.segment.reader import SegmentReader, merged_chunks
+from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart
 from lsr_index.storage.directory import Files
 from lsr_index.storage.manifest import MAX_SEGMENTS, Manifest, SegmentEntry

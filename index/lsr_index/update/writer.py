@@ -19,9 +19,14 @@ from lsr.encoders.base import EncoderAssets
 from lsr.errors import IndexStateError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
-from lsr_index.search.filters import check_fields, merged_fields, parse_filter
+from lsr_index.search.filters import (
+    check_fields,
+    matching_documents,
+    merged_fields,
+    parse_filter,
+)
 from lsr_index.search.index import Index
-from lsr_index.segment.arrays import BuildOptions
+from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import mask_of
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.quantize import MAX_IMPACT, fit_scale
@@ -155,7 +160,8 @@ class IndexWriter:
             check_fields(condition, merged_fields([*columns, self._pending]))
             found = self._pending.matching(condition)
             for reader in self._work.readers:
-                positions = np.flatnonzero(mask_of(reader.passing(condition), reader.n_docs))
+                words = matching_documents(reader, condition)
+                positions = np.flatnonzero(mask_of(words, reader.n_docs))
                 doc_ids = reader.doc_ids.doc_ids(positions)
                 found += [doc_id for doc_id in doc_ids if doc_id not in self._pending.gone]
             return self.delete(found)

@@ -14,8 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_eval.bench.engines.base import Params, search_in_threads
-from lsr_index.search.execute import SearchOptions, Segments, SegmentSearcher, search_segments
-from lsr_index.segment.arrays import BuildOptions, SegmentArrays, build_segment
+from lsr_index.search.execute import search_segments
+from lsr_index.search.options import SearchOptions
+from lsr_index.search.segment_set import Segments
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.inverter import build_segment
+from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents
 
 
@@ -42,7 +47,7 @@ class Segment:
         """Map the arrays."""
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
         params = json.loads((folder / "params.json").read_text())
-        self._segments = Segments([SegmentSearcher(SegmentArrays.from_arrays(arrays, params))])
+        self._segments = Segments([KernelSegment(SegmentArrays.from_arrays(arrays, params))])
 
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params

@@ -1,0 +1,115 @@
+"""A segment as the kernels take it: a table of the addresses of its arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr_index.kernels.pointers import address_table
+from lsr_index.kernels.score.score_docs import NOWHERE
+from lsr_index.kernels.simd.masks import LANES
+from lsr_index.kernels.structs import (
+    CARD_BEGIN,
+    CARD_END,
+    CARD_IMPACTS,
+    CARD_ROW,
+    N_CARD,
+    SegmentView,
+)
+from lsr_index.segment.arrays import SegmentArrays, readonly
+from lsr_index.segment.format import KTH_DEPTHS
+
+
+class KernelSegment:
+    """A segment ready for the kernels, which index its arrays without checking bounds.
+
+    Parameters
+    ----------
+    arrays : SegmentArrays
+        Either built by this process, or checked (`lsr_index.segment.structure.check_indexing`).
+
+    Attributes
+    ----------
+    view : SegmentView
+    table : (len(view), 2) int64
+        Addresses and lengths of `view`, which must live as long as the table is used.
+    n_lanes : int
+        Accumulators that a range takes.
+    """
+
+    def __init__(self, arrays: SegmentArrays) -> None:
+        self.arrays = arrays
+        self.n_docs = arrays.n_docs
+        self.n_ranges = arrays.n_ranges
+        self.range_size = arrays.geometry.range_size
+        n_blocks, block_size = arrays.n_blocks, arrays.block_size
+        self.n_lanes = -(-n_blocks // LANES) * LANES * block_size
+        self.view = segment_view(arrays)
+        self.table = address_table(self.view)
+
+    def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """A bitmap of documents as one of slots, which is what the kernels look at."""
+        if not self.arrays.reordered:
+            return live
+        bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
+        bits = np.append(bits, np.uint8(0))  # what padding slots find
+        slots = bits[np.minimum(self.arrays.slot_docs, self.n_docs)]
+        return np.packbits(slots, bitorder="little").view(np.uint64)
+
+    def slots_of_documents(self) -> NDArray[np.uint32]:
+        """Slot of each document, counted through the ranges; empty where it is its number."""
+        if not self.arrays.reordered:
+            return readonly(np.zeros(0, np.uint32))
+        slots = np.full(self.n_docs, NOWHERE, np.uint32)
+        used = np.flatnonzero(self.arrays.slot_docs < self.n_docs)
+        slots[self.arrays.slot_docs[used]] = used
+        return readonly(slots)
+
+
+def segment_view(arrays: SegmentArrays) -> SegmentView:
+    """Return the arrays as the kernels take them, with what is looked up in them often."""
+    sizes = [
+        arrays.n_docs,
+        arrays.terms.size,
+        arrays.n_ranges,
+        arrays.geometry.range_size,
+        arrays.n_blocks,
+        arrays.n_dense,
+    ]
+    return SegmentView(
+        sizes=readonly(np.array(sizes, dtype=np.int64)),
+        places=readonly(term_places(arrays.terms)),
+        cards=readonly(term_cards(arrays)),
+        **{name: readonly(array) for name, array in arrays.arrays().items()},
+    )
+
+
+def term_places(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """Position of each term id among the terms, -1 for others.
+
+    Empty where it would have more than 16 places a term, or positions beyond int32.
+    """
+    size = int(terms.max(initial=0)) + 1
+    if size > 16 * terms.size or terms.size > np.iinfo(np.int32).max:
+        return np.zeros(0, np.int32)
+    places = np.full(size, -1, np.int32)
+    places[terms] = np.arange(terms.size, dtype=np.int32)
+    return places
+
+
+def term_cards(arrays: SegmentArrays) -> NDArray[np.uint32]:
+    """What a search looks up of each term (see `lsr_index.kernels.structs.N_CARD`), in one row.
+
+    Empty for segments of several ranges, where a term has more to it.
+    """
+    if arrays.n_ranges != 1:
+        return np.zeros(0, np.uint32)
+    n = arrays.terms.size
+    cards = np.empty((n, N_CARD), np.uint32)
+    cards[:, CARD_BEGIN] = arrays.offsets[:n]
+    cards[:, CARD_END] = arrays.offsets[1 : n + 1]
+    cards[:, CARD_ROW] = arrays.row_of_term.view(np.uint32)
+    impacts = cards[:, CARD_IMPACTS:].view(np.uint8)
+    impacts[:, 0] = arrays.range_max[:n]
+    impacts[:, 1:] = arrays.kth_impacts.reshape(n, len(KTH_DEPTHS))
+    return cards.reshape(-1)

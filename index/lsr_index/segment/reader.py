@@ -1,0 +1,155 @@
+"""Reading a segment: its arrays, ids, texts, metadata columns and dense vectors, mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import CorruptIndexError
+from lsr_index.dense.arrays import DenseArrays
+from lsr_index.segment.arrays import SegmentArrays
+from lsr_index.segment.delete_bitmap import Words, complement, mask_of, read_deletes
+from lsr_index.segment.doc_ids import DocIdReader
+from lsr_index.segment.doc_store import DocumentReader
+from lsr_index.segment.format import DTYPES
+from lsr_index.segment.forward_index import VectorReader, select
+from lsr_index.segment.kernel_segment import KernelSegment
+from lsr_index.segment.metadata_columns import Columns
+from lsr_index.segment.quantized_batch import Chunk
+from lsr_index.segment.structure import check_structure
+from lsr_index.storage.container import Container
+from lsr_index.storage.dense_part import DensePart
+from lsr_index.storage.directory import Files
+from lsr_index.storage.manifest import SegmentEntry
+
+
+class SegmentReader:
+    """One segment of one generation, mapped: nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    entry : SegmentEntry
+    container, deletes : Container
+        The segment's file and, where documents are deleted, the file of their bitmap.
+    live : bitmap or None
+        Which documents a search may return; None: all.
+    dense : DenseArrays or None
+        The dense vectors, in an index that has them.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        entry: SegmentEntry,
+        scale: float,
+        dense: DensePart | None = None,
+    ) -> None:
+        self.entry = entry
+        self.container = container = Container(files, folder, entry.file)
+        if container.params.get("n_docs") != entry.n_docs:
+            raise CorruptIndexError(
+                f"the segment has not the {entry.n_docs} documents that the manifest says",
+                container.path,
+            )
+        if container.params.get("scale") != scale:
+            raise CorruptIndexError(
+                "the segment was quantised with another scale than the index", container.path
+            )
+        self.deletes = Container(files, folder, entry.deletes) if entry.deletes else None
+        self.live: Words | None = None
+        if self.deletes is not None:
+            self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
+        self.doc_ids = DocIdReader(container, entry.n_docs)
+        self.documents = DocumentReader(container, entry.n_docs)
+        self.columns = Columns(container, entry.n_docs, self.documents)
+        self.arrays = self._postings()
+        self.vectors = VectorReader(self.arrays, container.path)
+        self.dense = None if dense is None else DenseArrays(container, dense, entry.n_docs)
+
+    @property
+    def n_docs(self) -> int:
+        """Documents in the file, deleted ones included."""
+        return self.entry.n_docs
+
+    @cached_property
+    def kernel_segment(self) -> KernelSegment:
+        """The segment as the kernels take it."""
+        return KernelSegment(self.arrays)
+
+    def is_live(self, position: int) -> bool:
+        """Return whether a document is not deleted."""
+        if self.live is None:
+            return True
+        return bool(int(self.live[position >> 6]) >> (position & 63) & 1)
+
+    def find(self, doc_id: str) -> int | None:
+        """Return the position of a live document, or None."""
+        position = self.doc_ids.find(doc_id)
+        return position if position is not None and self.is_live(position) else None
+
+    def live_mask(self) -> NDArray[np.bool_]:
+        """Return one element per document: True for those not deleted."""
+        if self.live is None:
+            return np.ones(self.n_docs, np.bool_)
+        return mask_of(self.live, self.n_docs)
+
+    def check_structure(self) -> None:
+        """Check that the arrays agree with each other. Reads everything.
+
+        Raises
+        ------
+        CorruptIndexError
+        """
+        try:
+            check_structure(self.arrays)
+        except ValueError as error:
+            at = self.container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), self.container.path, at) from None
+        self.doc_ids.check()
+        self.documents.check()
+        self.columns.check()
+        if self.dense is not None:
+            self.dense.check()
+
+    def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
+        """Yield the live documents in order, as stored."""
+        live = self.live_mask()
+        stored = self.documents.all_parts()
+        for first, vectors in self.vectors.chunks(scratch):
+            kept = np.flatnonzero(live[first : first + len(vectors.indptr) - 1])
+            parts = [next(stored) for _ in range(len(vectors.indptr) - 1)]
+            if len(kept):
+                yield Chunk(
+                    self.doc_ids.doc_ids(first + kept),
+                    [parts[i] for i in kept],
+                    vectors if len(kept) == len(parts) else select(vectors, kept),
+                    None if self.dense is None else self.dense.codes_of(first + kept),
+                )
+
+    def _postings(self) -> SegmentArrays:
+        container = self.container
+        missing = [name for name in DTYPES if f"postings/{name}" not in container.entries]
+        if missing:
+            raise CorruptIndexError(f"there is no array {missing[0]!r}", container.path)
+        try:
+            params = container.params["postings"]
+            arrays = SegmentArrays.from_arrays(container.arrays("postings/"), params)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            at = container.entries["postings/terms"].offset
+            raise CorruptIndexError(str(error), container.path, at) from None
+        if arrays.n_docs != self.entry.n_docs:
+            raise CorruptIndexError(
+                "the postings are not those of as many documents", container.path
+            )
+        return arrays
+
+
+def merged_chunks(segments: Iterable[SegmentReader], scratch: Path | None) -> Iterator[Chunk]:
+    """Yield the live documents of several segments, in order."""
+    return chain.from_iterable(segment.chunks(scratch) for segment in segments)
