@@ -18,7 +18,8 @@ from lsr.sparse import SparseBatch
 from lsr_index import Index, IndexWriter, build_index, open_index
 from lsr_index.search import filter_cache as passing
 from lsr_index.search.filters import check_fields, parse_filter
-from lsr_index.segment import metadata_columns, segment
+from lsr_index.segment import metadata_columns
+from lsr_index.segment import writer as segment_writer
 from lsr_index.segment.metadata_values import keyword_key
 from lsr_index.update.verify import verify
 from tests.index.collections import batch_of, exhaustive, numbered, query_of, random_rows
@@ -208,7 +209,7 @@ def test_segments_of_the_first_column_rules_answer_the_same(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata_columns, "typed_keys", first_rules)
-        patch.setattr(segment, "COLUMN_RULES", 1)
+        patch.setattr(segment_writer, "COLUMN_RULES", 1)
         disk = SimulatedDisk()
         index = index_of(rows, disk)
     for source in filters:
@@ -219,7 +220,7 @@ def test_segments_of_the_first_column_rules_answer_the_same(
 def test_compacting_brings_the_columns_up_to_date() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata_columns, "typed_keys", first_rules)
-        patch.setattr(segment, "COLUMN_RULES", 1)
+        patch.setattr(segment_writer, "COLUMN_RULES", 1)
         disk = SimulatedDisk()
         index_of([{"x": 2**53 + 1}, {"x": "20240101"}, {"x": 2**53}], disk)
     with IndexWriter(PATH, files=disk) as writer:
