@@ -33,8 +33,8 @@ from lsr.encoding.shards import (
     write_record,
     write_vectors,
 )
-from lsr.encoding.storage import locked, remove_leftovers
 from lsr.errors import CorpusError, UsageError
+from lsr.files import locked
 from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
 
@@ -88,8 +88,7 @@ def encode_corpus(
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
     job = _Job(corpus, encoder, dense, Path(folder), shard_docs, progress)
-    with locked(job.folder):
-        remove_leftovers(job.folder)
+    with locked(job.folder, "encoding into"):
         return job.run()
 
 

@@ -11,8 +11,8 @@ import orjson
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
-from lsr.encoding.storage import write_atomically
 from lsr.errors import DataError, UsageError
+from lsr.files import write_bytes
 
 BATCH_DOCS = 512
 BATCH_CHARS = 1 << 22
@@ -49,7 +49,7 @@ def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, compl
     content = orjson.dumps(
         {"n_shards": n_shards, "complete": complete, "plan": plan}, option=orjson.OPT_INDENT_2
     )
-    write_atomically(_path(folder), lambda temporary: temporary.write_bytes(content))
+    write_bytes(_path(folder), content)
 
 
 def load_progress(folder: Path, plan: Mapping[str, Any]) -> tuple[int, bool]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.base import CollectionStatistics
-from lsr.encoding.storage import room_on_disk, sync_folder, write_atomically
 from lsr.errors import DataError
+from lsr.files import write_bytes
 from lsr.records import DocumentBatch
 from lsr.vectors import read_parquet, write_parquet
 
@@ -65,9 +65,7 @@ def start_path(folder: Path) -> Path:
 
 def write_vectors(path: Path, batches: Iterable[DocumentBatch]) -> None:
     """Write batches as one file, all of it or nothing."""
-    with room_on_disk(path):
-        write_parquet(path, batches)
-        sync_folder(path.parent)
+    write_parquet(path, batches)
 
 
 def read_vectors(path: Path) -> Iterator[DocumentBatch]:
@@ -80,7 +78,7 @@ def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
     """Write the dense vectors of a shard, all of it or nothing."""
     content = io.BytesIO()
     np.save(content, np.ascontiguousarray(vectors, np.float32), allow_pickle=False)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+    write_bytes(path, content.getbuffer())
 
 
 def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
@@ -119,7 +117,7 @@ def write_record(path: Path, record: ShardRecord) -> None:
         document_frequency=frequency[term_ids],
         state=np.frombuffer(record.state_added, np.uint8),
     )
-    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+    write_bytes(path, content.getbuffer())
 
 
 def read_record(path: Path, vectors: Path | None = None) -> ShardRecord:

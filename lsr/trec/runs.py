@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsr.errors import CorpusError, DataError, UsageError
-from lsr.textfile import write_text
+from lsr.files import write_text
 from lsr.trec.lines import read_text_lines
 
 _N_COLUMNS = 6

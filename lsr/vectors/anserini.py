@@ -21,10 +21,10 @@ from lsr.corpus.duplicates import SeenIds
 from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
 from lsr.corpus.lines import Line, read_lines
 from lsr.errors import CorpusError, DataError, VectorError
+from lsr.files import atomic_path
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
 from lsr.vectors.placed import document_refusal, placed_batch
-from lsr.vectors.writing import atomic_path
 from lsr.vocabulary import Vocabulary
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from lsr.corpus.duplicates import SeenIds
 from lsr.corpus.fields import NO_METADATA
 from lsr.errors import VectorError
+from lsr.files import atomic_path
 from lsr.records import Document, DocumentBatch, Metadata
 from lsr.vectors.placed import Place, document_refusal, placed_batch
-from lsr.vectors.writing import Rechunked, atomic_path
+from lsr.vectors.writing import Rechunked
 
 SCHEMA = pa.schema(
     [

@@ -1,14 +1,9 @@
-"""Writing a file of vectors: whole or not at all, and the same bytes for any cut into batches."""
+"""Batches for a file of vectors: the same bytes for any cut into batches."""
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from lsr.errors import StorageFullError
 from lsr.records import DocumentBatch, Metadata
 from lsr.sparse import SparseBatch
 
@@ -41,31 +36,6 @@ class Rechunked:
                 held.append(_part(batch, start, batch.n_docs))
         if held:
             yield _joined(held)
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place once everything is on the disk.
-
-    Raises
-    ------
-    StorageFullError
-        When no room is left; the temporary file is gone, what was at `path` untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StorageFullError(
-                f"{path}: no room left ({os.strerror(error.errno)}); free some and run again"
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _part(batch: DocumentBatch, start: int, end: int) -> DocumentBatch:

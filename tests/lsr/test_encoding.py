@@ -16,8 +16,8 @@ from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoding import encode_corpus, job
-from lsr.encoding.storage import locked
 from lsr.errors import CorpusError, DataError, IndexLockedError, UsageError
+from lsr.files import locked
 from lsr.records import Document
 from tests.shared import ROOT, shared_path
 
@@ -208,7 +208,7 @@ def test_damage_is_named(corpus, tmp_path):
 
 def test_a_second_process_is_locked_out(corpus, tmp_path):
     with (
-        locked(tmp_path / "job"),
+        locked(tmp_path / "job", "encoding into"),
         pytest.raises(IndexLockedError, match="another process is encoding"),
     ):
         encode(corpus, tmp_path / "job")
@@ -315,7 +315,7 @@ def test_a_full_disk_stops_the_job_and_it_goes_on_with_room(tmp_path):
     source = shared_path("data/collections/cranfield")
     code, out, err = run_job(source, tmp_path / "job", 256, limit=100_000)
     assert (code, err) == (3, "")
-    assert "no room left on the device; what was encoded so far is kept" in out
+    assert "no room left on the device" in out
     assert not list((tmp_path / "job").glob(".*"))
     code, _, err = run_job(source, tmp_path / "job", 256)
     assert code == 0, err

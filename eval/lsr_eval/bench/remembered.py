@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from lsr.errors import UsageError
+from lsr.files import write_bytes
 from lsr_eval.bench.records import BuildRecord, Measurement, Summary, as_json
 from lsr_eval.bench.workload import Workload
 
@@ -39,7 +40,7 @@ def claim_folder(folder: Path, workload: Workload) -> None:
         return
     if any(folder.iterdir()):
         raise UsageError(f"{folder}: not empty; name an empty or a new folder for the indexes")
-    marker.write_bytes(as_json(identity))
+    write_bytes(marker, as_json(identity))
 
 
 def recall_peer(folder: Path, key: dict[str, Any]) -> tuple[BuildRecord, list[Measurement]] | None:
@@ -65,7 +66,7 @@ def remember_peer(
     folder: Path, key: dict[str, Any], build: BuildRecord, trials: list[Measurement]
 ) -> None:
     """Write what was found out beside the index in `folder`."""
-    (folder / KNOWN).write_bytes(as_json({"key": key, "build": build, "trials": trials}))
+    write_bytes(folder / KNOWN, as_json({"key": key, "build": build, "trials": trials}))
 
 
 def _measurement(figures: dict[str, Any]) -> Measurement:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsr.errors import DataError, UsageError
-from lsr.textfile import write_text
+from lsr.files import write_text
 
 Made = TypeVar("Made")
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError
+from lsr.files import atomic_path
 
 QUERY_LENGTH = 64
 _CHUNK = 8192
@@ -67,9 +68,8 @@ def embed(
         path = folder / f"{start:07}.npy"
         if not path.is_file():
             made = _embed_chunk(network, pieces.encode(texts[start : start + _CHUNK]))
-            with (folder / "part").open("wb") as file:
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, made.astype(np.float16))
-            (folder / "part").rename(path)
         parts.append(np.load(path))
         progress(min(start + _CHUNK, len(texts)), len(texts))
     return np.concatenate(parts).astype(np.float32)

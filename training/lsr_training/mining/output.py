@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from lsr.errors import UsageError
+from lsr.files import sync_folder, write_bytes
 
 
 class MiningOutput:
@@ -55,9 +56,7 @@ class MiningOutput:
         self.done += len(records)
         self._n_bytes += len(data)
         note = {"done": self.done, "bytes": self._n_bytes, "identity": self._identity}
-        beside = self._note.with_name(self._note.name + ".part")
-        beside.write_bytes(orjson.dumps(note))
-        beside.replace(self._note)
+        write_bytes(self._note, orjson.dumps(note))
 
     def finish(self) -> tuple[int, int]:
         """Give the file its name; return how many negatives it has, and records without any."""
@@ -65,6 +64,7 @@ class MiningOutput:
         with self._part.open("rb") as file:
             counts = [len(orjson.loads(line)["negatives"]) for line in file]
         self._part.replace(self._path)
+        sync_folder(self._path.parent)
         self._note.unlink(missing_ok=True)
         return sum(counts), counts.count(0)
 

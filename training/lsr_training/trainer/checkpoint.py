@@ -6,13 +6,13 @@ ability to run code (``weights_only``).
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lsr.errors import UsageError
+from lsr.files import atomic_path
 from lsr_training.failures import TrainingError
 
 LAST, BEST = "last.pt", "best.pt"
@@ -28,12 +28,8 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         Tensors, numbers, strings, lists and dicts of them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

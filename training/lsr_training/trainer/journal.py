@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from lsr.files import write_bytes
+
 
 class Journal:
     """Appends records to a file.
@@ -25,9 +27,7 @@ class Journal:
         if self._path is None or not self._path.exists():
             return
         kept = [line for line in self._path.read_bytes().splitlines() if _step(line) <= step]
-        beside = self._path.with_name(self._path.name + ".part")
-        beside.write_bytes(b"".join(line + b"\n" for line in kept))
-        beside.replace(self._path)
+        write_bytes(self._path, b"".join(line + b"\n" for line in kept))
 
     def write(self, record: dict[str, Any]) -> None:
         """Append a record; it has a key ``step``."""

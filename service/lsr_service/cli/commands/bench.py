@@ -204,12 +204,13 @@ def _growth(
 
 
 def _write(figures: dict[str, Any], written: Written) -> None:
+    from lsr.files import write_bytes
     from lsr_eval.bench.records import as_json
 
     if written.json:
         write(as_json(figures).decode())
     if written.file is not None:
-        written.file.write_bytes(as_json(figures))
+        write_bytes(written.file, as_json(figures))
         tell(f"wrote {written.file}")
 
 
