@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.neural.model_files import check_architecture, read_json, weight_files
+from lsr.encoders.neural.onnx_session import open_session
 from lsr.errors import MissingDependencyError, ModelError
 
 ARCHITECTURES = {
@@ -167,19 +168,9 @@ class OnnxBody:
     """
 
     def __init__(self, graph: Path, config: dict[str, Any]) -> None:
-        import onnxruntime
-
         self._config = config
         self._pad_id = int(config.get("pad_token_id") or 0)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(graph), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # a foreign file can fail in any way; say which
-            raise ModelError(f"{graph}: cannot be loaded ({_brief(error)})") from error
+        self._session = open_session(graph, n_threads=len(os.sched_getaffinity(0)))
         self._inputs = {put.name for put in self._session.get_inputs()}
         unknown = self._inputs - {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
         if "input_ids" not in self._inputs or unknown:
@@ -230,7 +221,3 @@ class OnnxBody:
         (states,) = self._session.run([self._output], feeds)
         found: NDArray[np.float32] = states.astype(np.float32, copy=False)
         return found
-
-
-def _brief(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

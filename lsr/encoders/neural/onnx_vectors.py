@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.neural.model_files import WEIGHTS as WEIGHTS_FILE
 from lsr.encoders.neural.model_files import read_json, sha256_of, tokenizer_sha256
+from lsr.encoders.neural.onnx_session import open_session
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError, UsageError
 from lsr.sparse import SparseBatch
@@ -144,20 +145,9 @@ def _session(graph: Path) -> Any:
         raise ModelError(
             f"{graph}: there is no such file; export the model again, or use the backend torch"
         )
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     # One core for each text: texts in parallel need no waiting for each other.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
-        )
-        names = {put.name for put in session.get_outputs()}, {p.name for p in session.get_inputs()}
-    except Exception as error:  # a damaged file can fail in any way; say which
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"{graph}: cannot be loaded ({reason[:300]})") from error
+    session = open_session(graph, n_threads=1)
+    names = {put.name for put in session.get_outputs()}, {p.name for p in session.get_inputs()}
     if names != ({WEIGHTS, TERMS}, {INPUT}):
         raise ModelError(f"{graph}: is another kind of graph; export the model again")
     return session
