@@ -73,7 +73,7 @@ class Installed:
 
     def commands(self) -> None:
         """``lsr index``, ``search``, ``serve``, ``eval`` and ``train --help``."""
-        self.lsr("index", "notes", "--out", "notes.index", "--encoder", "bm25")
+        self.lsr("index", "notes", "--output", "notes.index", "--encoder", "bm25")
         assert "tea.md" in self.lsr("search", "notes.index", "bitter tea")
         self._serve()
         self._evaluate()
