@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lsr.errors import LsrError, ModelError
-from lsr.textfile import write_text
+from lsr.files import write_text
 
 FOLDERS_VARIABLE = "LSR_MODEL_FOLDERS"
 """Folders, separated as in PATH, whose models any index may name."""
