@@ -7,10 +7,12 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from lsr.errors import UsageError
 from lsr.records import Document
 from lsr_index import IndexWriter, build_index, open_index
 from lsr_index.storage.dense_part import DenseSpec
@@ -81,10 +83,15 @@ class Machine(RuleBasedStateMachine):
             del self.pending[doc_id]
         self.changed = self.changed or bool(doc_ids)
 
-    @rule(low=st.integers(0, 9), high=st.integers(0, 9))
-    def delete_where(self, low: int, high: int) -> None:
+    @rule(low=st.integers(0, 9), high=st.integers(0, 9), allow_all=st.booleans())
+    def delete_where(self, low: int, high: int, allow_all: bool) -> None:
         gone = [d for d, (_, n) in self.pending.items() if low <= n <= high]
-        assert self.writer.delete_where({"n": {"$gte": low, "$lte": high}}) == len(gone)
+        filter = {"n": {"$gte": low, "$lte": high}}
+        if gone and len(gone) == len(self.pending) and not allow_all:
+            with pytest.raises(UsageError, match="every document"):
+                self.writer.delete_where(filter, allow_all=False)
+            return
+        assert self.writer.delete_where(filter, allow_all=allow_all) == len(gone)
         for doc_id in gone:
             del self.pending[doc_id]
         self.changed = self.changed or bool(gone)

@@ -189,6 +189,22 @@ class TestDeleteByFilter:
         done = shell.json("delete", path, "--filter", everything, "--yes", "--all")
         assert (done["deleted"], done["n_docs"]) == (before, 0)
 
+    @pytest.mark.parametrize(
+        ("filter", "said"),
+        [
+            ('{"yeer": {"$ne": 100}}', "did you mean 'year'"),
+            ('{"$not": {"yeer": 100}}', "year (number"),
+            ('{"year": {"$ne": "1905"}}', "number"),
+            ('{"year": true}', "number"),
+        ],
+    )
+    @pytest.mark.parametrize("consent", ["--yes", "--dry-run"])
+    def test_a_typing_error_deletes_nothing(
+        self, path: Path, shell: Shell, filter: str, said: str, consent: str
+    ) -> None:
+        assert said in shell.error("delete", path, "--filter", filter, consent, "--all", code=2)
+        assert shell.json("stats", path)["n_docs"] == 300
+
     def test_nothing_matches(self, path: Path, shell: Shell) -> None:
         done = shell.json("delete", path, "--filter", '{"year": 1776}')
         assert (done["deleted"], done["generation"]) == (0, 1)

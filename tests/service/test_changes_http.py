@@ -204,6 +204,38 @@ def test_a_refused_batch_changes_nothing(live: TestClient) -> None:
 JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ({"yeer": {"$ne": 100}}, "year"),
+        ({"$not": {"yeer": 1}}, "year"),
+        ({"year": {"$ne": "1905"}}, "number"),
+        ({"year": {"$gte": "2001-01-01"}}, "number"),
+        ({"$or": [{"year": 1905}, {"$not": {"year": 1905}}]}, "every document (300)"),
+        ({"$lenient": True, "yeer": {"$ne": 100}}, "every document (300)"),
+    ],
+)
+def test_a_filter_that_means_something_else_deletes_nothing(
+    live: TestClient, filter: dict[str, Any], said: str
+) -> None:
+    before = generation(live)
+    answer = live.post("/v1/indexes/live/delete", json={"filter": filter})
+    assert answer.status_code == 422, answer.text
+    (detail,) = answer.json()["details"]
+    assert detail["location"] == ["body", "filter"]
+    assert said in detail["message"]
+    assert generation(live) == before
+    assert live.get("/v1/indexes/live").json()["n_docs"] == 300
+
+
+def test_every_document_is_deleted_on_request(live: TestClient) -> None:
+    everything = {"$or": [{"year": 1905}, {"$not": {"year": 1905}}]}
+    answer = live.post("/v1/indexes/live/delete", json={"filter": everything, "all": True})
+    assert answer.status_code == 200
+    assert answer.json()["n_changed"] == 300
+    assert live.get("/v1/indexes/live").json()["n_docs"] == 0
+
+
 def test_a_server_takes_no_changes_unless_told(client: TestClient) -> None:
     answers = [
         client.put("/v1/indexes/small/docs", json={"documents": [doc("a", "x")]}),

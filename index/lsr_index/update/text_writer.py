@@ -174,9 +174,9 @@ class IndexUpdater:
         """Delete documents by id; returns how many of them there were."""
         return self._writer.delete(doc_ids)
 
-    def delete_where(self, filter: Any) -> int:
-        """Delete the documents that pass a filter; return how many."""
-        return self._writer.delete_where(filter)
+    def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
+        """Delete the documents that pass a filter; return how many. See `IndexWriter`."""
+        return self._writer.delete_where(filter, allow_all=allow_all)
 
     def commit(self) -> Commit:
         """Make everything since the last commit visible and durable, or nothing of it.

@@ -8,7 +8,7 @@ commit of its own, taking over the deletes that arrived meanwhile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from lsr.encoders.base import EncoderAssets
-from lsr.errors import IndexStateError
+from lsr.errors import IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
 from lsr_index.search.filters import (
+    Filter,
+    Not,
     check_fields,
     matching_documents,
     merged_fields,
@@ -38,6 +40,7 @@ from lsr_index.update.write_buffer import Pending, storable_ids
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 SCALE_HEADROOM = 1.25
+_IDS_AT_ONCE = 1 << 16
 
 
 class Commit(NamedTuple):
@@ -145,26 +148,43 @@ class IndexWriter:
                 n_found += self._pending.remove(doc_id) or committed
             return n_found
 
-    def delete_where(self, filter: Any) -> int:
+    def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
         """Delete the documents that pass a filter; return how many.
+
+        Parameters
+        ----------
+        filter : mapping or Filter
+        allow_all : bool
+            Whether the filter may match every document of the index.
 
         Raises
         ------
         UsageError
-            The filter is none, or names a field or a type that no document has; nothing is deleted.
+            The filter is none, names a field or a type that no document has, or matches every
+            document although it may not; nothing is deleted.
         """
         condition = parse_filter(filter)
         with self._mutex:
             self._refuse_when_closed()
             columns = [reader.columns for reader in self._work.readers]
             check_fields(condition, merged_fields([*columns, self._pending]))
-            found = self._pending.matching(condition)
-            for reader in self._work.readers:
-                words = matching_documents(reader, condition)
-                positions = np.flatnonzero(mask_of(words, reader.n_docs))
-                doc_ids = reader.doc_ids.doc_ids(positions)
-                found += [doc_id for doc_id in doc_ids if doc_id not in self._pending.gone]
+            found = list(self._matching(condition))
+            if found and not allow_all and next(self._matching(Not(condition)), None) is None:
+                raise UsageError(
+                    f"the filter matches every document ({len(found):,}), which is allowed only on "
+                    "request (all)"
+                )
             return self.delete(found)
+
+    def _matching(self, condition: Filter) -> Iterator[str]:
+        """Yield the ids of the documents that pass, added ones and committed ones."""
+        yield from self._pending.matching(condition)
+        for reader in self._work.readers:
+            words = matching_documents(reader, condition)
+            positions = np.flatnonzero(mask_of(words, reader.n_docs))
+            for start in range(0, len(positions), _IDS_AT_ONCE):
+                doc_ids = reader.doc_ids.doc_ids(positions[start : start + _IDS_AT_ONCE])
+                yield from (doc_id for doc_id in doc_ids if doc_id not in self._pending.gone)
 
     def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
         """Make everything since the last commit visible and durable, or nothing of it.

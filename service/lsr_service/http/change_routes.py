@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from lsr.errors import UsageError
 from lsr.records import Document
 from lsr_service.engine.admission import DeadlineError, WorkPool
 from lsr_service.engine.change_queue import Change, ChangeQueue, ChangesClosedError
 from lsr_service.engine.changes import Changes
 from lsr_service.http import models
 from lsr_service.http.documents import MEDIA_TYPES, read_documents
-from lsr_service.http.errors import ApiError
+from lsr_service.http.errors import ApiError, refuse
 from lsr_service.http.limits import check_filter
 from lsr_service.http.strict_json import BulkRoute, media_type
 from lsr_service.settings import Limits
@@ -121,7 +122,7 @@ async def delete_where(name: str, body: models.DeleteRequest, request: Request) 
     """Delete all documents whose metadata pass a filter."""
     check_filter(body.filter)
     with _place(request, name) as changes:
-        work = changes.submit(lambda updater: updater.delete_where(body.filter))
+        work = changes.submit(_deleting(body))
         return _changed(name, await _done(request, work))
 
 
@@ -142,6 +143,16 @@ async def compact(name: str, body: models.CompactRequest, request: Request) -> R
             changed=bool(change.n_changed),
         )
     )
+
+
+def _deleting(body: models.DeleteRequest) -> Callable[[IndexUpdater], int]:
+    def work(updater: IndexUpdater) -> int:
+        try:
+            return updater.delete_where(body.filter, allow_all=body.all)
+        except UsageError as error:
+            raise refuse(["body", "filter"], str(error)) from None
+
+    return work
 
 
 def _adding(documents: list[Document]) -> Callable[[IndexUpdater], int]:

@@ -184,8 +184,11 @@ class DeleteRequest(_Request):
     """Which documents to delete."""
 
     filter: dict[str, Any] = Field(
-        min_length=1, description="All whose metadata pass; an empty one is refused."
+        min_length=1,
+        description="All whose metadata pass. Refused: an empty one, and one that names a field or "
+        "a type that no document has.",
     )
+    all: bool = Field(default=False, description="Allow a filter that matches every document.")
 
 
 class CompactRequest(_Request):

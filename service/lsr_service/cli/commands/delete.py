@@ -92,7 +92,7 @@ def delete(
         return
     if matched is not None:
         _require_consent(index, matched, yes=yes, all=all)
-    _delete(index, wanted, condition, matched, json=json)
+    _delete(index, wanted, condition, matched, all=all, json=json)
 
 
 def _matching(path: Path, condition: dict[str, Any]) -> Matched:
@@ -156,6 +156,7 @@ def _delete(
     condition: dict[str, Any] | None,
     matched: Matched | None,
     *,
+    all: bool,
     json: bool,
 ) -> None:
     from lsr_index.update.writer import IndexWriter
@@ -168,7 +169,7 @@ def _delete(
             )
         n_deleted = writer.delete(ids)
         if condition is not None:
-            n_deleted += writer.delete_where(condition)
+            n_deleted += writer.delete_where(condition, allow_all=all)
         if n_deleted == 0:
             writer.rollback()
         done = writer.commit()
