@@ -19,7 +19,7 @@ from lsr_eval.systems.indexes import StageClock
 from lsr_eval.systems.system import EncoderSystem
 from lsr_eval.systems.task import SearchSettings
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.search.index import open_index
 from tests.eval import oracle
 from tests.shared import shared_path

@@ -19,7 +19,7 @@ from lsr_eval.report import render_summary, render_table, to_json
 from lsr_index.build.index_corpus import index_corpus
 from lsr_index.fusion import Fusion, FusionArtefact, parse_fusion, write_artefact
 from lsr_index.fusion.artefact import BranchIdentity
-from lsr_index.hybrid import open_branches
+from lsr_index.hybrid import Retriever
 from tests.eval.test_fusion_fitting import collection as made_up
 
 NDCG = parse_measures(["nDCG@10"])
@@ -140,8 +140,10 @@ def test_encoders_and_branches(tmp_path: Path) -> None:
         == (report.baseline.measured.overall["nDCG@10"])
     )
     assert branches.systems[1].measured.overall == again.baseline.measured.overall
-    with open_branches(path) as hybrid:
-        found = hybrid.rank(WORDS[1], 1000, fusion=parse_fusion("rrf:k=5"))
+    with Retriever.open(path) as hybrid:
+        found = hybrid.search_batch(
+            [WORDS[1]], 1000, fusion=parse_fusion("rrf:k=5"), mode="hybrid"
+        )[0]
     assert set(branches.systems[2].answers.run["q0"].doc_ids) == set(found.ids)
 
     index_corpus(open_corpus(folder), load_encoder("bm25"), tmp_path / "plain.index").close()

@@ -24,6 +24,7 @@ from lsr.errors import (
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr_index import build_index, open_index
+from lsr_index.search.options import SearchOptions
 from lsr_index.storage.container import FileEntry
 from tests.index.collections import N_TERMS, batch_of, exhaustive, numbered, query_of, random_rows
 from tests.index.faults.disk import SimulatedDisk
@@ -331,10 +332,8 @@ class TestOpening:
             index.search(SparseBatch.from_rows([{1: 1.0}, {2: 1.0}]))
         with pytest.raises(UsageError, match="SparseBatch or a SciPy"):
             index.search("text")
-        with pytest.raises(UsageError, match="unknown mode 'speed'"):
-            index.search(query_of({1: 1.0}), speed=9)
         with pytest.raises(UsageError, match="alpha"):
-            index.search(query_of({1: 1.0}), alpha=2.0)
+            SearchOptions(alpha=2.0)
         with pytest.raises(UsageError, match="no document number"):
             index.documents([60])
         with pytest.raises(UsageError, match="threads"):

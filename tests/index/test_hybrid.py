@@ -18,14 +18,12 @@ from lsr_index.fusion import METHODS, Fusion
 from lsr_index.hybrid import (
     DenseBranch,
     Feedback,
-    HybridQuery,
-    HybridRetriever,
+    QueryParts,
     Reranking,
+    Retriever,
     SparseBranch,
-    open_branches,
     parse_feedback,
 )
-from lsr_index.hybrid.text_index import Retriever
 from lsr_index.search.scoring import score_documents
 from lsr_index.storage.dense_part import DenseSpec
 from tests.index import fusion_oracle
@@ -93,14 +91,14 @@ class Wordless:
 
 
 @pytest.fixture(scope="module")
-def hybrid(index: Index) -> HybridRetriever:
-    return HybridRetriever.of(Retriever(index, None))
+def hybrid(index: Index) -> Retriever:
+    return Retriever.of(index)
 
 
-def queries() -> list[HybridQuery]:
+def queries() -> list[QueryParts]:
     rng = np.random.default_rng(3)
     return [
-        HybridQuery(
+        QueryParts(
             sparse=query_of({int(t): float(w) for t, w in zip(terms, rng.random(4), strict=True)}),
             dense=rng.standard_normal(DIMENSION).astype(np.float32),
         )
@@ -109,7 +107,7 @@ def queries() -> list[HybridQuery]:
 
 
 def everything(
-    index: Index, query: HybridQuery, filter: dict[str, Any] | None
+    index: Index, query: QueryParts, filter: dict[str, Any] | None
 ) -> tuple[dict[int, float], dict[int, float]]:
     """The scores of all documents that may be returned, one at a time."""
     lexical, semantic = {}, {}
@@ -129,7 +127,7 @@ def everything(
 class TestAgainstBruteForce:
     @pytest.mark.parametrize("filter", FILTERS)
     def test_every_filter_in_every_branch(
-        self, index: Index, hybrid: HybridRetriever, filter: dict[str, Any] | None
+        self, index: Index, hybrid: Retriever, filter: dict[str, Any] | None
     ) -> None:
         for query in queries():
             lexical, semantic = everything(index, query, filter)
@@ -138,7 +136,7 @@ class TestAgainstBruteForce:
                     fusion = Fusion(
                         method, {"sparse": 1.0, "dense": 2.0}, depth=depth, absent=absent
                     )
-                    found = hybrid.search(query, 500, fusion=fusion, filter=filter)
+                    found = hybrid.search(query, 500, fusion=fusion, filter=filter, mode="hybrid")
                     known = [lexical | dict.fromkeys(semantic.keys() - lexical.keys(), 0.0)]
                     known.append(semantic)
                     truth = fusion_oracle.fused(
@@ -169,50 +167,53 @@ class TestAgainstBruteForce:
 
 
 class TestPages:
-    def test_pages_of_one_pool_are_parts_of_one_ranking(self, hybrid: HybridRetriever) -> None:
+    def test_pages_of_one_pool_are_parts_of_one_ranking(self, hybrid: Retriever) -> None:
         for method in METHODS:
             fusion = Fusion(method, depth=40)
             query = queries()[0]
-            whole = hybrid.search(query, 500, fusion=fusion)
+            whole = hybrid.search(query, 500, fusion=fusion, mode="hybrid")
             pages = [
                 hit
                 for offset in range(0, 100, 9)
-                for hit in hybrid.search(query, 9, offset=offset, fusion=fusion).hits
+                for hit in hybrid.search(query, 9, offset=offset, fusion=fusion, mode="hybrid").hits
             ]
             assert [hit[:3] for hit in pages] == [hit[:3] for hit in whole.hits]
             assert len(whole.hits) == whole.pool_size <= 80
 
-    def test_the_pool_grows_with_the_page_unless_it_is_fixed(self, hybrid: HybridRetriever) -> None:
+    def test_the_pool_grows_with_the_page_unless_it_is_fixed(self, hybrid: Retriever) -> None:
         assert Fusion().depth_for(10) == 100
         assert Fusion().depth_for(300) == 300
         assert Fusion(depth=20).depth_for(300) == 20
-        assert hybrid.search(queries()[0], 5).branches[1].n_hits == 100
+        assert hybrid.search(queries()[0], 5, mode="hybrid").branches[1].n_hits == 100
 
 
 class TestBranches:
-    def test_one_branch_keeps_its_scores(self, index: Index, hybrid: HybridRetriever) -> None:
+    def test_one_branch_keeps_its_scores(self, index: Index, hybrid: Retriever) -> None:
         query = queries()[1]
-        sparse = hybrid.search(query, 10, kind="sparse")
-        plain = Retriever(index, None).search(query.sparse, 10)
+        sparse = hybrid.search(query, 10, mode="sparse")
+        plain = Retriever.of(index).search(query.sparse, 10)
         assert [hit[:6] for hit in sparse.hits] == [hit[:6] for hit in plain.hits]
-        dense = hybrid.search(query, 10, kind="dense")
+        dense = hybrid.search(query, 10, mode="dense")
         assert [hit.id for hit in dense.hits] == index.dense_or_refuse().search(query.dense).ids
         assert dense.fusion is None
 
     def test_weight_zero_is_that_branch_alone_and_searches_no_other(
-        self, hybrid: HybridRetriever
+        self, hybrid: Retriever
     ) -> None:
-        query = HybridQuery(dense=queries()[1].dense)  # the sparse branch could not take it
-        found = hybrid.search(query, fusion=Fusion(weights={"sparse": 0.0, "dense": 1.0}))
-        alone = hybrid.search(query, kind="dense")
+        query = QueryParts(dense=queries()[1].dense)  # the sparse branch could not take it
+        found = hybrid.search(
+            query, fusion=Fusion(weights={"sparse": 0.0, "dense": 1.0}), mode="hybrid"
+        )
+        alone = hybrid.search(query, mode="dense")
         assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]
         assert [branch.name for branch in found.branches] == ["dense"]
 
-    def test_explanation(self, hybrid: HybridRetriever) -> None:
+    def test_explanation(self, hybrid: Retriever) -> None:
         query = queries()[2]
-        answer = hybrid.search(query, 20, fusion=Fusion("min-max"), explain=True)
-        sparse_order = [hit.id for hit in hybrid.search(query, 100, kind="sparse").hits]
-        for hit, said in zip(answer.hits, answer.branch_scores, strict=True):
+        answer = hybrid.search(query, 20, fusion=Fusion("min-max"), explain=True, mode="hybrid")
+        sparse_order = [hit.id for hit in hybrid.search(query, 100, mode="sparse").hits]
+        for hit in answer:
+            said = hit.branches or {}
             assert sum(part.contribution for part in said.values()) == pytest.approx(hit.score)
             rank = said["sparse"].rank
             assert rank is None or sparse_order[rank - 1] == hit.id
@@ -220,15 +221,15 @@ class TestBranches:
                 said["sparse"].score
             )
 
-    def test_a_query_that_a_branch_cannot_take(self, hybrid: HybridRetriever) -> None:
+    def test_a_query_that_a_branch_cannot_take(self, hybrid: Retriever) -> None:
         with pytest.raises(UsageError, match="'dense' needs the text of the query, or its vector"):
-            hybrid.search(HybridQuery(sparse=queries()[0].sparse))
+            hybrid.search(QueryParts(sparse=queries()[0].sparse), mode="hybrid")
 
     def test_a_text_without_a_word_has_no_dense_hits(self, index: Index) -> None:
-        hybrid = HybridRetriever.of(Retriever(index, None), dense_encoder=Wordless())  # type: ignore[arg-type]
-        query = HybridQuery("?!", queries()[0].sparse)
-        found = hybrid.search(query, 50)
-        alone = hybrid.search(query, 50, kind="sparse")
+        hybrid = Retriever.of(index, dense_encoder=Wordless())  # type: ignore[arg-type]
+        query = QueryParts("?!", queries()[0].sparse)
+        found = hybrid.search(query, 50, mode="hybrid")
+        alone = hybrid.search(query, 50, mode="sparse")
         assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]
 
     @pytest.mark.parametrize(
@@ -243,36 +244,35 @@ class TestBranches:
         ],
     )
     def test_vectors_that_are_none(
-        self, hybrid: HybridRetriever, vector: Any, error: type[Exception], says: str
+        self, hybrid: Retriever, vector: Any, error: type[Exception], says: str
     ) -> None:
-        for kind in (None, "dense"):
+        for mode in ("hybrid", "dense"):
             with pytest.raises(error, match=says):
-                hybrid.search(HybridQuery(sparse=queries()[0].sparse, dense=vector), kind=kind)  # type: ignore[arg-type]
+                hybrid.search(QueryParts(sparse=queries()[0].sparse, dense=vector), mode=mode)  # type: ignore[arg-type]
 
-    def test_what_is_no_kind_and_no_fusion(self, hybrid: HybridRetriever) -> None:
-        with pytest.raises(UsageError, match="sparse and dense branches, got 'both'"):
-            hybrid.search(queries()[0], kind="both")  # type: ignore[arg-type]
+    def test_what_is_no_kind_and_no_fusion(self, hybrid: Retriever) -> None:
+        with pytest.raises(UsageError, match="sparse, dense, hybrid, got 'both'"):
+            hybrid.search(queries()[0], mode="both")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="as parse_fusion returns it; got 'rrf'"):
-            hybrid.search(queries()[0], fusion="rrf")  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="k must be at least 1"):
-            hybrid.search(queries()[0], "ten")  # type: ignore[arg-type]
+            hybrid.search(queries()[0], fusion="rrf", mode="hybrid")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"(k|offset) must be a whole number"):
+            hybrid.search(queries()[0], "ten", mode="hybrid")  # type: ignore[arg-type]
 
     def test_an_index_without_dense_vectors(self, tmp_path: Path) -> None:
         with build_index(tmp_path / "x", [batch_of(random_rows(1, numbered(5)))]) as index:
-            hybrid = HybridRetriever.of(Retriever(index, None))
-            for kind in (None, "dense"):
+            hybrid = Retriever.of(index)
+            for mode in ("hybrid", "dense"):
                 with pytest.raises(UsageError, match="no dense vectors"):
-                    hybrid.search(queries()[0], kind=kind)  # type: ignore[arg-type]
+                    hybrid.search(queries()[0], mode=mode)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(("k", "offset"), [(0, 0), (1, -1)])
-    def test_pages_that_are_none(self, hybrid: HybridRetriever, k: int, offset: int) -> None:
-        with pytest.raises(UsageError, match="k must be at least 1"):
-            hybrid.search(queries()[0], k, offset=offset)
+    def test_pages_that_are_none(self, hybrid: Retriever, k: int, offset: int) -> None:
+        with pytest.raises(UsageError, match=r"(k|offset) must be a whole number"):
+            hybrid.search(queries()[0], k, offset=offset, mode="hybrid")
 
     def test_names_are_needed(self, index: Index) -> None:
-        retriever = Retriever(index, None)
         with pytest.raises(UsageError, match="names of their own"):
-            HybridRetriever([SparseBranch(retriever), SparseBranch(retriever)])
+            Retriever([SparseBranch(index), SparseBranch(index)])
 
 
 class TestSeveralIndexes:
@@ -283,15 +283,17 @@ class TestSeveralIndexes:
         order = np.random.default_rng(9).permutation(N_DOCS)
         rows = random_rows(77, [shuffled.ids[i] for i in order])
         build_index(other, [batch_of(rows)], n_terms=N_TERMS, max_weight=3.0).close()
-        with open_branches(index.path, [other]) as hybrid:
+        with Retriever.open(index.path, [other]) as hybrid:
             assert [b.name for b in hybrid.branches] == ["x", "x-dense", "other"]
             fusion = Fusion(weights={"x": 1.0, "x-dense": 0.0, "other": 1.0}, depth=400)
             query = queries()[0]
-            found = hybrid.search(HybridQuery(sparse=query.sparse), 400, fusion=fusion)
+            found = hybrid.search(
+                QueryParts(sparse=query.sparse), 400, fusion=fusion, mode="hybrid"
+            )
             one, two = (
                 {hit.id: hit.score for hit in branch.hits}
                 for branch in (
-                    HybridRetriever([hybrid.branches[at]]).search(query, 400, kind="sparse")
+                    Retriever([hybrid.branches[at]]).search(query, 400, mode="sparse")
                     for at in (0, 2)
                 )
             )
@@ -321,7 +323,7 @@ class TestFeedback:
         assert rocchio == pytest.approx(0.4 * unit + 0.6 * vectors.mean(axis=0), abs=1e-6)
 
     def test_sparse_rocchio(self, index: Index) -> None:
-        branch = SparseBranch(Retriever(index, None))
+        branch = SparseBranch(index)
         query = query_of({1: 3.0, 5: 4.0})
         docs = index.search(query, 2).ordinals
         documents = []
@@ -339,12 +341,13 @@ class TestFeedback:
         assert weights.tolist() == pytest.approx([expected[t] for t in sorted(expected)], rel=1e-5)
 
     @pytest.mark.parametrize("source", ["own", "fused"])
-    def test_a_second_search(self, hybrid: HybridRetriever, source: str) -> None:
-        plain = hybrid.search(queries()[0], 10)
+    def test_a_second_search(self, hybrid: Retriever, source: str) -> None:
+        plain = hybrid.search(queries()[0], 10, mode="hybrid")
         moved = hybrid.search(
             queries()[0],
             10,
             feedback=Feedback(source=source),  # type: ignore[arg-type]
+            mode="hybrid",
         )
         assert [hit.id for hit in plain.hits] != [hit.id for hit in moved.hits]
         assert moved.rank_safe
@@ -370,21 +373,24 @@ class TestFeedback:
 
 
 class TestReranking:
-    def test_the_first_hits_in_another_order(self, hybrid: HybridRetriever) -> None:
-        query = HybridQuery("any", queries()[0].sparse, queries()[0].dense)
-        plain = hybrid.search(query, 30)
+    def test_the_first_hits_in_another_order(self, hybrid: Retriever) -> None:
+        query = QueryParts("any", queries()[0].sparse, queries()[0].dense)
+        plain = hybrid.search(query, 30, mode="hybrid")
         backwards = {hit.text: at for at, hit in enumerate(plain.hits)}
         found = hybrid.search(
             query,
             30,
             rerank=Reranking(lambda _, texts: np.array([backwards[t] for t in texts]), depth=20),
             explain=True,
+            mode="hybrid",
         )
         assert [hit.id for hit in found.hits] == [hit.id for hit in plain.hits[:20]][::-1]
-        first = {name: part.rank for name, part in found.branch_scores[0].items()}
-        again = hybrid.search(query, 20, explain=True).branch_scores[19]
+        first = {name: part.rank for name, part in (found.hits[0].branches or {}).items()}
+        again = hybrid.search(query, 20, explain=True, mode="hybrid")[19].branches or {}
         assert first == {name: part.rank for name, part in again.items()}
 
-    def test_needs_a_text(self, hybrid: HybridRetriever) -> None:
+    def test_needs_a_text(self, hybrid: Retriever) -> None:
         with pytest.raises(UsageError, match="needs the text"):
-            hybrid.search(queries()[0], rerank=Reranking(lambda q, t: np.zeros(len(t))))
+            hybrid.search(
+                queries()[0], rerank=Reranking(lambda q, t: np.zeros(len(t))), mode="hybrid"
+            )

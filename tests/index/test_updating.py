@@ -18,7 +18,7 @@ from lsr.sparse import SparseBatch
 from lsr_index.build.builder import build_index
 from lsr_index.build.index_corpus import index_corpus
 from lsr_index.build.reencode import reindex
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.update.text_writer import IndexUpdater
 from lsr_index.update.verify import verify
 from lsr_index.update.writer import IndexWriter

@@ -20,7 +20,7 @@ from lsr.records import Document
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.update.text_writer import IndexUpdater
 
 TEXTS = ["cats chase mice", "a dog chases the cat and the cat runs", "", "mice eat cheese"]

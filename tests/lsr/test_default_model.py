@@ -40,7 +40,7 @@ def test_indexes_and_searches_without_torch(tmp_path: Path) -> None:
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
         "from lsr_service.cli.main import app\n"
         "from lsr_index.build.index_corpus import index_corpus\n"
-        "from lsr_index.hybrid.text_index import Retriever\n"
+        "from lsr_index.hybrid import Retriever\n"
         "from lsr.corpus import open_corpus\n"
         "from lsr.encoders import load_encoder\n"
         f"index_corpus(open_corpus('notes'), load_encoder('{DEFAULT}'), 'n.index').close()\n"

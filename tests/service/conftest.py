@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_service.http.app import create_app
 from lsr_service.settings import ServerSettings
 from tests.shared import ROOT

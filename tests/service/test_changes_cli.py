@@ -15,7 +15,7 @@ import pytest
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.update.writer import IndexWriter
 from lsr_service.cli.main import run
 from tests.service.conftest import lsr_process

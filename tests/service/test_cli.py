@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_service.cli.commands.demo import existing
 from lsr_service.cli.main import run
 from lsr_service.http import models

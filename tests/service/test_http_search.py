@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lsr.sparse import SparseBatch
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_service.http import models
 from tests.service.conftest import ODD_ID, documents
 

@@ -20,8 +20,7 @@ from lsr.errors import UsageError
 from lsr.trec.runs import read_run
 from lsr_index.build.index_corpus import index_corpus
 from lsr_index.fusion import FusionArtefact, parse_fusion, write_artefact
-from lsr_index.hybrid import HybridRetriever, identities
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever, identities
 from lsr_service.cli.main import run
 from lsr_service.engine.engine import Engine
 from tests.lsr.test_cross_encoder import save as save_cross_encoder
@@ -60,13 +59,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hybrid(folder: Path) -> Iterator[HybridRetriever]:
+def hybrid(folder: Path) -> Iterator[Retriever]:
     with Retriever.open(folder / "small.index") as retriever:
-        yield HybridRetriever.of(retriever)
+        yield retriever
 
 
 @pytest.fixture(scope="module")
-def fitted(folder: Path, hybrid: HybridRetriever) -> Path:
+def fitted(folder: Path, hybrid: Retriever) -> Path:
     fusion = parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50")
     path = folder / "fitted.json"
     write_artefact(FusionArtefact(fusion, identities(hybrid.branches)), path)
@@ -101,14 +100,13 @@ def shown(answer: dict[str, Any]) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("filter", [None, {"year": {"$gte": 1904}}])
 def test_shell_http_and_python_agree(
     folder: Path,
-    hybrid: HybridRetriever,
+    hybrid: Retriever,
     client: TestClient,
     capsys: pytest.CaptureFixture[str],
     mode: str,
     filter: dict[str, Any] | None,
 ) -> None:
-    kind = None if mode == "hybrid" else mode
-    found = hybrid.search(QUERY, 20, kind=kind, filter=filter, explain=True)  # type: ignore[arg-type]
+    found = hybrid.search(QUERY, 20, mode=mode, filter=filter, explain=True)  # type: ignore[arg-type]
     expected = [(hit.id, hit.score) for hit in found.hits]
     assert len(expected) == 20
     over_http = post(client, query=QUERY, k=20, mode=mode, filter=filter, explain=True)
@@ -122,7 +120,8 @@ def test_shell_http_and_python_agree(
         if mode == "hybrid":
             assert [b["name"] for b in answer["branches"]] == ["sparse", "dense"]
             assert all(b["rank_safe"] and b["generation"] == 1 for b in answer["branches"])
-            for hit, said in zip(answer["hits"], found.branch_scores, strict=True):
+            for hit, expected_hit in zip(answer["hits"], found, strict=True):
+                said = expected_hit.branches or {}
                 assert {n: b["rank"] for n, b in hit["branches"].items()} == {
                     n: b.rank for n, b in said.items()
                 }
@@ -131,10 +130,12 @@ def test_shell_http_and_python_agree(
 
 
 class TestHttp:
-    def test_fusion_feedback_reranking(self, client: TestClient, hybrid: HybridRetriever) -> None:
+    def test_fusion_feedback_reranking(self, client: TestClient, hybrid: Retriever) -> None:
         fusion = {"method": "rrf", "weights": {"sparse": 1, "dense": 3}, "k": 10, "depth": 30}
         answer = post(client, query=QUERY, fusion=fusion)
-        expected = hybrid.search(QUERY, fusion=parse_fusion("rrf:sparse=1,dense=3,k=10,depth=30"))
+        expected = hybrid.search(
+            QUERY, fusion=parse_fusion("rrf:sparse=1,dense=3,k=10,depth=30"), mode="hybrid"
+        )
         assert shown(answer) == [(hit.id, hit.score) for hit in expected.hits]
         assert answer["fusion"]["weights"] == {"sparse": 1, "dense": 3}
         assert answer["pool_size"] == expected.pool_size
@@ -193,13 +194,13 @@ class TestHttp:
             assert "start it with --rerank" in post(plain, 422, query=QUERY, rerank=3)["message"]
 
     def test_a_fitted_fusion_is_what_a_server_uses(
-        self, folder: Path, fitted: Path, hybrid: HybridRetriever
+        self, folder: Path, fitted: Path, hybrid: Retriever
     ) -> None:
         path = folder / "small.index"
         with serving(indexes={"small": path}, fusions=(str(fitted),)) as served:
             answer = post(served, query=QUERY)
             expected = hybrid.search(
-                QUERY, fusion=parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50")
+                QUERY, fusion=parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50"), mode="hybrid"
             )
             assert shown(answer) == [(hit.id, hit.score) for hit in expected.hits]
             assert post(served, query=QUERY, mode="sparse")["fusion"] is None
@@ -210,12 +211,14 @@ class TestHttp:
 
 
 class TestShell:
-    def test_runs(self, folder: Path, hybrid: HybridRetriever, tmp_path: Path) -> None:
+    def test_runs(self, folder: Path, hybrid: Retriever, tmp_path: Path) -> None:
         out = tmp_path / "out.trec"
         arguments = ["--topics", folder / "queries.jsonl", "--output", out, "--k", "30"]
         command = ["search", folder / "small.index", "--fusion", "rrf:k=5", *arguments]
         assert run([str(part) for part in command]) == 0
-        found = hybrid.rank("the thes thely", 30, fusion=parse_fusion("rrf:k=5"))
+        found = hybrid.search_batch(
+            ["the thes thely"], 30, fusion=parse_fusion("rrf:k=5"), mode="hybrid"
+        )[0]
         assert set(read_run(out)["q0"].doc_ids) == set(found.ids)
         assert read_run(out)["q0"].scores == pytest.approx(found.scores, rel=1e-6)
 
@@ -223,12 +226,12 @@ class TestShell:
         self,
         folder: Path,
         fitted: Path,
-        hybrid: HybridRetriever,
+        hybrid: Retriever,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         out = out_of(capsys, "search", folder / "small.index", QUERY, "--fusion", fitted, "--json")
         expected = hybrid.search(
-            QUERY, fusion=parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50")
+            QUERY, fusion=parse_fusion("z-score:sparse=0.3,dense=0.7,depth=50"), mode="hybrid"
         )
         assert shown(json.loads(out)) == [(hit.id, hit.score) for hit in expected.hits]
 
@@ -269,7 +272,7 @@ class TestShell:
     def test_fit_fusion_from_the_index_and_from_its_runs(
         self,
         folder: Path,
-        hybrid: HybridRetriever,
+        hybrid: Retriever,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
@@ -277,7 +280,9 @@ class TestShell:
         lines = []
         for at in range(16):
             text = " ".join(WORDS[at : at + 3])
-            together = hybrid.rank(text, 120, fusion=parse_fusion("z-score"))
+            together = hybrid.search_batch(
+                [text], 120, fusion=parse_fusion("z-score"), mode="hybrid"
+            )[0]
             lines += [f"q{at} 0 {doc_id} 1\n" for doc_id in together.ids[:6]]
         (tmp_path / "qrels.txt").write_text("".join(lines))
         out = tmp_path / "f.json"

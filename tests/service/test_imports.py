@@ -14,7 +14,7 @@ from tests.shared import run_python, shared_path
 SEARCH = """
 import sys
 import lsr_index, lsr_service
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 with Retriever.open(sys.argv[1]) as retriever:
     hits = retriever.search("storm over the river", 5, explain=True).hits
     assert len(hits) == 5, hits

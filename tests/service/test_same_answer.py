@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lsr.analysis import Analyzer
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_service.cli import main as cli
 from tests import oracle
 from tests.service.conftest import documents

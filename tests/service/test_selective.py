@@ -17,12 +17,11 @@ from lsr_index.build.index_corpus import index_corpus
 from lsr_index.fusion import Fusion
 from lsr_index.hybrid import (
     Feedback,
-    HybridRetriever,
+    Retriever,
     read_selection,
     selection_for,
     write_selection,
 )
-from lsr_index.hybrid.text_index import Retriever
 from lsr_index.search.index import open_index
 from lsr_index.storage.dense_part import DenseSpec
 from lsr_index.update.dense_vectors import set_dense
@@ -85,9 +84,9 @@ def test_shell_http_and_python_agree(
     path, chosen = folder / "small.index", folder / "s.json"
     with Retriever.open(path) as retriever:
         selection = selection_for(chosen, retriever.index)
-        hybrid = HybridRetriever.of(retriever)
-        found = hybrid.search(QUERY, 20, selection=selection, filter=filter)
-        full = hybrid.search(QUERY, 20, filter=filter)
+        hybrid = retriever
+        found = hybrid.search(QUERY, 20, selection=selection, filter=filter, mode="hybrid")
+        full = hybrid.search(QUERY, 20, filter=filter, mode="hybrid")
     expected = [(hit.id, hit.score) for hit in found.hits]
     dense = {branch.name: branch for branch in found.branches}["dense"]
     n_compared = {branch.name: branch.n_compared for branch in full.branches}
@@ -207,21 +206,27 @@ def test_an_index_without_clusters_and_one_without_vectors(
 def test_with_feedback_and_several_pages(folder: Path) -> None:
     with Retriever.open(folder / "small.index") as retriever:
         selection = selection_for(folder / "s.json", retriever.index)
-        hybrid = HybridRetriever.of(retriever)
-        whole = hybrid.search(QUERY, 60, selection=selection, fusion=Fusion(depth=50))
+        hybrid = retriever
+        whole = hybrid.search(
+            QUERY, 60, selection=selection, fusion=Fusion(depth=50), mode="hybrid"
+        )
         pages = [
             hit
             for offset in range(0, 60, 7)
             for hit in hybrid.search(
-                QUERY, 7, offset=offset, selection=selection, fusion=Fusion(depth=50)
+                QUERY, 7, offset=offset, selection=selection, fusion=Fusion(depth=50), mode="hybrid"
             ).hits
         ]
         assert [hit[:3] for hit in pages][:60] == [hit[:3] for hit in whole.hits]
         assert [branch.n_hits for branch in whole.branches] == [50, 50]
-        moved = hybrid.search(QUERY, 60, selection=selection, feedback=Feedback("average"))
+        moved = hybrid.search(
+            QUERY, 60, selection=selection, feedback=Feedback("average"), mode="hybrid"
+        )
         assert [hit.id for hit in moved.hits] != [hit.id for hit in whole.hits]
-        exact = HybridRetriever.of(retriever, dense_modes={"exact": True})
-        assert exact.search(QUERY, selection=selection).rank_safe, "asked for by name"
+
+        assert hybrid.search(QUERY, selection=selection, mode="hybrid", exact=True).rank_safe, (
+            "asked for by name"
+        )
 
 
 def test_saved_and_loaded(folder: Path, tmp_path: Path) -> None:

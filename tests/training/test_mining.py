@@ -49,7 +49,7 @@ def test_negatives_rank_high_and_are_no_positive_of_the_query(source, tmp_path):
 def test_scores_are_those_of_the_search(source, tmp_path):
     result = mine(source, tmp_path / "out.jsonl", MiningOptions(negatives=3, teachers=["bm25"]))
     (index,) = (tmp_path / "out.jsonl.mining").glob("*.index")
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
 
     with Retriever.open(index) as retriever:
         for record in read(result.path):

@@ -1,8 +1,8 @@
 """What fusing costs beside its branches: ``python -m lsr_eval.bench.hybrid_latency INDEX QUERIES``.
 
 Each query is searched in turn with each branch alone and with both fused, one at a time, from text
-to hits: *with documents* as `HybridRetriever.search` gives them to a reader, *ids* as
-`HybridRetriever.rank` gives them to a run. All ask for 10 hits; a fusion takes 100 of each branch.
+to hits: *with documents* as `Retriever.search` gives them to a reader, *ids* as
+`Retriever.search_batch` gives them to a run. All ask for 10 hits; a fusion takes 100 of each.
 The wall time of a hybrid search is held against that of its branches one after the other. On a busy
 machine look at the processor time of all threads beside it: what waits for a core takes longer, and
 the longer it takes the more often it waits.
@@ -20,13 +20,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lsr_eval.dense_selection.evaluate import Bench, fit_on, queries_of
 from lsr_eval.dense_selection.queries import query_texts, with_dense_queries
 from lsr_eval.measures.latency import Percentiles
 from lsr_index.fusion import Fusion
-from lsr_index.hybrid import HybridQuery, HybridRetriever
+from lsr_index.hybrid import QueryParts, Retriever
 from lsr_index.search.cluster_selection import Selection
 
 K = 10
@@ -35,29 +35,28 @@ WARM_UP = 50
 N_FIT = 200
 FUSIONS = {"hybrid": Fusion(), "hybrid, absent=floor": Fusion(absent="floor")}
 
-Search = Callable[[HybridQuery], object]
+Search = Callable[[QueryParts], object]
 
 
 def searches(
-    hybrid: HybridRetriever, selection: Selection | None = None
+    retriever: Retriever, selection: Selection | None = None
 ) -> dict[str, dict[str, Search]]:
     """Return what is timed: by what is fetched, then by name, branches first."""
-    found: dict[str, dict[str, Search]] = {}
-    for what, method in (("with documents", hybrid.search), ("ids", hybrid.rank)):
-        branches: dict[str, Search] = {
-            kind: lambda query, kind=kind, method=method: method(query, K, kind=kind)  # type: ignore[misc]
-            for kind in ("sparse", "dense")
-        }
-        fusions: dict[str, Search] = {
-            name: lambda query, fusion=fusion, method=method: method(query, K, fusion=fusion)  # type: ignore[misc]
-            for name, fusion in FUSIONS.items()
-        }
-        found[what] = branches | fusions
-        if selection is not None:
-            found[what]["hybrid, selective"] = (
-                lambda query, method=method: method(query, K, selection=selection)  # type: ignore[misc]
-            )
-    return found
+    ways: dict[str, dict[str, Any]] = {kind: {"mode": kind} for kind in ("sparse", "dense")}
+    ways |= {name: {"mode": "hybrid", "fusion": fusion} for name, fusion in FUSIONS.items()}
+    if selection is not None:
+        ways["hybrid, selective"] = {"mode": "hybrid", "selection": selection}
+
+    def with_documents(how: dict[str, Any]) -> Search:
+        return lambda query: retriever.search(query, K, **how)
+
+    def ids(how: dict[str, Any]) -> Search:
+        return lambda query: retriever.search_batch([query], K, **how)
+
+    return {
+        "with documents": {name: with_documents(how) for name, how in ways.items()},
+        "ids": {name: ids(how) for name, how in ways.items()},
+    }
 
 
 class Times(NamedTuple):
@@ -67,7 +66,7 @@ class Times(NamedTuple):
     cpu: Percentiles
 
 
-def measure(search: Mapping[str, Search], queries: Sequence[HybridQuery]) -> dict[str, Times]:
+def measure(search: Mapping[str, Search], queries: Sequence[QueryParts]) -> dict[str, Times]:
     """Return the times of each way to search; ways take turns."""
     names = list(search)
     for query in queries[:WARM_UP]:
@@ -125,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         vectors,
     ):
         n = len(texts) - n_fit
-        queries = [HybridQuery(text) for text in texts[:n]]
+        queries = [QueryParts(text) for text in texts[:n]]
         if own:
             queries = queries_of(retriever, texts[:n], vectors[:n])
         selection = None
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{retriever.index.n_docs:,} documents, {dense.n_vectors:,} vectors of "
             f"{dense.dimension} numbers, {len(queries):,} queries, {K} hits\n"
         )
-        for what, search in searches(retriever.hybrid, selection).items():
+        for what, search in searches(retriever, selection).items():
             sys.stdout.write("\n" + format_report(what, measure(search, queries)) + "\n")
 
 

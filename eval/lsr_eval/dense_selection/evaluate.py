@@ -1,7 +1,7 @@
 """What a dense search of a part of the vectors finds, held against one of all of them.
 
 No judgements are needed: the reference is an exact search. Measured are the first 100 documents of
-the dense ranking, and the first 100 and 10 of the hybrid one as `HybridRetriever` fuses it.
+the dense ranking, and the first 100 and 10 of the hybrid one as `Retriever` fuses it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import UsageError
 from lsr_index.fusion import Fusion
-from lsr_index.hybrid import DenseBranch, HybridQuery, HybridRetriever, SparseBranch
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import BranchOptions, QueryParts, Retriever
 from lsr_index.search.cluster_features import GUIDES
 from lsr_index.search.cluster_selection import Selection, fit_selection, search_selectively
 from lsr_index.search.dense_index import DenseHits, DenseIndex
@@ -71,7 +70,7 @@ class Bench:
     Attributes
     ----------
     retriever : Retriever
-    queries : sequence of HybridQuery
+    queries : sequence of QueryParts
         With their dense vectors.
     relevant : sequence of set of str, or None
         The relevant documents of each query.
@@ -79,7 +78,7 @@ class Bench:
     """
 
     retriever: Retriever
-    queries: Sequence[HybridQuery]
+    queries: Sequence[QueryParts]
     relevant: Sequence[set[str]] | None = None
     fusion: Fusion = Fusion()  # noqa: RUF009  (immutable)
 
@@ -94,12 +93,32 @@ class Bench:
         assert vector is not None
         return vector
 
+    def ids(
+        self,
+        at: int,
+        *,
+        selection: Selection | None = None,
+        probes: int | None = None,
+        exact: bool = False,
+    ) -> list[str]:
+        """Return the ids of the first 100 of hybrid search for a query."""
+        (found,) = self.retriever.search_batch(
+            [self.queries[at]],
+            K,
+            mode="hybrid",
+            fusion=self.fusion,
+            selection=selection,
+            probes=probes,
+            exact=exact,
+        )
+        return found.ids
+
     @cached_property
     def guides(self) -> list[NDArray[np.int64]]:
         """What a sparse search finds for each query."""
-        branch = SparseBranch(self.retriever)
+        (branch,) = self.retriever.chosen("sparse")
         vectors = [branch.encode(query)[0] for query in self.queries]
-        return [branch.search(v, GUIDES, filter=None, cancel=None).ordinals for v in vectors]
+        return [branch.search(v, GUIDES, BranchOptions()).ordinals for v in vectors]
 
     @cached_property
     def exact(self) -> list[tuple[set[int], list[str]]]:
@@ -158,20 +177,17 @@ class Probing:
     def __init__(self, bench: Bench, name: str, probes: int | None = None) -> None:
         self.name = name
         self._bench = bench
-        modes = {"exact": True} if probes is None else {"probes": probes}
-        self._hybrid = HybridRetriever.of(bench.retriever, dense_modes=modes)
-        (branch,) = (b for b in self._hybrid.branches if isinstance(b, DenseBranch))
-        self._branch = branch
+        self._probes, self._exact = probes, probes is None
 
     def dense(self, at: int) -> DenseHits:
         """Return the first 100 of dense search for a query."""
-        hits = self._branch.search(self._bench.vector(at), K, filter=None, cancel=None)
-        assert isinstance(hits, DenseHits)
-        return hits
+        return self._bench.index.search(
+            self._bench.vector(at), K, probes=self._probes, exact=self._exact
+        )
 
     def hybrid(self, at: int) -> list[str]:
         """Return the ids of the first 100 of hybrid search for a query."""
-        return self._hybrid.rank(self._bench.queries[at], K, fusion=self._bench.fusion).ids
+        return self._bench.ids(at, probes=self._probes, exact=self._exact)
 
 
 class Selecting:
@@ -191,11 +207,7 @@ class Selecting:
 
     def hybrid(self, at: int) -> list[str]:
         """Return the ids of the first 100 of hybrid search for a query."""
-        bench = self._bench
-        query = bench.queries[at]
-        return bench.retriever.hybrid.rank(
-            query, K, fusion=bench.fusion, selection=self._selection
-        ).ids
+        return self._bench.ids(at, selection=self._selection)
 
 
 def fit_on(bench: Bench, share: float) -> Selection:
@@ -245,13 +257,13 @@ def fit_and_check(
 
 def queries_of(
     retriever: Retriever, texts: Sequence[str], vectors: NDArray[np.float32] | None = None
-) -> list[HybridQuery]:
+) -> list[QueryParts]:
     """Return queries with their dense vectors, without those that have none."""
     if vectors is None:
         encoder = retriever.index.dense_or_refuse().restore_encoder()
         vectors = encoder.encode_queries(list(texts))
     pairs = zip(texts, vectors, strict=True)
-    return [HybridQuery(text, None, vector) for text, vector in pairs if vector.any()]
+    return [QueryParts(text, None, vector) for text, vector in pairs if vector.any()]
 
 
 def _share(wanted: set[int] | set[str], found: Sequence[int] | Sequence[str]) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.corpus.queries import open_queries
 from lsr.errors import UsageError
 from lsr_eval.synthetic.lsa import LatentSemantics
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.search.index import open_index
 from lsr_index.storage.dense_part import DenseSpec
 from lsr_index.update.dense_vectors import set_dense

@@ -21,7 +21,7 @@ from lsr_eval.fusion_fitting.topics import Topic, topics_of
 from lsr_index.fusion import BranchIdentity
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid import HybridRetriever
+    from lsr_index.hybrid import Retriever
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def bench_of_runs(runs: Mapping[str, Path], judged: Judged, measure: Any) -> Sou
 
 
 def bench_of_branches(
-    hybrid: HybridRetriever, judged: Judged, measure: Any, progress: Progress | None = None
+    retriever: Retriever, judged: Judged, measure: Any, progress: Progress | None = None
 ) -> Source:
     """Return the bench of the branches of indexes, which can score any document.
 
@@ -134,9 +134,9 @@ def bench_of_branches(
     CorpusError
         None of the relevant documents is in the index.
     """
-    from lsr_index.hybrid import HybridQuery, identities
+    from lsr_index.hybrid import BranchOptions, QueryParts, identities
 
-    branches = hybrid.chosen(None)
+    branches = retriever.chosen("hybrid")
     if not judged.texts:
         raise UsageError(
             f"{judged.name} has no queries, which an index is searched for; name their file with "
@@ -151,9 +151,9 @@ def bench_of_branches(
     rankings: dict[str, dict[str, Ranking]] = {branch.name: {} for branch in branches}
     for done, qid in enumerate(judged.qrels):
         for branch in branches:
-            vector, _ = branch.encode(HybridQuery(judged.texts[qid]))
+            vector, _ = branch.encode(QueryParts(judged.texts[qid]))
             vectors[branch.name, qid] = vector
-            hits = branch.search(vector, DEPTHS[-1], filter=None, cancel=None)
+            hits = branch.search(vector, DEPTHS[-1], BranchOptions())
             rankings[branch.name][qid] = Ranking.of(hits.ids, hits.scores)
         if progress is not None:
             progress("search", done + 1, len(judged.qrels))

@@ -16,7 +16,7 @@ from lsr_eval.bench.machine import folder_bytes
 from lsr_eval.results import Indexing
 from lsr_eval.systems.task import Trial
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 
 if TYPE_CHECKING:
     from lsr.encoders import Encoder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lsr.encoders.base import QueryEncoder
 from lsr.errors import UsageError
@@ -17,12 +17,11 @@ from lsr.trec.runs import Ranking, Run
 from lsr_eval.measures.sparsity import VectorCounter, count_documents, measure_sparsity
 from lsr_eval.results import Answers, Indexing
 from lsr_eval.systems.task import Trial
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Mode, Retriever
 from lsr_index.search.index import Index
 
 if TYPE_CHECKING:  # sparse vectors are searched without these
     from lsr_index.fusion import Fusion
-    from lsr_index.hybrid import HybridRetriever
     from lsr_index.search.cluster_selection import Selection
 
 QUERIES_PER_STEP = 64
@@ -93,21 +92,20 @@ def _search(
 
 @dataclass(frozen=True, slots=True)
 class BranchSearch:
-    """A search of the dense branch, or of all branches fused, as `HybridRetriever.rank` takes it.
+    """A search of the dense branch, or of all branches fused, as `Retriever.search` takes it.
 
     Attributes
     ----------
-    hybrid : HybridRetriever
-    kind : {"dense"} or None
-        None: all branches.
+    retriever : Retriever
+    mode : {"dense", "hybrid"}
     fusion : Fusion or None
         None: the default.
     selection : Selection or None
         Of the dense vectors that are compared; None: an exact search.
     """
 
-    hybrid: HybridRetriever
-    kind: Literal["dense"] | None = None
+    retriever: Retriever
+    mode: Mode = "hybrid"
     fusion: Fusion | None = None
     selection: Selection | None = None
 
@@ -115,7 +113,7 @@ class BranchSearch:
     def of_index(
         cls,
         retriever: Retriever,
-        kind: Literal["dense"] | None,
+        mode: Mode,
         fusion: str | None,
         selective: Path | None,
     ) -> BranchSearch:
@@ -127,36 +125,40 @@ class BranchSearch:
             See `lsr_index.fusion.fusion_of` and `lsr_index.hybrid.selection_for`.
         """
         from lsr_index.fusion import fusion_of
-        from lsr_index.hybrid import HybridRetriever, identities, selection_for
+        from lsr_index.hybrid import identities, selection_for
 
-        hybrid = HybridRetriever.of(retriever)
-        parts = identities(hybrid.chosen(kind))
+        parts = identities(retriever.chosen(mode))
         return cls(
-            hybrid,
-            kind,
+            retriever,
+            mode,
             None if fusion is None else fusion_of(fusion, parts),
             None if selective is None else selection_for(selective, retriever.index),
         )
 
     def answers(self, indexing: Indexing, tag: str, trial: Trial) -> Answers:
         """Search for all topics; parameters and errors are those of `answers_of`."""
-        branches = self.hybrid.chosen(self.kind)
+        branches = self.retriever.chosen(self.mode)
         warnings = _absent(branches[0].index, trial)
         for branch in branches:
             branch.load()
-        hybrid, kind, fusion, selection = self.hybrid, self.kind, self.fusion, self.selection
+        retriever, mode, fusion, selection = (
+            self.retriever,
+            self.mode,
+            self.fusion,
+            self.selection,
+        )
         rankings, rank_safe = {}, True
         total = len(trial.collection.queries)
         for done, query in enumerate(trial.collection.queries):
             trial.progress("search", done, total)
-            found = hybrid.rank(
-                query.text, trial.depth, kind=kind, fusion=fusion, selection=selection
+            (found,) = retriever.search_batch(
+                [query.text], trial.depth, mode=mode, fusion=fusion, selection=selection
             )
             rankings[query.id] = trial.ranking(query.id, found.ids, found.scores)
             rank_safe &= found.rank_safe
         trial.progress("search", total, total)
         latency = trial.latency(
-            lambda text, k: hybrid.search(text, k, kind=kind, fusion=fusion, selection=selection)
+            lambda text, k: retriever.search(text, k, mode=mode, fusion=fusion, selection=selection)
         )
         digests = [b.fingerprint.digest for b in branches if b.fingerprint is not None]
         return Answers(

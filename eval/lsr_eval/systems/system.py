@@ -119,12 +119,12 @@ class DenseSystem:
         from lsr.encoders.dense import load_dense_encoder
         from lsr_eval.systems.indexes import made_index
         from lsr_eval.systems.search import BranchSearch
-        from lsr_index.hybrid import HybridRetriever
+        from lsr_index.hybrid import Retriever
 
         encoder, lexical = load_dense_encoder(self.encoder, **self.options), load_encoder("bm25")
         with made_index(trial, self.name, lexical, encoder) as (retriever, indexing):
-            hybrid = HybridRetriever.of(retriever, dense_encoder=encoder)
-            return BranchSearch(hybrid, "dense").answers(indexing, slug(self.name), trial)
+            dense = Retriever.of(retriever.index, retriever.encoder, dense_encoder=encoder)
+            return BranchSearch(dense, "dense").answers(indexing, slug(self.name), trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,7 @@ class IndexSystem:
             tag = slug(self.name)
             if self.mode == "sparse":
                 return answers_of(retriever, indexing, tag, trial)
-            kind: Literal["dense"] | None = "dense" if self.mode == "dense" else None
-            search = BranchSearch.of_index(retriever, kind, self.fusion, self.selective)
+            search = BranchSearch.of_index(retriever, self.mode, self.fusion, self.selective)
             return search.answers(indexing, tag, trial)
 
 

@@ -1,39 +1,47 @@
-"""Hybrid search: the branches of one or several indexes, searched together and fused."""
+"""Searching an index by text or vector: its branches, fused; feedback; reranking."""
 
-from lsr_index.hybrid.answer import BranchAnswer, HybridAnswer
-from lsr_index.hybrid.branches import (
-    Branch,
-    DenseBranch,
-    HybridQuery,
-    Kind,
-    SparseBranch,
-    identities,
-)
+from lsr_index.hybrid.branch import Branch, BranchOptions, identities
+from lsr_index.hybrid.dense_branch import DenseBranch
 from lsr_index.hybrid.feedback import Feedback, parse_feedback
-from lsr_index.hybrid.retriever import HybridRetriever, RankedIds, open_branches
+from lsr_index.hybrid.query import QueryInput, QueryParts
+from lsr_index.hybrid.results import (
+    BranchAnswer,
+    Hit,
+    Kind,
+    Mode,
+    RankedIds,
+    SearchResults,
+    TermContribution,
+)
+from lsr_index.hybrid.retriever import Retriever
 from lsr_index.hybrid.selection import (
     SelectionArtefact,
     read_selection,
     selection_for,
     write_selection,
 )
+from lsr_index.hybrid.sparse_branch import SparseBranch
 from lsr_index.hybrid.steps import Reranking
 
 __all__ = [
     "Branch",
     "BranchAnswer",
+    "BranchOptions",
     "DenseBranch",
     "Feedback",
-    "HybridAnswer",
-    "HybridQuery",
-    "HybridRetriever",
+    "Hit",
     "Kind",
+    "Mode",
+    "QueryInput",
+    "QueryParts",
     "RankedIds",
     "Reranking",
+    "Retriever",
+    "SearchResults",
     "SelectionArtefact",
     "SparseBranch",
+    "TermContribution",
     "identities",
-    "open_branches",
     "parse_feedback",
     "read_selection",
     "selection_for",

@@ -1,60 +1,56 @@
-"""`HybridRetriever`: several branches searched at the same time, and their rankings fused.
+"""`Retriever`: an index together with the encoders of its queries, searched by text or vector.
 
-The branches run in threads; the kernels release the GIL, so on two free cores a hybrid search takes
-about as long as its slower branch. Filters and deletes hold in each of them. The pool of a search
-(`Fusion.depth` hits of each branch) does not depend on the page asked for, so pages never overlap
-or leave a gap.
+Everybody searches through it, which is why the terminal, HTTP, Python and the evaluation return the
+same ids, scores and order. A search asks one or several branches (`lsr_index.hybrid.branch`) and
+fuses what they find. Branches run in threads where that pays; the kernels release the GIL. Filters
+and deletes hold in each of them. The pool of a search (`Fusion.depth` hits of each branch) does not
+depend on the page asked for, so pages never overlap or leave a gap.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Self, get_args
 
 from lsr.encoders.base import QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
 from lsr_index.fusion import Fusion
-from lsr_index.hybrid.answer import HybridAnswer, answer_of
-from lsr_index.hybrid.branches import Branch, DenseBranch, HybridQuery, Kind, SparseBranch
+from lsr_index.hybrid.answer import answer_of
+from lsr_index.hybrid.batch import rank_many
+from lsr_index.hybrid.branch import Branch, BranchOptions
 from lsr_index.hybrid.feedback import Feedback
-from lsr_index.hybrid.run_branches import Plan, Ran, run_branches
-from lsr_index.hybrid.steps import Ranking, Reranking, plan_search, rank, reranked, search_again
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid.opening import branches_of, open_branches
+from lsr_index.hybrid.query import QueryInput, many_parts_of, parts_of
+from lsr_index.hybrid.results import Mode, RankedIds, SearchResults
+from lsr_index.hybrid.run_branches import Plan
+from lsr_index.hybrid.sparse_branch import SparseBranch
+from lsr_index.hybrid.steps import Reranking, carry_out, plan_search
 from lsr_index.search.cluster_selection import Selection
 from lsr_index.search.execute import Cancel
+from lsr_index.search.index import Index
+from lsr_index.search.inputs import check_page
+from lsr_index.search.options import sparse_options
 
 
-class RankedIds(NamedTuple):
-    """A ranking without its documents.
+class Retriever:
+    """Search an index, or several indexes of the same documents.
 
-    Attributes
-    ----------
-    ids : list of str, (n,)
-    scores : (n,) float64
-        Never rising.
-    rank_safe : bool
-        Whether every branch is.
-    """
-
-    ids: list[str]
-    scores: NDArray[np.float64]
-    rank_safe: bool
-
-
-class HybridRetriever:
-    """Search the branches of an index, or of several indexes of the same documents.
+    `Retriever.open` makes one of an index on the disk, `Retriever.of` of one that is open. Safe to
+    use from several threads.
 
     Parameters
     ----------
     branches : sequence of Branch
         Their names differ. Documents of several indexes are joined by their ids; title, text and
         metadata of a hit come from the first index that has it.
+
+    Attributes
+    ----------
+    branches : list of Branch
 
     Raises
     ------
@@ -71,75 +67,120 @@ class HybridRetriever:
     @classmethod
     def of(
         cls,
-        retriever: Retriever,
+        index: Index,
+        encoder: QueryEncoder | None = None,
         *,
         dense_encoder: DenseEncoder | None = None,
-        dense_modes: Mapping[str, Any] | None = None,
-        **modes: Any,
-    ) -> HybridRetriever:
-        """Return the branches of one open index: ``sparse``, and ``dense`` where it has vectors.
+    ) -> Self:
+        """Return what searches an open index.
+
+        Its branches are ``sparse``, and ``dense`` where the index has dense vectors.
 
         Parameters
         ----------
-        retriever : Retriever
+        index : Index
+        encoder : QueryEncoder, optional
+            Without one, its sparse vectors are searched by vector only.
         dense_encoder : DenseEncoder, optional
-            Instead of the stored one.
-        dense_modes, modes : mapping
-            Of `DenseIndex.search` and `Index.search`.
-        """
-        branches: list[Branch] = [SparseBranch(retriever, **modes)]
-        if retriever.index.dense is not None:
-            branches.append(DenseBranch(retriever.index, dense_encoder, **dict(dense_modes or {})))
-        return cls(branches)
+            Instead of the stored one, which is loaded with the first text.
 
-    def chosen(self, kind: Kind | None) -> list[Branch]:
-        """Return the branches of a kind; None: all.
+        Raises
+        ------
+        EncoderMismatchError
+            `dense_encoder` makes other vectors than those of the index.
+        """
+        return cls(branches_of(index, encoder, dense_encoder))
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        also: Sequence[Path | str] = (),
+        *,
+        encoder: QueryEncoder | None = None,
+    ) -> Self:
+        """Open an index, and restore the query encoder it was made with.
+
+        Parameters
+        ----------
+        path : path
+        also : sequence of path
+            Further indexes of the same documents. With any, branches are named after the folders:
+            ``NAME`` for sparse vectors, ``NAME-dense`` for dense ones.
+        encoder : QueryEncoder, optional
+            Use this one with the first index, instead of the stored one.
+
+        Raises
+        ------
+        IndexNotFoundError, CorruptIndexError, FormatVersionError
+            See `open_index`.
+        EncoderMismatchError
+            `encoder` makes other vectors than the ones in the index.
+        """
+        return cls(open_branches([path, *also], encoder))
+
+    @property
+    def index(self) -> Index:
+        """The index of the first branch."""
+        return self.branches[0].index
+
+    @property
+    def encoder(self) -> QueryEncoder | None:
+        """The query encoder of the first sparse branch."""
+        return next((b.encoder for b in self.branches if isinstance(b, SparseBranch)), None)
+
+    def chosen(self, mode: Mode) -> list[Branch]:
+        """Return the branches that a mode asks.
 
         Raises
         ------
         UsageError
-            There is none; for all: there is only one.
+            There is none; for ``hybrid``: there is only one.
         """
-        if kind not in (None, *get_args(Kind)):
-            raise UsageError(f"there are {' and '.join(get_args(Kind))} branches, got {kind!r}")
-        found = [branch for branch in self.branches if kind in (None, branch.kind)]
-        if found and (kind is not None or len(found) > 1):
+        if mode not in get_args(Mode):
+            raise UsageError(f"mode is {', '.join(get_args(Mode))}, got {mode!r}")
+        found = [branch for branch in self.branches if mode in ("hybrid", branch.kind)]
+        if found and (mode != "hybrid" or len(found) > 1):
             return found
-        if kind == "sparse":
+        if mode == "sparse":
             raise UsageError("there is no sparse branch; search with mode dense")
-        index = self.branches[0].index
-        index.dense_or_refuse()
-        raise UsageError(f"{index.path}: a hybrid search needs two branches or more")
+        self.index.dense_or_refuse()
+        raise UsageError(f"{self.index.path}: a hybrid search needs two branches or more")
 
     def search(
         self,
-        query: HybridQuery | str,
+        query: QueryInput,
         k: int = 10,
         *,
         offset: int = 0,
-        kind: Kind | None = None,
+        mode: Mode = "sparse",
         fusion: Fusion | None = None,
         filter: Any = None,
-        cancel: Cancel | None = None,
         feedback: Feedback | None = None,
         rerank: Reranking | None = None,
         selection: Selection | None = None,
         explain: bool = False,
-    ) -> HybridAnswer:
+        cancel: Cancel | None = None,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        max_work: int = 0,
+        probes: int | None = None,
+        exact: bool = False,
+    ) -> SearchResults:
         """Return hits `offset` to `offset + k` of a query.
 
         Parameters
         ----------
-        query : HybridQuery or str
+        query : str, mapping, SparseBatch, SciPy matrix, pair of arrays, array or QueryParts
+            See `lsr_index.hybrid.query.QueryInput`.
         k, offset : int
-        kind : {"sparse", "dense"}, optional
-            Search the branches of this kind only; a single one keeps its own scores.
+            How many hits, and how many before them to skip; `k` is at least 1.
+        mode : {"sparse", "dense", "hybrid"}
+            Which branches to ask; a single one keeps its own scores.
         fusion : Fusion, optional
-            Default: ``min-max`` with equal weights.
+            How several rankings become one. Default: ``min-max`` with equal weights.
         filter : mapping, optional
             See `lsr_index.search.filters`; each index applies it to its own metadata.
-        cancel : Cancel, optional
-            Ends sparse searches from another thread.
         feedback : Feedback, optional
             Search a second time with what the first documents say.
         rerank : Reranking, optional
@@ -150,56 +191,89 @@ class HybridRetriever:
         explain : bool
             Say what each branch gave each hit, and what each matched term contributes to its score
             in the first sparse branch.
+        cancel : Cancel, optional
+            Ends sparse searches from another thread.
+        alpha, beta, max_work
+            Below 1, below 1, above 0: approximate sparse searches; see
+            `lsr_index.search.options.SearchOptions`.
+        probes, exact
+            How many dense vectors to compare; see `lsr_index.search.dense_index.DenseIndex.search`.
 
         Raises
         ------
         UsageError
-            `k` below 1, `offset` below 0, a missing branch or weight, or a query that a branch
-            cannot encode.
+            A number out of range, a missing branch or weight, or a query that a branch cannot
+            encode.
+        VectorError
+            A vector that is none.
+        IndexStateError
+            The index is closed.
         """
         started = time.perf_counter()
-        query = HybridQuery(query) if isinstance(query, str) else query
-        plan = self._plan(k, offset, kind, fusion, rerank, selection)
-        ran, ranking = _carry_out(plan, query, filter, cancel, feedback, rerank)
-        return answer_of(plan, ran, ranking, k, offset, explain, started)
+        options = BranchOptions(
+            filter, cancel, sparse_options(alpha, beta, max_work), probes, exact
+        )
+        plan = self._plan(k, offset, mode, fusion, rerank, selection, options)
+        ran, ranking = carry_out(plan, parts_of(query), feedback, rerank)
+        return answer_of(
+            plan, ran, ranking, mode=mode, k=k, offset=offset, explain=explain, started=started
+        )
 
-    def rank(
+    def search_batch(
         self,
-        query: HybridQuery | str,
+        queries: Sequence[QueryInput] | SparseBatch | Any,
         k: int = 1000,
         *,
-        kind: Kind | None = None,
+        threads: int = 1,
+        mode: Mode = "sparse",
         fusion: Fusion | None = None,
         filter: Any = None,
         feedback: Feedback | None = None,
         rerank: Reranking | None = None,
         selection: Selection | None = None,
-    ) -> RankedIds:
-        """Return ids and scores only, for runs and evaluation; otherwise as `search`."""
-        query = HybridQuery(query) if isinstance(query, str) else query
-        plan = self._plan(k, 0, kind, fusion, rerank, selection)
-        ran, ranking = _carry_out(plan, query, filter, None, feedback, rerank)
-        return RankedIds(
-            ranking.joined.ids(ranking.keys[:k]),
-            ranking.scores[:k],
-            all(each.hits.rank_safe for each in ran),
+        cancel: Cancel | None = None,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        max_work: int = 0,
+        probes: int | None = None,
+        exact: bool = False,
+    ) -> list[RankedIds]:
+        """Return ids and scores of the `k` best documents for each query, for runs.
+
+        Parameters
+        ----------
+        queries : sequence of queries, SparseBatch or SciPy matrix
+            As in `search`; the rows of a batch or matrix are queries.
+        k : int
+        threads : int
+            Queries searched at the same time.
+        mode, fusion, filter, feedback, rerank, selection, cancel, alpha, beta, max_work, probes, \
+exact
+            As in `search`; errors too.
+        """
+        if type(threads) is not int or threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads!r}")
+        options = BranchOptions(
+            filter, cancel, sparse_options(alpha, beta, max_work), probes, exact
         )
+        plan = self._plan(k, 0, mode, fusion, rerank, selection, options)
+        return rank_many(plan, many_parts_of(queries), k, feedback, rerank, threads=threads)
 
     def _plan(
         self,
         k: int,
         offset: int,
-        kind: Kind | None,
+        mode: Mode,
         fusion: Fusion | None,
         rerank: Reranking | None,
         selection: Selection | None,
+        options: BranchOptions,
     ) -> Plan:
-        numbers = all(isinstance(each, int | np.integer) for each in (k, offset))
-        if not numbers or k < 1 or offset < 0:
-            raise UsageError(f"k must be at least 1 and offset at least 0, got {k} and {offset}")
+        check_page(k, offset)
         if not isinstance(fusion, Fusion | None):
             raise UsageError(f"a fusion is a Fusion, as parse_fusion returns it; got {fusion!r}")
-        return plan_search(self.chosen(kind), fusion or Fusion(), k, offset, rerank, selection)
+        branches = self.chosen(mode)
+        return plan_search(branches, fusion or Fusion(), k, offset, rerank, selection, options)
 
     def close(self) -> None:
         """Release the files of the indexes."""
@@ -211,44 +285,3 @@ class HybridRetriever:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def _carry_out(
-    plan: Plan,
-    query: HybridQuery,
-    filter: Any,
-    cancel: Cancel | None,
-    feedback: Feedback | None,
-    rerank: Reranking | None,
-) -> tuple[list[Ran], Ranking]:
-    ran = run_branches(plan, query, filter, cancel)
-    ranking = rank(plan, ran)
-    if feedback is not None:
-        ran = search_again(plan, ran, ranking, feedback, filter, cancel)
-        ranking = rank(plan, ran)
-    return ran, ranking if rerank is None else reranked(ranking, rerank, query)
-
-
-def open_branches(
-    path: Path | str,
-    also: Sequence[Path | str] = (),
-    *,
-    encoder: QueryEncoder | None = None,
-    **options: Any,
-) -> HybridRetriever:
-    """Open an index and further indexes of the same documents, all branches of each.
-
-    With several indexes the branches are named after their folders: ``NAME`` for sparse vectors,
-    ``NAME-dense`` for dense ones. `encoder` is the query encoder of the first, where not the stored
-    one; `options` are those of `HybridRetriever.of`.
-    """
-    retrievers = [Retriever.open(path, encoder=encoder), *map(Retriever.open, also)]
-    if len(retrievers) == 1:
-        return HybridRetriever.of(retrievers[0], **options)
-    branches: list[Branch] = []
-    for retriever in retrievers:
-        name = retriever.index.path.resolve().name.removesuffix(".index")
-        for branch in HybridRetriever.of(retriever, **options).branches:
-            branch.name = name if branch.kind == "sparse" else f"{name}-dense"
-            branches.append(branch)
-    return HybridRetriever(branches)

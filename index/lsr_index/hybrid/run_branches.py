@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.fusion import Fusion
-from lsr_index.hybrid.branches import Branch, DenseBranch, HybridQuery, SparseBranch
+from lsr_index.hybrid.branch import Branch, BranchOptions
+from lsr_index.hybrid.dense_branch import DenseBranch
+from lsr_index.hybrid.query import QueryParts
+from lsr_index.hybrid.sparse_branch import SparseBranch
 from lsr_index.hybrid.thread_pool import side_by_side
 from lsr_index.search.cluster_features import GUIDES
 from lsr_index.search.cluster_selection import Selection
-from lsr_index.search.execute import Cancel
 from lsr_index.search.hits import Hits
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ class Plan(NamedTuple):
     fusion : Fusion or None
         None for a single branch, which keeps its own scores.
     depth : int
+    options : BranchOptions
     selection : Selection or None
         Lets sparse results choose what dense branches look at.
     """
@@ -39,6 +42,7 @@ class Plan(NamedTuple):
     shares: list[float]
     fusion: Fusion | None
     depth: int
+    options: BranchOptions
     selection: Selection | None = None
 
     def guides(self) -> dict[int, int]:
@@ -53,7 +57,9 @@ class Plan(NamedTuple):
         return {
             at: sparse[id(branch.index)]
             for at, branch in enumerate(self.branches)
-            if isinstance(branch, DenseBranch) and branch.selective and id(branch.index) in sparse
+            if isinstance(branch, DenseBranch)
+            and branch.selective(self.options)
+            and id(branch.index) in sparse
         }
 
 
@@ -87,11 +93,13 @@ class Encoded(NamedTuple):
     took_ms: float
 
 
-def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | None) -> list[Ran]:
+def run_branches(plan: Plan, query: QueryParts) -> list[Ran]:
     """Search the branches, at the same time where that pays.
 
     One that another chooses for is only encoded at first, and searched when that one is done.
     """
+    if len(plan.branches) == 1:
+        return [run_branch(plan.branches[0], query, plan.depth, plan.options)]
     guides = plan.guides()
     first = together(
         plan,
@@ -100,7 +108,7 @@ def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | N
         lambda at: (
             encode(plan.branches[at], query)
             if at in guides
-            else run_branch(plan.branches[at], query, _depth_of(plan, at, guides), filter, cancel)
+            else run_branch(plan.branches[at], query, _depth_of(plan, at, guides), plan.options)
         ),
     )
     ran = {at: each for at, each in first.items() if isinstance(each, Ran)}
@@ -108,7 +116,7 @@ def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | N
         plan,
         list(guides),
         dict.fromkeys(guides, "selective"),
-        lambda at: _run_guided(plan, at, first[at], ran[guides[at]].hits.ordinals, filter),
+        lambda at: _run_guided(plan, at, first[at], ran[guides[at]].hits.ordinals),
     )
     ran |= {at: each for at, each in second.items() if isinstance(each, Ran)}
     return [
@@ -116,35 +124,29 @@ def run_branches(plan: Plan, query: HybridQuery, filter: Any, cancel: Cancel | N
     ]
 
 
-def encode(branch: Branch, query: HybridQuery) -> Encoded:
+def encode(branch: Branch, query: QueryParts) -> Encoded:
     """Encode the query for one branch."""
     started = time.perf_counter()
     vector, unknown = branch.encode(query)
     return Encoded(vector, unknown, (time.perf_counter() - started) * 1e3)
 
 
-def run_branch(
-    branch: Branch, query: HybridQuery, depth: int, filter: Any, cancel: Cancel | None
-) -> Ran:
+def run_branch(branch: Branch, query: QueryParts, depth: int, options: BranchOptions) -> Ran:
     """Encode the query for one branch and search it."""
     started = time.perf_counter()
     vector, unknown = branch.encode(query)
-    hits = branch.search(vector, depth, filter=filter, cancel=cancel)
+    hits = branch.search(vector, depth, options)
     return Ran(vector, hits, unknown, (time.perf_counter() - started) * 1e3)
 
 
-def _run_guided(
-    plan: Plan, at: int, encoded: Ran | Encoded, guides: NDArray[np.int64], filter: Any
-) -> Ran:
+def _run_guided(plan: Plan, at: int, encoded: Ran | Encoded, guides: NDArray[np.int64]) -> Ran:
     started = time.perf_counter()
-    hits = selective_hits(plan, at, encoded.vector, guides, filter)
+    hits = selective_hits(plan, at, encoded.vector, guides)
     took_ms = encoded.took_ms + (time.perf_counter() - started) * 1e3
     return Ran(encoded.vector, hits, encoded.unknown, took_ms, guides)
 
 
-def selective_hits(
-    plan: Plan, at: int, vector: Any, guides: NDArray[np.int64], filter: Any
-) -> Hits:
+def selective_hits(plan: Plan, at: int, vector: Any, guides: NDArray[np.int64]) -> Hits:
     """Search the dense branch at a place of the plan where sparse results point.
 
     Parameters
@@ -157,12 +159,11 @@ def selective_hits(
         The encoded query.
     guides : (n,) int64
         Documents of the sparse results, best first.
-    filter : filter or None
     """
     branch = plan.branches[at]
     assert isinstance(branch, DenseBranch)
     assert plan.selection is not None
-    return branch.search_selectively(vector, plan.depth, guides, plan.selection, filter=filter)
+    return branch.search_selectively(vector, plan.depth, guides, plan.selection, plan.options)
 
 
 def _depth_of(plan: Plan, at: int, guides: Mapping[int, int]) -> int:

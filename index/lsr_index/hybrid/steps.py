@@ -1,22 +1,22 @@
-"""One hybrid search, step by step: plan, rank what the branches found, feed back, rerank."""
+"""One search, step by step: plan, rank what the branches found, feed back, rerank."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
 from lsr_index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
-from lsr_index.hybrid.branches import Branch, HybridQuery
+from lsr_index.hybrid.branch import Branch, BranchOptions
 from lsr_index.hybrid.feedback import Feedback
 from lsr_index.hybrid.joined_documents import Joined, join
-from lsr_index.hybrid.run_branches import Plan, Ran, selective_hits, together
+from lsr_index.hybrid.query import QueryParts
+from lsr_index.hybrid.run_branches import Plan, Ran, run_branches, selective_hits, together
 from lsr_index.search.cluster_selection import Selection
-from lsr_index.search.execute import Cancel
 
 
 class Reranking(NamedTuple):
@@ -61,15 +61,29 @@ def plan_search(
     offset: int,
     rerank: Reranking | None,
     selection: Selection | None,
+    options: BranchOptions,
 ) -> Plan:
     """Decide what to search, and how deep."""
     if len(branches) == 1:
-        return Plan(branches, [1.0], None, max(offset + k, rerank.depth if rerank else 0))
+        depth = max(offset + k, rerank.depth if rerank else 0)
+        return Plan(branches, [1.0], None, depth, options)
     shares = fusion.shares([branch.name for branch in branches])
     used = [at for at, share in enumerate(shares) if share > 0]
     depth = max(fusion.depth_for(k), rerank.depth if rerank else 0)
     chosen, counted = [branches[at] for at in used], [shares[at] for at in used]
-    return Plan(chosen, counted, fusion, depth, selection)
+    return Plan(chosen, counted, fusion, depth, options, selection)
+
+
+def carry_out(
+    plan: Plan, query: QueryParts, feedback: Feedback | None, rerank: Reranking | None
+) -> tuple[list[Ran], Ranking]:
+    """Search the branches of a plan and rank what they found."""
+    ran = run_branches(plan, query)
+    ranking = rank(plan, ran)
+    if feedback is not None:
+        ran = search_again(plan, ran, ranking, feedback)
+        ranking = rank(plan, ran)
+    return ran, ranking if rerank is None else reranked(ranking, rerank, query)
 
 
 def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
@@ -97,14 +111,7 @@ def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) ->
             pool.scores[at, absent[known]] = branch.scores(ran[at].vector, ordinals[known])
 
 
-def search_again(
-    plan: Plan,
-    ran: Sequence[Ran],
-    ranking: Ranking,
-    feedback: Feedback,
-    filter: Any,
-    cancel: Cancel | None,
-) -> list[Ran]:
+def search_again(plan: Plan, ran: Sequence[Ran], ranking: Ranking, feedback: Feedback) -> list[Ran]:
     """Search a second time, with vectors that learned from the first documents."""
 
     def one(at: int) -> Ran:
@@ -117,9 +124,9 @@ def search_again(
             ordinals = first.hits.ordinals[: feedback.docs]
         vector = branch.expand(first.vector, ordinals, feedback) if len(ordinals) else first.vector
         if first.guides is None:
-            hits = branch.search(vector, plan.depth, filter=filter, cancel=cancel)
+            hits = branch.search(vector, plan.depth, plan.options)
         else:
-            hits = selective_hits(plan, at, vector, first.guides, filter)
+            hits = selective_hits(plan, at, vector, first.guides)
         took_ms = first.took_ms + (time.perf_counter() - started) * 1e3
         return Ran(vector, hits, first.unknown, took_ms, first.guides)
 
@@ -128,7 +135,7 @@ def search_again(
     return [again[at] for at in places]
 
 
-def reranked(ranking: Ranking, rerank: Reranking, query: HybridQuery) -> Ranking:
+def reranked(ranking: Ranking, rerank: Reranking, query: QueryParts) -> Ranking:
     """Order the first documents by another score; the others are left out."""
     if query.text is None:
         raise UsageError("reranking needs the text of the query")

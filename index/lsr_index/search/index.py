@@ -18,7 +18,8 @@ from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
 from lsr_index.search.filter_cache import FilterCache, Passing
 from lsr_index.search.hits import Hits
-from lsr_index.search.inputs import search_options, single_vector, vectors_of
+from lsr_index.search.inputs import check_k, single_vector, vectors_of
+from lsr_index.search.options import EXACT, SearchOptions
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.search.snapshot_reader import Generation
 from lsr_index.segment.delete_bitmap import Words, mask_of
@@ -144,7 +145,7 @@ class Index(Generation):
         *,
         filter: Any = None,
         cancel: Cancel | None = None,
-        **modes: Any,
+        options: SearchOptions = EXACT,
     ) -> Hits:
         """Return the `k` best documents for one query.
 
@@ -157,17 +158,16 @@ class Index(Generation):
             Return only documents whose metadata passes; see `lsr_index.search.filters`. Exact.
         cancel : Cancel, optional
             Ends the search from another thread.
-        **modes
-            The fields of `lsr_index.search.options.SearchOptions`: ``alpha``, ``beta``,
-            ``max_work``, ….
+        options : SearchOptions
+            The default is exact.
 
         Raises
         ------
         UsageError
-            `k` or a mode is out of range, or the filter is none.
+            `k` is out of range, or the filter is none.
         """
         vector = single_vector(query)
-        options = search_options(k, modes)
+        check_k(k)
         found = search_segments(
             self._searchers,
             vector.indices,
@@ -198,11 +198,11 @@ class Index(Generation):
         threads: int = 1,
         filter: Any = None,
         cancel: Cancel | None = None,
-        **modes: Any,
+        options: SearchOptions = EXACT,
     ) -> list[Hits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
         batch = vectors_of(queries)
-        options = search_options(k, modes)
+        check_k(k)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         if not self.segments:

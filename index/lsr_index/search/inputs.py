@@ -1,9 +1,8 @@
-"""What callers hand in, checked and brought into one form: batches, queries, search options."""
+"""What callers hand in, checked and brought into one form: batches, queries, pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_index.search.options import EXACT, SearchOptions
 
 Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | SparseBatch | Any
 """A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""
 
 CHUNK_DOCS = 4096
 MAX_K = 1_000_000
-_MODES = {option.name for option in fields(SearchOptions)}
 
 
 def as_batches(source: Batches) -> Callable[[], Iterator[DocumentBatch]]:
@@ -98,18 +95,20 @@ def document_numbers(
     return numbers
 
 
-def search_options(k: int, modes: dict[str, Any]) -> SearchOptions:
-    """Return the options of a search, or raise UsageError for a bad `k` or mode."""
+def check_k(k: int) -> None:
+    """Raise UsageError unless `k` is a number of hits."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
         raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
-    if not modes:
-        return EXACT
-    if unknown := sorted(modes.keys() - _MODES):
-        raise UsageError(f"unknown mode {unknown[0]!r}; a search has {', '.join(sorted(_MODES))}")
-    try:
-        return SearchOptions(**modes)
-    except (ValueError, TypeError) as error:
-        raise UsageError(str(error)) from None
+
+
+def check_page(k: int, offset: int) -> None:
+    """Raise UsageError unless there can be a page of `k` hits after `offset` others."""
+    check_k(k)
+    whole = isinstance(offset, (int, np.integer)) and not isinstance(offset, bool)
+    if not whole or offset < 0:
+        raise UsageError(f"offset must be a whole number from 0, got {offset!r}")
+    if k + offset > MAX_K:
+        raise UsageError(f"k + offset must be at most {MAX_K}, got {k} + {offset}")
 
 
 def _batches_of(vectors: SparseBatch) -> Iterator[DocumentBatch]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import UsageError
 from lsr_index.kernels.structs import (
     N_OPTIONS,
     OPT_ALPHA,
@@ -48,6 +50,11 @@ class SearchOptions:
         Accumulator bits; 0 chooses from the number of query terms.
     completion_cost : int
         What completing one block on its own costs, in blocks of a row added as a whole.
+
+    Raises
+    ------
+    UsageError
+        A number is out of range.
     """
 
     alpha: float = 1.0
@@ -62,16 +69,19 @@ class SearchOptions:
     completion_cost: int = 4
 
     def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "max_work", "completion_cost"):
+            if not isinstance(getattr(self, name), Real):
+                raise UsageError(f"{name} must be a number, got {getattr(self, name)!r}")
         if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha must be in (0, 1], got {self.alpha!r}")
+            raise UsageError(f"alpha must be in (0, 1], got {self.alpha!r}")
         if not 0 < self.beta <= 1:
-            raise ValueError(f"beta must be in (0, 1], got {self.beta!r}")
+            raise UsageError(f"beta must be in (0, 1], got {self.beta!r}")
         if self.max_work < 0:
-            raise ValueError(f"max_work must be >= 0, got {self.max_work!r}")
+            raise UsageError(f"max_work must be >= 0, got {self.max_work!r}")
         if self.width not in (0, 16, 32):
-            raise ValueError(f"width must be 0, 16 or 32, got {self.width!r}")
+            raise UsageError(f"width must be 0, 16 or 32, got {self.width!r}")
         if self.completion_cost < 1:
-            raise ValueError(f"completion_cost must be positive, got {self.completion_cost!r}")
+            raise UsageError(f"completion_cost must be positive, got {self.completion_cost!r}")
 
     @property
     def alpha_units(self) -> int:
@@ -110,3 +120,10 @@ EXACT = SearchOptions()
 EXHAUSTIVE = SearchOptions(
     split=False, bounds=False, kth_threshold=False, estimates=False, finish=False
 )
+
+
+def sparse_options(alpha: float, beta: float, max_work: int) -> SearchOptions:
+    """Return the options of a search that may be approximate."""
+    if (alpha, beta, max_work) == (1, 1, 0):
+        return EXACT
+    return SearchOptions(alpha=alpha, beta=beta, max_work=max_work)

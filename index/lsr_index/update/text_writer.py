@@ -26,7 +26,7 @@ from lsr.errors import DataError, EncoderMismatchError, UsageError
 from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
 
@@ -217,7 +217,7 @@ class IndexUpdater:
         encoder : QueryEncoder, optional
             For queries, as long as this updater has not restored its own.
         """
-        return Retriever(self._writer.snapshot(), self._query_encoder or encoder)
+        return Retriever.of(self._writer.snapshot(), self._query_encoder or encoder)
 
     def close(self) -> None:
         """Release the lock; harmless when closed already."""

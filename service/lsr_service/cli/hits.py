@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -11,8 +11,7 @@ from rich.text import Text
 from lsr_service.cli.terminal import one_line
 
 if TYPE_CHECKING:
-    from lsr_index.fusion import BranchScore
-    from lsr_index.hybrid.text_index import Hit, SearchAnswer
+    from lsr_index.hybrid import Hit, SearchResults
 
 SNIPPET_CHARS = 240
 _LEAD_CHARS = 50
@@ -20,7 +19,7 @@ _WORD = re.compile(r"\w+")
 
 
 def render(
-    answer: SearchAnswer, *, explain: bool = False, unknown: Sequence[str] = ()
+    answer: SearchResults, *, explain: bool = False, unknown: Sequence[str] = ()
 ) -> Iterator[Text]:
     """Yield the lines of an answer; every hit needs its explanation.
 
@@ -30,26 +29,12 @@ def render(
         missing = "; not in the index: " + one_line(", ".join(unknown)) if unknown else ""
         yield Text("no hits" + missing + _unknown(answer), style="dim")
         return
-    scores = getattr(answer, "branch_scores", ()) if explain else ()
-    for at, hit in enumerate(answer.hits):
-        yield from _render_hit(hit, explain, scores[at] if scores else {})
-    exact = "exact" if answer.rank_safe else f"approximate, gap at most {answer.bound_gap:.4g}"
-    hits = "1 hit" if len(answer.hits) == 1 else f"{len(answer.hits)} hits"
-    how = _how(answer)
-    yield Text(f"{hits} in {answer.took_ms:.1f} ms, {how}{exact}{_unknown(answer)}", style="dim")
+    for hit in answer.hits:
+        yield from _render_hit(hit, explain)
+    yield Text(f"{answer.summary}{_unknown(answer)}", style="dim")
 
 
-def _how(answer: SearchAnswer) -> str:
-    """Say which branches answered, where it was not the sparse one alone."""
-    branches = getattr(answer, "branches", ())
-    if not branches:
-        return ""
-    shares = " + ".join(f"{branch.weight:.2g} {branch.name}" for branch in branches)
-    fusion = getattr(answer, "fusion", None)
-    return f"{branches[0].name}, " if fusion is None else f"{fusion.method} of {shares}, "
-
-
-def _render_hit(hit: Hit, explain: bool, branches: Mapping[str, BranchScore]) -> Iterator[Text]:
+def _render_hit(hit: Hit, explain: bool) -> Iterator[Text]:
     terms = [term for term, _ in hit.explanation or ()]
     title = one_line(hit.title) or one_line(hit.id)
     head = Text.assemble((f"{hit.rank:>3}  ", "dim"), (f"{hit.score:8.3f}  ", "cyan"))
@@ -61,7 +46,7 @@ def _render_hit(hit: Hit, explain: bool, branches: Mapping[str, BranchScore]) ->
     if explain and hit.explanation:
         parts = ", ".join(f"{one_line(term)} {value:.3f}" for term, value in hit.explanation)
         yield Text(f"{'':15}{parts}", style="green")
-    for name, said in branches.items():
+    for name, said in ((hit.branches or {}) if explain else {}).items():
         rank = "not returned" if said.rank is None else f"rank {said.rank}"
         score = "" if said.score is None else f", score {said.score:.3f}"
         parts = f"{one_line(name)}: {rank}{score}, adds {said.contribution:.4f}"
@@ -114,7 +99,7 @@ def _matches(word: str, terms: list[str]) -> bool:
     return any(len(stem) > 1 and lowered.startswith(stem) for stem in stems)
 
 
-def _unknown(answer: SearchAnswer) -> str:
+def _unknown(answer: SearchResults) -> str:
     if not answer.unknown_terms:
         return ""
     return "; not in the vocabulary: " + one_line(", ".join(answer.unknown_terms))

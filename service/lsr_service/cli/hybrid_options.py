@@ -13,7 +13,7 @@ import typer
 from lsr.errors import UsageError
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid import Branch, HybridRetriever, Kind
+    from lsr_index.hybrid import Branch, Retriever
 
 
 class Mode(StrEnum):
@@ -134,13 +134,8 @@ class HybridOptions:
         """Whether a search of the sparse vectors is all there is to do."""
         return self.mode is Mode.SPARSE and not (self.feedback or self.rerank)
 
-    @property
-    def kind(self) -> Kind | None:
-        """Which branches count; None: all."""
-        return None if self.mode is Mode.HYBRID else self.mode.value  # type: ignore[return-value]
-
-    def arguments(self, hybrid: HybridRetriever) -> dict[str, Any]:
-        """Return the keyword arguments of `HybridRetriever.search`; loads what they name.
+    def arguments(self, retriever: Retriever) -> dict[str, Any]:
+        """Return the keyword arguments of `Retriever.search`; loads what they name.
 
         Raises
         ------
@@ -149,13 +144,13 @@ class HybridOptions:
         """
         from lsr_index.hybrid import parse_feedback
 
-        branches = hybrid.chosen(self.kind)
+        branches = retriever.chosen(self.mode.value)
         fusion = self._fusion(branches)
         for branch in branches:
             if fusion is None or fusion.weights is None or fusion.weights[branch.name] > 0:
                 branch.load()
         return {
-            "kind": self.kind,
+            "mode": self.mode.value,
             "fusion": fusion,
             "feedback": None if self.feedback is None else parse_feedback(self.feedback),
             "rerank": self._reranking(),

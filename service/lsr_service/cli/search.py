@@ -1,26 +1,17 @@
-"""One way to search for the commands, whether of one branch or of several."""
+"""What the options of a search command ask for, applied to a `Retriever`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lsr_service.cli import options
 from lsr_service.cli.hybrid_options import HybridOptions
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid import HybridRetriever
-    from lsr_index.hybrid.text_index import Retriever, SearchAnswer
+    from lsr_index.hybrid import RankedIds, SearchResults
     from lsr_service.http.models import SearchResponse
-
-
-class Found(NamedTuple):
-    """The hits of one query, ids and scores."""
-
-    ids: list[str]
-    scores: list[float]
 
 
 class Page(NamedTuple):
@@ -31,73 +22,33 @@ class Page(NamedTuple):
     filter: Any = None
 
 
-class Searcher(Protocol):
-    """Searches texts."""
+class Searcher:
+    """Searches texts as the options say.
 
-    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
+    Parameters
+    ----------
+    path : Path
+    encoder : str or None
+        Of queries, instead of the stored one.
+    chosen : HybridOptions
+
+    Raises
+    ------
+    LsrError
+        No index, another encoder, or what `HybridOptions.arguments` raises.
+    """
+
+    def __init__(self, path: Path, encoder: str | None, chosen: HybridOptions) -> None:
+        from lsr_index.hybrid import Retriever
+
+        queries = None if encoder is None else options.encoder_of(encoder)
+        self._retriever = Retriever.open(path, chosen.also, encoder=queries)
+        self._plain = chosen.plain
+        self._arguments = chosen.arguments(self._retriever)
+
+    def answer(self, text: str, page: Page, *, explain: bool) -> SearchResults:
         """Return the hits of one text."""
-
-    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
-        """Return the hits of many texts."""
-
-    def unknown_words(self, text: str) -> list[str]:
-        """Return the words of a text that no document of the index can match."""
-
-    def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
-        """Return an answer as HTTP gives it."""
-
-    def close(self) -> None:
-        """Release the files."""
-
-
-def open_searcher(path: Path, encoder: str | None, chosen: HybridOptions) -> Searcher:
-    """Open what the options ask for."""
-    from lsr_index.hybrid import open_branches
-    from lsr_index.hybrid.text_index import Retriever
-
-    queries = None if encoder is None else options.encoder_of(encoder)
-    if chosen.plain:
-        return _Plain(Retriever.open(path, encoder=queries))
-    hybrid = open_branches(path, chosen.also, encoder=queries)
-    return _Hybrid(hybrid, chosen.mode.value, chosen.arguments(hybrid))
-
-
-class _Plain:
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
-
-    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
         return self._retriever.search(
-            text, page.k, offset=page.offset, explain=explain, filter=page.filter
-        )
-
-    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
-        found = self._retriever.search_batch(texts, page.k, threads=threads, filter=page.filter)
-        return [Found(hits.ids, hits.scores.tolist()) for hits in found]
-
-    def unknown_words(self, text: str) -> list[str]:
-        from lsr.analysis.segmentation import normalise, words
-
-        distinct = list(dict.fromkeys(words(normalise(text))))
-        return [word for word in distinct if not self._retriever.search(word, 1).hits]
-
-    def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
-        from lsr_service.http.answers import search_response
-
-        return search_response(name, self._retriever, answer)
-
-    def close(self) -> None:
-        self._retriever.close()
-
-
-class _Hybrid:
-    def __init__(self, hybrid: HybridRetriever, mode: str, arguments: dict[str, Any]) -> None:
-        self._hybrid = hybrid
-        self._mode = mode
-        self._arguments = arguments
-
-    def answer(self, text: str, page: Page, *, explain: bool) -> SearchAnswer:
-        return self._hybrid.search(
             text,
             page.k,
             offset=page.offset,
@@ -106,23 +57,27 @@ class _Hybrid:
             **self._arguments,
         )
 
-    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[Found]:
-        def one(text: str) -> Found:
-            ranking = self._hybrid.rank(text, page.k, filter=page.filter, **self._arguments)
-            return Found(ranking.ids, ranking.scores.tolist())
-
-        with ThreadPoolExecutor(threads, "lsr-search") as pool:
-            return list(pool.map(one, texts))
+    def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[RankedIds]:
+        """Return the hits of many texts, ids and scores."""
+        return self._retriever.search_batch(
+            texts, page.k, threads=threads, filter=page.filter, **self._arguments
+        )
 
     def unknown_words(self, text: str) -> list[str]:
-        return []  # a dense branch knows no words
+        """Return the words of a text that no document of the index can match."""
+        if not self._plain:
+            return []  # a dense branch knows no words
+        from lsr.analysis.segmentation import normalise, words
 
-    def response(self, name: str, answer: SearchAnswer) -> SearchResponse:
-        from lsr_index.hybrid import HybridAnswer
-        from lsr_service.http.answers import hybrid_response
+        distinct = list(dict.fromkeys(words(normalise(text))))
+        return [word for word in distinct if not self._retriever.search(word, 1)]
 
-        assert isinstance(answer, HybridAnswer)
-        return hybrid_response(name, self._mode, self._hybrid.branches[0].index, answer)
+    def response(self, name: str, answer: SearchResults) -> SearchResponse:
+        """Return an answer as HTTP gives it."""
+        from lsr_service.http.answers import search_response
+
+        return search_response(name, self._retriever.index, answer, plain=self._plain)
 
     def close(self) -> None:
-        self._hybrid.close()
+        """Release the files."""
+        self._retriever.close()

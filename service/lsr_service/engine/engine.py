@@ -21,7 +21,7 @@ from lsr_service.engine.warm_up import warm_up
 if TYPE_CHECKING:
     from lsr.encoders.neural.cross_encoder import CrossEncoder
     from lsr_index.fusion import Fusion
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
     from lsr_index.search.cluster_selection import Selection
     from lsr_service.settings import ServerSettings
 
@@ -121,7 +121,7 @@ class Engine:
             A path holds no index, or not one of the indexes can be read. When only some are
             damaged, the others are served. A fusion or a selection that fits no index.
         """
-        from lsr_index.hybrid.text_index import Retriever
+        from lsr_index.hybrid import Retriever
 
         opened: dict[str, ServedIndex] = {}
         damaged: list[IndexFormatError] = []
@@ -199,7 +199,7 @@ def _with_fusion(opened: Mapping[str, ServedIndex], named: str) -> dict[str, Ser
     from lsr_index.hybrid import identities
 
     def fitted(served: ServedIndex, retriever: Retriever) -> ServedIndex:
-        branches = identities(retriever.hybrid.branches)
+        branches = identities(retriever.branches)
         fusion = fusion_of(named, branches)
         if len(branches) < 2:
             raise UsageError("it has no dense vectors, so there is nothing to fuse")

@@ -9,7 +9,7 @@ from lsr.errors import LsrError
 from lsr_service.cli.terminal import tell
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
 
 _logger = logging.getLogger("lsr.engine")
 
@@ -40,6 +40,6 @@ def warm_up(retriever: Retriever) -> None:
 def _warm_up_dense(retriever: Retriever) -> None:
     """Load the dense model. Without it the index still answers sparse searches."""
     try:
-        retriever.hybrid.search("is this thing on", kind="dense")
+        retriever.search("is this thing on", mode="dense")
     except LsrError as error:
         _logger.warning("dense searches will fail: %s", error)

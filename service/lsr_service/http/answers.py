@@ -13,8 +13,7 @@ from lsr_service.http import models
 
 if TYPE_CHECKING:
     from lsr.records import Document
-    from lsr_index.hybrid import HybridAnswer, HybridQuery
-    from lsr_index.hybrid.text_index import Hit, QueryInput, Retriever, SearchAnswer
+    from lsr_index.hybrid import Hit, QueryParts, SearchResults
     from lsr_index.search.execute import Cancel
     from lsr_index.search.index import Index
 
@@ -26,31 +25,21 @@ def new_cancel() -> Cancel:
     return Cancel()
 
 
-def query_of(request: models.SearchRequest) -> QueryInput:
-    """Return the query of a request as the retriever takes it."""
-    if request.query is not None:
-        return request.query
-    if request.tokens is not None:
-        return request.tokens
+def query_of(request: models.SearchRequest) -> QueryParts:
+    """Return the query of a request as the branches take it."""
+    from lsr_index.hybrid import QueryParts
+
+    dense = None
+    if request.dense_vector is not None:
+        import numpy as np
+
+        dense = np.array(request.dense_vector, np.float32)
+    if request.vector is None:
+        return QueryParts(request.query, request.tokens, dense)
     from lsr.sparse import SparseBatch
 
-    assert request.vector is not None
     entries = zip(request.vector.indices, request.vector.values, strict=True)
-    return SparseBatch.from_rows([dict(entries)])
-
-
-def hybrid_query_of(request: models.SearchRequest) -> HybridQuery:
-    """Return the query of a request as the branches take it."""
-    import numpy as np
-
-    from lsr_index.hybrid import HybridQuery
-
-    dense = request.dense_vector
-    return HybridQuery(
-        request.query,
-        None if request.query is not None or has_no_query(request) else query_of(request),
-        None if dense is None else np.array(dense, np.float32),
-    )
+    return QueryParts(request.query, SparseBatch.from_rows([dict(entries)]), dense)
 
 
 def has_no_query(request: models.SearchRequest) -> bool:
@@ -67,43 +56,39 @@ def encoder_of(index: Index) -> models.EncoderInfo | None:
     return models.EncoderInfo(kind=kind, fingerprint=fingerprint.digest)
 
 
-def search_response(name: str, retriever: Retriever, answer: SearchAnswer) -> models.SearchResponse:
-    """Return the answer to one search."""
-    return models.SearchResponse(
-        index=name,
-        generation=answer.generation,
-        took_ms=round(answer.took_ms, 3),
-        rank_safe=answer.rank_safe,
-        bound_gap=answer.bound_gap,
-        encoder=encoder_of(retriever.index),
-        unknown_terms=answer.unknown_terms,
-        hits=[_hit(hit) for hit in answer.hits],
-    )
-
-
-def hybrid_response(
-    name: str, mode: str, index: Index, answer: HybridAnswer
+def search_response(
+    name: str, index: Index, found: SearchResults, *, plain: bool
 ) -> models.SearchResponse:
-    """Return the answer to a search of one or several branches."""
-    branches = [models.BranchAnswer(**branch._asdict()) for branch in answer.branches]
-    hits = [_hit(hit) for hit in answer.hits]
-    for hit, scores in zip(hits, answer.branch_scores, strict=False):
-        hit.branches = {
-            branch: models.BranchScore(**score._asdict()) for branch, score in scores.items()
-        }
-    return models.SearchResponse(
+    """Return the answer to one search.
+
+    Parameters
+    ----------
+    name : str
+        Of the index.
+    index : Index
+    found : SearchResults
+    plain : bool
+        Say nothing of branches: sparse vectors alone were asked for, and nothing else.
+    """
+    response = models.SearchResponse(
         index=name,
-        generation=answer.generation,
-        took_ms=round(answer.took_ms, 3),
-        rank_safe=answer.rank_safe,
-        bound_gap=answer.bound_gap,
+        generation=found.generation,
+        took_ms=round(found.took_ms, 3),
+        rank_safe=found.rank_safe,
+        bound_gap=found.bound_gap,
         encoder=encoder_of(index),
-        unknown_terms=answer.unknown_terms,
-        mode=mode,  # type: ignore[arg-type]  # checked by the model
-        fusion=None if answer.fusion is None else answer.fusion.to_json(),
-        branches=branches,
-        pool_size=answer.pool_size,
-        hits=hits,
+        unknown_terms=found.unknown_terms,
+        hits=[_hit(hit) for hit in found.hits],
+    )
+    if plain:
+        return response
+    return response.model_copy(
+        update={
+            "mode": found.mode,
+            "fusion": None if found.fusion is None else found.fusion.to_json(),
+            "branches": [models.BranchAnswer(**branch._asdict()) for branch in found.branches],
+            "pool_size": found.pool_size,
+        }
     )
 
 
@@ -122,6 +107,9 @@ def _hit(hit: Hit) -> models.Hit:
         text=hit.text,
         metadata=dict(hit.metadata),
         explanation=explanation,
+        branches=None
+        if hit.branches is None
+        else {name: models.BranchScore(**said._asdict()) for name, said in hit.branches.items()},
     )
 
 

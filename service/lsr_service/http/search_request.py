@@ -9,7 +9,7 @@ from lsr_service.engine.engine import Engine, ServedIndex
 from lsr_service.http import answers, models
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid import Reranking
+    from lsr_index.hybrid import Mode, Reranking
     from lsr_index.search.cluster_selection import Selection
     from lsr_index.search.execute import Cancel
 
@@ -27,24 +27,15 @@ def search(
     retriever = engine.retriever(name)
     fitted = engine.get(name).fusion
     unasked = body.mode is None and fitted is not None and body.query is not None
-    if body.plain and not unasked:
-        answer = retriever.search(
-            answers.query_of(body),
-            body.k,
-            offset=body.offset,
-            explain=body.explain,
-            filter=body.filter,
-            cancel=cancel,
-        )
-        return answers.search_response(name, retriever, answer)
+    plain = body.plain and not unasked
     mode = body.mode or _default_mode(body, unasked)
     if mode != "sparse" and retriever.index.dense is None:
         raise UsageError(f"index {name} has no dense vectors; search it with mode sparse")
-    found = retriever.hybrid.search(
-        answers.hybrid_query_of(body),
+    found = retriever.search(
+        answers.query_of(body),
         body.k,
         offset=body.offset,
-        kind=None if mode == "hybrid" else mode,  # type: ignore[arg-type]
+        mode=mode,
         fusion=fitted if body.fusion is None else _fusion(body.fusion),
         filter=body.filter,
         cancel=cancel,
@@ -53,10 +44,10 @@ def search(
         selection=_selection(engine.get(name), body.selective),
         explain=body.explain,
     )
-    return answers.hybrid_response(name, mode, retriever.index, found)
+    return answers.search_response(name, retriever.index, found, plain=plain)
 
 
-def _default_mode(body: models.SearchRequest, unasked: bool) -> str:
+def _default_mode(body: models.SearchRequest, unasked: bool) -> Mode:
     if body.fusion is not None or body.selective or unasked:
         return "hybrid"
     alone = body.dense_vector is not None and answers.has_no_query(body)

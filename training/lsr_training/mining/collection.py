@@ -19,7 +19,7 @@ from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.progress import Progress
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_training.data import Example
 
 

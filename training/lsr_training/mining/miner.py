@@ -11,6 +11,7 @@ import numpy as np
 
 from lsr.errors import UsageError
 from lsr.progress import Progress
+from lsr_index.hybrid import RankedIds
 from lsr_training.data import Example, load_examples
 from lsr_training.mining.collection import MiningCollection, key
 from lsr_training.mining.output import MiningOutput
@@ -183,11 +184,13 @@ class _Miner:
             for i, (example, c) in enumerate(zip(chunk, candidates, strict=True))
         ]
 
-    def _candidates(self, number: int, example: Example, found: Any) -> Candidates:
+    def _candidates(self, number: int, example: Example, found: RankedIds) -> Candidates:
         """Choose the negatives of an example; the positive stands first."""
         options = self._options
         positives = self._positives[key(example.query)]
-        documents = self._retriever.index.documents(found.ordinals)
+        index = self._retriever.index
+        places = [index.find(doc_id) for doc_id in found.ids]
+        documents = index.documents([place for place in places if place is not None])
         limit = self._limit(example)
         kept = [
             document

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import MissingDependencyError, ModelError
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import QueryParts, Retriever
 
 DENSE, CROSS = "dense:", "cross-encoder:"
 
@@ -53,13 +53,14 @@ class IndexTeacher:
 
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
+        (self._branch,) = retriever.chosen("sparse")
 
     def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
         """Return the scores; 0 for a document that shares no term with the query."""
         return [self._of_query(c.query, c.doc_ids) for c in candidates]
 
     def _of_query(self, query: str, doc_ids: Sequence[str]) -> list[float]:
-        vector, _ = self._retriever.encode(query)
+        vector, _ = self._branch.encode(QueryParts(query))
         scores = []
         for doc_id in doc_ids:
             ordinal = self._retriever.index.find(doc_id)

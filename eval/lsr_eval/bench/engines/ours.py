@@ -13,6 +13,7 @@ from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr_eval.bench.engines.base import Params
 from lsr_index import build_index, open_index
+from lsr_index.search.options import SearchOptions
 
 BATCH_DOCS = 4096
 
@@ -34,29 +35,29 @@ class BlockMaxIndex:
 
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
-    ) -> tuple[SparseBatch, int, Params]:
+    ) -> tuple[SparseBatch, int, SearchOptions]:
         """Make a batch of one vector."""
         indptr = np.array([0, len(terms)], np.int64)
-        return SparseBatch(indptr, terms.astype(np.uint32), weights), k, params
+        return SparseBatch(indptr, terms.astype(np.uint32), weights), k, SearchOptions(**params)
 
-    def search(self, query: tuple[SparseBatch, int, Params]) -> Any:
+    def search(self, query: tuple[SparseBatch, int, SearchOptions]) -> Any:
         """Search."""
-        vector, k, modes = query
-        return self._index.search(vector, k, **modes)
+        vector, k, options = query
+        return self._index.search(vector, k, options=options)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Take the ids."""
         return np.asarray(result.ordinals, np.int64)
 
-    def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, Params]:
+    def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, SearchOptions]:
         """Stack the vectors."""
-        _, k, modes = queries[0]
-        return SparseBatch.concatenate([query[0] for query in queries]), k, modes
+        _, k, options = queries[0]
+        return SparseBatch.concatenate([query[0] for query in queries]), k, options
 
-    def search_all(self, batch: tuple[SparseBatch, int, Params], threads: int) -> None:
+    def search_all(self, batch: tuple[SparseBatch, int, SearchOptions], threads: int) -> None:
         """Hand over all queries at once; the index shares them among threads."""
-        vectors, k, modes = batch
-        self._index.search_batch(vectors, k, threads=threads, **modes)
+        vectors, k, options = batch
+        self._index.search_batch(vectors, k, threads=threads, options=options)
 
 
 class _Stream:

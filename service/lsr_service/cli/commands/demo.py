@@ -17,7 +17,7 @@ from lsr_service.cli.terminal import program, progress, quoted, resumable, tell,
 from lsr_service.engine.warm_up import tell_if_compiling, warm_up
 
 if TYPE_CHECKING:
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
 
 QUERIES = (
     "temporary file that is deleted when it is closed",
@@ -64,7 +64,7 @@ def demo(
 
 def existing(path: Path) -> Retriever | None:
     """Open the index of an earlier run; None when there is none that can be read."""
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
 
     try:
         return Retriever.open(path)
@@ -80,7 +80,7 @@ def _build(path: Path, show: Progress) -> tuple[Retriever, str]:
     from lsr.corpus import open_corpus
     from lsr.encoders import load_encoder
     from lsr_index.build.index_corpus import index_corpus
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever
 
     started = time.perf_counter()
     corpus = open_corpus("python-docs")
@@ -119,7 +119,10 @@ def _summary(path: Path, retriever: Retriever, answers: list[tuple[str, Any]]) -
     from lsr_service.http.answers import search_response
 
     found = [
-        {"query": query, **search_response(path.stem, retriever, answer).model_dump()}
+        {
+            "query": query,
+            **search_response(path.stem, retriever.index, answer, plain=True).model_dump(),
+        }
         for query, answer in answers
     ]
     return {"path": str(path), "n_docs": retriever.index.n_docs, "answers": found}

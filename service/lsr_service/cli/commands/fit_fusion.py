@@ -109,10 +109,10 @@ def _source(
     judged = judged_of(qrels, topics, split)
     if index is None:
         return bench_of_runs(_named(runs), judged, measures[0])
-    from lsr_index.hybrid import open_branches
+    from lsr_index.hybrid import Retriever
 
-    hybrid = stack.enter_context(open_branches(index, also or ()))
-    return bench_of_branches(hybrid, judged, measures[0], show)
+    retriever = stack.enter_context(Retriever.open(index, also or ()))
+    return bench_of_branches(retriever, judged, measures[0], show)
 
 
 def _named(runs: list[str]) -> dict[str, Path]:

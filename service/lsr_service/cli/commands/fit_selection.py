@@ -50,8 +50,7 @@ def fit_selection(
     """
     from lsr.corpus.queries import open_queries
     from lsr_eval.dense_selection.evaluate import fit_and_check
-    from lsr_index.hybrid import SelectionArtefact, write_selection
-    from lsr_index.hybrid.text_index import Retriever
+    from lsr_index.hybrid import Retriever, SelectionArtefact, write_selection
     from lsr_index.search.cluster_selection import check_share
 
     check_share(share)

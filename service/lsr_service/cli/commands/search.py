@@ -13,7 +13,7 @@ import typer
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
-from lsr_service.cli.search import Page, Searcher, open_searcher
+from lsr_service.cli.search import Page, Searcher
 from lsr_service.cli.terminal import tell, write, write_json
 from lsr_service.engine.warm_up import tell_if_compiling
 
@@ -114,7 +114,7 @@ def search(
         rerank=rerank,
         rerank_depth=rerank_depth,
     )
-    with closing(open_searcher(index, encoder, asked)) as searcher:
+    with closing(Searcher(index, encoder, asked)) as searcher:
         tell_if_compiling()
         if as_run:
             _search_run(searcher, _topics(query, topics), page, threads, chosen, output, tag)
@@ -170,7 +170,7 @@ def _search_run(
     found = searcher.run([text for _, text in topics], page, threads=threads)
     if format is not Format.TREC:
         for (qid, _), hits in zip(topics, found, strict=True):
-            _write_hits(qid, hits.ids, hits.scores, format)
+            _write_hits(qid, hits.ids, hits.scores.tolist(), format)
         return
     rankings = {
         qid: Ranking.of(hits.ids, hits.scores) for (qid, _), hits in zip(topics, found, strict=True)

@@ -1,0 +1,236 @@
+"""What a search returns: `SearchResults`, a sequence of `Hit`, and `RankedIds` for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.records import Metadata
+from lsr.textfile import write_text
+from lsr.trec.runs import Ranking, Run, run_lines
+from lsr_index.fusion import BranchScore, Fusion
+from lsr_index.hybrid.tables import data_frame, html_table, text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["sparse", "dense"]
+Mode = Literal["sparse", "dense", "hybrid"]
+"""Which branches a search asks: those of one kind, or all of them, fused."""
+
+
+class TermContribution(NamedTuple):
+    """What one matched term adds to the score of a hit."""
+
+    term: str
+    contribution: float
+
+
+class Hit(NamedTuple):
+    """One result.
+
+    Attributes
+    ----------
+    rank : int
+        Counted from 1 over the whole result, whatever page it is on.
+    id : str
+        The user's id of the document.
+    score : float
+    title, text : str
+        Empty where the index stores no documents.
+    metadata : mapping
+    explanation : list of TermContribution or None
+        With ``explain=True``: the matched terms, largest contribution first. In a sparse search
+        they sum to the score; in a hybrid one they are those of the first sparse branch.
+    branches : mapping of str to BranchScore or None
+        With ``explain=True`` in a hybrid search: what each branch gave this hit, by its name.
+    """
+
+    rank: int
+    id: str
+    score: float
+    title: str
+    text: str
+    metadata: Metadata
+    explanation: list[TermContribution] | None = None
+    branches: Mapping[str, BranchScore] | None = None
+
+    def __repr__(self) -> str:
+        title = f" {self.title!r}" if self.title else ""
+        return f"<Hit {self.rank}: {self.id!r} {self.score:.4g}{title}>"
+
+
+class BranchAnswer(NamedTuple):
+    """What is known of one branch of a search.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"sparse", "dense"}
+    weight : float
+        Its share; the shares of all branches sum to 1.
+    n_hits : int
+        Hits it brought into the pool.
+    rank_safe : bool
+        True: exactly its best documents.
+    bound_gap : float
+        How much a document it left out may have over its last one.
+    generation : int
+        State of its index.
+    took_ms : float
+        Wall time of encoding and search, in milliseconds.
+    n_compared : int or None
+        Dense vectors that were compared with the query.
+    """
+
+    name: str
+    kind: Kind
+    weight: float
+    n_hits: int
+    rank_safe: bool
+    bound_gap: float
+    generation: int
+    took_ms: float
+    n_compared: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedIds:
+    """A ranking without its documents.
+
+    Attributes
+    ----------
+    ids : list of str, (n,)
+    scores : (n,) float64
+        Never rising.
+    rank_safe : bool
+        Whether it is exactly what an exhaustive scan returns.
+    bound_gap : float
+        How much score a document left out may have over the last one; 0 when `rank_safe`.
+    """
+
+    ids: list[str]
+    scores: NDArray[np.float64]
+    rank_safe: bool
+    bound_gap: float
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResults(Sequence[Hit]):
+    """The hits of one query, a sequence of `Hit`, and what is known of them.
+
+    Attributes
+    ----------
+    hits : list of Hit
+        Score descending, then order of insertion.
+    rank_safe : bool
+        True: exactly what an exhaustive scan returns. In a hybrid search: every branch is.
+    bound_gap : float
+        How much score a document left out may have over the last hit; 0 when `rank_safe`. In a
+        hybrid search the largest of any branch, in its own scores.
+    generation : int
+        State of the index that answered; each commit adds one.
+    unknown_terms : list of str
+        Terms of the query that the vocabulary does not have; they match nothing.
+    took_ms : float
+        Wall time of encoding and search, in milliseconds.
+    mode : {"sparse", "dense", "hybrid"}
+    fusion : Fusion or None
+        With its depth; None when one branch answered and there was nothing to fuse.
+    branches : sequence of BranchAnswer
+    pool_size : int
+        Documents that were ranked; there are no hits beyond.
+    """
+
+    hits: list[Hit]
+    rank_safe: bool
+    bound_gap: float
+    generation: int
+    unknown_terms: list[str]
+    took_ms: float
+    mode: Mode
+    fusion: Fusion | None
+    branches: Sequence[BranchAnswer]
+    pool_size: int
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Hit]: ...
+    def __getitem__(self, at: int | slice) -> Hit | list[Hit]:
+        return self.hits[at]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @property
+    def summary(self) -> str:
+        """One line: how many hits, how long it took, how they were fused, whether they are exact."""
+        exact = "exact" if self.rank_safe else f"approximate, gap at most {self.bound_gap:.4g}"
+        hits = "1 hit" if len(self.hits) == 1 else f"{len(self.hits)} hits"
+        return f"{hits} in {self.took_ms:.1f} ms, {self._how}{exact}"
+
+    @property
+    def _how(self) -> str:
+        if self.fusion is None:
+            return "" if self.mode == "sparse" else f"{self.mode}, "
+        shares = " + ".join(f"{branch.weight:.2g} {branch.name}" for branch in self.branches)
+        return f"{self.fusion.method} of {shares}, "
+
+    def __repr__(self) -> str:
+        return text_table(self.hits, self.summary)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.hits, self.summary)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row for each hit: rank, id, score, title, text and each metadata field.
+
+        A metadata field that is called like one of the columns gets the prefix ``metadata.``.
+
+        Raises
+        ------
+        MissingDependencyError
+            pandas is not installed.
+        """
+        columns = ("rank", "id", "score", "title", "text")
+        rows: list[dict[str, Any]] = []
+        for hit in self.hits:
+            row: dict[str, Any] = dict(zip(columns, hit[:5], strict=True))
+            for name, value in hit.metadata.items():
+                row[f"metadata.{name}" if name in columns else name] = value
+            rows.append(row)
+        return data_frame(rows, columns)
+
+    def to_trec(self, path: Path | str | None = None, *, qid: str = "1", tag: str = "lsr") -> str:
+        """Return the hits as the lines of a TREC run, and write them to a file if one is named.
+
+        Parameters
+        ----------
+        path : path, optional
+        qid : str
+            Id of the query, without white space.
+        tag : str
+            Name of the run, without white space.
+
+        Raises
+        ------
+        UsageError
+            An id that the format cannot express, or a folder that is not there.
+        """
+        ranking = Ranking.of([hit.id for hit in self.hits], [hit.score for hit in self.hits])
+        lines = list(run_lines(Run(tag, {qid: ranking})))
+        if path is not None:
+            write_text(Path(path), lines)
+        return "".join(lines)

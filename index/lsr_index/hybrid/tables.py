@@ -1,0 +1,90 @@
+"""Hits as tables: text for a prompt, HTML for a notebook, a pandas frame for analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lsr.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 10
+"""Hits that a prompt shows."""
+
+_TEXT_CHARS = 60
+_HTML_CHARS = 200
+
+
+class Row(Protocol):
+    """What the tables show of a hit."""
+
+    @property
+    def rank(self) -> int:
+        """Counted from 1."""
+
+    @property
+    def id(self) -> str:
+        """The document."""
+
+    @property
+    def score(self) -> float:
+        """Of the document."""
+
+    @property
+    def title(self) -> str:
+        """May be empty."""
+
+    @property
+    def text(self) -> str:
+        """May be empty."""
+
+
+def text_table(hits: Sequence[Row], summary: str) -> str:
+    """Return the first hits as lines of text, under a summary."""
+    lines = [f"<{summary}>"]
+    for hit in hits[:SHOWN]:
+        shown = _shortened(hit.title or hit.text, _TEXT_CHARS)
+        lines.append(
+            f"{hit.rank:>4} {hit.score:>10.4f}  {_shortened(hit.id, 32)}  {shown}".rstrip()
+        )
+    if len(hits) > SHOWN:
+        lines.append(f"     … {len(hits) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def html_table(hits: Sequence[Row], summary: str) -> str:
+    """Return all hits as an HTML table; what documents hold is escaped."""
+    rows = "".join(
+        f"<tr><td>{hit.rank}</td><td>{hit.score:.4f}</td><td>{escape(hit.id)}</td>"
+        f"<td>{escape(hit.title)}</td><td>{escape(_shortened(hit.text, _HTML_CHARS))}</td></tr>"
+        for hit in hits
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("rank", "score", "id", "title", "text"))
+    return (
+        f"<table><caption>{escape(summary)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return rows as a frame that has `columns` even without a row.
+
+    Raises
+    ------
+    MissingDependencyError
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependencyError("a data frame", "pandas") from error
+    more = dict.fromkeys(name for row in rows for name in row if name not in columns)
+    return pd.DataFrame(list(rows), columns=[*columns, *more])
+
+
+def _shortened(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
