@@ -53,7 +53,8 @@ def test_bm25_grows_as_one_collection(tmp_path: Path) -> None:
     _, counted = whole.encode_documents([*TEXTS, "storm quokka", "quokka"])
     expected = whole.with_statistics(counted).encode_queries(["storm quokka river"])
     with Retriever.open(path) as retriever:
-        found, _ = retriever.encode("storm quokka river")
+        assert retriever.encoder is not None
+        found = retriever.encoder.encode_queries(["storm quokka river"])
         np.testing.assert_array_equal(found.values, expected.values)
         assert {hit.id for hit in retriever.search("quokka").hits} == {"n1", "n2"}
 

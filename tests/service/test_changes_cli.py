@@ -89,13 +89,15 @@ def test_the_weights_of_queries_follow_the_collection(path: Path, more: Path, sh
     with Retriever.open(path) as retriever:
         assert retriever.encoder is not None
         assert retriever.encoder.term_id("quokka") is None
-        (before,) = retriever.encode("storm")[0].row(0)[1]
+        assert retriever.encoder is not None
+        (before,) = retriever.encoder.encode_queries(["storm"]).row(0)[1]
     shell.json("add", path, more)
     with Retriever.open(path) as retriever:
         assert retriever.encoder is not None
         assert retriever.encoder.term_id("quokka") is not None
-        (after,) = retriever.encode("storm")[0].row(0)[1]
-        (quokka,) = retriever.encode("quokka")[0].row(0)[1]
+        assert retriever.encoder is not None
+        (after,) = retriever.encoder.encode_queries(["storm"]).row(0)[1]
+        (quokka,) = retriever.encoder.encode_queries(["quokka"]).row(0)[1]
     assert after > before  # as many storms among more documents
     assert quokka == pytest.approx(math.log(1 + (360 - 60 + 0.5) / 60.5), rel=1e-6)
 

@@ -176,7 +176,7 @@ class SearchResults(Sequence[Hit]):
 
     @property
     def summary(self) -> str:
-        """One line: how many hits, how long it took, how they were fused, whether they are exact."""
+        """One line: how many hits, in what time, fused how, and whether they are exact."""
         exact = "exact" if self.rank_safe else f"approximate, gap at most {self.bound_gap:.4g}"
         hits = "1 hit" if len(self.hits) == 1 else f"{len(self.hits)} hits"
         return f"{hits} in {self.took_ms:.1f} ms, {self._how}{exact}"
