@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from lsr.sparse import SparseBatch
-from lsr_index.hybrid import HybridQuery, HybridRetriever, thread_pool
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import QueryParts, Retriever, thread_pool
 from lsr_index.search.index import open_index
 from tests.index.dense.collections import DIMENSION
 
@@ -28,8 +27,8 @@ def search(retriever: Retriever, number: int) -> list[str]:
     dense = np.random.default_rng(number % 7).normal(size=DIMENSION).astype(np.float32)
     sparse = SparseBatch.from_rows([{number % 5: 1.0, (number + 1) % 5: 0.5}])
     modes: dict[str, Any] = {"filter": {"n": {"$lt": 40 + number % 3}}}
-    hybrid = HybridRetriever.of(retriever)
-    found = hybrid.search(HybridQuery(sparse=sparse, dense=dense), k=5, **modes)
+    parts = QueryParts(sparse=sparse, dense=dense)
+    found = retriever.search(parts, k=5, mode="hybrid", **modes)
     retriever.index.search_batch(SparseBatch.from_rows([{1: 1.0}] * 8), k=5, threads=2)
     return [hit.id for hit in found.hits]
 
@@ -57,7 +56,7 @@ def wait(pid: int, seconds: float) -> int | None:
 
 def main(path: str, n_forks: int, seconds: float) -> None:
     """Fork while two threads search; print how the children ended."""
-    retriever = Retriever(open_index(path), None)
+    retriever = Retriever.of(open_index(path))
     expected = [search(retriever, number) for number in range(21)]
     stop = threading.Event()
 
