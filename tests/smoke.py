@@ -22,7 +22,7 @@ NOTES = {
 }
 FIVE_LINES = """\
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.files import write_text
 from lsr.records import Metadata
-from lsr.textfile import write_text
 from lsr.trec.runs import Ranking, Run, run_lines
 from lsr_index.fusion import BranchScore, Fusion
 from lsr_index.hybrid.tables import data_frame, html_table, text_table
