@@ -2,9 +2,10 @@
 
 TSV is plain: every tab separates, quotes are text, a line is a record. CSV follows RFC 4180:
 quotes may enclose commas, doubled quotes and line breaks (which arrive as a plain line feed). A
-first line that holds both a known id name and a known text name (``id``, ``text``, …, in any case)
-is a header. Without one, two columns are id and text, three are id, title and text; other layouts
-say which column is which by number.
+first line that holds both a known id name and a known text name (``id``, ``text``, …, in any
+case) is a header; one that holds only one of them is refused: it is a header with an unknown name.
+Without a header, two columns are id and text, three are id, title and text; other layouts say
+which column is which by number.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ def find_layout(cells: list[str], names: FieldNames) -> Layout:
         custom = len(names.id) == 1 or len(names.text) == 1
         if custom or len(cells) not in _POSITIONAL or (len(cells) == 3 and not names.title):
             raise
+        if not wanted.keys().isdisjoint(cell.strip().lower() for cell in cells):
+            raise  # a header, with a name that is not known: not a document
         return Layout(_POSITIONAL[len(cells)], known, False)
     if len(set(columns)) < len(columns):
         raise FieldError(f"the header names a column twice: {', '.join(columns)}")

@@ -32,8 +32,8 @@ class FieldNames:
     A single name set by the user takes the place of the known ones: see `chosen`.
     """
 
-    id: tuple[str, ...] = ("_id", "id", "docid", "docno", "doc_id")
-    text: tuple[str, ...] = ("text", "contents", "content", "body")
+    id: tuple[str, ...] = ("_id", "id", "docid", "docno", "doc_id", "pid", "passage_id")
+    text: tuple[str, ...] = ("text", "contents", "content", "body", "passage")
     title: tuple[str, ...] = ("title",)
 
     def chosen(self, id_: str | None, text: str | None, title: str | None) -> FieldNames:
@@ -60,7 +60,7 @@ class FieldNames:
                 raise FieldError(
                     f"no {what} field: expected {' or '.join(wanted)}, "
                     f"found {', '.join(present[:20]) or 'no field at all'}; "
-                    f"name the right one (--{what}-field)"
+                    "rename the one that is it"
                 )
             found.append(match)
         return found[0], found[1], next((name for name in self.title if name in present), None)
@@ -68,7 +68,9 @@ class FieldNames:
 
 DOCUMENT_FIELDS = FieldNames()
 QUERY_FIELDS = FieldNames(
-    id=("_id", "id", "qid", "query_id", "query-id"), text=("text", "query", "title"), title=()
+    id=("_id", "id", "qid", "query_id", "query-id"),
+    text=("text", "query", "query_text", "question", "title"),
+    title=(),
 )
 
 

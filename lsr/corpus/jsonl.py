@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ class JsonlCorpus(Corpus):
         if line.problem is not None:
             return line.problem
         try:
-            record = orjson.loads(line.data)
+            record = loads(line.data)
         except orjson.JSONDecodeError as error:
             return _json_problem(line.data, error)
         if not isinstance(record, dict):
@@ -57,6 +58,26 @@ class JsonlCorpus(Corpus):
     def _identity(self) -> list[Any]:
         names = self.names
         return [file_identity(self.path), names.id, names.text, names.title]
+
+
+def loads(data: bytes | str) -> Any:
+    """Parse JSON with its integers exact, where orjson makes a double of those beyond 64 bits.
+
+    Raises
+    ------
+    orjson.JSONDecodeError
+        It is no JSON.
+    """
+    value = orjson.loads(data)
+    return json.loads(data) if _may_be_rounded(value) else value
+
+
+def _may_be_rounded(value: Any) -> bool:
+    if isinstance(value, float):
+        return abs(value) >= 1 << 63
+    if isinstance(value, dict):
+        return any(map(_may_be_rounded, value.values()))
+    return isinstance(value, list) and any(map(_may_be_rounded, value))
 
 
 def beir_file(folder: Path, stem: str = "corpus") -> Path | None:

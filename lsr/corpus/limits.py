@@ -92,7 +92,7 @@ def metadata_problem(metadata: Mapping[str, Any], limits: Limits = DEFAULT_LIMIT
         return f"metadata: {problem}"
     try:
         size = len(orjson.dumps(dict(metadata)))
-    except TypeError as error:  # integers beyond 64 bits, lone surrogates
+    except TypeError as error:  # lone surrogates
         return f"metadata: not representable as JSON ({error})"
     if size > limits.metadata_bytes:
         return f"metadata take {size:,} bytes as JSON; at most {limits.metadata_bytes:,} accepted"
@@ -100,8 +100,12 @@ def metadata_problem(metadata: Mapping[str, Any], limits: Limits = DEFAULT_LIMIT
 
 
 def _value_problem(value: object, depth: int) -> str | None:
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, str | bool):
         return None
+    if isinstance(value, int):
+        if -(1 << 63) <= value < 1 << 64:
+            return None
+        return "an integer of more than 64 bits; write it as a string"
     if isinstance(value, float):
         return None if value - value == 0 else f"{value} is not a JSON number"
     if not isinstance(value, dict | list):

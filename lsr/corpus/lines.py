@@ -4,7 +4,11 @@ A line ends at a line feed; a carriage return before it belongs to the ending (C
 text. The last line need not end. A UTF-8 byte order mark at the start is dropped; UTF-16 and
 UTF-32 are refused. A NUL byte, bytes that are no UTF-8 and a line above the cap are problems *of
 that line*: the caller may go on with the next. A line above the cap is passed over without ever
-being in memory as a whole. gzip is recognised by its first bytes, whatever the file is called.
+being in memory as a whole. gzip is recognised by its first bytes, whatever the file is called. The
+path ``-`` is standard input.
+
+Blanks are the ASCII ones: space, tab, vertical tab, form feed and carriage return. A no-break
+space, U+2028 and all others are text like any letter. What is read from a line is not stripped.
 """
 
 from __future__ import annotations
@@ -54,7 +58,7 @@ def read_lines(
     max_bytes : int
         Cap on the bytes of a line, its ending not counted.
     blank : bool
-        Whether to yield lines of white space as well.
+        Whether to yield lines of blanks as well.
 
     Raises
     ------
@@ -84,6 +88,35 @@ def read_lines(
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def read_text_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield numbers, from 1, and texts of lines, strictly: the first problem is an error.
+
+    Parameters
+    ----------
+    path : Path
+    blank : bool
+        Whether to yield lines of blanks as well.
+
+    Raises
+    ------
+    CorpusError
+        When the file cannot be read, or at the first line that is no UTF-8 text; names the line.
+    """
+    for line in read_lines(path, blank=blank):
+        if line.problem is not None:
+            raise CorpusError(line.problem, path, line.number)
+        try:
+            yield line.number, decode(line.data)
+        except UnicodeDecodeError as error:
+            raise CorpusError(encoding_problem(error), path, line.number) from None
+
+
+def split_blanks(text: str) -> list[str]:
+    """Split text at blanks, as trec_eval does; `str.split` takes many other characters for one."""
+    data = text.encode("utf-8", "surrogatepass")
+    return [part.decode("utf-8", "surrogatepass") for part in data.split()]
 
 
 def decode(data: bytes) -> str:

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
 from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
+from lsr.corpus.jsonl import loads
 from lsr.corpus.lines import unreadable
 from lsr.errors import CorpusError
 from lsr.records import Document
 
 _BATCH_ROWS = 512
+_EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class ParquetCorpus(Corpus):
@@ -86,20 +88,66 @@ class ParquetCorpus(Corpus):
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
+    exact = pa.schema([(field.name, _exact_type(field.type)) for field in batch.schema])
+    types = [(name, batch.schema.field(name).type) for name in _unlike(batch.schema, exact)]
     try:
-        yield from batch.to_pylist()
+        batch = batch.cast(exact)
+        records = batch.to_pylist()
     except UnicodeDecodeError:
         for at in range(batch.num_rows):
             try:
-                yield from batch.slice(at, 1).to_pylist()
+                records = batch.slice(at, 1).to_pylist()
             except UnicodeDecodeError as error:
                 yield f"a string is not valid UTF-8 ({error.reason})"
+            else:
+                yield _written(records[0], types)
+    else:
+        yield from (_written(record, types) for record in records)
+
+
+def _unlike(schema: pa.Schema, other: pa.Schema) -> list[str]:
+    return [field.name for field in schema if field.type != other.field(field.name).type]
+
+
+def _exact_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type with times in nanoseconds as integers: Python's own end at microseconds."""
+    if (pa.types.is_timestamp(type_) or pa.types.is_time64(type_)) and type_.unit == "ns":
+        return pa.int64()
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(_exact_type(type_.value_type))
+    if pa.types.is_struct(type_):
+        return pa.struct([(field.name, _exact_type(field.type)) for field in type_.fields])
+    return type_
+
+
+def _written(record: dict[str, Any], types: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
+    for name, type_ in types:
+        record[name] = _nanoseconds(record[name], type_)
+    return record
+
+
+def _nanoseconds(value: Any, type_: pa.DataType) -> Any:
+    """Write integers that stand for times in nanoseconds in ISO 8601, wherever they are."""
+    if value is None:
+        return None
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return [_nanoseconds(item, type_.value_type) for item in value]
+    if pa.types.is_struct(type_):
+        return {f.name: _nanoseconds(value[f.name], f.type) for f in type_.fields}
+    if not (pa.types.is_timestamp(type_) or pa.types.is_time64(type_)):
+        return value
+    microseconds, rest = divmod(value, 1000)
+    moment = _EPOCH + datetime.timedelta(microseconds=microseconds)
+    digits = f".{moment.microsecond:06}{rest:03}" if rest else ""
+    zone = "+00:00" if pa.types.is_timestamp(type_) and type_.tz is not None else ""
+    shown = moment if pa.types.is_timestamp(type_) else moment.time()
+    return (shown.replace(microsecond=0).isoformat() + digits if rest else shown.isoformat()) + zone
 
 
 def _json_value(name: str, value: Any) -> Any:
     if name == "metadata" and isinstance(value, str):
         try:
-            return orjson.loads(value)
+            return loads(value)
         except orjson.JSONDecodeError:
             return value
     if isinstance(value, float):

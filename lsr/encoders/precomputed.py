@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.corpus.lines import read_text_lines
 from lsr.encoders.base import CollectionStatistics, EncoderAssets, Fingerprint
-from lsr.errors import DataError, UsageError
+from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import MAX_TERM_ID, SparseBatch
 from lsr.vocabulary import Vocabulary
@@ -148,7 +149,4 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """
     if path.suffix == ".json":
         return Vocabulary.from_tokenizer(path)
-    try:
-        return Vocabulary(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of terms ({error})") from error
+    return Vocabulary(term for _, term in read_text_lines(path, blank=True))

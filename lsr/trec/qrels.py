@@ -2,7 +2,8 @@
 
 Two layouts, told apart by the number of columns of the first line: three (BEIR: query, document,
 grade) or four (TREC: query, iteration, document, grade). Columns are separated by tabs where a line
-has any, by white space otherwise. A header line is recognised by the words in it.
+has any, by blanks otherwise (see `lsr.corpus.lines`); ids are kept as they are. A header line is
+recognised by the words in it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lsr.corpus.lines import read_text_lines, split_blanks
 from lsr.errors import CorpusError
-from lsr.trec.lines import read_text_lines
 
 Qrels = dict[str, dict[str, int]]
 """``{query id: {document id: grade}}``; a grade of 0 or less means not relevant."""
@@ -102,8 +103,7 @@ def absent_documents(qrels: Qrels, name: str, known: Callable[[str], bool]) -> t
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, line in read_text_lines(path):
-        columns = line.split("\t") if "\t" in line else line.split()
-        yield number, [column.strip() for column in columns]
+        yield number, line.split("\t") if "\t" in line else split_blanks(line)
 
 
 def _layout(columns: list[str], path: Path, number: int) -> int:

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lsr.corpus.lines import read_text_lines, split_blanks
 from lsr.errors import CorpusError, DataError, UsageError
 from lsr.files import write_text
-from lsr.trec.lines import read_text_lines
 
 _N_COLUMNS = 6
 _MAX_SCORE = float(np.finfo(np.float32).max)
@@ -139,7 +139,7 @@ def read_run(path: Path | str) -> Run:
 
 
 def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
-    columns = line.split()
+    columns = split_blanks(line)
     if len(columns) != _N_COLUMNS:
         raise CorpusError(
             f"expected 6 columns (qid Q0 docno rank score tag), found {len(columns)}", path, number
@@ -167,7 +167,7 @@ def write_run(run: Run, path: Path | str) -> None:
     Raises
     ------
     UsageError
-        An id or the tag is empty or holds white space, which the format cannot express, or the
+        An id or the tag is empty or holds a blank, which the format cannot express, or the
         folder is not there or not writable.
     StorageFullError
         The file cannot be written to its end.
@@ -184,7 +184,7 @@ def run_lines(run: Run) -> Iterator[str]:
     UsageError
         At once, before any line: see `write_run`.
     """
-    _refuse_white_space(run)
+    _require_no_blanks(run)
     return _lines(run)
 
 
@@ -195,7 +195,7 @@ def _lines(run: Run) -> Iterator[str]:
             yield f"{qid} Q0 {doc_id} {rank} {score} {run.name}\n"
 
 
-def _refuse_white_space(run: Run) -> None:
+def _require_no_blanks(run: Run) -> None:
     def names() -> Iterable[tuple[str, str]]:
         yield "run tag", run.name
         for qid, ranking in run.rankings.items():
@@ -204,10 +204,10 @@ def _refuse_white_space(run: Run) -> None:
                 yield "document id", doc_id
 
     for what, text in names():
-        if text.split() != [text]:
+        if split_blanks(text) != [text]:
             raise UsageError(
-                f"the {what} {text!r} cannot stand in a TREC run: columns are separated by white "
-                "space; use ids without it, or the JSON report"
+                f"the {what} {text!r} cannot stand in a TREC run: columns are separated by "
+                "blanks; use ids without them, or the JSON report"
             )
 
 

@@ -4,7 +4,10 @@ import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lsr.corpus import open_corpus
 from lsr.errors import CorpusError
 from lsr.trec.qrels import read_qrels
 
@@ -21,7 +24,7 @@ def written(tmp_path: Path, text: str) -> Path:
         "query-id\tcorpus-id\tscore\nq1\td 1\t2\nq1\td2\t0\nq0\td1\t1\n",
         "q1\td 1\t2\nq1\td2\t0\nq0\td1\t1",
         "q1\t0\td 1\t2\r\nq1\t0\td2\t0\r\nq0\t0\td1\t1\r\n",
-        "\ufeffquery\tdoc\tRelevance\n\nq1\td 1\t2\n\n q1\td2 \t0\nq1\td2\t0\nq0\td1\t1\n\n",
+        "\ufeffquery\tdoc\tRelevance\n\nq1\td 1\t2\n\nq1\td2\t 0 \nq1\td2\t0\nq0\td1\t1\n\n",
     ],
     ids=["BEIR", "no header, no last newline", "TREC with tabs, CRLF", "BOM, blanks, a repeat"],
 )
@@ -73,3 +76,17 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_files_without_judgments(tmp_path: Path, text: str) -> None:
     with pytest.raises(CorpusError, match="no judgment"):
         read_qrels(written(tmp_path, text))
+
+
+@given(st.lists(st.text("aé \u00a0\u2028\u3000", min_size=1), min_size=2, max_size=6, unique=True))
+def test_ids_are_those_of_the_corpus(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str]
+) -> None:
+    """Between tabs, ids stay as they are: the readers of documents do not strip them either."""
+    folder = tmp_path_factory.mktemp("ids")
+    text = "".join(f"{qid}\t{doc_id}\t1\n" for qid in ids for doc_id in ids)
+    qrels = read_qrels(written(folder, text))
+    assert qrels == {qid: dict.fromkeys(ids, 1) for qid in ids}
+    documents = folder / "docs.tsv"
+    documents.write_text("".join(f"{doc_id}\twords\n" for doc_id in ids), encoding="utf-8")
+    assert [document.id for document in open_corpus(documents)] == ids

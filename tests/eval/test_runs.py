@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from lsr.errors import CorpusError, DataError, UsageError
 from lsr.trec.runs import Ranking, Run, read_run, write_run
 
-DOCNOS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1)
+# All that no ASCII blank is part of: a no-break space or U+2028 in an id is a letter like others.
+LETTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf"], exclude_characters=" ")
+DOCNOS = st.text(LETTERS | st.sampled_from("\u00a0\u2028\u3000"), min_size=1)
 SCORES = st.one_of(
     st.floats(-1e30, 1e30),
     st.integers(-3, 3).map(float),

@@ -46,8 +46,8 @@ def test_missing_fields_are_listed_with_those_found(tmp_path):
     message = message_of(path)
     assert message.startswith(f"{path}:1: no id field: expected _id or id or docid")
     assert "found key, abstract" in message
-    assert "--id-field" in message
-    assert "--text-field" in message_of(path, id_field="key")
+    assert "rename" in message
+    assert "no text field" in message_of(path, id_field="key")
 
 
 def test_metadata_keep_json_values_and_a_nested_object_is_spread(tmp_path):
@@ -297,3 +297,24 @@ def test_documents_come_back_as_they_were_written(tmp_path_factory, documents, e
     path = tmp_path_factory.mktemp("jsonl") / "corpus.jsonl"
     path.write_bytes("\n".join(lines).encode())
     assert list(open_corpus(path)) == documents
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 2**64 - 1, 2**53 + 1])
+def test_integers_keep_64_bits(tmp_path, number):
+    path = written(tmp_path, f'{{"id": "a", "text": "x", "n": [{number}], "m": {{"k": {number}}}}}')
+    (document,) = open_corpus(path)
+    assert document.metadata == {"n": [number], "m": {"k": number}}
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**25])
+@pytest.mark.parametrize("place", ["{}", "[1,{}]", '{{"k": {}}}'])
+def test_longer_integers_are_refused_and_not_rounded(tmp_path, number, place):
+    path = written(tmp_path, f'{{"id": "a", "text": "x", "n": {place.format(number)}}}')
+    assert "an integer of more than 64 bits" in message_of(path)
+
+
+def test_what_only_looks_like_a_long_integer_is_kept(tmp_path):
+    digits = "1" * 30
+    line = f'{{"id": "a", "text": "x", "s": "{digits}", "f": {digits}.5, "e": {digits}e3}}'
+    (document,) = open_corpus(written(tmp_path, line))
+    assert document.metadata == {"s": digits, "f": float(digits), "e": float(f"{digits}e3")}

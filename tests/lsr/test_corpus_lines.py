@@ -1,13 +1,22 @@
 """Lines of text files: every oddity has a defined outcome, and memory stays bounded."""
 
 import gzip
+import io
+import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.corpus.lines import MAX_LINE_BYTES, estimate_lines, read_lines
+from lsr.corpus.lines import (
+    MAX_LINE_BYTES,
+    estimate_lines,
+    read_lines,
+    read_text_lines,
+    split_blanks,
+)
 from lsr.errors import CorpusError
 
 BOM = b"\xef\xbb\xbf"
@@ -149,3 +158,36 @@ def test_estimates_are_exact_for_small_files_and_close_for_large_ones(tmp_path):
     for name, data in (("x", large), ("x.gz", gzip.compress(large))):
         assert estimate_lines(written(tmp_path, data, name)) == pytest.approx(200_000, rel=0.2)
     assert estimate_lines(tmp_path / "gone") is None
+
+
+ODD = "a7é日 \u00a0\u1680\u2003\u2028\u2029\u3000\ufeff'"
+IDS = st.text(ODD, min_size=1, max_size=6).filter(lambda text: text.strip(" ") != "")
+
+
+@given(
+    st.lists(IDS.filter(lambda text: text[0] != "\ufeff"), min_size=1, max_size=6),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_ids_arrive_as_they_are(ids, ending, mark, last, packed, piped):
+    data = (BOM if mark else b"") + ending.join(doc_id.encode() for doc_id in ids)
+    data += ending if last else b""
+    data = gzip.compress(data) if packed else data
+    with pytest.MonkeyPatch.context() as patch:
+        if piped:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+            path = Path("-")
+        else:
+            path = Path("ids.txt")
+            patch.setattr(Path, "open", lambda *_: io.BufferedReader(io.BytesIO(data)))
+        assert [text for _, text in read_text_lines(path)] == ids
+
+
+@given(st.lists(st.text(ODD.replace(" ", ""), min_size=1), max_size=5), st.data())
+def test_columns_are_split_at_ascii_blanks_only(columns, data):
+    blanks = st.text(" \t\x0b\x0c\r", min_size=1, max_size=2)
+    line = data.draw(blanks) + "".join(column + data.draw(blanks) for column in columns)
+    assert split_blanks(line) == columns

@@ -1,6 +1,7 @@
 """Parquet corpora: columns, types, nulls, damage."""
 
 import datetime
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,3 +105,45 @@ def test_damaged_files(tmp_path):
         pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}), path
     )
     assert "holds no document" in message_of(path)
+
+
+NS = 1709294400123456789  # 2024-03-01T12:00:00.123456789Z
+WRITTEN = "2024-03-01T12:00:00.123456789"
+
+
+@pytest.mark.parametrize("pandas", [True, False], ids=["pandas", "no pandas"])
+def test_times_in_nanoseconds_are_dates_with_all_their_digits(tmp_path, monkeypatch, pandas):
+    if not pandas:
+        monkeypatch.setitem(sys.modules, "pandas", None)
+    stamp, zoned = pa.timestamp("ns"), pa.timestamp("ns", "UTC")
+    columns = {
+        "at": pa.array([NS, NS // 10**9 * 10**9, -1], stamp),
+        "zoned": pa.array([NS, NS // 1000 * 1000, None], zoned),
+        "list": pa.array([[NS, None], [], None], pa.list_(stamp)),
+        "nested": pa.array([{"t": NS}, {"t": None}, None], pa.struct([("t", stamp)])),
+        "clock": pa.array([1, 10**9, 86_399_999_999_999], pa.time64("ns")),
+        "micro": pa.array([NS // 1000] * 3, pa.timestamp("us")),
+    }
+    path = written(tmp_path, {"id": ["a", "b", "c"], "text": ["x"] * 3, **columns})
+    a, b, c = (document.metadata for document in open_corpus(path))
+    assert a == {
+        "at": WRITTEN,
+        "zoned": f"{WRITTEN}+00:00",
+        "list": [WRITTEN, None],
+        "nested": {"t": WRITTEN},
+        "clock": "00:00:00.000000001",
+        "micro": WRITTEN[:-3],
+    }
+    assert (b["at"], b["zoned"]) == ("2024-03-01T12:00:00", f"{WRITTEN[:-3]}+00:00")
+    assert (b["clock"], b["nested"], b["list"]) == ("00:00:01", {"t": None}, [])
+    assert c["at"] == "1969-12-31T23:59:59.999999999"
+    assert c["clock"] == "23:59:59.999999999"
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, 2**64 - 1])
+def test_integers_keep_64_bits(tmp_path, number):
+    columns = {"id": ["a"], "text": ["x"], "n": pa.array([number], pa.uint64())}
+    columns["metadata"] = [f'{{"m": {number}}}']
+    assert [d.metadata for d in open_corpus(written(tmp_path, columns))] == [
+        {"n": number, "m": number}
+    ]

@@ -62,7 +62,9 @@ def test_vocabularies_are_read_from_tokenizers_and_lists(tmp_path):
     (tmp_path / "list.txt").write_text("a\nb\na\n", encoding="utf-8")
     with pytest.raises(DataError, match="'a' has the ids 0 and 2"):
         read_vocabulary(tmp_path / "list.txt")
-    with pytest.raises(DataError, match="cannot be read as a list of terms"):
+    (tmp_path / "odd.txt").write_text("\ufeffa\u2028b\r\n\n\u00a0c \n", encoding="utf-8")
+    assert list(read_vocabulary(tmp_path / "odd.txt")) == ["a\u2028b", "", "\u00a0c "]
+    with pytest.raises(DataError, match="cannot be read"):
         read_vocabulary(tmp_path / "missing.txt")
 
 

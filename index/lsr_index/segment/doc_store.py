@@ -41,6 +41,7 @@ class Record(NamedTuple):
 def encode_record(doc_id: str, title: str, text: str, metadata: Mapping[str, Any]) -> list[bytes]:
     """Return the three strings stored of a document, or raise DataError naming it."""
     try:
+        _require_64_bits(metadata)
         stored = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False) if metadata else ""
         parts = [title.encode(), text.encode(), stored.encode()]
     except (ValueError, TypeError, RecursionError) as error:
@@ -54,6 +55,16 @@ def encode_record(doc_id: str, title: str, text: str, metadata: Mapping[str, Any
             "stored; split it into passages"
         )
     return parts
+
+
+def _require_64_bits(value: Any) -> None:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            _require_64_bits(item)
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise ValueError("an integer of more than 64 bits; write it as a string")
 
 
 class DocumentWriter:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.corpus.lines import read_text_lines
 from lsr.encoders.dense.base import DenseEncoder, Similarity
 from lsr.errors import DataError, EncoderMismatchError
 from lsr.progress import Progress
@@ -86,10 +87,7 @@ def attach_vectors(
 
 
 def _numbers(path: Path, n_vectors: int) -> dict[str, int]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from None
+    lines = [doc_id for _, doc_id in read_text_lines(path)]
     if len(lines) != n_vectors:
         raise DataError(
             f"{path}: {len(lines)} ids for {n_vectors} vectors; expected one id a line, in the "

@@ -41,7 +41,13 @@ from lsr_service.cli.commands import (
 )
 from lsr_service.cli.commands import eval as evaluate
 from lsr_service.cli.examples import EXAMPLES
-from lsr_service.cli.terminal import InterruptedJobError, one_line, tell, write
+from lsr_service.cli.terminal import (
+    InterruptedJobError,
+    one_line,
+    show_unknown_characters_as_question_marks,
+    tell,
+    write,
+)
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -134,6 +140,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    show_unknown_characters_as_question_marks()
     try:
         return _invoke(arguments)
     except InterruptedJobError as error:

@@ -214,12 +214,11 @@ def filter_of(source: str) -> dict[str, Any]:
     UsageError
         It is no JSON object, or no filter; says which part.
     """
-    import orjson
-
+    from lsr.corpus.jsonl import loads
     from lsr_index.search.filters import parse_filter
 
     try:
-        parsed = orjson.loads(source)
+        parsed = loads(source)
     except ValueError as error:
         raise UsageError(
             f'the filter is not JSON ({error}); write it as \'{{"year": {{"$gte": 2000}}}}\''

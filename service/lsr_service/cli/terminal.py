@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import shlex
 import shutil
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.errors import LsrError
+from lsr.errors import LsrError, UsageError
 
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
@@ -35,6 +37,30 @@ def safe(text: str) -> str:
 def one_line(text: str) -> str:
     """Return text on one line, fit for a terminal."""
     return " ".join(safe(text).split())
+
+
+def require_text(what: str, argument: str | None) -> None:
+    """Refuse an argument whose bytes are no UTF-8, which Python hands over as lone surrogates.
+
+    Raises
+    ------
+    UsageError
+        Names the first such byte and its place.
+    """
+    try:
+        os.fsencode(argument or "").decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the {what} is not UTF-8 (byte 0x{error.object[error.start]:02x} at byte "
+            f"{error.start + 1}); convert it, or set the terminal to UTF-8"
+        ) from None
+
+
+def show_unknown_characters_as_question_marks() -> None:
+    """Have both streams replace what the encoding of the terminal lacks, in place of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def write(text: str) -> None:

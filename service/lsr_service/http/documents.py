@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +41,7 @@ def read_documents(body: bytes, media_type: str, limits: Limits) -> list[Documen
 
 def _lines(body: bytes, limits: Limits) -> Iterator[NewDocument]:
     number = 0
-    for line in body.split(b"\n"):
+    for line in body.removeprefix(codecs.BOM_UTF8).split(b"\n"):
         if not line.strip():
             continue
         _check_number(number + 1, limits)

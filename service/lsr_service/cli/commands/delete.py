@@ -183,19 +183,6 @@ def _delete(
 
 
 def _ids_of(file: Path) -> Iterator[str]:
-    """Yield the ids of a file, one a line.
+    from lsr.corpus.lines import read_text_lines
 
-    Raises
-    ------
-    UsageError
-        A line holds no UTF-8 text.
-    """
-    from lsr.corpus.lines import decode, encoding_problem, read_lines
-
-    for line in read_lines(file):
-        try:
-            if line.problem is not None:
-                raise UsageError(f"{file}:{line.number}: {line.problem}")
-            yield decode(line.data)
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{file}:{line.number}: {encoding_problem(error)}") from None
+    return (doc_id for _, doc_id in read_text_lines(file))

@@ -14,7 +14,7 @@ import typer
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
 from lsr_service.cli.search import Page, Searcher
-from lsr_service.cli.terminal import tell, write, write_json
+from lsr_service.cli.terminal import require_text, tell, write, write_json
 from lsr_service.engine.warm_up import tell_if_compiling
 
 
@@ -100,6 +100,7 @@ def search(
         raise UsageError(
             "--output writes a TREC run; leave out --json and --output-format, or redirect"
         )
+    require_text("query", query)
     chosen = _format(format, json, trec=output is not None or topics is not None)
     as_run = topics is not None or chosen is Format.TREC
     if offset and as_run:
@@ -209,7 +210,9 @@ def _topics(query: str | None, source: str | None) -> list[tuple[str, str]]:
 def _lines() -> Iterator[str]:
     """Read queries from standard input; with a prompt when somebody types."""
     if not sys.stdin.isatty():
-        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        from lsr.corpus.lines import read_text_lines
+
+        yield from (line for _, line in read_text_lines(Path("-"), blank=True))
         return
     import readline  # noqa: F401  (gives input() a history)
 
