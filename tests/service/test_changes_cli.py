@@ -251,7 +251,7 @@ def test_ids_are_read_in_every_form(
 def test_ids_that_are_no_text_are_named(path: Path, tmp_path: Path, shell: Shell) -> None:
     ids = tmp_path / "ids"
     ids.write_bytes(b"d001\nd\xff\n")
-    assert "ids:2: not valid UTF-8" in shell.error("delete", path, "--ids-from", ids, code=2)
+    assert "ids:2: not valid UTF-8" in shell.error("delete", path, "--ids-from", ids, code=1)
     assert shell.json("stats", path)["n_docs"] == 300
 
 

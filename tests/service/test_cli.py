@@ -106,7 +106,8 @@ def test_text_output_marks_nothing_when_it_is_piped(
 def test_queries_from_a_pipe(
     index_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("storm\n\nqwxyz\nriver"))
+    typed = io.TextIOWrapper(io.BytesIO(b"storm\n\nqwxyz\nriver"))
+    monkeypatch.setattr(sys, "stdin", typed)
     text = out_of(capsys, "search", str(index_path), "-k", "2")
     assert text.count("2 hits in ") == 2
     assert text.count("no hits") == 2
