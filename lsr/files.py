@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from lsr.errors import StorageFullError, UsageError
+from lsr.own_files import (
+    FULL_DISK,
+    create_file,
+    lock_file,
+    remove_folder,
+    sync_file,
+    sync_folder,
+    take_folder,
+)
 
-from lsr.errors import IndexLockedError, StorageFullError, UsageError
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system reports when there is no room: device, quota, limit of a process."""
 _WRONG_PLACE = frozenset(
     {
         errno.EACCES,
@@ -32,7 +38,7 @@ _WRONG_PLACE = frozenset(
         errno.EROFS,
     }
 )
-_PREFIX, _SUFFIX = ".", ".part"
+_PREFIX, _SUFFIX, _LOCK = ".", ".part", "lock"
 
 
 @contextmanager
@@ -65,7 +71,7 @@ def storage_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
         ours = {None, str(path), str(path.parent), str(temporary)}
         if temporary is not None and error.filename not in ours:
             raise
-        if error.errno in FULL:
+        if error.errno in FULL_DISK:
             raise StorageFullError(
                 f"{path}: no room left on the device ({error.strerror}); what was complete before "
                 "is kept. Free some and run the same again"
@@ -78,8 +84,8 @@ def storage_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path in the same folder, whose file takes the place of `path` at the end.
+def atomic_path(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Give an empty file in the same folder, which takes the place of `path` at the end.
 
     The content is on the device before the file gets its name, and the name is before this
     returns, so that a power cut leaves the old file or the new one. After an exception the old one
@@ -89,6 +95,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         Where the file is to be, in a folder that exists.
+    mode : int
+        Who may read and write it, less what the mask of the process takes away.
 
     Raises
     ------
@@ -102,9 +110,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} cannot be written: it is no regular file")
         try:
+            os.close(create_file(temporary, mode))
             yield temporary
             with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
             temporary.replace(path)
             sync_folder(path.parent)
         finally:
@@ -112,9 +121,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
+def write_bytes(path: Path, content: bytes | memoryview, mode: int = 0o666) -> None:
     """Write a file, in place of one that may be there; see `atomic_path`."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
@@ -134,20 +143,9 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
         file.writelines(parts)
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the device; Windows keeps them by itself."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
-def locked(folder: Path, work: str) -> Iterator[None]:
-    """Make a folder and hold its lock; the system releases it when the process dies.
+def locked(folder: Path, work: str, names: re.Pattern[str]) -> Iterator[None]:
+    """Make a private folder and hold its lock; the system releases it when the process dies.
 
     Leftovers of a killed process are removed first.
 
@@ -156,27 +154,38 @@ def locked(folder: Path, work: str) -> Iterator[None]:
     folder : Path
     work : str
         What the holder does, for the message to a second one: "encoding into".
+    names : pattern
+        Of the files that this work makes there.
 
     Raises
     ------
     IndexLockedError
         When another process works in this folder.
+    NotOursError
+        A link, or a folder that holds something else, has the name; it is not touched.
     StorageFullError, UsageError
         See `storage_errors`.
     """
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock", timeout=0, mode=0o644, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise IndexLockedError(
-                f"{folder}: another process is {work} this folder; wait for it, "
-                "or choose another place"
-            ) from None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        take_folder(folder, _with_own_names(names))
+        lock = lock_file(
+            folder / _LOCK,
+            f"another process is {work} this folder; wait for it, or choose another place",
+        )
     try:
         for leftover in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             leftover.unlink()
         yield
     finally:
         lock.release()
+
+
+def remove_work(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove the files of work in a folder of `locked`, and the folder if nothing else is there."""
+    remove_folder(folder, _with_own_names(names))
+
+
+def _with_own_names(names: re.Pattern[str]) -> re.Pattern[str]:
+    own = f"{_LOCK}|{re.escape(_PREFIX)}.*{re.escape(_SUFFIX)}"
+    return re.compile(f"(?:{names.pattern})|{own}")

@@ -17,5 +17,6 @@ after the last counted shard and writes the same bytes as one that was never int
 
 from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.job import encode_corpus
+from lsr.encoding.plan import remove_job
 
-__all__ = ["EncodedCollection", "encode_corpus"]
+__all__ = ["EncodedCollection", "encode_corpus", "remove_job"]

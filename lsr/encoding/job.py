@@ -16,6 +16,7 @@ from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.plan import (
     BATCH_CHARS,
     BATCH_DOCS,
+    JOB_FILES,
     is_job,
     load_progress,
     make_plan,
@@ -88,7 +89,7 @@ def encode_corpus(
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
     job = _Job(corpus, encoder, dense, Path(folder), shard_docs, progress)
-    with locked(job.folder, "encoding into"):
+    with locked(job.folder, "encoding into", JOB_FILES):
         return job.run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import DataError, UsageError
-from lsr.files import write_bytes
+from lsr.files import remove_work, write_bytes
+from lsr.own_files import OWNER_FILE
 
+JOB_FILES = re.compile(r"job\.json|start\.npz|shard-\d{5,}\.(parquet|npy|npz)")
 BATCH_DOCS = 512
 BATCH_CHARS = 1 << 22
 """An encoder gets at most so many documents at once, and stops collecting them at so many
@@ -44,12 +47,17 @@ def is_job(folder: Path) -> bool:
     return _path(folder).exists()
 
 
+def remove_job(folder: Path) -> None:
+    """Remove the files of an encode job, and its folder."""
+    remove_work(folder, JOB_FILES)
+
+
 def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, complete: bool) -> None:
     """Count the shards that are complete; `complete` when they are all."""
     content = orjson.dumps(
         {"n_shards": n_shards, "complete": complete, "plan": plan}, option=orjson.OPT_INDENT_2
     )
-    write_bytes(_path(folder), content)
+    write_bytes(_path(folder), content, OWNER_FILE)
 
 
 def load_progress(folder: Path, plan: Mapping[str, Any]) -> tuple[int, bool]:

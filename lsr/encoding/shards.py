@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lsr.encoders.base import CollectionStatistics
 from lsr.errors import DataError
 from lsr.files import write_bytes
+from lsr.own_files import OWNER_FILE
 from lsr.records import DocumentBatch
 from lsr.vectors import read_parquet, write_parquet
 
@@ -66,6 +67,7 @@ def start_path(folder: Path) -> Path:
 def write_vectors(path: Path, batches: Iterable[DocumentBatch]) -> None:
     """Write batches as one file, all of it or nothing."""
     write_parquet(path, batches)
+    path.chmod(OWNER_FILE)  # as private as the index will be
 
 
 def read_vectors(path: Path) -> Iterator[DocumentBatch]:
@@ -78,7 +80,7 @@ def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
     """Write the dense vectors of a shard, all of it or nothing."""
     content = io.BytesIO()
     np.save(content, np.ascontiguousarray(vectors, np.float32), allow_pickle=False)
-    write_bytes(path, content.getbuffer())
+    write_bytes(path, content.getbuffer(), OWNER_FILE)
 
 
 def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
@@ -117,7 +119,7 @@ def write_record(path: Path, record: ShardRecord) -> None:
         document_frequency=frequency[term_ids],
         state=np.frombuffer(record.state_added, np.uint8),
     )
-    write_bytes(path, content.getbuffer())
+    write_bytes(path, content.getbuffer(), OWNER_FILE)
 
 
 def read_record(path: Path, vectors: Path | None = None) -> ShardRecord:

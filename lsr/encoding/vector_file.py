@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,7 +41,7 @@ def encode_to_file(
     UsageError
         The folder of `path` is not there.
     """
-    from lsr.encoding import encode_corpus
+    from lsr.encoding import encode_corpus, remove_job
     from lsr.vectors import write_parquet
 
     if not path.parent.is_dir():
@@ -66,5 +65,5 @@ def encode_to_file(
             yield batch
 
     write_parquet(path, batches())
-    shutil.rmtree(workspace)
+    remove_job(workspace)
     return Written(counts[0], counts[1])

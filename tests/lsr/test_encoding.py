@@ -16,6 +16,7 @@ from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoding import encode_corpus, job
+from lsr.encoding.plan import JOB_FILES
 from lsr.errors import CorpusError, DataError, IndexLockedError, UsageError
 from lsr.files import locked
 from lsr.records import Document
@@ -208,7 +209,7 @@ def test_damage_is_named(corpus, tmp_path):
 
 def test_a_second_process_is_locked_out(corpus, tmp_path):
     with (
-        locked(tmp_path / "job", "encoding into"),
+        locked(tmp_path / "job", "encoding into", JOB_FILES),
         pytest.raises(IndexLockedError, match="another process is encoding"),
     ):
         encode(corpus, tmp_path / "job")

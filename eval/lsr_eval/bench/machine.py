@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
+import sys
 import time
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,7 @@ def machine_facts() -> dict[str, Any]:
         "cores": len(available_cores()),
         "caches": _caches(),
         "memory_bytes": int(memory.get("MemTotal", "0 kB").split()[0]) * 1024,
-        "load_average": os.getloadavg()[0],
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: package_version(name) for name in PACKAGES},
@@ -66,8 +66,18 @@ def peak_memory_bytes() -> int:
     """Return the largest resident memory of this process since `reset_peak_memory`."""
     peak = _fields("/proc/self/status").get("VmHWM")
     if peak is None:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return _peak_of_the_system()
     return int(peak.split()[0]) * 1024
+
+
+def _peak_of_the_system() -> int:
+    """Return the largest resident memory of this process so far; 0 where nobody counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def memory_bytes() -> int:
@@ -82,8 +92,8 @@ def free_memory_bytes() -> int:
 
 def cpu_seconds() -> float:
     """Return the CPU time of this process and of its finished children."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    spent = os.times()
+    return time.process_time() + spent.children_user + spent.children_system
 
 
 def folder_bytes(folder: Path) -> int:

@@ -7,14 +7,13 @@ path in one step. The shards are removed once the index is committed.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from lsr.corpus import Corpus
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.precomputed import PrecomputedEncoder
-from lsr.encoding import encode_corpus
+from lsr.encoding import encode_corpus, remove_job
 from lsr.errors import CorpusError, IndexExistsError, UsageError, VectorError
 from lsr.progress import Progress
 from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_parquet
@@ -81,7 +80,7 @@ def index_corpus(
         corpus, encoder, workspace, dense=dense, shard_docs=shard_docs, progress=progress
     )
     if collection.n_docs == 0:
-        shutil.rmtree(workspace)
+        remove_job(workspace)
         raise CorpusError("there is not one document in it; nothing to index", corpus.name)
     index = build_index(
         path,
@@ -97,7 +96,7 @@ def index_corpus(
         replace=overwrite,
         progress=progress,
     )
-    shutil.rmtree(workspace)
+    remove_job(workspace)
     return index
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from lsr.corpus.base import Corpus, ReadRules, Row
 from lsr.encoders.base import Encoder
 from lsr.encoders.dense.base import DenseEncoder
-from lsr.encoding import EncodedCollection, encode_corpus
+from lsr.encoding import EncodedCollection, encode_corpus, remove_job
 from lsr.errors import IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr_index.build.index_corpus import DEFAULT_SHARD_DOCS
@@ -90,6 +89,6 @@ def encoded_anew(
         except IndexStateError:
             with open_index(path) as now:
                 if now.generation != index.generation:
-                    shutil.rmtree(workspace)
+                    remove_job(workspace)
             raise
-    shutil.rmtree(workspace)
+    remove_job(workspace)

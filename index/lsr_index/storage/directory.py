@@ -9,37 +9,34 @@ primitives (`OutputFile`, `storage_errors`), so that they are the same code on e
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from lsr.errors import IndexLockedError, StorageFullError
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from lsr.errors import CorruptIndexError, StorageFullError
+from lsr.own_files import (
+    FULL_DISK,
+    OWNER_FOLDER,
+    Lock,
+    create_file,
+    lock_file,
+    open_regular,
+    remove_folder,
+    sync_file,
+    sync_folder,
+    take_folder,
+)
 
 WRITE_CHUNK_BYTES = 1 << 22
 
-
-class Lock:
-    """A kernel-held exclusive lock on a file: a killed process frees it. The file stays."""
-
-    def __init__(self, handle: int, path: Path) -> None:
-        self._handle: int | None = handle
-        self.path = path
-
-    def release(self) -> None:
-        """Free the lock; harmless when it is free already."""
-        if self._handle is not None:
-            with suppress(OSError):
-                os.ftruncate(self._handle, 0)
-            os.close(self._handle)
-            self._handle = None
+SCRATCH_FILES = re.compile(r"[a-z_-]+\.(tmp|bin)")
+"""Names of the files in a directory of `Files.scratch`."""
 
 
 class Files:
@@ -47,7 +44,7 @@ class Files:
 
     def create(self, path: Path) -> int:
         """Create a file that must not exist, for its owner only; return a handle to write to."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return create_file(path)
 
     def write(self, handle: int, data: memoryview) -> int:
         """Append some of `data`; return how many bytes of it were taken."""
@@ -55,7 +52,7 @@ class Files:
 
     def sync(self, handle: int) -> None:
         """Return when the file's content is on the device."""
-        os.fsync(handle)
+        sync_file(handle)
 
     def close(self, handle: int) -> None:
         """Close a handle of `create`."""
@@ -63,23 +60,37 @@ class Files:
 
     def sync_directory(self, path: Path) -> None:
         """Return when the names in a directory are on the device."""
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(path)
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file or a directory another name; replaces a file or an empty directory."""
         source.rename(target)
 
     def remove(self, path: Path) -> None:
-        """Remove the name of a file. Maps of it stay readable."""
+        """Remove the name of a file or a link. Maps of it stay readable."""
         path.unlink()
 
     def make_directory(self, path: Path) -> None:
         """Create a directory whose parent exists."""
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=OWNER_FOLDER)
+
+    def take_directory(self, path: Path, ours: re.Pattern[str], scratch: re.Pattern[str]) -> None:
+        """Create a directory, or take over one that holds nothing but names of this program.
+
+        Parameters
+        ----------
+        path : Path
+        ours : pattern
+            Names of files.
+        scratch : pattern
+            Names of directories of `scratch`.
+
+        Raises
+        ------
+        NotOursError
+            Something else is there; it is not touched.
+        """
+        take_folder(path, ours, scratch)
 
     def remove_directory(self, path: Path) -> None:
         """Remove an empty directory."""
@@ -90,20 +101,42 @@ class Files:
         return sorted(os.listdir(path))
 
     def exists(self, path: Path) -> bool:
-        """Return whether anything has this name."""
-        return path.exists()
+        """Return whether anything has this name, a link to nothing included."""
+        return os.path.lexists(path)
+
+    def is_link(self, path: Path) -> bool:
+        """Return whether a symbolic link has this name."""
+        return path.is_symlink()
 
     def map(self, path: Path) -> memoryview:
-        """Return the content of a file, read-only and mapped: nothing is read until it is used."""
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
+        """Return the content of a file, read-only and mapped: nothing is read until it is used.
+
+        Raises
+        ------
+        FileNotFoundError
+        CorruptIndexError
+            There is something else than a regular file.
+        """
+        try:
+            handle = open_regular(path)
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise CorruptIndexError("is a link to nothing; expected a file", path) from None
+            raise
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO):
+                raise CorruptIndexError("is no regular file", path) from None
+            raise
+        try:
+            if os.fstat(handle).st_size == 0:
                 return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
+        finally:
+            os.close(handle)
 
     def free_bytes(self, path: Path) -> int:
         """Return how many more bytes fit on the device of `path`."""
-        stat = os.statvfs(path)
-        return stat.f_bavail * stat.f_frsize
+        return shutil.disk_usage(path).free
 
     def scratch(self, path: Path) -> Path | None:
         """Create a directory for what need not survive; None: work in memory instead.
@@ -111,34 +144,28 @@ class Files:
         Whoever asks for it removes it, with `remove_scratch`. What a killed process leaves is
         cleared by the next writer.
         """
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=OWNER_FOLDER)
         return path
 
     def remove_scratch(self, path: Path) -> None:
-        """Remove a directory of `scratch` and all that is in it."""
-        shutil.rmtree(path, ignore_errors=True)
+        """Remove the scratch files in a directory, and the directory when nothing else is there."""
+        remove_folder(path, SCRATCH_FILES)
 
     def lock(self, path: Path) -> Lock:
-        """Take the writer's lock, or raise IndexLockedError at once, naming the process."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
-                raise BlockingIOError(errno.EAGAIN, "the folder was renamed meanwhile")
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, b"%d\n" % os.getpid(), 0)
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
-            os.close(handle)
-            raise IndexLockedError(
-                f"{path}: another writer holds the lock"
-                f"{f' (process {owner})' if owner else ''}; an index has one writer at a time: "
-                "close the other one, or wait for it"
-            ) from None
-        except BaseException:
-            os.close(handle)
-            raise
-        return Lock(handle, path)
+        """Take the writer's lock, or raise at once.
+
+        Raises
+        ------
+        IndexLockedError
+            Another writer holds it; names the process.
+        NotOursError
+            Something else than a lock file is there; it is not touched.
+        """
+        return lock_file(
+            path,
+            "another writer holds the lock; an index has one writer at a time: close the other "
+            "one, or wait for it",
+        )
 
 
 DISK = Files()
@@ -152,7 +179,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except StorageFullError:
         raise
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL_DISK:
             raise StorageFullError(
                 f"{path}: no room left on the device ({os.strerror(error.errno or 0)}); nothing of "
                 "this change was kept and what was committed before is untouched: make room and "
@@ -217,10 +244,11 @@ class OutputFile:
         self.close()
 
 
-def remove_tree(files: Files, path: Path) -> None:
-    """Remove a directory of files (no directories below), or nothing when there is none."""
-    if not files.exists(path):
+def remove_tree(files: Files, path: Path, ours: re.Pattern[str]) -> None:
+    """Remove the files of this program from a directory, and the directory if that empties it."""
+    if not files.exists(path) or files.is_link(path):
         return
     for name in files.names(path):
-        files.remove(path / name)
+        if ours.fullmatch(name):
+            files.remove(path / name)
     files.remove_directory(path)

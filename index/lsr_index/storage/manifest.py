@@ -97,7 +97,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """The file's name in the folder of the index."""
-        return f"MANIFEST-{self.generation:016d}"
+        return manifest_name(self.generation)
 
     @property
     def n_docs(self) -> int:
@@ -137,6 +137,11 @@ class Manifest:
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
         head = b"lsr-manifest %d\n%s\n" % (version, text.encode("ascii"))
         return head + b"crc32 %08x\n" % zlib.crc32(head)
+
+
+def manifest_name(generation: int) -> str:
+    """Return the name of the manifest of a generation."""
+    return f"MANIFEST-{generation:016d}"
 
 
 def generation_of(name: str) -> int | None:
@@ -180,7 +185,7 @@ def read_manifest(files: Files, folder: Path, generation: int) -> Manifest:
         This generation is gone: a writer has moved on.
     CorruptIndexError, FormatVersionError
     """
-    path = folder / f"MANIFEST-{generation:016d}"
+    path = folder / manifest_name(generation)
     data = bytes(files.map(path)[: MAX_MANIFEST_BYTES + 1])
     if len(data) > MAX_MANIFEST_BYTES:
         raise CorruptIndexError(f"a manifest has at most {MAX_MANIFEST_BYTES} bytes", path)

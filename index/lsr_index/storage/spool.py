@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.own_files import read_at, write_at
+
 
 class Spool:
     """An append-only array in memory or in a file, read back by slices."""
@@ -43,7 +45,7 @@ class Spool:
         data = bytearray((end - begin) * width)
         view, at = memoryview(data), begin * width
         while view:
-            got = os.preadv(self._file.fileno(), [view], at)
+            got = read_at(self._file.fileno(), view, at)
             if got == 0:
                 raise OSError(f"spool file ended at byte {at}, expected {end * width}")
             view, at = view[got:], at + got
@@ -80,7 +82,7 @@ class Sink:
         data = np.ascontiguousarray(values, dtype=self.dtype).data.cast("B")
         position = at * self.dtype.itemsize
         while data:
-            put = os.pwrite(self._file.fileno(), data, position)
+            put = write_at(self._file.fileno(), data, position)
             data, position = data[put:], position + put
 
     def finish(self) -> NDArray[Any]:

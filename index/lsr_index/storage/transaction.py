@@ -29,15 +29,33 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from lsr.errors import CommitOutcomeError, CorruptIndexError, IndexExistsError, IndexStateError
+from lsr.errors import (
+    CommitOutcomeError,
+    CorruptIndexError,
+    IndexExistsError,
+    IndexFormatError,
+    IndexStateError,
+)
+from lsr.own_files import Lock, NotOursError
 from lsr_index.storage.container import ContainerWriter, FileEntry
-from lsr_index.storage.directory import DISK, Files, Lock, OutputFile, remove_tree, storage_errors
-from lsr_index.storage.manifest import Manifest, generation_of, generations, read_manifest
+from lsr_index.storage.directory import DISK, Files, OutputFile, remove_tree, storage_errors
+from lsr_index.storage.manifest import (
+    Manifest,
+    generation_of,
+    generations,
+    manifest_name,
+    read_manifest,
+)
 
 LOCK_NAME = "write.lock"
 KEPT_GENERATIONS = 2
 
-_OURS = re.compile(r"tmp-.*|MANIFEST-\d{16}|(segment|deletes|encoder)-[0-9a-f]{32}\.lsr")
+_TEMPORARY = re.compile(r"tmp-\d{6,}")
+_OURS = re.compile(
+    rf"{_TEMPORARY.pattern}|MANIFEST-\d{{16}}|(segment|deletes|encoder)-[0-9a-f]{{32}}\.lsr"
+)
+_WITHOUT_DATA = re.compile(rf"{_TEMPORARY.pattern}|MANIFEST-\d{{16}}")
+_OURS_AND_LOCK = re.compile(rf"{_OURS.pattern}|{re.escape(LOCK_NAME)}")
 
 
 class WritableFolder:
@@ -115,11 +133,17 @@ class WritableFolder:
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
             self._protect(entry.name)
             with storage_errors(temporary):
-                self.files.rename(temporary, self.folder / entry.name)
+                self._rename(temporary, self.folder / entry.name)
         except BaseException:
             self.discard(temporary)
             raise
         return entry
+
+    def _rename(self, temporary: Path, target: Path) -> None:
+        try:
+            self.files.rename(temporary, target)
+        except (IsADirectoryError, NotADirectoryError):
+            raise NotOursError(f"{target}: a folder has the name of a file; remove it") from None
 
     def publish(self, manifest: Manifest) -> None:
         """Make `manifest` the current generation, durably.
@@ -156,18 +180,25 @@ class WritableFolder:
         """Remove what neither of the last two generations needs. Foreign files stay.
 
         Readers keep what they have mapped; one that is just opening finds a file missing, sees
-        that the generation has moved on, and starts again.
+        that the generation has moved on, and starts again. While the manifest of the generation
+        before the last is damaged, nobody knows what it needs: then only temporary files and older
+        manifests go, and the rest with the commit that makes it the third last.
         """
         self._refuse_when_poisoned()
         names = self.files.names(self.folder)
         kept = sorted(g for name in names if (g := generation_of(name)))[-KEPT_GENERATIONS:]
-        needed: set[str] = set()
+        needed, removable = {manifest_name(generation) for generation in kept}, _OURS
         for generation in kept:
-            needed |= read_manifest(self.files, self.folder, generation).files()
+            try:
+                needed |= read_manifest(self.files, self.folder, generation).files()
+            except IndexFormatError:
+                if generation == kept[-1]:
+                    raise
+                removable = _WITHOUT_DATA
         # Manifests first: a manifest without its files is never left by an orderly removal.
         unneeded = set(names) - needed.union(*self._fresh.values())
         for name in sorted(unneeded, key=lambda name: (not generation_of(name), name)):
-            if _OURS.fullmatch(name):
+            if removable.fullmatch(name):
                 self.discard(self.folder / name)
 
     @contextmanager
@@ -196,6 +227,8 @@ class WritableFolder:
     def temporary_path(self) -> Path:
         """Return a fresh name that the next writer clears if this one dies."""
         name = f"tmp-{next(self._numbers):06d}"
+        while self.files.exists(self.folder / name):  # could not be removed when it was opened
+            name = f"tmp-{next(self._numbers):06d}"
         self._protect(name)
         return self.folder / name
 
@@ -208,8 +241,9 @@ class WritableFolder:
         if self._failure is None:
             try:
                 self.files.remove(path)
-            except IsADirectoryError:
-                self.files.remove_scratch(path)
+            except (IsADirectoryError, PermissionError):  # macOS: a folder is not permitted
+                if _TEMPORARY.fullmatch(path.name):
+                    self.files.remove_scratch(path)
             except OSError:
                 pass
 
@@ -245,6 +279,11 @@ class WritableFolder:
     def _refuse_when_poisoned(self) -> None:
         if self._failure is not None:
             raise outcome_error(self.folder, self._failure) from self._failure
+        if not self._lock.held:
+            raise IndexStateError(
+                f"{self.folder}: the lock belongs to the process that took it; a forked child "
+                "opens a writer of its own, once that one is closed"
+            )
 
 
 def outcome_error(folder: Path, error: BaseException) -> CommitOutcomeError:
@@ -270,8 +309,7 @@ class FirstCommit:
         ensure_directory(files, target.parent)
         folder = target.parent / f".{target.name}.new"
         with storage_errors(folder):
-            if not files.exists(folder):
-                files.make_directory(folder)
+            files.take_directory(folder, _OURS_AND_LOCK, _TEMPORARY)
             lock = files.lock(folder / LOCK_NAME)
         self.writable = WritableFolder(folder, files, lock)
         self._published = False
@@ -298,12 +336,14 @@ class FirstCommit:
     def __exit__(self, *exc_info: object) -> None:
         if not self._published and not self.writable.poisoned:
             with suppress(OSError):
-                remove_tree(self._files, self.writable.folder)
+                remove_tree(self._files, self.writable.folder, _OURS_AND_LOCK)
         self.writable.close()
 
 
 def refuse_existing(files: Files, target: Path) -> None:
     """Raise IndexExistsError when anything but an empty folder is at `target`."""
+    if files.is_link(target):
+        raise IndexExistsError(f"{target}: is a link; choose another path, or remove the link")
     try:
         names = files.names(target)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
 """Checking an index without changing it.
 
-Four levels, each with all that the lower ones check. 0: the manifest, and the length and directory
-of every file. 1: every byte, against the checksums of the arrays and the SHA-256 of the files.
-2: that the arrays agree with each other, and that no id is alive twice. 3: that searching finds
-what plain arithmetic over the stored vectors finds.
+Four levels, each with all that the lower ones check. 0: the manifest, the one kept beside it, and
+the length and directory of every file. 1: every byte, against the checksums of the arrays and the
+SHA-256 of the files. 2: that the arrays agree with each other, and that no id is alive twice.
+3: that searching finds what plain arithmetic over the stored vectors finds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lsr_index.search.index import Index, open_index
 from lsr_index.segment.quantize import quantize_query, width_for
 from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.directory import DISK, Files
+from lsr_index.storage.manifest import generations, read_manifest
 
 MAX_LEVEL = 3
 N_QUERIES = 100
@@ -104,6 +105,8 @@ def verify(
         return report
     report.generation = index.generation
     with index:
+        if generation is None:
+            report.problems += _former_problems(index, files)
         for description, steps in _checks(index, level, seed):
             problems = [str(error) for error in _failures(steps)]
             report.problems += problems
@@ -111,6 +114,31 @@ def verify(
                 break  # what builds upon damaged bytes proves nothing
             report.checked.append(description)
     return report
+
+
+def _former_problems(index: Index, files: Files) -> list[str]:
+    """Look at the generations that are kept beside the newest: manifests, and files by name.
+
+    A damaged one takes nothing from searches, but what it needs cannot be told any more.
+    """
+    problems = []
+    for generation in generations(files, index.path):
+        if generation >= index.generation:
+            continue
+        try:
+            missing = read_manifest(files, index.path, generation).files()
+        except FileNotFoundError:  # a writer has moved on
+            continue
+        except LsrError as error:
+            problems.append(
+                f"{error}; searches use generation {index.generation}, which is whole: the next "
+                "commits remove this one"
+            )
+            continue
+        missing -= set(files.names(index.path))
+        if missing and generation in generations(files, index.path):
+            problems.append(f"{index.path}: generation {generation} lacks {sorted(missing)[0]}")
+    return problems
 
 
 def _failures(steps: Iterator[LsrError | None]) -> Iterator[LsrError]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
 from lsr.errors import IndexLockedError
-from lsr_index.storage.directory import Files, Lock
+from lsr.own_files import Lock, NotOursError
+from lsr_index.storage.directory import Files
 
 SECTOR = 512
 
@@ -180,6 +182,12 @@ class SimulatedDisk(Files):
             raise FileExistsError(errno.EEXIST, "exists", str(path))
         parent.change(None, path.name, DirectoryNode())
 
+    def take_directory(self, path: Path, ours: re.Pattern[str], scratch: re.Pattern[str]) -> None:
+        if not self.exists(path):
+            self.make_directory(path)
+        elif any(not ours.fullmatch(name) for name in self.names(path)):
+            raise NotOursError(f"{path}: holds something else")
+
     def remove_directory(self, path: Path) -> None:
         self._step("remove_directory", path)
         node = self._directory(path)
@@ -278,6 +286,10 @@ class SimulatedLock(Lock):
         self._disk = disk
         self._identity = identity
         self.path = path
+
+    @property
+    def held(self) -> bool:
+        return True
 
     def release(self) -> None:
         self._disk.unlock(self._identity)

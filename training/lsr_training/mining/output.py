@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from lsr.errors import UsageError
-from lsr.files import sync_folder, write_bytes
+from lsr.files import write_bytes
+from lsr.own_files import sync_folder
 
 
 class MiningOutput:
