@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lsr_eval.measures.effectiveness import Measured
+from lsr.trec.measures import Measured
 from lsr_eval.measures.significance import Comparison, Correction, Test, compare, correct
 from lsr_eval.systems.fusions import FusedSystem
 from lsr_eval.systems.system import System

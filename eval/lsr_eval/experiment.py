@@ -12,9 +12,9 @@ from typing import Any
 from lsr import __version__
 from lsr.errors import UsageError
 from lsr.progress import Progress
+from lsr.trec.measures import DEFAULT_MEASURES, Measured, measure_run, parse_measures
 from lsr_eval.collections.collection import JudgedCollection, open_collection
 from lsr_eval.comparisons import compare_with_first, compare_with_parts
-from lsr_eval.measures.effectiveness import DEFAULT_MEASURES, Measured, measure_run, parse_measures
 from lsr_eval.measures.significance import (
     N_RESAMPLES,
     SEED,

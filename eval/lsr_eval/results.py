@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lsr.trec.measures import Measured
 from lsr.trec.runs import Run
-from lsr_eval.measures.effectiveness import Measured
 from lsr_eval.measures.latency import Latency
 from lsr_eval.measures.significance import Comparison, Interval
 from lsr_eval.measures.sparsity import Sparsity

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.trec.measures import measure_run, parse_measures
 from lsr.trec.runs import Ranking, Run
 from lsr_eval.fusion_fitting.bagging import bag, beyond_chance, draws, weight_grid
 from lsr_eval.fusion_fitting.fit import FusionFit, choose, cross_fit, fit
@@ -22,7 +23,6 @@ from lsr_eval.fusion_fitting.grid import Bench
 from lsr_eval.fusion_fitting.halves import N_SPLITS, halves_of
 from lsr_eval.fusion_fitting.report import artefact_of, render
 from lsr_eval.fusion_fitting.topics import fuse_runs, topics_of
-from lsr_eval.measures.effectiveness import measure_run, parse_measures
 from lsr_index.fusion import (
     BranchIdentity,
     Fusion,

@@ -10,10 +10,10 @@ import pytest
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.errors import UsageError
+from lsr.trec.measures import measure_run, parse_measures
 from lsr.trec.runs import read_run, write_run
 from lsr_eval.experiment import evaluate
 from lsr_eval.fusion_fitting.topics import fuse_runs
-from lsr_eval.measures.effectiveness import measure_run, parse_measures
 from lsr_eval.measures.significance import compare
 from lsr_eval.report import render_summary, render_table, to_json
 from lsr_index.build.index_corpus import index_corpus

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
+from lsr.trec.measures import DEFAULT_MEASURES, measure_run, parse_measures
 from lsr.trec.qrels import Qrels
 from lsr.trec.runs import Ranking, Run
 from lsr_eval.collections.collection import open_collection
-from lsr_eval.measures.effectiveness import DEFAULT_MEASURES, measure_run, parse_measures
 from tests.eval import oracle
 from tests.shared import shared_path
 

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from lsr.errors import CorpusError, UsageError
+from lsr.trec.measures import measure_run, parse_measures
 from lsr.trec.runs import Ranking, Run, read_run, write_run
 from lsr_eval.experiment import evaluate
-from lsr_eval.measures.effectiveness import measure_run, parse_measures
 from lsr_eval.measures.significance import compare
 from lsr_eval.report import SCHEMA, render_table, to_json, write_runs
 from lsr_eval.results import Report

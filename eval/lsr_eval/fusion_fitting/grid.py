@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.progress import Progress
+from lsr.trec.measures import measure_run
 from lsr.trec.qrels import Qrels
 from lsr.trec.runs import Ranking, Run
 from lsr_eval.fusion_fitting.bagging import weight_grid
 from lsr_eval.fusion_fitting.topics import Scorer, Topic
-from lsr_eval.measures.effectiveness import measure_run
 from lsr_index.fusion import Fusion, Pool, fuse
 from lsr_index.fusion.method import Absent
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lsr.corpus import open_corpus
 from lsr.corpus.ir_collection import fetched, load_dataset
-from lsr.corpus.lines import decode, read_lines
 from lsr.corpus.opening import IR_DATASETS_PREFIX
 from lsr.corpus.queries import open_queries
 from lsr.errors import CorpusError, UsageError
+from lsr.trec.qrels import Qrels, read_qrels
 from lsr_training.data.files import Place
 
-Judgments = dict[str, dict[str, int]]
-"""Query id to document id to grade."""
 
-
-def read_judgments(folder: Path, split: str) -> Judgments:
+def read_split(folder: Path, split: str) -> Qrels:
     """Read ``qrels/<split>.tsv`` of a folder in BEIR layout.
 
     Raises
@@ -27,33 +23,18 @@ def read_judgments(folder: Path, split: str) -> Judgments:
     UsageError
         There is no such split; the message lists those that there are.
     CorpusError
-        A malformed line.
+        A malformed line; see `read_qrels`.
     """
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
         present = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
         raise UsageError(f"{folder}: no split {split!r}; there are: {', '.join(present) or 'none'}")
-    judgments: Judgments = {}
-    for line in read_lines(path):
-        cells = next(csv.reader([decode(line.data)], delimiter="\t", quoting=csv.QUOTE_NONE))
-        if line.number == 1 and cells[-1] == "score":
-            continue
-        try:
-            qid, doc_id, grade = cells
-            judgments.setdefault(qid, {})[doc_id] = int(grade)
-        except ValueError as error:
-            raise CorpusError(
-                "expected query id, document id and a whole number, separated by tabs",
-                path,
-                line.number,
-            ) from error
-    return judgments
+    return read_qrels(path)
 
 
 def judged_pairs(folder: Path, split: str) -> Iterator[Place]:
     """Yield a pair for every judgment above 0 of a folder in BEIR layout."""
-    judgments = read_judgments(folder, split)
-    yield from _pairs(judgments, str(folder), str(folder))
+    yield from _pairs(read_split(folder, split), str(folder), str(folder))
 
 
 def ir_datasets_pairs(name: str) -> Iterator[Place]:
@@ -64,14 +45,14 @@ def ir_datasets_pairs(name: str) -> Iterator[Place]:
         return
     if not (dataset.has_qrels() and dataset.has_queries() and dataset.has_docs()):
         raise CorpusError("to train on, a collection needs documents, queries and qrels", name)
-    judgments: Judgments = {}
+    judgments: Qrels = {}
     for judgment in fetched(name, dataset.qrels_iter):
         grades = judgments.setdefault(str(judgment.query_id), {})
         grades[str(judgment.doc_id)] = int(judgment.relevance)
     yield from _pairs(judgments, name, name)
 
 
-def _pairs(judgments: Judgments, corpus: str, queries: str) -> Iterator[Place]:
+def _pairs(judgments: Qrels, corpus: str, queries: str) -> Iterator[Place]:
     wanted = {d for grades in judgments.values() for d, grade in grades.items() if grade > 0}
     texts = {doc.id: doc.contents for doc in open_corpus(corpus) if doc.id in wanted}
     number = 0

@@ -15,10 +15,14 @@ from lsr.corpus import open_corpus
 from lsr.corpus.queries import open_queries
 from lsr.errors import CorpusError
 from lsr.sparse import SparseBatch
-from lsr_training.data.judged import Judgments, read_judgments
+from lsr.trec.measures import measure_run, parse_measures
+from lsr.trec.qrels import Qrels
+from lsr.trec.runs import Ranking, Run
+from lsr_training.data.judged import read_split
 from lsr_training.models import SparseModel
 
 DEPTH = 100
+_MEASURE = "nDCG@10"
 _QUERIES_AT_A_TIME = 64
 
 
@@ -52,7 +56,7 @@ class EvaluationSet:
     name: str
     documents: Mapping[str, str]
     queries: Mapping[str, str]
-    judgments: Judgments
+    judgments: Qrels
 
 
 def open_evaluation_set(
@@ -68,7 +72,7 @@ def open_evaluation_set(
         Malformed, or without a judged query.
     """
     folder = Path(folder)
-    judgments = read_judgments(folder, split)
+    judgments = read_split(folder, split)
     queries = {q.id: q.text for q in open_queries(folder) if q.id in judgments}
     kept = dict(list(queries.items())[:max_queries])
     if not kept:
@@ -87,8 +91,9 @@ def evaluate(model: SparseModel, data: EvaluationSet, batch_size: int = 32) -> M
     lists = np.bincount(documents.indices, minlength=model.n_terms)
     per_query = [int(lists[queries.row(i)[0]].sum()) for i in range(queries.n_rows)]
     used = np.bincount(queries.indices, minlength=model.n_terms)
+    run = _rankings(data, queries, documents, model.n_terms)
     return Measurement(
-        ndcg_10=_ndcg(data, _rankings(data, queries, documents, model.n_terms)),
+        ndcg_10=measure_run(run, data.judgments, parse_measures([_MEASURE])).overall[_MEASURE],
         flops=float(used @ lists) / (queries.n_rows * documents.n_rows),
         nnz_queries=queries.nnz / queries.n_rows,
         nnz_documents=documents.nnz / documents.n_rows,
@@ -105,7 +110,7 @@ def mean(measurements: Sequence[Measurement]) -> Measurement:
 
 def _rankings(
     data: EvaluationSet, queries: SparseBatch, documents: SparseBatch, n_terms: int
-) -> dict[str, dict[str, float]]:
+) -> Run:
     by_term = documents.to_scipy(n_terms).T.tocsr()
     vectors = queries.to_scipy(n_terms)
     doc_ids, qids = list(data.documents), list(data.queries)
@@ -113,21 +118,11 @@ def _rankings(
     for start in range(0, len(qids), _QUERIES_AT_A_TIME):
         scores = (vectors[start : start + _QUERIES_AT_A_TIME] @ by_term).toarray()
         for qid, row in zip(qids[start:], scores, strict=False):
-            rankings[qid] = {doc_ids[i]: float(row[i]) for i in _top(row)}
-    return rankings
+            top = _top(row)
+            rankings[qid] = Ranking.of([doc_ids[i] for i in top], row[top])
+    return Run("training", rankings)
 
 
 def _top(scores: NDArray[Any]) -> NDArray[np.int64]:
     order = np.argsort(-scores, kind="stable")[:DEPTH]
     return order[scores[order] > 0]
-
-
-def _ndcg(data: EvaluationSet, rankings: dict[str, dict[str, float]]) -> float:
-    import ir_measures
-
-    measure = ir_measures.parse_measure("nDCG@10")
-    # A query whose ranking is empty counts as 0, and so does one that the library leaves out.
-    found = {
-        m.query_id: m.value for m in ir_measures.iter_calc([measure], data.judgments, rankings)
-    }
-    return statistics.fmean(found.get(qid, 0.0) for qid in data.queries)

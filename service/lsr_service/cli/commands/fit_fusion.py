@@ -100,8 +100,8 @@ def _source(
     show: Any,
     stack: ExitStack,
 ) -> Source:
+    from lsr.trec.measures import parse_measures
     from lsr_eval.fusion_fitting.sources import bench_of_branches, bench_of_runs, judged_of
-    from lsr_eval.measures.effectiveness import parse_measures
 
     measures = parse_measures([measure])
     if len(measures) > 1:
