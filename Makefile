@@ -3,12 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak check docs clean
+.PHONY: demo quick test soak check minimum docs clean
 
 demo: $(VENV)/.base  ## install, index the Python documentation of this machine, search it
 	$(BIN)/lsr demo
 
-test: $(VENV)/.dev  ## install what the tests need and run them
+quick: $(VENV)/.dev  ## what to run while editing, in 90 seconds: lint, types, the tests that take little
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
+
+test: $(VENV)/.dev  ## install what the tests need and run them all
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 SOAK ?= 20
@@ -24,6 +29,9 @@ check: $(VENV)/.dev  ## lint, format, types, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+minimum:  ## the lowest versions of the dependencies, in an environment of their own, used once
+	.ci/minimum lowest .venv-minimum $(PYTHON)
+
 docs: $(VENV)/.dev  ## write the command reference from the commands themselves
 	$(BIN)/typer lsr_service.cli.main utils docs --name lsr --title "Command line" --output docs/cli.md
 
@@ -38,4 +46,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	touch $@ $(VENV)/.base
 
 clean:
-	rm -rf $(VENV) .numba_cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .numba_cache .pytest_cache .mypy_cache .ruff_cache
