@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo quick test soak check minimum docs clean
+.PHONY: demo quick test soak check minimum docs site screenshots clean
 
 demo: $(VENV)/.base  ## install, index the Python documentation of this machine, search it
 	$(BIN)/lsr demo
@@ -34,6 +34,12 @@ minimum:  ## the lowest versions of the dependencies, in an environment of their
 
 docs: $(VENV)/.dev  ## write the command reference from the commands themselves
 	$(BIN)/typer lsr_service.cli.main utils docs --name lsr --title "Command line" --output docs/cli.md
+
+site: docs  ## build the documentation site in site/
+	$(BIN)/mkdocs build --strict
+
+screenshots: $(VENV)/.base  ## the pictures of the search page, made with Chromium
+	$(BIN)/python docs/screenshots.py
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
