@@ -36,7 +36,7 @@ from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.records import Document
 from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid.text_index import Retriever
+from lsr_index.hybrid import Retriever
 from lsr_index.update.snapshot import snapshot
 from lsr_index.update.text_writer import IndexUpdater
 folder = Path(sys.argv[1])

@@ -4,7 +4,7 @@
 `Analyzer` turns words into terms, `TermCounter` counts terms of many texts fast.
 """
 
-from lsr.analysis.analyzer import Analyzer, languages
+from lsr.analysis.analyzer import Analyzer, language_of, languages
 from lsr.analysis.counting import TermCounter
 
-__all__ = ["Analyzer", "TermCounter", "languages"]
+__all__ = ["Analyzer", "TermCounter", "language_of", "languages"]

@@ -29,6 +29,34 @@ _ELISIONS = {
 }
 
 
+_ISO_639 = {
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque",
+    "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi",
+    "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
+    "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian",
+    "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
+    "st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+
+
+def language_of(name: str) -> str:
+    """Return the language that a name or an ISO 639-1 code means, as ``german`` for ``de``.
+
+    Raises
+    ------
+    UsageError
+        There is no stemmer for it; lists the languages.
+    """
+    lowered = name.strip().lower()
+    found = _ISO_639.get(lowered, lowered)
+    if found not in languages():
+        codes = {language: code for code, language in _ISO_639.items() if language in languages()}
+        known = [f"{each} ({codes[each]})" if each in codes else each for each in languages()]
+        raise UsageError(f"language {name!r}: expected one of {', '.join(known)}")
+    return found
+
+
 def languages() -> list[str]:
     """Return the languages with a Snowball stemmer, and ``none`` for no stemming at all."""
     return [*sorted(Stemmer.algorithms()), "none"]
@@ -40,8 +68,8 @@ class Analyzer:
     Parameters
     ----------
     language : str
-        One of `languages`. ``none`` neither stems nor drops words: for a language without a
-        stemmer, or for several languages in one collection.
+        One of `languages`, or an ISO 639-1 code. ``none`` neither stems nor drops words: for a
+        language without a stemmer, or for several languages in one collection.
     stopwords : iterable of str, optional
         Words to drop. None takes the list of the language (English has one, the others have none).
     accents : {"fold", "keep"}, optional
@@ -65,8 +93,7 @@ class Analyzer:
         stopwords: Iterable[str] | None = None,
         accents: Accents | None = None,
     ) -> None:
-        if language not in languages():
-            raise UsageError(f"language {language!r}: expected one of {', '.join(languages())}")
+        language = language_of(language)
         if accents is None:
             accents = "fold" if language in ("english", "porter") else "keep"
         if accents not in ("fold", "keep"):

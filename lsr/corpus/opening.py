@@ -98,8 +98,14 @@ def open_corpus(
     path = Path(text)
     require_file(path)
     if kind == "folder":
-        from lsr.corpus.folder import FolderCorpus
+        from lsr.corpus.folder import PARSERS, FolderCorpus
 
+        if path.is_file() and path.suffix.lower() not in PARSERS:
+            raise CorpusError(
+                f"format folder takes a folder of documents, or one file of "
+                f"{', '.join(sorted(PARSERS))}",
+                path,
+            )
         return FolderCorpus(path, rules, passage_words)
     return _open_file(path, kind, names, rules)
 

@@ -7,14 +7,18 @@ Every setting is also an environment variable: ``LSR_SERVE_PORT=9000``, and
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lsr.errors import UsageError
+
+PREFIX = "LSR_SERVE_"
+DELIMITER = "__"
 
 
 def available_cores() -> int:
@@ -65,7 +69,7 @@ class ServerSettings(BaseSettings):
     """Settings of one HTTP server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LSR_SERVE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, frozen=True, extra="forbid"
     )
 
     indexes: dict[str, Path] = Field(default_factory=dict)
@@ -103,11 +107,40 @@ def load_settings(options: Mapping[str, Any]) -> ServerSettings:
     Raises
     ------
     UsageError
-        A value is out of range or of the wrong kind.
+        A value is out of range or of the wrong kind, or a variable of the environment begins like
+        a setting and is none.
     """
+    _require_known(os.environ)
     try:
         return ServerSettings(**{k: v for k, v in options.items() if v is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"setting {where}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _require_known(environment: Iterable[str]) -> None:
+    """Raise for the first variable that begins like a setting and is none."""
+    known = _variables(ServerSettings, PREFIX)
+    for name in sorted(name for name in environment if name.upper().startswith(PREFIX)):
+        if name.upper() not in known:
+            near = get_close_matches(name.upper(), known, 1, 0.0)
+            raise UsageError(f"{name} is no setting; the closest one is {near[0]}")
+
+
+def _variables(model: type[BaseModel], prefix: str) -> list[str]:
+    """Return the variables of the environment that set a field of a model."""
+    found = []
+    for name, field in model.model_fields.items():
+        variable = prefix + name.upper()
+        found.append(variable)
+        kind = field.annotation
+        if get_origin(kind) is dict:
+            found += [
+                given.upper()
+                for given in os.environ
+                if given.upper().startswith(variable + DELIMITER)
+            ]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += _variables(kind, variable + DELIMITER)
+    return found

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lsr.analysis import Analyzer, TermCounter, counting, languages
+from lsr.analysis import Analyzer, TermCounter, counting, language_of, languages
+from lsr.analysis.analyzer import _ISO_639
 from lsr.analysis.segmentation import MAX_WORD_CHARS, normalise, segments
 from lsr.analysis.stopwords import ENGLISH
 from lsr.corpus import open_corpus
@@ -191,3 +192,18 @@ def test_real_passages_are_counted_fast_and_in_bounded_memory(monkeypatch):
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("de", "german"), ("DE", "german"), (" en ", "english"), ("nb", "norwegian")]
+)
+def test_a_language_has_its_iso_code(code, name):
+    assert language_of(code) == name
+    assert Analyzer(code).parameters == Analyzer(name).parameters
+
+
+def test_every_language_has_a_code_and_every_code_a_language():
+    codes = {language_of(code) for code in _ISO_639 if _ISO_639[code] in languages()}
+    assert codes == set(languages()) - {"none", "porter", "dutch_porter"}
+    with pytest.raises(UsageError, match=r"'xx'.*german \(de\)"):
+        language_of("xx")

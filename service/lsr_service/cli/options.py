@@ -32,8 +32,7 @@ EncoderName = Annotated[
     typer.Option(
         "--encoder",
         metavar="NAME",
-        help="lsr-tiny-en (comes with lsr), bm25, a model folder, a hub id; or precomputed, for "
-        "a file of vectors.",
+        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
     ),
 ]
 DenseModel = Annotated[

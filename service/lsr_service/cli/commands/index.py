@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lsr.errors import UsageError
 from lsr.models import DEFAULT
 from lsr_service.cli import options
 from lsr_service.cli.terminal import (
@@ -23,7 +24,12 @@ from lsr_service.cli.terminal import (
 
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
+    from lsr.encoders import Encoder
+    from lsr.encoders.dense import DenseEncoder
     from lsr_index import Index
+
+
+PRECOMPUTED = "precomputed"
 
 
 def index(
@@ -31,7 +37,16 @@ def index(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="INDEX", help="Folder of the new index.")
     ],
-    encoder: options.EncoderName = DEFAULT,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            help="lsr-tiny-en (comes with lsr), bm25, a model folder, a hub id; or precomputed, "
+            "where SOURCE is a file of sparse vectors: .parquet (id, indices, values) or JSON "
+            "lines as Anserini writes them (id, vector).",
+        ),
+    ] = DEFAULT,
     dense: options.DenseModel = None,
     query_encoder: options.QuerySide = None,
     max_length: options.MaxLength = None,
@@ -41,6 +56,15 @@ def index(
     language: options.Language = None,
     k1: options.K1 = None,
     b: options.B = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            "--vocabulary",
+            metavar="FILE",
+            help="Terms of precomputed vectors: a tokenizer.json, or a text file with one term a "
+            "line.",
+        ),
+    ] = None,
     on_error: options.OnErrorOption = options.OnError.FAIL,
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
@@ -66,12 +90,13 @@ def index(
 
     Stopped with Ctrl-C or killed, the same command goes on where it was.
     """
-    from lsr_index.build.index_corpus import index_corpus
-
-    memory_bytes = options.bytes_of(memory)
-    corpus = options.corpus_of(source, format, on_error, max_errors)
-    encoding = options.encoder_of(
-        encoder,
+    building = {
+        "overwrite": overwrite,
+        "memory_bytes": options.bytes_of(memory),
+        "reorder": reorder,
+        "compact": compact,
+    }
+    encoder_options = options.given(
         query_encoder=query_encoder,
         max_length=max_length,
         batch_size=batch_size,
@@ -81,31 +106,85 @@ def index(
         k1=k1,
         b=b,
     )
-    dense_encoding = options.dense_encoder_of(dense, batch_size=batch_size, device=device)
     started = time.perf_counter()
-    with resumable("indexing"), progress() as show:
-        made = index_corpus(
-            corpus,
-            encoding,
-            output,
-            dense=dense_encoding,
-            overwrite=overwrite,
-            memory_bytes=memory_bytes,
-            reorder=reorder,
-            compact=compact,
-            progress=show,
+    corpus = None
+    if encoder == PRECOMPUTED:
+        not_of_texts = options.given(dense=dense, input_format=format, max_errors=max_errors)
+        if on_error is not options.OnError.FAIL:
+            not_of_texts["on_error"] = on_error
+        made = _index_vectors(
+            source, output, vocabulary, {**encoder_options, **not_of_texts}, building
         )
+    else:
+        if vocabulary is not None:
+            raise UsageError(
+                "--vocabulary names the terms of precomputed vectors: use it with "
+                "--encoder precomputed"
+            )
+        corpus = options.corpus_of(source, format, on_error, max_errors)
+        encoding = options.encoder_of(encoder, **encoder_options)
+        dense_encoding = options.dense_encoder_of(dense, batch_size=batch_size, device=device)
+        made = _index_corpus(corpus, encoding, output, dense_encoding, building)
     with made:
         _report(made, corpus, output, time.perf_counter() - started, json=json)
 
 
-def _report(made: Index, corpus: Corpus, output: Path, seconds: float, *, json: bool) -> None:
-    report_skipped(corpus)
+def _index_corpus(
+    corpus: Corpus,
+    encoder: Encoder,
+    output: Path,
+    dense: DenseEncoder | None,
+    building: dict[str, Any],
+) -> Index:
+    from lsr_index.build.index_corpus import index_corpus
+
+    with resumable("indexing"), progress() as show:
+        return index_corpus(corpus, encoder, output, dense=dense, progress=show, **building)
+
+
+def _index_vectors(
+    source: str,
+    output: Path,
+    vocabulary: Path | None,
+    not_of_vectors: dict[str, Any],
+    building: dict[str, Any],
+) -> Index:
+    """Index a file of vectors.
+
+    Raises
+    ------
+    UsageError
+        An option was given that says how texts are read or encoded.
+    """
+    from lsr.encoders.precomputed import read_vocabulary
+    from lsr_index.build.index_corpus import index_vectors
+
+    if not_of_vectors:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(not_of_vectors))
+        raise UsageError(
+            f"{named}: says how texts are read or encoded, and precomputed vectors "
+            "have none; leave it out"
+        )
+    if not Path(source).is_file():
+        raise UsageError(f"{source}: is no file; --encoder precomputed takes a file of vectors")
+    terms = None if vocabulary is None else read_vocabulary(vocabulary)
+    with resumable("indexing", resumes=False), progress() as show:
+        return index_vectors(source, output, vocabulary=terms, progress=show, **building)
+
+
+def _report(
+    made: Index, corpus: Corpus | None, output: Path, seconds: float, *, json: bool
+) -> None:
+    n_skipped = 0
+    if corpus is not None:
+        report_skipped(corpus)
+        n_skipped = corpus.n_skipped
     if json:
         stats = made.stats()._asdict()
-        write_json({"path": str(output), "seconds": seconds, "skipped": corpus.n_skipped, **stats})
+        write_json({"path": str(output), "seconds": seconds, "skipped": n_skipped, **stats})
     else:
         vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
         what = f"{made.n_docs:,} documents, {made.n_terms:,} terms{vectors}"
         write(f"{output}: {what}, in {seconds:.1f} s")
+    if corpus is not None and not json:
         tell(f'search it with: {program()} search {quoted(output)} "your query"')
