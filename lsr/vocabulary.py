@@ -147,6 +147,14 @@ class Vocabulary:
             raise DataError("vocabulary: a term must not be empty")
         return self._append(term)
 
+    def truncate(self, n_terms: int) -> None:
+        """Forget the terms from id `n_terms` on."""
+        for term in self._terms[n_terms:]:
+            self._ids.pop(term, None)
+        del self._terms[n_terms:]
+        if self._hashed > n_terms:
+            self._hash, self._hashed = hashlib.sha256(), 0
+
     def term(self, term_id: int) -> str:
         """Return the term with an id; empty for an id in a gap.
 

@@ -37,6 +37,10 @@ class TermCounter:
     def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
         self._chunks = _Chunks(analyzer, vocabulary)
 
+    def forget(self) -> None:
+        """Forget the ids of terms; to be called when the vocabulary has lost some."""
+        self._chunks.forget()
+
     def count(self, texts: Sequence[str]) -> SparseBatch:
         """Return one row of term frequencies per text.
 

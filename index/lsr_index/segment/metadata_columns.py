@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,9 @@ from lsr_index.segment.metadata_values import Key, ValueType, typed_keys
 from lsr_index.storage.container import Container, ContainerWriter
 
 ColumnType = Literal["boolean", "date", "date_ns", "integer", "keyword", "number"]
+
+ColumnName = tuple[str, str]
+"""Field and type."""
 
 COLUMN_RULES = 2
 """Version of what the columns hold, in the params of a segment; absent: 1."""
@@ -59,10 +62,41 @@ _COLUMN_TYPES: dict[str, tuple[ColumnType, ...]] = {
 _EXACT_DOUBLES = 1 << 53
 
 
-class ColumnWriter:
-    """Collects the metadata of documents: 12 to 20 bytes per value."""
+def column_names(stored: bytes) -> set[ColumnName]:
+    """Return the columns that the metadata of a document, as stored, has values in."""
+    if not stored:
+        return set()
+    return {
+        (field, _stored(kind, key)[0])
+        for field, value in json.loads(stored).items()
+        for kind, key in typed_keys(value)
+    }
 
-    def __init__(self) -> None:
+
+def require_columns(names: Collection[ColumnName], added: ColumnName) -> None:
+    """Raise DataError when an index has too many columns for one more.
+
+    Checked where documents come in, against all that the index has: merging has no limit, so that
+    what was accepted can always be merged.
+    """
+    if len(names) >= MAX_COLUMNS:
+        raise DataError(
+            f"metadata field {added[0]!r}: an index has at most {MAX_COLUMNS} filterable fields; "
+            "put what is not filtered by into one nested object"
+        )
+
+
+class ColumnWriter:
+    """Collects the metadata of documents: 12 to 20 bytes per value.
+
+    Parameters
+    ----------
+    limited : bool
+        Refuse more than `MAX_COLUMNS` columns.
+    """
+
+    def __init__(self, limited: bool = True) -> None:
+        self._limited = limited
         self._keys: dict[tuple[str, ColumnType], Any] = {}
         self._documents: dict[tuple[str, ColumnType], array[int]] = {}
         self._n_docs = 0
@@ -79,11 +113,8 @@ class ColumnWriter:
         stored_as, numbers = _stored(kind, key)
         column = (field, stored_as)
         if column not in self._keys:
-            if len(self._keys) >= MAX_COLUMNS:
-                raise DataError(
-                    f"metadata field {field!r}: a segment has at most {MAX_COLUMNS} filterable "
-                    "fields; put what is not filtered by into one nested object"
-                )
+            if self._limited:
+                require_columns(self._keys, column)
             codes = {"boolean": "B", "number": "d"}
             empty = bytearray() if kind == "keyword" else array(codes.get(stored_as, "q"))
             self._keys[column], self._documents[column] = empty, array("i")
@@ -223,7 +254,7 @@ class Columns:
         self._container = container
         self._n_docs = n_docs
         self._stored = documents
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[ColumnName, int] = {}
         self._opened: dict[tuple[str, str], Column] = {}
         try:
             self._exact = int(container.params.get("column_rules", 1)) >= COLUMN_RULES
@@ -233,6 +264,11 @@ class Columns:
             raise CorruptIndexError(f"the columns are malformed: {error}", container.path) from None
         if not {kind for _, kind in self._numbers} <= _KEY_DTYPES.keys():
             raise CorruptIndexError("a column has an unknown type", container.path)
+
+    @property
+    def names(self) -> Collection[ColumnName]:
+        """The columns there are."""
+        return self._numbers.keys()
 
     def fields(self) -> Mapping[str, set[str]]:
         """Return the fields and the types that each has (in older segments: may have)."""

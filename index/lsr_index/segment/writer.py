@@ -50,6 +50,7 @@ def write_segment(
     dense: DensePart | None = None,
     progress: Progress | None = None,
     total: int | None = None,
+    limited: bool = True,
 ) -> SegmentEntry:
     """Write a segment; its file is durable on return, but part of the index only once published.
 
@@ -70,8 +71,11 @@ def write_segment(
         The dense vectors that every chunk then has.
     total : int, optional
         Documents expected, for `progress`.
+    limited : bool
+        Refuse more metadata fields than an index may have; off where documents are that were
+        accepted before.
     """
-    filler = _SegmentFiller(writable, chunks, n_terms, options, dense, progress, total)
+    filler = _SegmentFiller(writable, chunks, n_terms, options, dense, progress, total, limited)
 
     def fill(container: ContainerWriter) -> Mapping[str, Any]:
         postings = filler.fill(container)
@@ -101,6 +105,7 @@ class _SegmentFiller:
     dense_part: DensePart | None
     progress: Progress | None
     total: int | None
+    limited: bool
     n_docs: int = 0
     columns: list[dict[str, str]] = field(default_factory=list)
     dense: dict[str, int] | None = None
@@ -112,7 +117,11 @@ class _SegmentFiller:
             builder = SegmentBuilder(
                 max(1, self.n_terms), self.options, scratch, self._report_inverting
             )
-            documents, doc_ids, columns = DocumentWriter(container), DocIdWriter(), ColumnWriter()
+            documents, doc_ids, columns = (
+                DocumentWriter(container),
+                DocIdWriter(),
+                ColumnWriter(self.limited),
+            )
             vectors = self._dense_writer(scratch)
             for chunk in chain(_emptied(head), chunks):
                 self._report_storing(len(chunk.doc_ids))

@@ -118,6 +118,7 @@ def set_dense(
                 dense=part,
                 progress=progress,
                 total=work.manifest.n_docs,
+                limited=False,
             )
             segments = (segment,) if segment.n_docs else ()
             work.publish(replace(work.manifest, segments=segments, dense=part))

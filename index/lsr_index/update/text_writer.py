@@ -74,6 +74,7 @@ class IndexUpdater:
         self._query_encoder: QueryEncoder | None = None
         self._counted: CollectionStatistics | None = None
         self._committed: CollectionStatistics | None = None
+        self._committed_state: bytes | None = None
 
     @property
     def generation(self) -> int:
@@ -109,6 +110,7 @@ class IndexUpdater:
             )
         self._counted = self._committed = statistics_of(assets)
         self._encoder, self._dense = encoder, dense
+        self._committed_state = encoder.state()
         self._query_encoder = encoder.with_statistics(self._counted or CollectionStatistics())
         return encoder
 
@@ -147,7 +149,18 @@ class IndexUpdater:
     def add_batch(self, documents: Sequence[Document]) -> int:
         """Add a bounded number of documents, or raise and take none of them; see `add`."""
         encoder = self.load_encoder()
+        before = encoder.state()
+        try:
+            return self._add_batch(encoder, documents)
+        except BaseException:
+            if before is not None:
+                encoder.load_state(before)
+            raise
+
+    def _add_batch(self, encoder: Encoder, documents: Sequence[Document]) -> int:
         latest = list({document.id: document for document in documents}.values())
+        for document in latest:
+            _require_unicode(document)
         parts, counted = list[SparseBatch](), self._counted or CollectionStatistics()
         for start in range(0, len(latest), BATCH_DOCS):
             texts = [document.contents for document in latest[start : start + BATCH_DOCS]]
@@ -194,12 +207,16 @@ class IndexUpdater:
         done = self._writer.commit(encoder=None if grown is None else grown.assets())
         if grown is not None:
             self._committed, self._query_encoder = self._counted, grown
+        if self._encoder is not None:
+            self._committed_state = self._encoder.state()
         return done
 
     def rollback(self) -> None:
-        """Forget what was added and deleted since the last commit."""
+        """Forget what was added and deleted since the last commit, terms included."""
         self._writer.rollback()
         self._counted = self._committed
+        if self._encoder is not None and self._committed_state is not None:
+            self._encoder.load_state(self._committed_state)
 
     def merge(self, *, progress: Progress | None = None) -> bool:
         """Merge segments once if there are too many; see `IndexWriter.merge`."""
@@ -248,3 +265,13 @@ class IndexUpdater:
                     f"document {document.id!r} has {n_terms:,} terms; at most "
                     f"{self._max_terms:,} are accepted, split it into passages"
                 )
+
+
+def _require_unicode(document: Document) -> None:
+    try:
+        document.contents.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"document {document.id!r}: the text is no valid Unicode ({error.reason} at character "
+            f"{error.start}); replace or remove the character"
+        ) from None

@@ -20,6 +20,7 @@ from lsr.progress import Progress
 from lsr_index.build.builder import options_from_json
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import words_of, write_deletes
+from lsr_index.segment.metadata_columns import ColumnName
 from lsr_index.segment.quantized_batch import Chunk, rescaled
 from lsr_index.segment.reader import SegmentReader, merged_chunks
 from lsr_index.segment.writer import write_segment
@@ -65,6 +66,10 @@ class WorkingIndex:
     def options(self) -> BuildOptions:
         """How new segments are laid out."""
         return options_from_json(dict(self.manifest.settings), self._memory_bytes)
+
+    def columns(self) -> set[ColumnName]:
+        """Return the metadata columns of all segments."""
+        return {name for reader in self.readers for name in reader.columns.names}
 
     def holds(self, doc_id: str) -> bool:
         """Return whether a committed document with this id is alive."""
@@ -131,6 +136,7 @@ class WorkingIndex:
             serial=next(self._serials),
             dense=self.manifest.dense,
             progress=progress,
+            limited=False,
         )
 
     def publish(self, manifest: Manifest) -> None:

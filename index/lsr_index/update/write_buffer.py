@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from lsr_index.dense.codes import Codes
 from lsr_index.search.filters import Filter
 from lsr_index.segment.doc_ids import encode_id
 from lsr_index.segment.doc_store import encode_record
+from lsr_index.segment.metadata_columns import ColumnName, column_names, require_columns
 from lsr_index.segment.metadata_values import typed_keys
 from lsr_index.segment.quantize import quantize_documents
 from lsr_index.segment.quantized_batch import Chunk, dense_codes, without_zeros
@@ -43,10 +44,25 @@ class Pending:
         Ids whose committed document goes: deleted, or replaced by one of `documents`.
     n_terms : int
         Size of the vocabulary.
+
+    Parameters
+    ----------
+    n_terms : int
+    dense : DensePart, optional
+        What the index has of dense vectors.
+    columns : callable, optional
+        Returns the metadata columns of the index; asked with the first document that has metadata.
     """
 
-    def __init__(self, n_terms: int, dense: DensePart | None = None) -> None:
+    def __init__(
+        self,
+        n_terms: int,
+        dense: DensePart | None = None,
+        columns: Callable[[], set[ColumnName]] = set,
+    ) -> None:
         self._dense = dense
+        self._committed_columns = columns
+        self._columns: set[ColumnName] | None = None
         self.documents: dict[str, PendingDocument] = {}
         self.gone: set[str] = set()
         self.n_terms = n_terms
@@ -58,11 +74,24 @@ class Pending:
         """Take a batch, or raise DataError and take nothing of it."""
         limit = max(self.n_terms, n_terms or 0)
         rows = list(_rows(batch, limit, self._dense))
+        self._take_columns(row.parts[2] for _, row in rows)
         self.n_terms = limit
         for doc_id, row in rows:
             self.documents.pop(doc_id, None)  # the last one written is the last in order
             self.documents[doc_id] = row
             self.gone.add(doc_id)
+
+    def _take_columns(self, metadata: Iterable[bytes]) -> None:
+        names = set[ColumnName]().union(*map(column_names, metadata))
+        if not names:
+            return
+        if self._columns is None:
+            self._columns = self._committed_columns()
+        after = set(self._columns)
+        for name in sorted(names - after):
+            require_columns(after, name)
+            after.add(name)
+        self._columns = after
 
     def remove(self, doc_id: str) -> bool:
         """Take back a document if there is one, and have a committed one deleted."""

@@ -218,6 +218,7 @@ class IndexWriter:
     def rollback(self) -> None:
         """Forget what was added and deleted since the last commit."""
         with self._mutex:
+            self._work.n_terms = self._work.manifest.n_terms
             self._forget()
 
     def merge(self, *, progress: Progress | None = None) -> bool:
@@ -340,7 +341,8 @@ class IndexWriter:
                 self._merge_error = error
 
     def _forget(self) -> None:
-        self._pending = Pending(self._work.manifest.n_terms, self._work.manifest.dense)
+        manifest = self._work.manifest
+        self._pending = Pending(manifest.n_terms, manifest.dense, self._work.columns)
 
     def _refuse_when_closed(self) -> None:
         if self._closed:

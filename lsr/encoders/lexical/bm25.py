@@ -76,6 +76,8 @@ class BM25Encoder:
         self.b = b
         self.statistics = statistics
         self._take_vocabulary(Vocabulary() if vocabulary is None else vocabulary)
+        # The vocabulary may go on growing with documents that are not in the collection yet.
+        self._n_searched = None if statistics is None else len(self._vocabulary)
 
     @classmethod
     def for_language(
@@ -170,7 +172,7 @@ class BM25Encoder:
         for text in texts:
             row: dict[int, float] = {}
             for term in self.analyzer.terms(text):
-                term_id = self._vocabulary.term_id(term)
+                term_id = self.term_id(term)
                 if term_id is not None:
                     row[term_id] = row.get(term_id, 0.0) + 1.0
             rows.append({i: row[i] * self._idf(i, self.statistics) for i in sorted(row)})
@@ -215,7 +217,13 @@ class BM25Encoder:
         return bytes(self._state)
 
     def load_state(self, state: bytes) -> None:
-        """Replace the vocabulary by a saved one."""
+        """Replace the vocabulary by a saved one; by an earlier one of its own, forget the rest."""
+        if self.state().startswith(state):
+            n_terms = state.count(b"\n")
+            self._vocabulary.truncate(n_terms)
+            self._counter.forget()
+            self._state, self._n_in_state = bytearray(state), n_terms
+            return
         self._take_vocabulary(Vocabulary(state.decode().split("\n")[:-1]))
 
     def term(self, term_id: int) -> str:
@@ -223,8 +231,11 @@ class BM25Encoder:
         return self._vocabulary.term(term_id)
 
     def term_id(self, term: str) -> int | None:
-        """Return the id of a stem."""
-        return self._vocabulary.term_id(term)
+        """Return the id of a stem of the collection."""
+        found = self._vocabulary.term_id(term)
+        if found is None or self._n_searched is None or found < self._n_searched:
+            return found
+        return None
 
     def _take_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
