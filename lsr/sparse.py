@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,11 +58,13 @@ class SparseBatch:
             On bad offsets, a duplicate term in a row, a negative, NaN, infinite or too large
             weight, or a term id outside of 32 bits. The message names the row and the entry.
         """
-        raw_ids = np.asarray(indices)
-        raw_weights = np.asarray(values)
-        offsets = _checked_offsets(np.asarray(indptr), raw_ids, raw_weights)
+        raw_ids = _array("term ids", indices)
+        raw_weights = _array("weights", values)
+        offsets = _checked_offsets(_array("indptr", indptr), raw_ids, raw_weights)
         if raw_ids.size and raw_ids.dtype.kind not in "iu":
             raise VectorError(f"term ids must be integers, got {raw_ids.dtype}")
+        if raw_weights.size and raw_weights.dtype.kind not in "fiu":
+            raise VectorError(f"weights must be numbers, got {raw_weights.dtype}")
         if raw_ids.dtype != np.uint32:
             bad = (raw_ids < 0) | (raw_ids > MAX_TERM_ID)
             _refuse(offsets, raw_ids, bad, "a term id from 0 to 2^32-1")
@@ -75,12 +78,23 @@ class SparseBatch:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[int, float]]) -> SparseBatch:
-        """Make a batch of ``{term_id: weight}`` mappings; validates like `from_arrays`."""
+        """Make a batch of ``{term_id: weight}`` mappings; validates like `from_arrays`.
+
+        Raises
+        ------
+        VectorError
+            Also for a term id that is no integer and a weight that is no number.
+        """
         materialised = [list(row.items()) for row in rows]
         indptr = np.cumsum([0, *(len(row) for row in materialised)], dtype=np.int64)
         entries = [entry for row in materialised for entry in row]
-        ids = np.array([entry[0] for entry in entries], dtype=np.int64)
-        weights = np.array([entry[1] for entry in entries], dtype=np.float64)
+        if not entries:
+            return cls.empty(len(materialised))
+        ids = np.asarray([entry[0] for entry in entries])
+        weights = np.asarray([entry[1] for entry in entries])
+        if ids.dtype.kind not in "iu" or weights.dtype.kind not in "fiu":
+            _refuse_entries(materialised)
+            ids, weights = ids.astype(np.int64), weights.astype(np.float64)
         return cls.from_arrays(indptr, ids, weights)
 
     @classmethod
@@ -188,6 +202,29 @@ class SparseBatch:
                 f"row {rows[at]}: term id {ids[at]} appears twice; a vector holds each term once"
             )
         return SparseBatch(self.indptr, ids, self.values[order])
+
+
+def _array(what: str, given: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise VectorError(f"{what} are no array: {error}") from None
+
+
+def _refuse_entries(rows: Sequence[Sequence[tuple[Any, Any]]]) -> None:
+    """Raise VectorError for a term id that is no integer of 32 bits, or a weight that is none."""
+    for number, row in enumerate(rows):
+        for term, weight in row:
+            whole = isinstance(term, int | np.integer) and not isinstance(term, bool)
+            if not whole or not 0 <= term <= MAX_TERM_ID:
+                raise VectorError(
+                    f"row {number}: expected a term id from 0 to 2^32-1, got {term!r}; terms by "
+                    "name need an encoder or a vocabulary"
+                )
+            if not isinstance(weight, Real):
+                raise VectorError(
+                    f"row {number}, term id {term}: expected a number as its weight, got {weight!r}"
+                )
 
 
 def _offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

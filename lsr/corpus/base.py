@@ -143,7 +143,7 @@ class Corpus(ABC):
         if self.rules.max_errors is not None and self.n_skipped > self.rules.max_errors:
             raise CorpusError(
                 f"{error}; that is bad line number {self.n_skipped}, and at most "
-                f"{self.rules.max_errors} are skipped (--max-errors)"
+                f"{self.rules.max_errors} are skipped (max_errors=)"
             ) from error
 
     def _empty(self) -> CorpusError:

@@ -174,7 +174,7 @@ def restore_document_encoder(assets: EncoderAssets) -> Encoder:
     if "documents" not in config:
         raise UsageError(
             "the index does not say where the model of its documents lies; encode the documents "
-            "again with lsr reindex --encoder, once"
+            "again with encoder= (lsr reindex), once"
         )
     documents = _restore_model(config["documents"])
     assert isinstance(documents, Encoder)
@@ -201,7 +201,7 @@ def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
     except ModelError as error:
         raise ModelError(
             f"the index needs the model it was made with to encode queries: {error}; "
-            "bring it back, or give its new place as --encoder"
+            "bring it back, or give its new place as encoder="
         ) from error
     except TypeError as error:
         raise IndexFormatError(

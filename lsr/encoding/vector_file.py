@@ -50,7 +50,7 @@ def encode_to_file(
         raise UsageError(f"{path} is a folder; name a file, such as vectors.parquet")
     if path.exists() and not overwrite:
         raise IndexExistsError(
-            f"{path} exists already; choose another place, or replace it with --overwrite"
+            f"{path} exists already; choose another place, or replace it with overwrite=True"
         )
     workspace = path.with_name(path.name + ".building")
     collection = encode_corpus(corpus, encoder, workspace, progress=progress)

@@ -74,7 +74,7 @@ def index_corpus(
         No room is left; run again when there is.
     """
     path = Path(path)
-    _check_target(path, overwrite)
+    check_target(path, overwrite)
     workspace = path.with_name(path.name + ".building")
     collection = encode_corpus(
         corpus, encoder, workspace, dense=dense, shard_docs=shard_docs, progress=progress
@@ -133,7 +133,7 @@ def index_vectors(
         There is not one vector in it.
     """
     source, path = Path(source), Path(path)
-    _check_target(path, overwrite)
+    check_target(path, overwrite)
     batches: ParquetVectors | AnseriniVectors
     if source.suffix == ".parquet":
         batches = read_parquet(source)
@@ -178,13 +178,22 @@ def _check_vocabulary(vocabulary: Vocabulary, n_terms: int, source: Path) -> Non
         )
 
 
-def _check_target(path: Path, overwrite: bool) -> None:
+def check_target(path: Path, overwrite: bool) -> None:
+    """Raise unless an index may be made at a place.
+
+    Raises
+    ------
+    UsageError
+        Its folder is not there.
+    IndexExistsError
+        Something is there and `overwrite` is off.
+    """
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
     if not path.exists():
         return
     if not overwrite:
         raise IndexExistsError(
-            f"{path} exists already; choose another place, or replace it with --overwrite"
+            f"{path} exists already; choose another place, or replace it with overwrite=True"
         )
     open_index(path).close()  # refuses to replace what is no index

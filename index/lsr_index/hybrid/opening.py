@@ -38,7 +38,7 @@ def open_branches(paths: Sequence[Path | str], encoder: QueryEncoder | None = No
     branches: list[Branch] = []
     for at, path in enumerate(paths):
         index = open_index(path)
-        opened = branches_of(index, _query_encoder(index, encoder if at == 0 else None))
+        opened = branches_of(index, query_encoder(index, encoder if at == 0 else None))
         if len(paths) > 1:
             name = index.path.resolve().name.removesuffix(".index")
             for branch in opened:
@@ -47,7 +47,8 @@ def open_branches(paths: Sequence[Path | str], encoder: QueryEncoder | None = No
     return branches
 
 
-def _query_encoder(index: Index, given: QueryEncoder | None) -> QueryEncoder | None:
+def query_encoder(index: Index, given: QueryEncoder | None) -> QueryEncoder | None:
+    """Return a given query encoder once it is known to fit, or restore the stored one."""
     if given is not None:
         refuse_another_encoder(index, given)
         return given

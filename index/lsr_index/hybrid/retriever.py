@@ -23,7 +23,7 @@ from lsr_index.hybrid.answer import answer_of
 from lsr_index.hybrid.batch import rank_many
 from lsr_index.hybrid.branch import Branch, BranchOptions
 from lsr_index.hybrid.feedback import Feedback
-from lsr_index.hybrid.opening import branches_of, open_branches
+from lsr_index.hybrid.opening import branches_of, open_branches, query_encoder
 from lsr_index.hybrid.query import QueryInput, many_parts_of, parts_of
 from lsr_index.hybrid.results import Mode, RankedIds, SearchResults
 from lsr_index.hybrid.run_branches import Plan
@@ -118,6 +118,19 @@ class Retriever:
             `encoder` makes other vectors than the ones in the index.
         """
         return cls(open_branches([path, *also], encoder))
+
+    def following(self, index: Index, encoder: QueryEncoder | None = None) -> Self:
+        """Return what searches another generation of the one index that this searches.
+
+        Parameters
+        ----------
+        index : Index
+        encoder : QueryEncoder, optional
+            Instead of the stored one, which is restored again where a commit replaced it.
+        """
+        if encoder is None and index.manifest.encoder == self.index.manifest.encoder:
+            encoder = self.encoder
+        return type(self)(branches_of(index, query_encoder(index, encoder)))
 
     @property
     def index(self) -> Index:

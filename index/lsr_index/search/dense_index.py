@@ -193,7 +193,7 @@ class DenseIndex:
         raise EncoderMismatchError(
             f"{self._owner.path}: the dense vectors were made by another encoder "
             f"({differences(stored, given)}); scores would mean nothing. Leave out the encoder to "
-            "use the stored one, or encode the documents again with lsr reindex --dense"
+            "use the stored one, or encode the documents again with dense= (lsr reindex)"
         )
 
     def search(
@@ -336,8 +336,9 @@ class DenseIndex:
     ) -> Effort:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
             raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
-        if probes is not None and probes < 1:
-            raise UsageError(f"probes must be at least 1, got {probes}")
+        whole = isinstance(probes, (int, np.integer)) and not isinstance(probes, bool)
+        if probes is not None and not (whole and probes >= 1):
+            raise UsageError(f"probes must be a whole number of at least 1, got {probes!r}")
         if openings is not None and len(openings) != len(self.segments):
             raise UsageError(f"{len(openings)} openings for {len(self.segments)} segments")
         for arrays, opening in zip(self.segments, openings or (), strict=False):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import UsageError
 from lsr_index.kernels.score.search import UNKNOWN_LISTS
 from lsr_index.kernels.score.search import search_batch as search_batch_kernel
 from lsr_index.kernels.structs import (
@@ -99,7 +100,7 @@ def _prepared(
 ) -> tuple[Segments, LiveBitmaps, int]:
     """Segments, bitmaps, and how many hits there can be."""
     if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+        raise UsageError(f"k must be at least 1, got {k}")
     if not isinstance(segments, Segments):
         segments = Segments(segments)
     if not isinstance(live, LiveBitmaps):
@@ -143,7 +144,7 @@ def search_segments(
 
     Raises
     ------
-    ValueError
+    UsageError, VectorError
         If an argument is not as described.
     """
     segments, live, k = _prepared(segments, live, k)
@@ -255,17 +256,17 @@ def search_segments_batch(
 
     Raises
     ------
-    ValueError
+    UsageError, VectorError
         If an argument is not as described.
     """
     if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+        raise UsageError(f"threads must be at least 1, got {threads}")
     prepared, bitmaps, room = _prepared(segments, live, k)
     offsets = np.array(indptr, dtype=np.int64)
     if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-        raise ValueError("indptr must start with 0 and ascend")
+        raise UsageError("indptr must start with 0 and ascend")
     if offsets[-1] != len(term_ids):
-        raise ValueError("indptr must end at the number of term ids")
+        raise UsageError("indptr must end at the number of term ids")
     terms, values = query_arrays(np.asarray(term_ids), np.asarray(weights))
     n_queries = offsets.size - 1
     ordinals, scores = np.empty((2, n_queries, room), np.int64)

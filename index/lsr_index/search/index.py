@@ -133,8 +133,8 @@ class Index(Generation):
         dense = self.dense
         if dense is None:
             raise UsageError(
-                f"{self.path}: this index has no dense vectors; add them with: "
-                f"lsr reindex {self.path} --dense minilm"
+                f"{self.path}: this index has no dense vectors; encode its documents again with "
+                'dense="minilm" (lsr reindex), or with another dense encoder'
             )
         return dense
 

@@ -31,21 +31,52 @@ def as_batches(source: Batches) -> Callable[[], Iterator[DocumentBatch]]:
         return lambda: _batches_of(source)
     if isinstance(source, DocumentBatch):
         return lambda: iter([source])
+    if problem := dense_matrix_problem(source):
+        raise UsageError(f"cannot build an index of {problem}")
     if hasattr(source, "tocsr"):
         vectors = SparseBatch.from_scipy(source)
         return lambda: _batches_of(vectors)
     if callable(source):
-        return lambda: iter(source())
+        return lambda: _checked(source())
     if isinstance(source, Iterator):
         raise UsageError(
             "the batches can be read only once, and building reads them twice: pass a list, an "
             "object with __iter__, or a function that returns an iterator"
         )
     if isinstance(source, Iterable):
-        return lambda: iter(source)
+        return lambda: _checked(source)
     raise UsageError(
         f"cannot build an index of {type(source).__name__}; expected batches of documents, a "
         "SparseBatch or a SciPy sparse matrix"
+    )
+
+
+def _checked(batches: Iterable[DocumentBatch]) -> Iterator[DocumentBatch]:
+    for number, batch in enumerate(batches):
+        if not isinstance(batch, DocumentBatch):
+            raise UsageError(
+                f"batch {number} is of type {type(batch).__name__}; expected a DocumentBatch "
+                "(`lsr.create` also takes documents as mappings)"
+            )
+        yield batch
+
+
+def dense_matrix_problem(given: Any) -> str | None:
+    """Return what is wrong with a dense or foreign matrix that stands for sparse vectors."""
+    if hasattr(given, "is_sparse") and hasattr(given, "detach"):  # torch
+        if given.is_sparse or "sparse" in str(given.layout):
+            return (
+                "a torch sparse tensor; expected a SciPy sparse matrix or a SparseBatch: make one "
+                "with scipy.sparse.csr_array of its values, indices and shape"
+            )
+        kind = "a dense torch tensor"
+    elif isinstance(given, np.ndarray):
+        kind = "a dense matrix"
+    else:
+        return None
+    return (
+        f"{kind} of shape {tuple(given.shape)}; expected a SciPy sparse matrix (such as "
+        "scipy.sparse.csr_array) or a SparseBatch for sparse vectors. Use dense= for dense vectors"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import VectorError
 from lsr_index.kernels.score.query_weights import BAD_OFFSETS, N_FAULTS, REPEATED_TERM, TOO_LONG
 from lsr_index.search.options import SearchOptions
 from lsr_index.segment.quantize import NARROW, NARROW_TERMS, WIDE, Width
@@ -35,7 +36,7 @@ def query_arrays(
 
     Raises
     ------
-    ValueError
+    VectorError
         If the arrays are not of one length, or a term id does not fit 32 bits.
     """
     if not (terms.dtype is _TERM and terms.flags.carray and terms.ndim == 1):
@@ -43,15 +44,15 @@ def query_arrays(
     if not (weights.dtype is _WEIGHT and weights.flags.carray and weights.ndim == 1):
         weights = np.array(weights, dtype=np.float32)
     if terms.shape != weights.shape:
-        raise ValueError("query term ids and weights must be one-dimensional and of one length")
+        raise VectorError("query term ids and weights must be one-dimensional and of one length")
     return terms, weights
 
 
 def _term_ids(terms: NDArray[Any]) -> NDArray[np.uint32]:
     if terms.ndim != 1:
-        raise ValueError("query term ids and weights must be one-dimensional and of one length")
+        raise VectorError("query term ids and weights must be one-dimensional and of one length")
     if terms.size and not 0 <= terms.min() <= terms.max() <= 0xFFFFFFFF:
-        raise ValueError("query term ids must be in 0..2**32 - 1")
+        raise VectorError("query term ids must be in 0..2**32 - 1")
     return np.array(terms, dtype=np.uint32)
 
 
@@ -67,16 +68,16 @@ def refuse(fault: int, indptr: NDArray[np.int64], width: Width) -> NoReturn:
 
     Raises
     ------
-    ValueError
+    VectorError
     """
     at, reason = divmod(fault, N_FAULTS)
     if reason == REPEATED_TERM:
-        raise ValueError(f"query {at}: term ids must be unique")
+        raise VectorError(f"query {at}: term ids must be unique")
     if reason == TOO_LONG:
-        raise ValueError(
+        raise VectorError(
             f"query {at} has {int(indptr[at + 1] - indptr[at])} terms, "
             f"more than {width.weight_limit // 4}"
         )
     if reason == BAD_OFFSETS:
-        raise ValueError(f"query {at}: offsets must ascend from 0 to the number of term ids")
-    raise ValueError(f"query {at}: weights must be positive and finite")
+        raise VectorError(f"query {at}: offsets must ascend from 0 to the number of term ids")
+    raise VectorError(f"query {at}: weights must be positive and finite")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lsr.encoders import restore_document_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
 from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.precomputed import KIND as PRECOMPUTED
 from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
 from lsr.errors import DataError, EncoderMismatchError, UsageError
 from lsr.progress import Progress
@@ -100,7 +101,7 @@ class IndexUpdater:
         if assets is None:
             raise UsageError(
                 f"{self.path}: the index was made of vectors and stores no encoder for text; add "
-                "vectors with index.IndexWriter.add from Python"
+                "vectors with lsr.open(…).writer() from Python"
             )
         encoder = restore_document_encoder(assets)
         if fingerprint is not None and encoder.fingerprint.digest != fingerprint.digest:
@@ -182,6 +183,22 @@ class IndexUpdater:
         if self._counted is not None:
             self._counted = counted
         return len(documents)
+
+    def add_vectors(self, batch: DocumentBatch) -> None:
+        """Add documents with vectors of their own, to an index that was made of vectors.
+
+        Raises
+        ------
+        DataError
+            See `IndexWriter.add`; also for a term outside of the vocabulary, where there is one.
+        """
+        with self._writer.snapshot() as index:
+            stored = index.encoder_assets
+        named = stored is not None and (
+            stored.config.get("kind") != PRECOMPUTED or "vocabulary_text" in stored.arrays
+        )
+        n_terms = int(batch.vectors.indices.max(initial=0)) + 1
+        self._writer.add(batch, n_terms=None if named else n_terms)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents by id; returns how many of them there were."""

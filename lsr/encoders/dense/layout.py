@@ -81,7 +81,7 @@ def read_dense_layout(folder: Path) -> DenseLayout:
     if names[:2] != ["Transformer", "Pooling"] or names[2:] not in ([], ["Normalize"]):
         raise ModelError(
             f"{modules}: modules {', '.join(names)} are not supported; expected Transformer, "
-            "Pooling and perhaps Normalize (a sparse encoder goes to --encoder)"
+            "Pooling and perhaps Normalize (a sparse encoder goes to encoder=)"
         )
     transformer = listed[0][1]
     pooling = listed[1][1] / "config.json"

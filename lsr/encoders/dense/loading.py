@@ -128,7 +128,7 @@ def restore_dense_encoder(assets: EncoderAssets) -> DenseEncoder:
     except ModelError as error:
         raise ModelError(
             f"the index needs the dense model it was made with: {error}; bring it back, or encode "
-            "the documents again with lsr reindex --dense"
+            "the documents again with dense= (lsr reindex)"
         ) from error
     except TypeError as error:
         raise IndexFormatError(
@@ -138,7 +138,7 @@ def restore_dense_encoder(assets: EncoderAssets) -> DenseEncoder:
     if encoder.fingerprint.digest != config.get("digest"):
         raise EncoderMismatchError(
             f"{config['name']}: the dense model has changed since the index was made with it; "
-            "bring the old one back, or encode the documents again with lsr reindex --dense"
+            "bring the old one back, or encode the documents again with dense= (lsr reindex)"
         )
     return encoder
 

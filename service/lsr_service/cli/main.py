@@ -7,6 +7,7 @@ went wrong is one line on standard error; with ``LSR_DEBUG=1`` the traceback com
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -133,6 +134,11 @@ def _root(
     """Learned sparse retrieval: index text, search it, serve it, measure it."""
 
 
+_KEYWORDS = ("dense", "encoder", "id_field", "max_errors", "overwrite", "text_field", "title_field")
+"""Arguments that messages of the library name, and that are options here."""
+_KEYWORD = re.compile(rf"(?<![\w:,.&?'\"-])({'|'.join(_KEYWORDS)})=(?:True|\"([\w-]+)\")?")
+
+
 def main() -> None:
     """Run the command line of this process."""
     sys.exit(run(sys.argv[1:]))
@@ -153,7 +159,7 @@ def run(arguments: Sequence[str]) -> int:
         _close_quietly()
         return FAILURE
     except LsrError as error:
-        _report(str(error), error)
+        _report(as_options(str(error)), error)
         is_usage = isinstance(error, UsageError) and not isinstance(error, MissingDependencyError)
         return USAGE if is_usage else FAILURE
     except OSError as error:
@@ -163,6 +169,19 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         _report(f"unexpected {type(error).__name__}: {error} (LSR_DEBUG=1 shows where)", error)
         return FAILURE
+
+
+def as_options(message: str) -> str:
+    """Return a message of the library with keyword arguments as options.
+
+    ``overwrite=True`` becomes ``--overwrite``, ``dense="minilm"`` becomes ``--dense minilm``.
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1].replace("_", "-"), found[2]
+        return f"--{name}" if value is None else f"--{name} {value}"
+
+    return _KEYWORD.sub(option, message)
 
 
 def _invoke(arguments: Sequence[str]) -> int:

@@ -339,5 +339,5 @@ class TestBadQueries:
         batch = dense_batch(numbered(3), clustered(np.random.default_rng(0), 3))
         plain = build_index(tmp_path / "plain", [batch._replace(dense=None)])
         assert plain.dense is None
-        with pytest.raises(UsageError, match="no dense vectors; add them with: lsr reindex"):
+        with pytest.raises(UsageError, match="no dense vectors; encode its documents again"):
             plain.dense_or_refuse()
