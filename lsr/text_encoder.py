@@ -107,8 +107,8 @@ def _loading(load: Callable[P, Encoder]) -> Callable[P, TextEncoder]:
 _EXAMPLE = """
     Examples
     --------
-    >>> encoder("bm25").encode_query(["bitter tea"]).n_rows
-    1
+    >>> encoder("bm25", language="english").encode_document(["bitter tea"]).nnz
+    2
     """
 
 encoder = _loading(load_encoder)
