@@ -89,7 +89,7 @@ def test_the_kernel_is_eight_files_below_the_front_door(
 
     monkeypatch.setattr(execute, "search_batch_kernel", entered)
     assert len(index.search("tea number")) == 10
-    top_down = chain[::-1] + ["index/lsr_index/kernels/score/search.py"]
+    top_down = [*chain[::-1], "index/lsr_index/kernels/score/search.py"]
     assert top_down == PATH
     assert len(set(top_down)) == len(top_down) <= 8, "no file is entered twice"
     assert [room(name) for name in top_down] == sorted(map(room, top_down))
