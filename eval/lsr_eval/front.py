@@ -8,9 +8,9 @@ from typing import Any
 
 from lsr.errors import UsageError
 from lsr.progress import Progress
+from lsr.trec.measures import DEFAULT_MEASURES
 from lsr_eval.collections.collection import open_collection
 from lsr_eval.experiment import run_experiment
-from lsr_eval.measures.effectiveness import DEFAULT_MEASURES
 from lsr_eval.measures.significance import Correction, Test
 from lsr_eval.results import Report
 from lsr_eval.systems.system import EncoderSystem, IndexSystem, Mode, RunSystem, System
