@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +81,3 @@ class EncodedCollection:
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         return self.batches()
-
-    @cached_property
-    def max_weight(self) -> float:
-        """Largest weight of all finished vectors; 0 without any. Costs one pass over the shards."""
-        return max(
-            (float(batch.vectors.values.max(initial=0.0)) for batch in self.batches()),
-            default=0.0,
-        )

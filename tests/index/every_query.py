@@ -28,7 +28,7 @@ DEPTHS = (10, 100, 1000)
 
 def impacts_by_term(docs: Any, scale: float) -> Any:
     """The documents as an index stores them, column by column."""
-    impacts = np.rint(docs.data.astype(np.float64) / scale).astype(np.uint8)
+    impacts = np.minimum(np.rint(docs.data.astype(np.float64) / scale), 255).astype(np.uint8)
     return sp.csr_matrix((impacts, docs.indices, docs.indptr), shape=docs.shape).tocsc()
 
 

@@ -12,12 +12,13 @@ from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
 from lsr_index.search.index import Index, open_index
-from lsr_index.search.inputs import Batches, as_batches, largest
+from lsr_index.search.inputs import Batches, as_batches, spread
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.geometry import plan_geometry
 from lsr_index.segment.quantize import fit_scale
 from lsr_index.segment.quantized_batch import Chunk, store_batch
+from lsr_index.segment.weight_scale import LossCount
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
@@ -71,7 +72,8 @@ def build_index(
     n_terms : int, optional
         Size of the vocabulary. Default: the largest term id plus one.
     max_weight : float, optional
-        Largest weight of all vectors. Default: found by reading them.
+        Largest weight of all vectors. Default: found by reading them, and outliers that would
+        push ordinary weights to 0 are clipped; see `lsr_index.segment.weight_scale`.
     memory_bytes : int
         Bound on the working memory.
     reorder : bool, optional
@@ -107,13 +109,16 @@ def build_index(
     source = as_batches(batches)
     options = build_options(memory_bytes, reorder, compact, layout)
     if n_terms is None or max_weight is None:
-        found_weight, found_terms = largest(source())
+        weights, found_terms = spread(source())
         n_terms = found_terms if n_terms is None else n_terms
-        max_weight = found_weight if max_weight is None else max_weight
+    n_terms = int(n_terms)  # NumPy's integers are none to JSON
     if not 0 <= n_terms <= MAX_TERMS:
         raise UsageError(f"a vocabulary has 0 to {MAX_TERMS} terms, got {n_terms}")
-    scale = fit_scale(max_weight or 1.0)
-    plan = _Plan(source, n_terms, scale, options, encoder, fingerprint, dense, progress)
+    if max_weight is None:
+        scale, lost = weights.scale(), LossCount()
+    else:
+        scale, lost = fit_scale(float(max_weight) or 1.0), LossCount(clips=False)
+    plan = _Plan(source, n_terms, scale, lost, options, encoder, fingerprint, dense, progress)
     path = Path(path)
     if replace and files.exists(path):
         writable, current = WritableFolder.open(path, files)
@@ -172,6 +177,7 @@ class _Plan:
         source: Any,
         n_terms: int,
         scale: float,
+        lost: LossCount,
         options: BuildOptions,
         encoder: EncoderAssets | None,
         fingerprint: Fingerprint | None,
@@ -181,6 +187,7 @@ class _Plan:
         self._source = source
         self._n_terms = n_terms
         self._scale = scale
+        self._lost = lost
         self._options = options
         self._encoder = encoder
         self._fingerprint = fingerprint
@@ -210,6 +217,7 @@ class _Plan:
             settings=options_to_json(self._options),
             parent=generation - 1,
             dense=dense,
+            loss=self._lost.total,
         )
 
     def _chunks(self, dense: DensePart | None) -> Iterator[Chunk]:
@@ -218,7 +226,7 @@ class _Plan:
 
     def _store(self, batch: DocumentBatch, dense: DensePart | None) -> Chunk:
         try:
-            return store_batch(batch, self._scale, self._n_terms, dense)
+            return store_batch(batch, self._scale, self._n_terms, dense, self._lost)
         except DataError:
             raise
         except ValueError as error:

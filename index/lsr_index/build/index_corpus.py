@@ -89,7 +89,6 @@ def index_corpus(
         fingerprint=collection.encoder.fingerprint,
         dense=None if dense is None else DenseSpec.of(dense),
         n_terms=collection.encoder.n_terms,
-        max_weight=collection.max_weight,
         memory_bytes=memory_bytes,
         reorder=reorder,
         compact=compact,
@@ -139,11 +138,10 @@ def index_vectors(
         batches = read_parquet(source)
     else:
         batches = read_anserini(source, vocabulary=vocabulary, fixed=vocabulary is not None)
-    n_docs, max_weight, n_terms = 0, 0.0, 0
+    n_docs, n_terms = 0, 0
     for batch in batches:
         n_docs += batch.n_docs
         if batch.vectors.nnz:
-            max_weight = max(max_weight, float(batch.vectors.values.max()))
             n_terms = max(n_terms, int(batch.vectors.indices.max()) + 1)
         if progress is not None:
             progress("check", n_docs, None)
@@ -161,7 +159,6 @@ def index_vectors(
         encoder=encoder.assets(),
         fingerprint=encoder.fingerprint,
         n_terms=n_terms,
-        max_weight=max_weight,
         memory_bytes=memory_bytes,
         reorder=reorder,
         compact=compact,

@@ -62,7 +62,6 @@ def reindex(
             fingerprint=collection.encoder.fingerprint,
             dense=_kept_spec(index),
             n_terms=collection.encoder.n_terms,
-            max_weight=collection.max_weight,
             memory_bytes=memory_bytes,
             reorder=reorder,
             compact=compact,

@@ -76,7 +76,11 @@ class Hits:
 
 
 class IndexStats(NamedTuple):
-    """Counts of one generation. Bytes are those of the files it needs."""
+    """Counts of one generation. Bytes are those of the files it needs.
+
+    `n_clipped` and `n_dropped` say what quantising has cost since the index was built; see
+    `lsr_index.segment.weight_scale`.
+    """
 
     generation: int
     n_docs: int
@@ -90,6 +94,8 @@ class IndexStats(NamedTuple):
     scale: float
     compact: bool
     reordered: bool
+    n_clipped: int
+    n_dropped: int
 
 
 def count_index(manifest: Manifest, segments: Sequence[SegmentReader]) -> IndexStats:
@@ -116,4 +122,6 @@ def count_index(manifest: Manifest, segments: Sequence[SegmentReader]) -> IndexS
         scale=manifest.scale,
         compact=bool(manifest.settings.get("compact")),
         reordered=bool(segments) and all(segment.arrays.reordered for segment in segments),
+        n_clipped=manifest.loss.n_clipped,
+        n_dropped=manifest.loss.n_dropped,
     )

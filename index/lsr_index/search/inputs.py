@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
+from lsr_index.segment.weight_scale import WeightSpread
 
 Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | SparseBatch | Any
 """A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""
@@ -80,14 +81,14 @@ def dense_matrix_problem(given: Any) -> str | None:
     )
 
 
-def largest(batches: Iterable[DocumentBatch]) -> tuple[float, int]:
-    """Return the largest weight (0 when there is none) and the number of terms used."""
-    weight, n_terms = 0.0, 0
+def spread(batches: Iterable[DocumentBatch]) -> tuple[WeightSpread, int]:
+    """Return how the weights are spread, and the number of terms used."""
+    weights, n_terms = WeightSpread(), 0
     for batch in batches:
         if batch.vectors.nnz:
-            weight = max(weight, float(batch.vectors.values.max()))
+            weights.add(batch.vectors.values)
             n_terms = max(n_terms, int(batch.vectors.indices.max()) + 1)
-    return weight, n_terms
+    return weights, n_terms
 
 
 def single_vector(query: Any) -> SparseBatch:

@@ -13,6 +13,7 @@ from lsr_index.dense.codes import Codes, encode_rows
 from lsr_index.segment.doc_store import encode_record
 from lsr_index.segment.forward_index import Vectors
 from lsr_index.segment.quantize import quantize_documents
+from lsr_index.segment.weight_scale import LossCount
 from lsr_index.storage.dense_part import DensePart
 
 
@@ -37,16 +38,30 @@ class Chunk(NamedTuple):
 
 
 def store_batch(
-    batch: DocumentBatch, scale: float, n_terms: int, dense: DensePart | None = None
+    batch: DocumentBatch,
+    scale: float,
+    n_terms: int,
+    dense: DensePart | None,
+    lost: LossCount,
 ) -> Chunk:
     """Encode and quantise a batch.
+
+    Parameters
+    ----------
+    batch : DocumentBatch
+    scale : float
+    n_terms : int
+    dense : DensePart or None
+        What the index has of dense vectors.
+    lost : LossCount
+        Counts the weights that are clipped or round to 0.
 
     Raises
     ------
     DataError
         A document cannot be stored, or has a term outside of the vocabulary.
     ValueError
-        A weight does not fit the scale. Nothing is ever clipped.
+        A weight does not fit the scale, and `lost` does not clip.
     """
     vectors = batch.vectors
     sizes = {len(field) for field in (batch.ids, batch.texts, batch.titles, batch.metadata)}
@@ -65,13 +80,20 @@ def store_batch(
             f"document {batch.ids[row]!r} has term id {vectors.indices[at]}, but the vocabulary "
             f"of the index has {n_terms} terms"
         )
-    impacts = quantize_documents(vectors.values, scale)
+    impacts = quantize(vectors.values, scale, lost)
     return Chunk(
         list(batch.ids),
         parts,
         without_zeros(vectors.indptr, vectors.indices, impacts),
         dense_codes(batch, dense),
     )
+
+
+def quantize(weights: NDArray[np.float32], scale: float, lost: LossCount) -> NDArray[np.uint8]:
+    """Return impacts, and count what is clipped or rounds to 0."""
+    impacts = quantize_documents(lost.clip(weights, scale) if lost.clips else weights, scale)
+    lost.drop(impacts)
+    return impacts
 
 
 def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
@@ -115,9 +137,10 @@ def without_zeros(
     return Vectors(before[indptr], term_ids[kept], impacts[kept])
 
 
-def rescaled(chunk: Chunk, old: float, new: float) -> Chunk:
+def rescaled(chunk: Chunk, old: float, new: float, lost: LossCount) -> Chunk:
     """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
     impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
+    lost.drop(impacts)
     return chunk._replace(
         vectors=without_zeros(chunk.vectors.indptr, chunk.vectors.term_ids, impacts)
     )

@@ -12,7 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,28 @@ class SegmentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """What quantising has cost.
+
+    Attributes
+    ----------
+    n_clipped : int
+        Postings whose weight is stored as the largest impact, though it is larger.
+    n_dropped : int
+        Postings whose weight was below half a step, and which are not stored.
+    """
+
+    n_clipped: int = 0
+    n_dropped: int = 0
+
+    def __add__(self, other: Loss) -> Loss:
+        return Loss(self.n_clipped + other.n_clipped, self.n_dropped + other.n_dropped)
+
+
+NO_LOSS = Loss()
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One generation of an index.
 
@@ -82,6 +104,8 @@ class Manifest:
         Generation this one was made from; 0 for the first.
     dense : DensePart or None
         The dense vectors that every segment has beside its postings.
+    loss : Loss
+        What quantising has cost since the index was built.
     """
 
     generation: int
@@ -93,6 +117,7 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     parent: int = 0
     dense: DensePart | None = None
+    loss: Loss = NO_LOSS
 
     @property
     def name(self) -> str:
@@ -133,6 +158,8 @@ class Manifest:
         }
         if self.dense is not None:
             body["dense"] = self.dense.to_json()
+        if self.loss != NO_LOSS:
+            body["loss"] = asdict(self.loss)
         version = FORMAT_VERSION if self.dense is None else DENSE_VERSION
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
         head = b"lsr-manifest %d\n%s\n" % (version, text.encode("ascii"))
@@ -240,6 +267,9 @@ def _manifest_from_json(body: Any, version: int) -> Manifest:
         settings=dict(body["settings"]),
         parent=_count(body, "parent", 10**16 - 1),
         dense=part_from_json(body["dense"], _file_from_json) if "dense" in body else None,
+        loss=Loss(*(_count(body["loss"], key, 2**63) for key in ("n_clipped", "n_dropped")))
+        if "loss" in body
+        else NO_LOSS,
     )
     names = [segment.file.name for segment in manifest.segments]
     if len(set(names)) != len(names):

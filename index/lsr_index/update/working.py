@@ -21,14 +21,19 @@ from lsr_index.build.builder import options_from_json
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import words_of, write_deletes
 from lsr_index.segment.metadata_columns import ColumnName
+from lsr_index.segment.quantize import MAX_IMPACT
 from lsr_index.segment.quantized_batch import Chunk, rescaled
 from lsr_index.segment.reader import SegmentReader, merged_chunks
+from lsr_index.segment.weight_scale import LossCount, WeightSpread
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart
 from lsr_index.storage.directory import Files
 from lsr_index.storage.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
 from lsr_index.storage.transaction import WritableFolder
 from lsr_index.update.merge_policy import carried_deletes
+
+SCALE_HEADROOM = 1.25
+"""By how much weights may grow after a commit that had to enlarge the scale."""
 
 
 class WorkingIndex:
@@ -97,6 +102,26 @@ class WorkingIndex:
                 kept.append(reader)
         return kept, n_deleted
 
+    def fitting_scale(
+        self, kept: Iterable[SegmentReader], added: Iterable[NDArray[np.float32]]
+    ) -> float:
+        """Return the scale for what is there and what is added; the present one where that fits.
+
+        Parameters
+        ----------
+        kept : iterable of SegmentReader
+        added : iterable of (n,) float32
+        """
+        old, spread = self.manifest.scale, WeightSpread()
+        for weights in added:
+            spread.add(weights)
+        if np.rint(spread.largest / old) <= MAX_IMPACT:
+            return old
+        for reader in kept:
+            for _, vectors in reader.vectors.chunks():
+                spread.add_impacts(np.bincount(vectors.impacts, minlength=MAX_IMPACT + 1), old)
+        return max(old, spread.scale(SCALE_HEADROOM, self.manifest.loss.n_dropped))
+
     def _with_deletes(self, entry: SegmentEntry, deleted: NDArray[np.bool_]) -> SegmentEntry:
         words, n_deleted = words_of(deleted), int(deleted.sum())
         file = self.folder.write_container(
@@ -108,14 +133,18 @@ class WorkingIndex:
         return replace(entry, deletes=file, n_deleted=n_deleted)
 
     def write_rescaled(
-        self, kept: Collection[SegmentReader], added: Iterable[Chunk], scale: float
+        self,
+        kept: Collection[SegmentReader],
+        added: Iterable[Chunk],
+        scale: float,
+        lost: LossCount,
     ) -> SegmentEntry:
         """Write one segment of what is there, quantised once more, and what is added."""
         for reader in kept:
             reader.container.check()
         old = self.manifest.scale
         with self.folder.scratch() as scratch:
-            stored = (rescaled(chunk, old, scale) for chunk in merged_chunks(kept, scratch))
+            stored = (rescaled(chunk, old, scale, lost) for chunk in merged_chunks(kept, scratch))
             return self.write(chain(stored, added), scale)
 
     def write(

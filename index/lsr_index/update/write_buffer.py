@@ -17,8 +17,8 @@ from lsr_index.segment.doc_ids import encode_id
 from lsr_index.segment.doc_store import encode_record
 from lsr_index.segment.metadata_columns import ColumnName, column_names, require_columns
 from lsr_index.segment.metadata_values import typed_keys
-from lsr_index.segment.quantize import quantize_documents
-from lsr_index.segment.quantized_batch import Chunk, dense_codes, without_zeros
+from lsr_index.segment.quantized_batch import Chunk, dense_codes, quantize, without_zeros
+from lsr_index.segment.weight_scale import LossCount
 from lsr_index.storage.dense_part import DensePart
 
 _CHUNK_DOCS = 4096
@@ -116,19 +116,18 @@ class Pending:
         for doc_id, row in self.documents.items():
             yield doc_id, json.loads(row.parts[2]) if row.parts[2] else {}
 
-    def largest_weight(self) -> float:
-        """Return the largest weight of all documents, 0 when there is none."""
-        weights = (float(row.weights.max(initial=0)) for row in self.documents.values())
-        return max(weights, default=0.0)
+    def weights(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the weights of each document, (n,) float32."""
+        return (row.weights for row in self.documents.values())
 
-    def chunks(self, scale: float) -> Iterator[Chunk]:
-        """Yield the documents, quantised."""
+    def chunks(self, scale: float, lost: LossCount) -> Iterator[Chunk]:
+        """Yield the documents, quantised; weights beyond the scale are clipped and counted."""
         doc_ids = list(self.documents)
         for start in range(0, len(doc_ids), _CHUNK_DOCS):
             part = doc_ids[start : start + _CHUNK_DOCS]
             rows = [self.documents[doc_id] for doc_id in part]
             indptr = np.cumsum([0, *(len(row.term_ids) for row in rows)], dtype=np.int64)
-            impacts = quantize_documents(np.concatenate([row.weights for row in rows]), scale)
+            impacts = quantize(np.concatenate([row.weights for row in rows]), scale, lost)
             term_ids = np.concatenate([row.term_ids for row in rows])
             dense = None
             if self._dense is not None:

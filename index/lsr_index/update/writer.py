@@ -31,7 +31,7 @@ from lsr_index.search.index import Index
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import mask_of
 from lsr_index.segment.encoder_store import write_assets
-from lsr_index.segment.quantize import MAX_IMPACT, fit_scale
+from lsr_index.segment.weight_scale import LossCount
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import SegmentEntry
 from lsr_index.update.merge_policy import MergePolicy
@@ -39,7 +39,6 @@ from lsr_index.update.working import WorkingIndex
 from lsr_index.update.write_buffer import Pending, storable_ids
 
 DEFAULT_MEMORY_BYTES = 256 << 20
-SCALE_HEADROOM = 1.25
 _IDS_AT_ONCE = 1 << 16
 
 
@@ -58,6 +57,9 @@ class Commit(NamedTuple):
         Documents of earlier commits that are gone, replaced ones included.
     rescaled : bool
         A weight was larger than the scale allowed: all documents were quantised anew.
+    n_clipped, n_dropped : int
+        What that, and quantising the new documents, has cost; see
+        `lsr_index.segment.weight_scale.Loss`.
     """
 
     generation: int
@@ -65,6 +67,8 @@ class Commit(NamedTuple):
     n_added: int
     n_deleted: int
     rescaled: bool
+    n_clipped: int = 0
+    n_dropped: int = 0
 
 
 class IndexWriter:
@@ -279,16 +283,16 @@ class IndexWriter:
     def _commit(self, encoder: EncoderAssets | None) -> Commit:
         pending, work, old = self._pending, self._work, self._work.manifest
         kept, n_deleted = work.without(storable_ids(pending.gone))
-        peak, scale = pending.largest_weight(), old.scale
-        too_large = bool(np.rint(peak / scale) > MAX_IMPACT)
+        scale, lost = work.fitting_scale(kept, pending.weights()), LossCount()
+        rescaled = scale != old.scale
         work.n_terms = pending.n_terms
-        if too_large:
-            scale = fit_scale(peak * SCALE_HEADROOM)
-            segments = [work.write_rescaled(kept, pending.chunks(scale), scale)]
+        chunks = pending.chunks(scale, lost)
+        if rescaled:
+            segments = [work.write_rescaled(kept, chunks, scale, lost)]
         else:
             segments = [reader.entry for reader in kept]
             if pending.documents:
-                segments.append(work.write(pending.chunks(scale), scale))
+                segments.append(work.write(chunks, scale))
         stored = write_assets(work.folder, encoder) if encoder else old.encoder
         work.publish(
             replace(
@@ -297,10 +301,18 @@ class IndexWriter:
                 scale=scale,
                 segments=tuple(segments),
                 encoder=stored,
+                loss=old.loss + lost.total,
             )
         )
-        n_docs = work.manifest.n_docs
-        return Commit(self.generation, n_docs, len(pending.documents), n_deleted, too_large)
+        return Commit(
+            self.generation,
+            work.manifest.n_docs,
+            len(pending.documents),
+            n_deleted,
+            rescaled,
+            lost.total.n_clipped,
+            lost.total.n_dropped,
+        )
 
     def _merge_chosen(
         self,

@@ -108,6 +108,15 @@ def report_skipped(corpus: Corpus) -> None:
         tell(f"skipped {lines}, the first because of: {one_line(str(corpus.skipped[0]))}")
 
 
+def report_clipped(n_clipped: int) -> None:
+    """Tell how many weights are too large to be stored as they are."""
+    if n_clipped:
+        tell(
+            f"{n_clipped:,} outliers among the weights are stored as smaller ones, so that the "
+            "others keep their precision; `lsr stats` counts them"
+        )
+
+
 @contextmanager
 def resumable(what: str, *, resumes: bool = True) -> Iterator[None]:
     """Turn Ctrl-C into a word on how the job goes on.

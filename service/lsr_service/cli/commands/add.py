@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsr_service.cli import options
-from lsr_service.cli.terminal import progress, report_skipped, resumable, write, write_json
+from lsr_service.cli.terminal import (
+    progress,
+    report_clipped,
+    report_skipped,
+    resumable,
+    write,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from lsr.records import Document
@@ -46,7 +53,7 @@ def add(
     corpus = options.corpus_of(source, format, on_error, max_errors)
     memory_bytes = options.bytes_of(memory)
     started = time.perf_counter()
-    n_read = n_gone = 0
+    n_read = n_gone = n_clipped = n_dropped = 0
     with IndexUpdater(index, memory_bytes=memory_bytes) as updater:
         with resumable("adding", resumes=False), progress() as show:
             total = corpus.count_hint()
@@ -59,10 +66,12 @@ def add(
                 n_read += updater.add(part, report)
                 done = updater.commit()
                 n_gone += done.n_deleted
+                n_clipped, n_dropped = n_clipped + done.n_clipped, n_dropped + done.n_dropped
                 while updater.merge(progress=show):
                     pass
         seconds = time.perf_counter() - started
         report_skipped(corpus)
+        report_clipped(n_clipped)
     if json:
         write_json(
             {
@@ -73,6 +82,8 @@ def add(
                 "replaced": n_gone,
                 "n_docs": done.n_docs,
                 "generation": done.generation,
+                "n_clipped": n_clipped,
+                "n_dropped": n_dropped,
             }
         )
         return

@@ -15,6 +15,7 @@ from lsr_service.cli.terminal import (
     program,
     progress,
     quoted,
+    report_clipped,
     report_skipped,
     resumable,
     tell,
@@ -179,6 +180,7 @@ def _report(
     if corpus is not None:
         report_skipped(corpus)
         n_skipped = corpus.n_skipped
+    report_clipped(made.stats().n_clipped)
     if json:
         stats = made.stats()._asdict()
         write_json({"path": str(output), "seconds": seconds, "skipped": n_skipped, **stats})

@@ -9,7 +9,7 @@ import typer
 
 from lsr.errors import UsageError
 from lsr_service.cli import options
-from lsr_service.cli.terminal import progress, resumable, write, write_json
+from lsr_service.cli.terminal import progress, report_clipped, resumable, write, write_json
 
 
 def reindex(
@@ -71,6 +71,7 @@ def reindex(
             made = encode_dense(index, dense_encoding, memory_bytes=memory_bytes, progress=show)
     seconds = time.perf_counter() - started
     with made:
+        report_clipped(made.stats().n_clipped)
         if json:
             write_json({"path": str(index), "seconds": seconds, **made.stats()._asdict()})
             return
