@@ -44,3 +44,16 @@ def test_inference_free_queries_load_no_neural_library(corpus_path: Path, tmp_pa
     path = tmp_path / "idf.index"
     index_corpus(open_corpus(corpus_path), encoder, path).close()
     assert loaded_by_searching(path) == "loaded []"
+
+
+def test_a_search_loads_nothing_it_does_not_use(index_path: Path) -> None:
+    code = (
+        "import sys; from lsr_service.cli.main import run\n"
+        "assert run(['search', sys.argv[1], 'storm', '--filter', '{\"year\": 1905}']) == 0\n"
+        "heavy = {'torch', 'transformers', 'onnxruntime', 'pyarrow', 'ir_datasets',\n"
+        "         'ir_measures', 'fastapi', 'starlette', 'uvicorn', 'pydantic_settings',\n"
+        "         'scipy.sparse', 'scipy.stats', 'markdown_it', 'lsr_index.build.builder',\n"
+        "         'lsr_index.update.writer', 'lsr_service.http', 'lsr_service.settings'}\n"
+        "print('loaded', sorted(heavy & set(sys.modules)))"
+    )
+    assert run_python(code, index_path).splitlines()[-1] == "loaded []"
