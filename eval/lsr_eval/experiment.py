@@ -12,7 +12,7 @@ from typing import Any
 from lsr import __version__
 from lsr.errors import UsageError
 from lsr.progress import Progress
-from lsr.trec.measures import DEFAULT_MEASURES, Measured, measure_run, parse_measures
+from lsr.trec.measures import Measured, measure_run, measures_within
 from lsr_eval.collections.collection import JudgedCollection, open_collection
 from lsr_eval.comparisons import compare_with_first, compare_with_parts
 from lsr_eval.measures.significance import (
@@ -48,7 +48,7 @@ def evaluate(
     encoder_options: Mapping[str, Any] | None = None,
     corpus_options: Mapping[str, Any] | None = None,
     split: str | None = None,
-    measures: Iterable[str] = DEFAULT_MEASURES,
+    measures: Iterable[str] | None = None,
     k: int = 1000,
     drop_query_id: bool | None = None,
     index_dir: str | Path | None = None,
@@ -87,8 +87,9 @@ def evaluate(
         Keyword arguments of `lsr.corpus.open_corpus`.
     split : str, optional
         Which judgments; "test" unless given.
-    measures : iterable of str
-        Names of ir-measures.
+    measures : iterable of str, optional
+        Names of ir-measures, cut off at `k` or before. Default:
+        `lsr.trec.measures.DEFAULT_MEASURES`, their cutoffs lowered to `k`.
     k : int
         Hits retrieved per topic. Run files are measured to their full depth.
     drop_query_id : bool, optional
@@ -144,7 +145,7 @@ def run_experiment(
     collection: JudgedCollection,
     systems: Sequence[System],
     *,
-    measures: Iterable[str] = DEFAULT_MEASURES,
+    measures: Iterable[str] | None = None,
     settings: SearchSettings | None = None,
     test: Test = "permutation",
     correction: Correction = "holm",
@@ -156,8 +157,8 @@ def run_experiment(
     `evaluate` is this function for the usual cases; use it for encoders with different options
     side by side. Parameters and errors are the same.
     """
-    parsed = parse_measures(measures)
     settings = settings or SearchSettings()
+    parsed = measures_within(measures, settings.k)
     if not systems:
         raise UsageError("nothing to evaluate; name an encoder, an index or a run")
     check_choices(test, correction)

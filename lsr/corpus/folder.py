@@ -12,7 +12,7 @@ from typing import Any
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
 from lsr.corpus.lines import decode, encoding_problem, unreadable
-from lsr.corpus.passages import Passage, Section, split_sections
+from lsr.corpus.passages import TRAIL_SEPARATOR, Passage, Section, split_sections
 from lsr.errors import CorpusError
 from lsr.records import Document
 
@@ -57,11 +57,13 @@ PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
 class FolderCorpus(Corpus):
     """Passages of the documents in a folder and the folders below, or of one such file.
 
-    The id is ``relative/path.md#3``, counted from 1 in each file; the title is the heading above
-    the passage, else the title of the file, else its name; metadata are ``path`` and ``heading``
-    (all headings above). Files come in the order of their paths. Names that begin with a dot and
-    files of other kinds are passed over, links to folders are not followed. A file without text
-    gives one empty document.
+    The id is ``relative/path.md#3``, counted from 1 in each file; the title is that of the file and
+    the headings above the passage, ``Guide > Install > From source``, or the name of a file that
+    has neither; metadata are ``path`` and ``heading`` (all headings above). A heading with nothing
+    below it is a passage without text: every word that a reader sees can be found, but those of
+    navigation and form controls. Files come in the order of their paths. Names that begin with a
+    dot and files of other kinds are passed over, links to folders are not followed. A file without
+    text gives one empty document.
     """
 
     kind = "folder"
@@ -106,13 +108,12 @@ class FolderCorpus(Corpus):
         file_title, sections = PARSERS[path.suffix.lower()](text)
         passages = list(split_sections(sections, self.passage_words))
         if not passages:
-            trail = next((section.trail for section in sections if section.trail), ())
-            passages = [Passage(trail, "")]
+            passages = [Passage((), "")]
         for number, passage in enumerate(passages, 1):
-            title = passage.trail[-1] if passage.trail else file_title or path.stem
+            title = passage.title(file_title) or path.stem
             metadata = {"path": name}
             if passage.trail:
-                metadata["heading"] = " > ".join(passage.trail)
+                metadata["heading"] = TRAIL_SEPARATOR.join(passage.trail)
             yield Document(f"{name}#{number}", passage.text, title, metadata)
 
     def _identity(self) -> list[Any]:

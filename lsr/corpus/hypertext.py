@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 from lsr.corpus.passages import Section
 
 _LEFT_OUT = {
-    *("script", "style", "noscript", "template", "svg", "nav", "footer", "iframe", "object"),
+    *("script", "style", "noscript", "template", "svg", "nav", "iframe", "object"),
     *("canvas", "button", "select", "textarea", "head", "title"),
 }
 _INLINE = {

@@ -7,12 +7,13 @@ than a quarter of the size joins the one before it, so passages hold at most fiv
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import regex
 
 DEFAULT_PASSAGE_WORDS = 200
+TRAIL_SEPARATOR = " > "
 
 # Scripts written without spaces count by character, all others by runs of letters and digits.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -42,9 +43,17 @@ class Passage(NamedTuple):
     trail: tuple[str, ...]
     text: str
 
+    def title(self, of_file: str) -> str:
+        """Return all headings above, after the title of the file where no heading repeats it."""
+        outer = () if not of_file or of_file in self.trail else (of_file,)
+        return TRAIL_SEPARATOR.join((*outer, *self.trail))
+
 
 def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterator[Passage]:
-    """Yield the passages of a text; sections without text give none.
+    """Yield the passages of a text.
+
+    A section without text gives one without text where no section below it has the heading in its
+    trail, so that no heading is lost.
 
     Parameters
     ----------
@@ -52,12 +61,15 @@ def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterat
     max_words : int or None
         Size to aim at; None keeps every section whole.
     """
-    for section in sections:
+    for section, after in zip_longest(sections, sections[1:]):
         paragraphs = [text for text in map(str.strip, section.paragraphs) if text]
         if max_words is None:
             pieces = ["\n\n".join(paragraphs)] if paragraphs else []
         else:
             pieces = pack(paragraphs, max_words)
+        if not pieces and section.trail:
+            is_parent = after is not None and after.trail[: len(section.trail)] == section.trail
+            pieces = [] if is_parent else [""]
         for piece in pieces:
             yield Passage(section.trail, piece)
 

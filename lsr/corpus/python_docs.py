@@ -88,7 +88,7 @@ class PythonDocsCorpus(Corpus):
         passages = list(split_sections(sections, self.passage_words))
         for number, passage in enumerate(passages, 1):
             doc_id = entry.name if len(passages) == 1 else f"{entry.name}#{number}"
-            title = passage.trail[-1] if passage.trail else entry.name
+            title = passage.title("") or entry.name
             metadata = {"kind": entry.kind, "module": entry.module}
             yield Row(self.name, None, Document(doc_id, passage.text, title, metadata))
 

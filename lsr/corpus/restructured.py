@@ -1,8 +1,8 @@
 """Sections of reStructuredText, enough of it to search: headings, paragraphs, directive bodies.
 
-No rendering: markup that carries no words (targets, comments, directive names and options, roles)
-goes, everything else stays as it is written. Heading levels follow the order in which adornments
-appear, as in Docutils.
+No rendering: markup that carries no words (targets, comments, directive names, options but captions
+and the like, roles) goes, everything else stays as it is written. Heading levels follow the order
+in which adornments appear, as in Docutils.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from lsr.corpus.passages import Section
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*$")
 _DIRECTIVE = re.compile(r"\s*\.\. [\w.:+-]+::(?:\s+(.*))?$")
-_OPTION = re.compile(r"\s*:[\w-]+:(\s|$)")
+_OPTION = re.compile(r"\s*:([\w-]+):(?:\s+(.*))?$")
+_SHOWN_OPTIONS = {"alt", "caption", "header", "title"}
+_NOTE = re.compile(r"\s*\.\. (?:\[([^\]]+)\]|\|[^|]+\| [\w-]+::)(?:\s+(.*))?$")
 _EXPLICIT = re.compile(r"\s*\.\.(\s|$)")
 _ROLE_WITH_TARGET = re.compile(r"(?::[\w:+.-]+:)?`([^`<]+?)\s*<[^`>]+>`_{0,2}")
 _ROLE = re.compile(r":[\w:+.-]+:`[~!]?([^`]+)`")
@@ -23,7 +25,7 @@ _STRONG = re.compile(r"(?<![\w*])\*\*?([^\s*](?:[^*]*[^\s*])?)\*\*?(?![\w*])")
 
 def restructured_sections(text: str) -> list[Section]:
     """Cut reStructuredText into sections."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     levels: list[tuple[str, bool]] = []
     trail: list[str] = []
     sections = [Section((), [])]
@@ -78,8 +80,11 @@ def _paragraphs(lines: list[str]) -> list[str]:
         elif directive := _DIRECTIVE.match(line):
             in_directive = True
             paragraphs.append([directive[1]] if directive[1] else [])
-        elif in_directive and _OPTION.match(line):
-            continue
+        elif note := _NOTE.match(line):  # a footnote, a citation, or what a substitution shows
+            paragraphs.append([" ".join(filter(None, note.groups()))])
+        elif in_directive and (option := _OPTION.match(line)):
+            if option[1] in _SHOWN_OPTIONS and option[2]:
+                paragraphs[-1].append(option[2])
         elif _EXPLICIT.match(line):
             comment_indent = indent
         else:

@@ -10,6 +10,7 @@ descending ranks in place of scores, so that there is none left to break.
 from __future__ import annotations
 
 import ast
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from lsr.trec.qrels import Qrels
 from lsr.trec.runs import Run
 
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+MAX_GRADE = 1_000_000
+"""trec_eval counts documents by grade in an array, without looking whether the grade is in it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,40 @@ def parse_measures(names: Iterable[str]) -> list[Any]:
     return measures
 
 
+def measures_within(names: Iterable[str] | None, k: int) -> list[Any]:
+    """Return measures that look at no more than the `k` hits that each topic has.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        As for `parse_measures`. Default: `DEFAULT_MEASURES`, their cutoffs lowered to `k`.
+    k : int
+
+    Raises
+    ------
+    UsageError
+        A name is no measure, or its cutoff is beyond `k`.
+    """
+    if names is None:
+        shallow = k < max(measure.params.get("cutoff", 0) for measure in _defaults())
+        return parse_measures(
+            f"{measure.NAME}@{min(measure.params.get('cutoff', k), k)}" if shallow else str(measure)
+            for measure in _defaults()
+        )
+    measures = parse_measures(names)
+    deep = [str(measure) for measure in measures if measure.params.get("cutoff", 0) > k]
+    if deep:
+        raise UsageError(
+            f"{', '.join(deep)}: cut off beyond the {k} hits that each topic gets; "
+            f"retrieve more (-k), or name measures of at most {k} hits"
+        )
+    return measures
+
+
+def _defaults() -> list[Any]:
+    return parse_measures(DEFAULT_MEASURES)
+
+
 def measure_run(
     run: Run, qrels: Qrels, measures: Sequence[Any], *, drop_query_id: bool = False
 ) -> Measured:
@@ -90,6 +127,11 @@ def measure_run(
         From `parse_measures`.
     drop_query_id : bool
         Leave out hits whose doc_id equals the qid.
+
+    Raises
+    ------
+    UsageError
+        A grade is above `MAX_GRADE`, or a back end of ir-measures cannot compute a measure.
     """
     import ir_measures
 
@@ -102,9 +144,16 @@ def measure_run(
             ranked[str(at)] = ranking
     values = {str(measure): np.zeros(len(topics)) for measure in measures}
     totals = {measure: measure.aggregator() for measure in measures}
-    for metric in ir_measures.iter_calc(measures, judged, ranked):
-        values[str(metric.measure)][int(metric.query_id)] = metric.value
-        totals[metric.measure].add(metric.value)
+    try:
+        for metric in ir_measures.iter_calc(measures, judged, ranked):
+            values[str(metric.measure)][int(metric.query_id)] = metric.value
+            totals[metric.measure].add(metric.value)
+    except (subprocess.CalledProcessError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{', '.join(map(str, measures))}: ir-measures cannot compute one of them here "
+            f"({type(error).__name__}); leave out measures that its other back ends compute, such "
+            "as ERR, which takes no grade above 4"
+        ) from error
     overall = {str(measure): float(total.result()) for measure, total in totals.items()}
     return Measured(topics, values, overall)
 
@@ -114,11 +163,16 @@ def _numbered(
 ) -> tuple[dict[str, int], dict[str, float]]:
     """Return grades and descending ranks by small numbers in place of doc_ids.
 
-    Some back ends go through files that cannot hold every id.
+    Some back ends go through files that cannot hold every id. Grades below 0, which mark spam in
+    some collections, become 0: trec_eval has meanings of its own for them, reads outside of its
+    memory, and never ends computing Bpref.
     """
+    if max(grades.values(), default=0) > MAX_GRADE:
+        raise UsageError(f"grade {max(grades.values())}: at most {MAX_GRADE} can be measured")
     numbers = {doc_id: str(at) for at, doc_id in enumerate(doc_ids)}
     judged = {
-        numbers.setdefault(doc_id, str(len(numbers))): grade for doc_id, grade in grades.items()
+        numbers.setdefault(doc_id, str(len(numbers))): max(grade, 0)
+        for doc_id, grade in grades.items()
     }
     n = len(doc_ids)
     return judged, {str(at): float(n - at) for at in range(n)}

@@ -178,7 +178,7 @@ def test_k_hits_remain_when_the_query_itself_is_dropped(animals: Path) -> None:
     (animals / "qrels" / "test.tsv").write_text("d1\td2\t1\n")
     report = evaluate(animals, encoder="bm25", k=1, drop_query_id=True)
     assert report.baseline.answers.run.rankings["d1"].doc_ids == ["d2"]
-    assert report.baseline.measured.overall["RR@10"] == 1
+    assert report.baseline.measured.overall["RR@1"] == 1
 
 
 def test_an_index_of_another_corpus_is_refused(animals: Path, tmp_path: Path) -> None:

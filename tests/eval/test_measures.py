@@ -4,11 +4,18 @@ import math
 
 import numpy as np
 import pytest
+import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.trec.measures import DEFAULT_MEASURES, measure_run, parse_measures
+from lsr.trec.measures import (
+    DEFAULT_MEASURES,
+    MAX_GRADE,
+    measure_run,
+    measures_within,
+    parse_measures,
+)
 from lsr.trec.qrels import Qrels
 from lsr.trec.runs import Ranking, Run
 from lsr_eval.collections.collection import open_collection
@@ -91,7 +98,7 @@ def test_every_back_end_breaks_ties_alike() -> None:
     assert measured.overall == {"RR": 0.5, "RR@10": 0.5, "Judged@1": 0.0, "P@1": 0.0}
 
 
-GRADES = st.integers(-1, 4)
+GRADES = st.integers(-9, 4)
 NAMES = st.sampled_from([f"d{n:02}" for n in range(30)])
 TOPICS = st.sampled_from(["1", "2", "3", "4"])
 
@@ -168,3 +175,60 @@ def test_every_measure_that_is_accepted_can_be_computed() -> None:
             assert math.isfinite(measured.overall[str(measures[0])])
             accepted += 1
     assert accepted > 20
+
+
+@given(
+    st.dictionaries(TOPICS, st.dictionaries(NAMES, st.integers(-1, 4), min_size=1), min_size=1),
+    st.dictionaries(TOPICS, st.dictionaries(NAMES, st.integers(0, 4).map(float), min_size=1)),
+)
+def test_against_trec_eval(qrels: Qrels, hits: dict[str, dict[str, float]]) -> None:
+    """Ties, holes, topics of only one side, grades that trec_eval itself can take."""
+    names = {"ndcg_cut_10": "nDCG@10", "map": "AP", "recall_10": "R@10", "P_5": "P@5"}
+    names |= {"recip_rank": "RR", "ndcg": "nDCG", "Rprec": "Rprec"}
+    measured = measure_run(run_of(**hits), qrels, parse_measures(names.values()))
+    theirs = pytrec_eval.RelevanceEvaluator(
+        qrels, {"ndcg_cut.10", "recall.10", "P.5", "map", "recip_rank", "ndcg", "Rprec"}
+    ).evaluate(hits)
+    for at, topic in enumerate(qrels):
+        for their_name, name in names.items():
+            wanted = theirs[topic][their_name] if topic in hits else 0.0
+            assert measured.per_topic[name][at] == pytest.approx(wanted), (topic, name)
+
+
+@given(
+    st.dictionaries(NAMES, st.integers(0, 4), min_size=1),
+    st.dictionaries(NAMES, st.integers(0, 4).map(float), min_size=1),
+)
+def test_bpref_against_trec_eval(judged: dict[str, int], hits: dict[str, float]) -> None:
+    measured = measure_run(run_of(**{"1": hits}), {"1": judged}, parse_measures(["Bpref"]))
+    theirs = pytrec_eval.RelevanceEvaluator({"1": judged}, {"bpref"}).evaluate({"1": hits})
+    assert measured.overall["Bpref"] == pytest.approx(theirs["1"]["bpref"])
+
+
+@pytest.mark.parametrize("grade", [-1, -2, -5, -(2**31), -(2**70)])
+def test_negative_grades_are_not_relevant(grade: int) -> None:
+    run = run_of(**{"1": {"spam": 2, "good": 1}})
+    names = parse_measures(["nDCG@10", "AP", "RR@10", "ERR@10", "Bpref", "infAP"])
+    found = measure_run(run, {"1": {"spam": grade, "good": 1}}, names)
+    assert found.overall == measure_run(run, {"1": {"spam": 0, "good": 1}}, names).overall
+    assert found.overall["RR@10"] == 1 / 2
+
+
+@pytest.mark.parametrize("grade", [MAX_GRADE + 1, 2**40, 2**70])
+def test_grades_that_trec_eval_cannot_count_are_refused(grade: int) -> None:
+    with pytest.raises(UsageError, match="at most 1000000"):
+        measure_run(run_of(**{"1": {"a": 1}}), {"1": {"a": grade}}, parse_measures(["nDCG@10"]))
+
+
+def test_a_back_end_that_fails_is_named() -> None:
+    with pytest.raises(UsageError, match="ERR@10: ir-measures cannot compute"):
+        measure_run(run_of(**{"1": {"a": 1}}), {"1": {"a": 9}}, parse_measures(["ERR@10"]))
+
+
+def test_measures_look_at_no_more_than_there_is() -> None:
+    assert [str(m) for m in measures_within(None, 1000)] == list(DEFAULT_MEASURES)
+    assert [str(m) for m in measures_within(None, 100)] == ["nDCG@10", "RR@10", "R@100", "AP@100"]
+    assert [str(m) for m in measures_within(None, 5)] == ["nDCG@5", "RR@5", "R@5", "AP@5"]
+    assert [str(m) for m in measures_within(["nDCG@5 AP"], 5)] == ["nDCG@5", "AP"]
+    with pytest.raises(UsageError, match=r"nDCG@10, P\(rel=2\)@6: cut off beyond the 5 hits"):
+        measures_within(["nDCG@10", "P(rel=2)@6", "R@5"], 5)

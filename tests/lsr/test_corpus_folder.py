@@ -1,9 +1,13 @@
 """Folders of documents: which files, which passages, which titles; Markdown, rst and HTML."""
 
+import itertools
 import os
+import re
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lsr.corpus import open_corpus
 from lsr.records import Document
@@ -99,12 +103,13 @@ def test_markdown(tmp_path):
     assert passages(tmp_path, "guide.md", MARKDOWN) == [
         ("The guide", None, "Before any heading."),
         (
-            "Install",
+            "The guide > Install",
             "Install",
             "Run pip, see the site. Second line.\n\n# not a heading\npip install x",
         ),
-        ("Linux", "Install > Linux", "first\n\nsecond"),
-        ("Setext heading", "Install > Setext heading", "a b\n\n1 2"),
+        ("The guide > Install > Linux", "Install > Linux", "first\n\nsecond"),
+        ("The guide > Install > Setext heading", "Install > Setext heading", "a b\n\n1 2"),
+        ("The guide > Use", "Use", ""),
     ]
 
 
@@ -115,18 +120,18 @@ def test_restructured_text(tmp_path):
             "Title",
             "Some bold text with os.path.join, code and a link.\n\nA note\n\nIts body.",
         ),
-        ("Section", "Title > Section", "Text::\n\nliteral"),
-        ("Deep", "Title > Section > Deep", "More."),
-        ("Other", "Title > Other", "End"),
+        ("Title > Section", "Title > Section", "Text::\n\nliteral"),
+        ("Title > Section > Deep", "Title > Section > Deep", "More."),
+        ("Title > Other", "Title > Other", "End"),
     ]
 
 
 def test_html(tmp_path):
     assert passages(tmp_path, "page.html", HTML) == [
         ("Page title", None, "Lead & boldtext.\n\nSecond\nline"),
-        ("One", "One", "Para\n\ninner\n\ntail"),
-        ("Deep", "One > Deep", "keep\n    this"),
-        ("Two", "One > Two", "a b\n\nc"),
+        ("Page title > One", "One", "Para\n\ninner\n\ntail"),
+        ("Page title > One > Deep", "One > Deep", "keep\n    this"),
+        ("Page title > One > Two", "One > Two", "a b\n\nc\n\nfoot"),
     ]
 
 
@@ -169,6 +174,79 @@ def test_files_without_text_are_empty_documents(tmp_path):
         ("empty.md#1", "empty", ""),
         ("heading.md#1", "Only this", ""),
     ]
+
+
+BLOCKS = st.lists(
+    st.tuples(
+        st.sampled_from(["heading", "heading", "words", "list", "table", "code", "note", "quote"]),
+        st.integers(1, 4),
+    ),
+    max_size=12,
+)
+
+
+def rendered(blocks, kind, title):
+    """Write blocks in one of the formats; also returns all words that a reader sees."""
+    numbers = itertools.count()
+    seen, lines = [], []
+
+    def word():
+        seen.append(f"w{next(numbers)}x")
+        return seen[-1]
+
+    if title:
+        shown = word()
+        lines += {
+            "md": ["---", f"title: {shown}", "---"],
+            "html": [f"<title>{shown}</title>"],
+            "rst": ["=======", shown, "======="],
+        }[kind]
+    for block, level in blocks:
+        a, b = word(), word()
+        text = {
+            "md": {
+                "heading": f"{'#' * level} {a} *{b}*",
+                "words": f"{a} **{b}**\n",
+                "list": f"- {a}\n  1. {b}\n",
+                "table": f"| {a} |\n|---|\n| {b} |\n",
+                "code": f"```\n# {a}\n\n{b}\n```",
+                "note": f"<details><summary>{a}</summary>\n\n{b}\n\n</details>\n",
+                "quote": f"> {a}\n> # {b}\n",
+            },
+            "html": {
+                "heading": f"<h{level}>{a} <b>{b}</b></h{level}>",
+                "words": f"<p>{a} <a href='#'>{b}</a>",
+                "list": f"<dl><dt>{a}</dt><dd>{b}</dd></dl>",
+                "table": f"<table><caption>{a}</caption><tr><th>{b}</th></tr></table>",
+                "code": f"<pre>{a}\n\n{b}</pre>",
+                "note": f"<figure><figcaption>{a}</figcaption></figure><aside>{b}</aside>",
+                "quote": f"<blockquote><h2>{a}</h2></blockquote><footer>{b}</footer>",
+            },
+            "rst": {
+                "heading": f"{a} {b}\n{'=-~^'[level - 1] * 12}\n",
+                "words": f"{a} **{b}**\n",
+                "list": f"- {a}\n\n  #. {b}\n",
+                "table": f"=====  =====\n{a}  {b}\n=====  =====\n",
+                "code": f".. code-block:: python\n   :caption: {a}\n\n   {b}\n",
+                "note": f".. note:: {a}\n\n   {b}\n",
+                "quote": f".. [1] {a}\n\n.. |sub| replace:: {b}\n",
+            },
+        }[kind][block]
+        lines += [text, ""]
+    return "\n".join(lines), seen
+
+
+@given(BLOCKS, st.booleans(), st.sampled_from(["md", "html", "rst"]), st.sampled_from([1, 7, None]))
+def test_every_word_that_a_reader_sees_can_be_found(
+    tmp_path_factory, blocks, title, kind, passage_words
+):
+    text, seen = rendered(blocks, kind, title)
+    path = tmp_path_factory.mktemp("words") / f"page.{kind}"
+    path.write_text(text)
+    documents = list(open_corpus(path, passage_words=passage_words)) if text else []
+    found = set(re.findall(r"w\d+x", " ".join(document.contents for document in documents)))
+    assert set(seen) <= found, text
+    assert all(document.text or document.title for document in documents)
 
 
 def test_bad_files_are_named_and_can_be_skipped(tmp_path):

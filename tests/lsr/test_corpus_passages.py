@@ -55,6 +55,7 @@ def test_passages_never_cross_a_heading():
     assert list(split_sections(sections, 100)) == [
         Passage(("A",), "x"),
         Passage(("A", "B"), "y\n\nz"),
+        Passage(("C",), ""),
     ]
     long = [Section((), ["word " * 500])]
     assert len(list(split_sections(long, None))) == 1
