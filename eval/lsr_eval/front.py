@@ -8,7 +8,6 @@ from typing import Any
 
 from lsr.errors import UsageError
 from lsr.progress import Progress
-from lsr.trec.measures import DEFAULT_MEASURES
 from lsr_eval.collections.collection import open_collection
 from lsr_eval.experiment import run_experiment
 from lsr_eval.measures.significance import Correction, Test
@@ -22,7 +21,7 @@ def evaluate(
     collection: str | Path,
     systems: Sequence[SearchIndex | str | Path | System],
     *,
-    measures: Iterable[str] = DEFAULT_MEASURES,
+    measures: Iterable[str] | None = None,
     mode: Mode = "sparse",
     fusion: str | None = None,
     split: str | None = None,
@@ -43,8 +42,9 @@ def evaluate(
     systems : sequence of SearchIndex, str or path
         Indexes of this corpus, open or by their folders; TREC run files; names of encoders, with
         which the corpus is indexed.
-    measures : iterable of str
-        Names of ir-measures, such as ``"nDCG@10"``.
+    measures : iterable of str, optional
+        Names of ir-measures, such as ``"nDCG@10"``, cut off at `k` or before. Default:
+        `lsr.trec.measures.DEFAULT_MEASURES`.
     mode : {"sparse", "dense", "hybrid"}
         How indexes are searched.
     fusion : str, optional

@@ -17,9 +17,11 @@ from lsr.encoding.plan import (
     BATCH_CHARS,
     BATCH_DOCS,
     JOB_FILES,
+    drop_job,
     is_job,
     load_progress,
     make_plan,
+    require_plan,
     save_progress,
 )
 from lsr.encoding.shards import (
@@ -47,6 +49,7 @@ def encode_corpus(
     *,
     dense: DenseEncoder | None = None,
     shard_docs: int = 4096,
+    restart: bool = False,
     progress: Progress | None = None,
 ) -> EncodedCollection:
     """Encode a corpus into a folder, or continue doing so.
@@ -68,6 +71,9 @@ def encode_corpus(
         Makes dense vectors of the same documents.
     shard_docs : int
         Documents per shard, the unit of resuming.
+    restart : bool
+        Drop a job of another corpus, encoder or shard size. Without it, only one that has not
+        completed a shard is dropped.
     progress : callable, optional
         ``progress("encode", done, total)``, at least once per batch.
 
@@ -78,7 +84,8 @@ def encode_corpus(
     Raises
     ------
     UsageError
-        The folder holds the job of another corpus, encoder or shard size; says which.
+        The folder holds the job of another corpus, encoder or shard size and `restart` is off;
+        says which.
     CorpusError
         The corpus is malformed, or changed while it was read.
     StorageFullError
@@ -88,7 +95,7 @@ def encode_corpus(
     """
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
-    job = _Job(corpus, encoder, dense, Path(folder), shard_docs, progress)
+    job = _Job(corpus, encoder, dense, Path(folder), shard_docs, restart, progress)
     with locked(job.folder, "encoding into", JOB_FILES):
         return job.run()
 
@@ -101,6 +108,7 @@ class _Job:
         dense: DenseEncoder | None,
         folder: Path,
         shard_docs: int,
+        restart: bool,
         progress: Progress | None,
     ) -> None:
         self.corpus = corpus
@@ -108,6 +116,7 @@ class _Job:
         self.dense = dense
         self.folder = folder
         self.shard_docs = shard_docs
+        self.restart = restart
         self.progress = progress
         self.plan = make_plan(corpus, encoder, shard_docs, dense)
         self.n_shards = 0
@@ -115,12 +124,30 @@ class _Job:
         self.state: bytes | None = None
 
     def run(self) -> EncodedCollection:
-        complete = self._resume() if is_job(self.folder) else self._start()
+        complete = self._resume() if self._is_reusable() else self._start()
         if not complete:
             self._encode()
         return EncodedCollection(
             self.folder, self.n_shards, self.statistics, self.encoder, self.dense
         )
+
+    def _is_reusable(self) -> bool:
+        """Return whether there is a job that goes on; drop one that never can.
+
+        Raises
+        ------
+        UsageError
+            It has shards, of another plan, and may not be dropped.
+        """
+        if not is_job(self.folder):
+            return False
+        n_shards, _, plan = load_progress(self.folder)
+        if plan == self.plan:
+            return True
+        if n_shards and not self.restart:
+            require_plan(self.folder, plan, self.plan)
+        drop_job(self.folder)
+        return False
 
     def _start(self) -> bool:
         self.state = self.encoder.state()
@@ -132,7 +159,7 @@ class _Job:
 
     def _resume(self) -> bool:
         """Take up counts and encoder state; return whether the job is complete."""
-        self.n_shards, complete = load_progress(self.folder, self.plan)
+        self.n_shards, complete, _ = load_progress(self.folder)
         state = bytearray(read_record(start_path(self.folder)).state_added)
         for number in range(self.n_shards):
             path = record_path(self.folder, number)
@@ -163,8 +190,8 @@ class _Job:
             skipped < self.statistics.n_docs
         ):
             raise CorpusError(
-                "changed while it was being encoded; remove the folder "
-                f"{self.folder} and start again",
+                "changed while it was being encoded; start over with --overwrite, or by removing "
+                f"{self.folder}",
                 self.corpus.name,
             )
         save_progress(self.folder, self.plan, self.n_shards, complete=True)

@@ -52,6 +52,14 @@ def remove_job(folder: Path) -> None:
     remove_work(folder, JOB_FILES)
 
 
+def drop_job(folder: Path) -> None:
+    """Remove the files of an encode job from its folder, beginning with that which makes it one."""
+    _path(folder).unlink()
+    for file in folder.iterdir():
+        if JOB_FILES.fullmatch(file.name):
+            file.unlink()
+
+
 def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, complete: bool) -> None:
     """Count the shards that are complete; `complete` when they are all."""
     content = orjson.dumps(
@@ -60,31 +68,47 @@ def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, compl
     write_bytes(_path(folder), content, OWNER_FILE)
 
 
-def load_progress(folder: Path, plan: Mapping[str, Any]) -> tuple[int, bool]:
-    """Return how many shards are complete, and whether they are all.
+def load_progress(folder: Path) -> tuple[int, bool, dict[str, Any]]:
+    """Return how many shards are complete, whether they are all, and the plan of the job.
 
     Raises
     ------
-    UsageError
-        When the job in the folder has another plan; says what differs.
     DataError
         When the file is damaged.
     """
     path = _path(folder)
     try:
         saved = orjson.loads(path.read_bytes())
-        n_shards, complete, saved_plan = saved["n_shards"], saved["complete"], dict(saved["plan"])
+        return int(saved["n_shards"]), bool(saved["complete"]), dict(saved["plan"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: not the state of an encode job ({error}); remove {folder} to start over"
         ) from error
-    differing = _differences(saved_plan, plan)
-    if differing:
+
+
+def require_plan(folder: Path, saved: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+    """Refuse to continue a job that has another plan.
+
+    Raises
+    ------
+    UsageError
+        Says what differs.
+    """
+    differing = _differences(saved, plan)
+    if not differing:
+        return
+    if saved.get("corpus") != plan["corpus"] and len(differing) == len(
+        _differences(saved["corpus"], plan["corpus"])
+    ):
         raise UsageError(
-            f"{folder} holds a job that was started with something else ({'; '.join(differing)}); "
-            f"run it as it was started to continue, or remove {folder} to start over"
+            f"{folder} holds a job that began before its source changed ({plan['corpus']['name']}"
+            f"); start over with --overwrite, or by removing {folder}"
         )
-    return int(n_shards), bool(complete)
+    raise UsageError(
+        f"{folder} holds a job that was started with something else ({'; '.join(differing)}); "
+        f"run it as it was started to continue, or start over with --overwrite, or by removing "
+        f"{folder}"
+    )
 
 
 def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:

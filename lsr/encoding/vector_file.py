@@ -53,7 +53,7 @@ def encode_to_file(
             f"{path} exists already; choose another place, or replace it with overwrite=True"
         )
     workspace = path.with_name(path.name + ".building")
-    collection = encode_corpus(corpus, encoder, workspace, progress=progress)
+    collection = encode_corpus(corpus, encoder, workspace, restart=overwrite, progress=progress)
     counts = [0, 0]
 
     def batches() -> Iterator[DocumentBatch]:

@@ -156,8 +156,11 @@ def test_a_job_of_something_else_is_refused(corpus, tmp_path, encoder, options, 
     before = contents_of(tmp_path / "job")
     with pytest.raises(UsageError, match=message) as caught:
         encode(corpus, tmp_path / "job", load_encoder("bm25", **encoder), **options)
-    assert f"remove {tmp_path / 'job'} to start over" in str(caught.value)
+    assert f"start over with --overwrite, or by removing {tmp_path / 'job'}" in str(caught.value)
     assert contents_of(tmp_path / "job") == before
+    encode(corpus, tmp_path / "job", load_encoder("bm25", **encoder), restart=True, **options)
+    encode(corpus, tmp_path / "new", load_encoder("bm25", **encoder), **options)
+    assert contents_of(tmp_path / "job") == contents_of(tmp_path / "new")
 
 
 def test_a_corpus_that_changed_is_refused(corpus, tmp_path):
@@ -165,8 +168,33 @@ def test_a_corpus_that_changed_is_refused(corpus, tmp_path):
         encode(corpus, tmp_path / "job", Interrupted(2, KeyboardInterrupt()))
     with (tmp_path / "corpus.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"_id": "new", "text": "more"}\n')
-    with pytest.raises(UsageError, match="corpus fingerprint: then"):
-        encode(open_corpus(tmp_path / "corpus.jsonl"), tmp_path / "job")
+    changed = open_corpus(tmp_path / "corpus.jsonl")
+    with pytest.raises(UsageError, match=r"began before its source changed \(corpus.jsonl\)"):
+        encode(changed, tmp_path / "job")
+    encode(changed, tmp_path / "job", restart=True)
+    encode(changed, tmp_path / "new")
+    assert contents_of(tmp_path / "job") == contents_of(tmp_path / "new")
+
+
+@pytest.mark.parametrize("shards", [0, 1, 2])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_corrected_file(tmp_path, shards, restart):
+    """A job without a shard is dropped; one that fits goes on; others wait for a word."""
+    lines = [f'{{"_id": "{i}", "text": "wing"}}\n' for i in range(SHARD_DOCS * 3)]
+    broken = [*lines]
+    broken[shards * SHARD_DOCS + 1] = '{"_id": "x", "text":\n'
+    corpus = corpus_of(tmp_path / "corpus.jsonl", broken)
+    for _ in range(2):  # the file as it was goes on, to the same line
+        with pytest.raises(CorpusError, match=rf"corpus\.jsonl:{shards * SHARD_DOCS + 2}: "):
+            encode(corpus, tmp_path / "job")
+    corrected = corpus_of(tmp_path / "corpus.jsonl", lines)
+    if shards and not restart:
+        with pytest.raises(UsageError, match="began before its source changed"):
+            encode(corrected, tmp_path / "job")
+        return
+    assert encode(corrected, tmp_path / "job", restart=restart).n_docs == SHARD_DOCS * 3
+    encode(corrected, tmp_path / "new")
+    assert contents_of(tmp_path / "job") == contents_of(tmp_path / "new")
 
 
 def test_a_corpus_that_changes_while_it_is_read_is_noticed(corpus, tmp_path):

@@ -175,7 +175,10 @@ class _FaissVectors:
         try:
             self._index: Any = faiss.read_index(str(path))
             if hasattr(self._index, "make_direct_map"):
+                _require_own_order(path, self._index)
                 self._index.make_direct_map()
+        except VectorError:
+            raise
         except Exception as error:  # faiss raises nothing more precise
             reason = str(error).strip().splitlines()[-1][:200]
             raise _damaged(path, f"faiss cannot read it ({reason})") from None
@@ -189,6 +192,30 @@ class _FaissVectors:
         for i, number in enumerate(numbers.tolist()):
             self._index.reconstruct(number, found[i])
         return found
+
+
+def _require_own_order(path: Path, index: Any) -> None:
+    """Refuse inverted lists whose vectors were added with ids other than 0, 1, 2, ….
+
+    A list keeps its vectors in the order in which they were added, so that ids which do not rise in
+    it were given by the user. Nothing in the file says then which vector was the first.
+    """
+    import faiss
+
+    lists = index.invlists
+    sizes = [lists.list_size(number) for number in range(index.nlist)]
+    seen = np.zeros(sum(sizes), np.bool_)
+    for number, size in enumerate(sizes):
+        ids = faiss.rev_swig_ptr(lists.get_ids(number), size) if size else np.zeros(0, np.int64)
+        if (np.diff(ids) <= 0).any() or ((ids < 0) | (ids >= len(seen))).any():
+            break
+        seen[ids] = True
+    if not seen.all():
+        raise VectorError(
+            f"{path}: its vectors have ids of their own (add_with_ids), not 0 to "
+            f"{len(seen) - 1} in the order in which they were added, so that it cannot be told "
+            "whose they are; save the vectors as .npy in the order of the ids"
+        )
 
 
 def _checked_head(path: Path, head: bytes) -> tuple[int, int, int]:

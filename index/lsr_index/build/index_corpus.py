@@ -54,7 +54,8 @@ def index_corpus(
     dense : DenseEncoder, optional
         Gives the index dense vectors of the same documents.
     overwrite : bool
-        Replace an index that is already there. It serves until the new one is committed.
+        Replace an index that is already there. It serves until the new one is committed. A job that
+        was interrupted, and began with another corpus or encoder, is started over.
     shard_docs : int
         Documents per shard: the unit of resuming.
     memory_bytes : int
@@ -77,7 +78,13 @@ def index_corpus(
     check_target(path, overwrite)
     workspace = path.with_name(path.name + ".building")
     collection = encode_corpus(
-        corpus, encoder, workspace, dense=dense, shard_docs=shard_docs, progress=progress
+        corpus,
+        encoder,
+        workspace,
+        dense=dense,
+        shard_docs=shard_docs,
+        restart=overwrite,
+        progress=progress,
     )
     if collection.n_docs == 0:
         remove_job(workspace)

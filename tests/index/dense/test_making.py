@@ -300,6 +300,33 @@ class TestAttach:
             np.testing.assert_allclose(np.array(list(found.values())), expected, atol=2e-3)
         assert verify(path, 3).ok
 
+    @pytest.mark.parametrize("kind", ["IVF4,Flat", "IVF4,SQfp16"])
+    @pytest.mark.parametrize(
+        "ids",
+        [
+            np.random.default_rng(0).permutation(50),
+            np.arange(50) + 1,
+            np.arange(50) * 2,
+            np.arange(50) - 1,
+            np.zeros(50),
+            np.minimum(np.arange(50), 48),
+            np.arange(50) + 2**40,
+            np.arange(50)[::-1],
+        ],
+        ids=["permuted", "from 1", "gaps", "from -1", "all the same", "twice", "huge", "reversed"],
+    )
+    def test_vectors_with_ids_of_their_own_are_refused(
+        self, path: Path, vectors: NDArray[np.float32], kind: str, ids: NDArray[np.int64]
+    ) -> None:
+        """Which vector was added first is not in the file, so no list of ids says whose it is."""
+        faiss = pytest.importorskip("faiss")
+        made = faiss.index_factory(DIMENSION, kind, faiss.METRIC_INNER_PRODUCT)
+        made.train(vectors)
+        made.add_with_ids(vectors, ids.astype(np.int64))
+        faiss.write_index(made, str(path.with_name("v.faiss")))
+        with pytest.raises(VectorError, match="ids of their own"):
+            attach_vectors(path, path.with_name("v.faiss"), self.ids(path, numbered(50)))
+
     @pytest.mark.parametrize(
         ("doc_ids", "says"),
         [
