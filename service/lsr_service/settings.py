@@ -83,6 +83,9 @@ class ServerSettings(BaseSettings):
     free_bytes: int = Field(
         default=256 << 20, ge=0, description="room on the disk below which documents are refused"
     )
+    follow_s: float = Field(
+        default=1.0, ge=0, description="time between two looks for later generations; 0: never"
+    )
     allowed_hosts: tuple[str, ...] = ()
     threads: int = Field(default_factory=available_cores, gt=0)
     queue: int | None = Field(

@@ -55,7 +55,11 @@ def test_health(client: TestClient) -> None:
     assert client.get("/livez").json()["status"] == "ok"
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "indexes": {"small": "ready", "again": "ready"}}
+    assert ready.json() == {
+        "status": "ready",
+        "indexes": {"small": "ready", "again": "ready"},
+        "generations": {"small": 1, "again": 1},
+    }
 
 
 def test_draining_is_not_ready(index_path: Path) -> None:

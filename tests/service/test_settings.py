@@ -61,7 +61,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
     values = {
         "INDEXES": '{"a": "x"}', "INDEXES__b": "y", "FUSIONS": '["rrf"]', "SELECTIONS": "[]",
         "RERANK": "m", "HOST": "localhost", "PORT": "1", "INSECURE": "true", "WRITABLE": "1",
-        "FREE_BYTES": "1", "ALLOWED_HOSTS": '["h"]', "THREADS": "1", "QUEUE": "1",
+        "FREE_BYTES": "1", "FOLLOW_S": "0", "ALLOWED_HOSTS": '["h"]', "THREADS": "1", "QUEUE": "1",
         "CONNECTIONS": "1", "ACCESS_LOG": "0", "DRAIN_DELAY_S": "1", "SHUTDOWN_S": "1",
         "LIMITS": '{"window": 5}', "LIMITS__K": "5", "DEADLINES": '{"body_s": 2}',
         "DEADLINES__READ_S": "2",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -81,6 +82,7 @@ class Engine:
         self, indexes: Mapping[str, ServedIndex], reranker: CrossEncoder | None = None
     ) -> None:
         self._indexes = dict(indexes)
+        self._showing = threading.Lock()
         self.reranker = reranker
 
     @classmethod
@@ -173,12 +175,29 @@ class Engine:
             raise UnavailableIndexError(f"index {name} cannot answer: {served.problem}")
         return served.retriever
 
-    def show(self, name: str, retriever: Retriever) -> None:
+    def show(self, name: str, retriever: Retriever, *, instead_of: Retriever | None = None) -> bool:
         """Let searches that begin from now on use `retriever`.
 
         Those that run keep the former one; its files are let go with the last of them.
+
+        Parameters
+        ----------
+        name : str
+        retriever : Retriever
+        instead_of : Retriever, optional
+            Only if this one is still in use.
+
+        Returns
+        -------
+        bool
+            Whether it is in use now.
         """
-        self._indexes[name] = replace(self._indexes[name], retriever=retriever)
+        with self._showing:
+            shown = self._indexes[name]
+            if instead_of is not None and shown.retriever is not instead_of:
+                return False
+            self._indexes[name] = replace(shown, retriever=retriever)
+            return True
 
     def warm_up(self) -> None:
         """Search every index once, so that compiled code and tables are in memory."""

@@ -14,6 +14,7 @@ from lsr import __version__
 from lsr_service.engine.admission import WorkPool
 from lsr_service.engine.changes import Changes
 from lsr_service.engine.engine import Engine
+from lsr_service.engine.follower import Follower
 from lsr_service.http import change_routes, errors, health, limits, routes
 from lsr_service.http.context import RequestContext
 from lsr_service.http.metrics import Metrics
@@ -67,12 +68,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         max_terms=settings.limits.doc_terms,
         free_bytes=settings.free_bytes,
     )
+    follower: Follower | None = None
     try:
         await asyncio.to_thread(app.state.changes.take_locks)
         await asyncio.to_thread(engine.warm_up)
+        if settings.follow_s:
+            follower = Follower(engine, settings.follow_s)
         yield
     finally:
         app.state.draining = True
+        if follower is not None:
+            await asyncio.to_thread(follower.close)
         await asyncio.to_thread(app.state.changes.close)
         await asyncio.to_thread(app.state.pool.close)
         engine.close()

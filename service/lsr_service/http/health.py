@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 
 from lsr_service.engine.engine import Engine
@@ -25,11 +27,14 @@ async def readyz(request: Request, response: Response) -> models.Health:
     """Tell whether to send requests here, and which indexes can answer them."""
     engine: Engine = request.app.state.engine
     states = {served.name: served.problem or "ready" for served in engine}
+    shown = {each.name: each.retriever for each in engine if each.retriever is not None}
+    generations = {name: retriever.index.generation for name, retriever in shown.items()}
+    status: Literal["draining", "degraded", "ready"] = "ready"
     if request.app.state.draining:
-        response.status_code = 503
-        return models.Health(status="draining", indexes=states)
-    damaged = any(served.retriever is None for served in engine)
-    return models.Health(status="degraded" if damaged else "ready", indexes=states)
+        response.status_code, status = 503, "draining"
+    elif len(shown) < len(states):
+        status = "degraded"
+    return models.Health(status=status, indexes=states, generations=generations)
 
 
 @router.get(

@@ -353,6 +353,9 @@ class Health(BaseModel):
 
     status: Literal["ok", "ready", "degraded", "draining"]
     indexes: dict[str, str] = Field(default_factory=dict)
+    generations: dict[str, int] = Field(
+        default_factory=dict, description="The state of each index that answers."
+    )
 
 
 class ErrorDetail(BaseModel):

@@ -73,6 +73,13 @@ def serve(
         bool | None,
         typer.Option("--writable", help="Take documents over HTTP: add, replace, delete, compact."),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Show what other programs commit to the indexes, within a second or so.",
+        ),
+    ] = True,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +112,7 @@ def serve(
             "threads": threads,
             "insecure": insecure,
             "writable": writable,
+            "follow_s": None if follow else 0.0,
             "allowed_hosts": tuple(allow_host) if allow_host else None,
             "access_log": access_log,
         }
