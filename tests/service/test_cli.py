@@ -103,6 +103,29 @@ def test_text_output_marks_nothing_when_it_is_piped(
     assert "2 hits in " in text
 
 
+def test_pages_of_hits(index_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = ["search", str(index_path), "storm river"]
+    whole = json.loads(out_of(capsys, *query, "-k", "9", "--json"))["hits"]
+    assert len(whole) == 9
+    for offset in (0, 4, 8):
+        about = ["-k", "4", "--offset", str(offset), "--json"]
+        page = json.loads(out_of(capsys, *query, *about))["hits"]
+        assert page[: 9 - offset] == whole[offset : offset + 4]
+    assert run([*query[:2], "--offset", "1", "--topics", "t.tsv"]) == 2
+    assert "--offset pages through" in capsys.readouterr().err
+
+
+def test_no_hits_names_the_words_that_the_index_lacks(
+    index_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert out_of(capsys, "search", str(index_path), "Qwxyz zzzyx qwxyz") == (
+        "no hits; not in the index: qwxyz, zzzyx\n"
+    )
+    nothing = ["search", str(index_path), "storm qwxyz", "--filter", '{"year": {"$lt": 5}}']
+    assert out_of(capsys, *nothing) == "no hits; not in the index: qwxyz\n"
+    assert "not in the index" not in out_of(capsys, "search", str(index_path), "storm qwxyz")
+
+
 def test_queries_from_a_pipe(
     index_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

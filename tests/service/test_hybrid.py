@@ -193,6 +193,22 @@ class TestHttp:
                 assert message == "index small has no dense vectors; search it with mode sparse"
             assert "start it with --rerank" in post(plain, 422, query=QUERY, rerank=3)["message"]
 
+    @pytest.mark.parametrize("named", ["rrf", "rrf:k=20", "min-max:sparse=0.4,dense=0.6,depth=50"])
+    def test_a_server_takes_the_fusions_that_a_search_takes(
+        self, folder: Path, hybrid: Retriever, named: str
+    ) -> None:
+        with serving(indexes={"small": folder / "small.index"}, fusions=(named,)) as served:
+            expected = hybrid.search(QUERY, fusion=parse_fusion(named), mode="hybrid")
+            assert shown(post(served, query=QUERY)) == [(hit.id, hit.score) for hit in expected]
+
+    def test_a_fusion_that_fits_no_index_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        path = tmp_path / "plain.index"
+        index_corpus(open_corpus(folder / "corpus.jsonl"), load_encoder("bm25"), path).close()
+        with pytest.raises(UsageError, match=r"--fusion rrf fits none.*nothing to fuse"):
+            Engine.open({"plain": path}, fusions=["rrf"])
+        with pytest.raises(UsageError, match=r"--fusion rff fits none.*unknown fusion"):
+            Engine.open({"small": folder / "small.index"}, fusions=["rff"])
+
     def test_a_fitted_fusion_is_what_a_server_uses(
         self, folder: Path, fitted: Path, hybrid: Retriever
     ) -> None:

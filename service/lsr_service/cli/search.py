@@ -67,9 +67,10 @@ class Searcher:
         """Return the words of a text that no document of the index can match."""
         if not self._plain:
             return []  # a dense branch knows no words
-        from lsr.analysis.segmentation import normalise, words
+        from lsr.analysis.segmentation import normalise, segments, words
 
-        distinct = list(dict.fromkeys(words(normalise(text))))
+        pieces = segments(normalise(text))
+        distinct = list(dict.fromkeys(word for piece in pieces for word in words(piece)))
         return [word for word in distinct if not self._retriever.search(word, 1)]
 
     def response(self, name: str, answer: SearchResults) -> SearchResponse:
