@@ -6,6 +6,7 @@
     ├── UsageError (ValueError)                 the request cannot be carried out as asked
     │   └── MissingDependencyError (ImportError) an optional extra is not installed
     ├── DataError (ValueError)                  the user's data is not what it should be
+    │   ├── DocumentError                       one document of a batch
     │   ├── CorpusError                         a corpus, query or qrels file, with its line
     │   └── VectorError                         a sparse vector or a file of vectors
     ├── ModelError (ValueError)                 a model folder cannot be loaded
@@ -51,6 +52,24 @@ class MissingDependencyError(UsageError, ImportError):
 
 class DataError(LsrError, ValueError):
     """The user's data is not what it should be."""
+
+
+class DocumentError(DataError):
+    """One document of a batch is refused.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong with it, without anything out of it.
+    doc_id : str
+    position : int
+        In the batch, from 0.
+    """
+
+    def __init__(self, problem: str, doc_id: str, position: int) -> None:
+        super().__init__(f"document {doc_id!r}: {problem}")
+        self.problem = problem
+        self.position = position
 
 
 class CorpusError(DataError):

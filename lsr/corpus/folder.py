@@ -12,7 +12,7 @@ from typing import Any
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
 from lsr.corpus.lines import decode, encoding_problem, unreadable
-from lsr.corpus.passages import TRAIL_SEPARATOR, Passage, Section, split_sections
+from lsr.corpus.passages import TRAIL_SEPARATOR, Passage, Section, passage_id, split_sections
 from lsr.errors import CorpusError
 from lsr.records import Document
 
@@ -114,7 +114,7 @@ class FolderCorpus(Corpus):
             metadata = {"path": name}
             if passage.trail:
                 metadata["heading"] = TRAIL_SEPARATOR.join(passage.trail)
-            yield Document(f"{name}#{number}", passage.text, title, metadata)
+            yield Document(passage_id(name, number), passage.text, title, metadata)
 
     def _identity(self) -> list[Any]:
         files = [file_identity(path, _printable(name)) for name, path in self._files()]

@@ -6,11 +6,13 @@ than a quarter of the size joins the one before it, so passages hold at most fiv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, zip_longest
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, pairwise, zip_longest
 from typing import NamedTuple
 
 import regex
+
+from lsr.records import Document
 
 DEFAULT_PASSAGE_WORDS = 200
 TRAIL_SEPARATOR = " > "
@@ -47,6 +49,35 @@ class Passage(NamedTuple):
         """Return all headings above, after the title of the file where no heading repeats it."""
         outer = () if not of_file or of_file in self.trail else (of_file,)
         return TRAIL_SEPARATOR.join((*outer, *self.trail))
+
+
+def passage_id(source: str, number: int) -> str:
+    """Return the id of a passage, from 1, of a file or another source."""
+    return f"{source}#{number}"
+
+
+def with_shrunk_sources(
+    documents: Iterable[Document], delete: Callable[[str], bool]
+) -> Iterator[Document]:
+    """Yield the passages of sources, deleting those that a source had once and has no more.
+
+    Parameters
+    ----------
+    documents : iterable of Document
+        With ids of `passage_id`; all passages of a source stand together.
+    delete : callable
+        Deletes a document by its id; tells whether there was one.
+    """
+    source, last = "", 0
+    for document in chain(documents, [None]):
+        name, _, number = ("", "", "") if document is None else document.id.rpartition("#")
+        if name != source:
+            while last and delete(passage_id(source, last + 1)):
+                last += 1
+            source, last = name, 0
+        if document is not None:
+            last = int(number)
+            yield document
 
 
 def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterator[Passage]:

@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.corpus.passages import Passage, Section, count_words, pack, split_sections
+from lsr.corpus.passages import (
+    Passage,
+    Section,
+    count_words,
+    pack,
+    passage_id,
+    split_sections,
+    with_shrunk_sources,
+)
+from lsr.records import Document
 
 words = st.lists(
     st.sampled_from(["alpha", "Beta", "gamma.", "Delta!", "3.14", "epsilon,", "第一。", "it's"]),
@@ -60,3 +69,24 @@ def test_passages_never_cross_a_heading():
     long = [Section((), ["word " * 500])]
     assert len(list(split_sections(long, None))) == 1
     assert len(list(split_sections(long, 200))) == 3
+
+
+SIZES = st.dictionaries(st.sampled_from(["a.md", "b#2", "c#", "d/e.txt"]), st.integers(1, 4))
+
+
+def ids_of(sizes):
+    return [passage_id(name, n + 1) for name, size in sizes.items() for n in range(size)]
+
+
+@given(SIZES, SIZES)
+def test_passages_of_an_older_version_go(before, after):
+    index = set(ids_of(before))
+
+    def delete(doc_id):
+        was_there = doc_id in index
+        index.discard(doc_id)
+        return was_there
+
+    for document in with_shrunk_sources((Document(i, "x") for i in ids_of(after)), delete):
+        index.add(document.id)
+    assert index == set(ids_of(before | after))

@@ -181,6 +181,17 @@ def test_a_refused_batch_changes_nothing(live: TestClient) -> None:
     response = live.put(DOCS, content=lines, headers={"content-type": "application/x-ndjson"})
     assert response.status_code == 422
     assert response.json()["details"][0]["location"][:2] == ["body", 1]
+    long = doc("long", " ".join(f"q{i}z" for i in range(5000)))
+    response = live.put(DOCS, json={"documents": [doc("ok", "x"), long]})
+    assert (response.status_code, response.json()["details"]) == (
+        422,
+        [
+            {
+                "location": ["body", "documents", 1],
+                "message": "5,000 terms; at most 4,096 are accepted, split it into passages",
+            }
+        ],
+    )
     for condition in ({}, {"year": {"$near": 3}}, {"$and": 3}):
         answer = live.post("/v1/indexes/live/delete", json={"filter": condition})
         assert answer.status_code == 422
@@ -323,3 +334,17 @@ def test_the_odd_id_can_be_replaced_and_deleted(live: TestClient) -> None:
     assert found(live, "qqodd") == {ODD_ID}
     assert live.delete(f"{DOCS}/{quote(ODD_ID, safe='')}").status_code == 200
     assert found(live, "qqodd") == set()
+
+
+def test_ndjson_may_begin_with_a_byte_order_mark(live: TestClient) -> None:
+    lines = (
+        b"\xef\xbb\xbf" + b'{"id": "n", "text": "alpha", "metadata": {"big": 9007199254740993}}\n'
+    )
+    kind = {"content-type": "application/x-ndjson"}
+    assert live.put(DOCS, content=lines, headers=kind).status_code == 200
+    assert live.get(f"{DOCS}/n").json()["metadata"] == {"big": 2**53 + 1}
+    filter = {"big": 2**53 + 1}
+    found = live.post("/v1/indexes/live/search", json={"query": "alpha", "filter": filter})
+    assert [hit["id"] for hit in found.json()["hits"]] == ["n"]
+    found = live.post("/v1/indexes/live/search", json={"query": "alpha", "filter": {"big": 2**53}})
+    assert found.json()["hits"] == []

@@ -185,3 +185,32 @@ def test_an_app_can_be_given_open_indexes(index_path: Path) -> None:
     with TestClient(app, base_url="http://localhost") as client:
         answer = client.post("/v1/indexes/mine/search", json={"query": "storm"})
         assert len(answer.json()["hits"]) == 10
+
+
+def test_head_answers_what_get_answers_without_its_body(client: TestClient) -> None:
+    paths = [path for path, methods in client.app.openapi()["paths"].items() if "get" in methods]  # type: ignore[attr-defined]
+    for path in ["/", "/nowhere", *(path.format(name="small", id="none") for path in paths)]:
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers["content-type"] == get.headers["content-type"], path
+    assert len(paths) > 4
+
+
+def test_embeddings_take_the_fields_of_text_embeddings_inference(client: TestClient) -> None:
+    plain = client.post("/embed_sparse", json={"inputs": "storm"}).json()
+    for more in (
+        {"truncate": None, "truncation_direction": "Right", "prompt_name": None},
+        {"truncate": True, "truncation_direction": "right", "prompt_name": "query"},
+    ):
+        answer = client.post("/embed_sparse", json={"inputs": "storm", **more})
+        assert (answer.status_code, answer.json()) == (200, plain)
+    for more in ({"truncation_direction": "Left"}, {"prompt_name": "passage"}, {"other": 1}):
+        assert client.post("/embed_sparse", json={"inputs": "storm", **more}).status_code == 422
+
+
+def test_no_answer_names_a_path_of_the_server(client: TestClient, index_path: Path) -> None:
+    answer = client.post(URL, json={"query": "storm", "mode": "hybrid"})
+    assert answer.status_code == 422
+    assert "has no dense vectors" in answer.json()["message"]
+    assert str(index_path) not in answer.text
+    assert str(index_path.parent) not in answer.text

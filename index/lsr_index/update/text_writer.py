@@ -23,7 +23,7 @@ from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.precomputed import KIND as PRECOMPUTED
 from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
-from lsr.errors import DataError, EncoderMismatchError, UsageError
+from lsr.errors import DocumentError, EncoderMismatchError, UsageError
 from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
@@ -160,8 +160,8 @@ class IndexUpdater:
 
     def _add_batch(self, encoder: Encoder, documents: Sequence[Document]) -> int:
         latest = list({document.id: document for document in documents}.values())
-        for document in latest:
-            _require_unicode(document)
+        for position, document in enumerate(latest):
+            _require_unicode(document, position)
         parts, counted = list[SparseBatch](), self._counted or CollectionStatistics()
         for start in range(0, len(latest), BATCH_DOCS):
             texts = [document.contents for document in latest[start : start + BATCH_DOCS]]
@@ -278,17 +278,21 @@ class IndexUpdater:
         for i, document in enumerate(documents):
             n_terms = int(vectors.indptr[i + 1] - vectors.indptr[i])
             if n_terms > self._max_terms:
-                raise DataError(
-                    f"document {document.id!r} has {n_terms:,} terms; at most "
-                    f"{self._max_terms:,} are accepted, split it into passages"
+                raise DocumentError(
+                    f"{n_terms:,} terms; at most {self._max_terms:,} are accepted, split it into "
+                    "passages",
+                    document.id,
+                    i,
                 )
 
 
-def _require_unicode(document: Document) -> None:
+def _require_unicode(document: Document, position: int) -> None:
     try:
         document.contents.encode()
     except UnicodeEncodeError as error:
-        raise DataError(
-            f"document {document.id!r}: the text is no valid Unicode ({error.reason} at character "
-            f"{error.start}); replace or remove the character"
+        raise DocumentError(
+            f"the text is no valid Unicode ({error.reason} at character {error.start}); replace or "
+            "remove the character",
+            document.id,
+            position,
         ) from None

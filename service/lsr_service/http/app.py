@@ -17,6 +17,7 @@ from lsr_service.engine.engine import Engine
 from lsr_service.engine.follower import Follower
 from lsr_service.http import change_routes, errors, health, limits, routes
 from lsr_service.http.context import RequestContext
+from lsr_service.http.head import HeadAsGet
 from lsr_service.http.metrics import Metrics
 from lsr_service.page import page
 from lsr_service.settings import ServerSettings
@@ -43,6 +44,7 @@ def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAP
     app.state.settings = settings
     app.state.engine = engine
     app.state.draining = False
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, settings=settings)
     errors.install(app)
     app.include_router(health.router)

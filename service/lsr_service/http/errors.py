@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from lsr.errors import (
     DataError,
+    DocumentError,
     EncoderMismatchError,
     IndexFormatError,
     IndexLockedError,
@@ -143,7 +144,11 @@ async def _on_lsr_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LsrError)
     status = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 500)
     own = isinstance(error, _OWN_SENTENCES)
-    message = str(error) if own else _WORDS[status].replace("_", " ")
+    message = _without_paths(request, str(error)) if own else _WORDS[status].replace("_", " ")
+    if isinstance(error, DocumentError):
+        refused = refuse(["body", "documents", error.position], error.problem)
+        request_id = request.state.request_id
+        return error_response(status, refused.detail, request_id, refused.details)
     if isinstance(error, IndexLockedError):
         message = f"{_owner(error)} writes to this index; stop it, or wait for it"
     return error_response(status, message, request.state.request_id)
@@ -157,6 +162,14 @@ async def _on_overload(request: Request, _: Exception) -> Response:
 async def _on_too_many_changes(request: Request, _: Exception) -> Response:
     message = "too many changes of this index wait already; nothing was applied, try again"
     return error_response(429, message, request.state.request_id, retry_after_s=1)
+
+
+def _without_paths(request: Request, message: str) -> str:
+    """Put the names of indexes in place of where they are on this machine."""
+    served = sorted(request.app.state.engine, key=lambda each: -len(str(each.path)))
+    for each in served:
+        message = message.replace(str(each.path), each.name)
+    return message
 
 
 def _owner(error: IndexLockedError) -> str:

@@ -159,9 +159,15 @@ class EmbedRequest(_Request):
     """Texts to encode as queries, in the shape of text-embeddings-inference."""
 
     inputs: str | list[str]
-    truncate: bool = Field(
+    truncate: bool | None = Field(
         default=True,
         description="Accepted for its clients: texts beyond the encoder's length are cut.",
+    )
+    truncation_direction: Literal["Right", "right"] = Field(
+        default="Right", description="Texts are cut at their end."
+    )
+    prompt_name: Literal["query"] | None = Field(
+        default=None, description="Texts are encoded as queries, with the prompt of the model."
     )
 
 

@@ -44,20 +44,33 @@ def add(
 ) -> None:
     """Add documents to an index; one whose id is there already is replaced.
 
+    Of a file that is cut into passages, all passages are replaced, those that it does not have any
+    more included. Passages of files that are gone stay.
+
     The index encodes them as it was made, and goes on answering meanwhile. Stopped or killed, it
     holds what was committed; run the same command again, repeating is harmless. Documents wait in
     memory for their commit: give --commit-every for many.
     """
+    from lsr.corpus.passages import with_shrunk_sources
     from lsr_index.update.text_writer import IndexUpdater
 
     corpus = options.corpus_of(source, format, on_error, max_errors)
     memory_bytes = options.bytes_of(memory)
     started = time.perf_counter()
     n_read = n_gone = n_clipped = n_dropped = 0
+    n_shrunk = 0
     with IndexUpdater(index, memory_bytes=memory_bytes) as updater:
+
+        def drop(doc_id: str) -> bool:
+            nonlocal n_shrunk
+            n_deleted = updater.delete([doc_id])
+            n_shrunk += n_deleted
+            return bool(n_deleted)
+
+        documents = with_shrunk_sources(corpus, drop) if corpus.kind == "folder" else corpus
         with resumable("adding", resumes=False), progress() as show:
             total = corpus.count_hint()
-            for part in _parts(corpus, commit_every):
+            for part in _parts(documents, commit_every):
                 before = n_read
 
                 def report(stage: str, done: int, _: int | None, before: int = before) -> None:
@@ -69,6 +82,8 @@ def add(
                 n_clipped, n_dropped = n_clipped + done.n_clipped, n_dropped + done.n_dropped
                 while updater.merge(progress=show):
                     pass
+            done = updater.commit()  # what is deleted after the last document of a part
+            n_gone += done.n_deleted
         seconds = time.perf_counter() - started
         report_skipped(corpus)
         report_clipped(n_clipped)
@@ -79,7 +94,8 @@ def add(
                 "seconds": seconds,
                 "skipped": corpus.n_skipped,
                 "read": n_read,
-                "replaced": n_gone,
+                "replaced": n_gone - n_shrunk,
+                "removed": n_shrunk,
                 "n_docs": done.n_docs,
                 "generation": done.generation,
                 "n_clipped": n_clipped,
@@ -87,7 +103,9 @@ def add(
             }
         )
         return
-    replaced = f", {n_gone:,} of them replaced others" if n_gone else ""
+    replaced = f", {n_gone - n_shrunk:,} of them replaced others" if n_gone > n_shrunk else ""
+    if n_shrunk:
+        replaced += f", {n_shrunk:,} passages removed that files do not have any more"
     write(
         f"{index}: {n_read:,} documents added{replaced}; {done.n_docs:,} documents in "
         f"generation {done.generation}, in {seconds:.1f} s"
