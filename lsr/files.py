@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,6 +120,20 @@ def atomic_path(path: Path, mode: int = 0o666) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, to be filled and renamed; removed where it was not renamed.
+
+    Nobody can have put something at its name before.
+    """
+    folder = path.parent / f"{_PREFIX}{path.name}.{secrets.token_hex(6)}{_SUFFIX}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes | memoryview, mode: int = 0o666) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import IndexLockedError, StorageFullError, UsageError
-from lsr.files import atomic_path, locked, write_bytes, write_text
+from lsr.files import atomic_path, fresh_folder, locked, write_bytes, write_text
 from tests.shared import ROOT
 
 Write = Callable[[Path], None]
@@ -48,7 +48,7 @@ def test_a_file_takes_the_place_of_another(tmp_path: Path, write: Write, name: s
         ("file/f", "Not a directory"),
         ("folder", "no regular file"),
         ("pipe", "no regular file"),
-        ("loop/f", "is no regular file|holds 'lock'"),
+        ("loop/f", "Too many levels"),
     ],
 )
 def test_a_place_where_no_file_can_be(
@@ -171,3 +171,19 @@ def test_the_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
 def test_an_error_of_another_file_is_not_one_of_this_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="source"), atomic_path(tmp_path / "f"):
         (tmp_path / "source").read_bytes()
+
+
+def test_a_fresh_folder_touches_nothing_that_was_there(tmp_path: Path) -> None:
+    for name in ("model.part", ".model.part", "model.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with fresh_folder(tmp_path / "model") as folder:
+        (folder / "made").touch()
+        folder.rename(tmp_path / "model")
+    assert sorted(tmp_path.rglob("*")) == sorted(
+        [*before, tmp_path / "model", tmp_path / "model" / "made"]
+    )
+    with fresh_folder(tmp_path / "other") as folder:
+        (folder / "half").touch()
+    assert not folder.exists()

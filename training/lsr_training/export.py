@@ -21,6 +21,7 @@ from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.neural.model_files import TOKENIZER_FILES
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError
+from lsr.files import fresh_folder
 from lsr_training.card import model_card
 from lsr_training.models import SparseModel, build_model
 from lsr_training.models.backbone import Backbone, quiet
@@ -57,20 +58,27 @@ def export_model(model: SparseModel, folder: Path, facts: Mapping[str, Any]) -> 
         lexical restriction are known to none of them: only the transformer loads elsewhere, and
         `load_heads` reads the rest.
     """
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    known = _write_sides(model, beside)
-    (beside / "recipe.json").write_text(json.dumps(facts["recipe"], indent=2) + "\n")
-    (beside / "README.md").write_text(model_card(facts, loads_elsewhere=known), encoding="utf-8")
-    if folder.exists():
-        aside = folder.with_name(folder.name + ".old")
-        folder.rename(aside)
-        beside.rename(folder)
-        shutil.rmtree(aside)
-    else:
-        beside.rename(folder)
+    with fresh_folder(folder) as beside:
+        known = _write_sides(model, beside)
+        (beside / "recipe.json").write_text(json.dumps(facts["recipe"], indent=2) + "\n")
+        card = model_card(facts, loads_elsewhere=known)
+        (beside / "README.md").write_text(card, encoding="utf-8")
+        _replace(folder, beside)
     return known
+
+
+def _replace(folder: Path, made: Path) -> None:
+    """Put a folder that was made beside another into its place."""
+    with fresh_folder(folder) as aside:
+        former = aside / folder.name
+        if folder.exists():
+            folder.rename(former)
+        try:
+            made.rename(folder)
+        except OSError:
+            if former.exists():
+                former.rename(folder)
+            raise
 
 
 def _write_sides(model: SparseModel, folder: Path) -> bool:

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save
 
 from lsr.encoders.neural.model_files import WEIGHTS, read_json
 from lsr.errors import ModelError, UsageError
+from lsr.files import fresh_folder
 
 ARCHITECTURE, MODEL_TYPE = "Int8SparseEncoder", "lsr-int8"
 IDF = "queries.idf"
@@ -69,23 +70,22 @@ def export_floats(folder: Path, out: Path) -> None:
         body, head = _body(stored), _head(stored)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"{folder / WEIGHTS}: cannot be read as int8 weights ({error})") from error
-    beside = out.with_name(out.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    for name in _TYPES:
-        (beside / name).mkdir(parents=True, exist_ok=True)
-    config = read_json(folder / "config.json")
-    for place, arrays in (
-        ("", body),
-        ("document_3_SparseAutoEncoder", head),
-        ("query_0_SparseStaticEmbedding", {"weight": stored[IDF]}),
-    ):
-        (beside / place / WEIGHTS).write_bytes(save(arrays, metadata={"format": "pt"}))
-    for side in (beside, beside / "query_0_SparseStaticEmbedding"):
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(folder / name, side / name)
-    for name, content in _descriptions(folder, config, head, int(config["top_k"])).items():
-        (beside / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    beside.rename(out)
+    with fresh_folder(out) as beside:
+        for name in _TYPES:
+            (beside / name).mkdir(parents=True, exist_ok=True)
+        config = read_json(folder / "config.json")
+        for place, arrays in (
+            ("", body),
+            ("document_3_SparseAutoEncoder", head),
+            ("query_0_SparseStaticEmbedding", {"weight": stored[IDF]}),
+        ):
+            (beside / place / WEIGHTS).write_bytes(save(arrays, metadata={"format": "pt"}))
+        for side in (beside, beside / "query_0_SparseStaticEmbedding"):
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                shutil.copyfile(folder / name, side / name)
+        for name, content in _descriptions(folder, config, head, int(config["top_k"])).items():
+            (beside / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        beside.rename(out)
 
 
 def _descriptions(folder: Path, config: dict[str, Any], head: Arrays, top_k: int) -> dict[str, Any]:
