@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import Any
 
 from lsr import __version__
 from lsr.errors import UsageError
+from lsr.machine import cpu_count
 from lsr.progress import Progress
 from lsr.trec.measures import Measured, measure_run, measures_within
 from lsr_eval.collections.collection import JudgedCollection, open_collection
@@ -198,8 +198,7 @@ def environment() -> dict[str, str | int]:
     """Return versions and the number of processor cores this process may use."""
     found: dict[str, str | int] = {"lsr": __version__, "python": platform.python_version()}
     found |= {library: version(library) for library in _LIBRARIES}
-    allowed = getattr(os, "sched_getaffinity", None)
-    return found | {"cores": len(allowed(0)) if allowed else os.cpu_count() or 1}
+    return found | {"cores": cpu_count()}
 
 
 def _answers(

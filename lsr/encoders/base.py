@@ -1,22 +1,25 @@
-"""What every encoder offers, and what an index keeps of one.
+"""The base classes of sparse encoders, and what an index stores of one.
 
-Two sides. `encode_documents` runs while a corpus is indexed and may need a neural network;
-`encode_queries` runs at search time. Some weights depend on the whole collection (the average
-document length of BM25, the IDF table of an inference-free query side), which is known only after
-the last document: encoders therefore *count* while they encode (`CollectionStatistics`) and
+An encoder has two sides. `encode_documents` runs while a corpus is indexed and may need a neural
+network; `encode_queries` runs at search time. Some weights depend on the whole collection (the
+average document length of BM25, the IDF table of an inference-free query side), which is known only
+after the last document: encoders therefore *count* while they encode (`CollectionStatistics`) and
 *finish* afterwards (`finish_documents`, `with_statistics`). That keeps indexing to one pass over
 the text, and lets an IDF table be refreshed without encoding anything again.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 
 
@@ -78,71 +81,6 @@ class EncoderAssets:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-@runtime_checkable
-class QueryEncoder(Protocol):
-    """Turns queries into sparse vectors."""
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What decides whether a query of this encoder fits an index."""
-
-    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Encode queries.
-
-        Parameters
-        ----------
-        texts : sequence of str, (n,)
-            May be empty strings: their vectors have no entries.
-
-        Returns
-        -------
-        SparseBatch
-            `n` rows, float32.
-        """
-
-    def term(self, term_id: int) -> str:
-        """Return the term behind an id, for people to read."""
-
-    def term_id(self, term: str) -> int | None:
-        """Return the id of a term, or None when the vocabulary has no such term."""
-
-
-@runtime_checkable
-class Encoder(QueryEncoder, Protocol):
-    """Turns documents and queries into sparse vectors over one vocabulary."""
-
-    @property
-    def n_terms(self) -> int:
-        """Size of the vocabulary so far: every term id is smaller."""
-
-    def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
-        """Encode documents and count what their texts hold.
-
-        The vectors may still lack what depends on the whole collection: pass them through
-        `finish_documents` once all are counted.
-        """
-
-    def finish_documents(
-        self, vectors: SparseBatch, statistics: CollectionStatistics
-    ) -> SparseBatch:
-        """Apply what depends on the whole collection. The identity for most encoders."""
-
-    def with_statistics(self, statistics: CollectionStatistics) -> Encoder:
-        """Return this encoder with a query side that uses the statistics of a collection."""
-
-    def assets(self) -> EncoderAssets:
-        """Return what an index has to store to encode queries later."""
-
-    def state(self) -> bytes | None:
-        """Return what grew while encoding (a vocabulary), or None when nothing does.
-
-        A long job saves it with every shard, so that it can resume.
-        """
-
-    def load_state(self, state: bytes) -> None:
-        """Take up the state that an interrupted job saved."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Identity of an encoder: equal fingerprints mean comparable vectors.
@@ -171,3 +109,151 @@ class Fingerprint:
 
         canonical = json.dumps(dict(self.document), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class QueryEncoder(ABC):
+    """Turns queries into sparse vectors."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """What decides whether a query of this encoder fits an index."""
+
+    @abstractmethod
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        """Encode queries.
+
+        Parameters
+        ----------
+        texts : sequence of str, (n,)
+            May be empty strings: their vectors have no entries.
+
+        Returns
+        -------
+        SparseBatch
+            `n` rows, float32.
+        """
+
+    @abstractmethod
+    def term(self, term_id: int) -> str:
+        """Return the term behind an id, for people to read."""
+
+    @abstractmethod
+    def term_id(self, term: str) -> int | None:
+        """Return the id of a term, or None when the vocabulary has no such term."""
+
+
+class Encoder(QueryEncoder):
+    """Turns documents and queries into sparse vectors over one vocabulary.
+
+    A new encoder implements the abstract members, `restore`, and what of the rest is not true of
+    it: by default nothing depends on the collection, and nothing grows while documents are encoded.
+    `lsr.encoders.register_encoder` makes it known by its name.
+    """
+
+    @property
+    @abstractmethod
+    def n_terms(self) -> int:
+        """Size of the vocabulary so far: every term id is smaller."""
+
+    @abstractmethod
+    def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
+        """Encode documents and count what their texts hold.
+
+        The vectors may still lack what depends on the whole collection: pass them through
+        `finish_documents` once all are counted.
+        """
+
+    @abstractmethod
+    def assets(self) -> EncoderAssets:
+        """Return what an index has to store to encode queries later; `restore` reads it."""
+
+    @classmethod
+    def load(cls, name: str, folder: Path | None, **options: Any) -> Encoder:
+        """Make the encoder that a user named.
+
+        Parameters
+        ----------
+        name : str
+            As the user wrote it: the name of a kind, a folder, or a hub id.
+        folder : Path or None
+            The folder of the model, for a kind that is found by its folder.
+        **options
+            Those given, of the options that the kind was registered with; already checked.
+
+        Raises
+        ------
+        ModelError
+            The model cannot be loaded.
+        """
+        return cls(**options)
+
+    @classmethod
+    def restore(cls, assets: EncoderAssets) -> QueryEncoder:
+        """Make the query side of an index again, from what `assets` returned."""
+        raise NotImplementedError(f"{cls.__name__} does not implement restore")
+
+    @classmethod
+    def restore_documents(cls, assets: EncoderAssets) -> Encoder:
+        """Make the encoder of an index again, to encode further documents.
+
+        Raises
+        ------
+        UsageError
+            What the index stores is enough for queries only.
+        """
+        encoder = cls.restore(assets)
+        if not isinstance(encoder, Encoder):
+            raise UsageError(
+                f"the index stores only the query side of its encoder ({cls.__name__}); encode the "
+                "documents again with lsr reindex --encoder"
+            )
+        return encoder
+
+    @classmethod
+    def stored_statistics(cls, assets: EncoderAssets) -> CollectionStatistics | None:
+        """Return the stored counts that queries depend on; None when they depend on none.
+
+        By default those under ``n_docs`` and ``total_length`` of the configuration and in the
+        array ``document_frequency``, where they are there.
+        """
+        counted = assets.arrays.get("document_frequency")
+        if counted is None:
+            return None
+        config = assets.config
+        return CollectionStatistics(
+            config["n_docs"], config["total_length"], counted.astype(np.int64)
+        )
+
+    def finish_documents(
+        self, vectors: SparseBatch, statistics: CollectionStatistics
+    ) -> SparseBatch:
+        """Apply to document vectors what depends on the whole collection. Default: nothing."""
+        return vectors
+
+    def with_statistics(self, statistics: CollectionStatistics) -> Self:
+        """Return this encoder with a query side that uses the statistics of a collection.
+
+        Default: the encoder itself, whose queries need none.
+        """
+        return self
+
+    def state(self) -> bytes | None:
+        """Return what grew while encoding (a vocabulary), or None when nothing does (default).
+
+        A long job saves it with every shard, so that it can resume.
+        """
+        return None
+
+    def load_state(self, state: bytes) -> None:
+        """Replace what grew by what an interrupted job saved.
+
+        Raises
+        ------
+        UsageError
+            Nothing grows in this encoder: the state is another one's.
+        """
+        raise UsageError(
+            f"{type(self).__name__} keeps no state, but the interrupted job saved one: it was "
+            "begun with another encoder; remove the job's folder and begin again"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.lines import read_text_lines
-from lsr.encoders.base import CollectionStatistics, EncoderAssets, Fingerprint
+from lsr.encoders.base import Encoder, EncoderAssets, Fingerprint
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import MAX_TERM_ID, SparseBatch
@@ -23,7 +23,7 @@ from lsr.vocabulary import Vocabulary
 KIND = "precomputed"
 
 
-class PrecomputedEncoder:
+class PrecomputedEncoder(Encoder):
     """The vocabulary of vectors from elsewhere, and query vectors looked up by their text.
 
     Parameters
@@ -50,13 +50,32 @@ class PrecomputedEncoder:
             self._queries = SparseBatch.concatenate([self._queries, batch.vectors])
 
     @classmethod
-    def from_assets(cls, assets: EncoderAssets) -> PrecomputedEncoder:
+    def load(cls, name: str, folder: Path | None, **options: Any) -> PrecomputedEncoder:
+        """Make an encoder with the vocabulary in a file; see `read_vocabulary`."""
+        path = options.get("vocabulary")
+        return cls(None if path is None else read_vocabulary(path))
+
+    @classmethod
+    def restore(cls, assets: EncoderAssets) -> PrecomputedEncoder:
         """Restore the encoder that `assets` described, without query vectors."""
         arrays = assets.arrays
         if "vocabulary_text" not in arrays:
             return cls()
         text, offsets = arrays["vocabulary_text"], arrays["vocabulary_offsets"]
         return cls(Vocabulary.from_arrays(text, offsets))
+
+    @classmethod
+    def restore_documents(cls, assets: EncoderAssets) -> NoReturn:
+        """Refuse: there is no model to encode documents with.
+
+        Raises
+        ------
+        UsageError
+        """
+        raise UsageError(
+            "the index was made of vectors from elsewhere and has no encoder for text; add vectors "
+            "with lsr_index.IndexWriter.add from Python, or index the file of all vectors again"
+        )
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -92,16 +111,6 @@ class PrecomputedEncoder:
         rows = np.array([self._row(text) for text in texts], np.int64)
         return self._queries.select(rows)
 
-    def finish_documents(
-        self, vectors: SparseBatch, statistics: CollectionStatistics
-    ) -> SparseBatch:
-        """Return the vectors as they are."""
-        return vectors
-
-    def with_statistics(self, statistics: CollectionStatistics) -> PrecomputedEncoder:
-        """Return this encoder: it uses no statistics."""
-        return self
-
     def assets(self) -> EncoderAssets:
         """Return the vocabulary."""
         arrays: dict[str, NDArray[Any]] = {}
@@ -109,13 +118,6 @@ class PrecomputedEncoder:
             text, offsets = self._vocabulary.to_arrays()
             arrays = {"vocabulary_text": text, "vocabulary_offsets": offsets}
         return EncoderAssets({"kind": KIND}, arrays)
-
-    def state(self) -> bytes | None:
-        """Return None: nothing grows."""
-        return None
-
-    def load_state(self, state: bytes) -> None:
-        """Take up nothing."""
 
     def term(self, term_id: int) -> str:
         """Return the term behind an id, or the id in digits."""

@@ -1,77 +1,157 @@
-"""Encoders by name, and the query side of an index by what the index stored.
+"""Sparse encoders by name, and those of an index by what the index stored.
 
-The one place that knows which kinds there are. Neural modules are imported inside the functions.
+`ENCODERS` is the one list of kinds. The command line, composite files, restoring an index and the
+HTTP schema read it. Nothing of a kind is imported before it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-import numpy as np
-
-from lsr.analysis.analyzer import Accents
-from lsr.encoders import precomputed
 from lsr.encoders.base import CollectionStatistics, Encoder, EncoderAssets, QueryEncoder
-from lsr.encoders.composite import encoder as composite
-from lsr.encoders.composite.encoder import (
-    CompositeEncoder,
-    CompositeQueryEncoder,
-    parts_of,
-    statistics_of_parts,
+from lsr.encoders.kinds import Kind, Registry
+from lsr.encoders.neural.model_files import find_model
+from lsr.encoders.options import Option
+from lsr.errors import IndexFormatError
+
+E = TypeVar("E", bound=type[Encoder])
+
+DESCRIPTION = "composite.json"
+"""The file that makes a folder a composite."""
+
+MAX_LENGTH = Option(
+    "max_length", int, "Maximum length in tokens; the rest is cut off.", minimum=1, flag=True
 )
-from lsr.encoders.composite.files import is_composite, load_composite
-from lsr.encoders.lexical import bm25
-from lsr.encoders.lexical.bm25 import BM25Encoder
-from lsr.encoders.neural import inference_free
-from lsr.encoders.neural.inference_free import InferenceFreeEncoder, InferenceFreeQueryEncoder
-from lsr.encoders.neural.model_files import find_model, find_stored_model
-from lsr.encoders.precomputed import PrecomputedEncoder, read_vocabulary
-from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError, UsageError
+BATCH_SIZE = Option(
+    "batch_size", int, "Texts that a network encodes at once.",
+    minimum=1, shapes_vectors=False, flag=True,
+)  # fmt: skip
+DEVICE = Option(
+    "device", str, "cpu or cuda. Default: the fastest there is.",
+    shapes_vectors=False, flag=True,
+)  # fmt: skip
+LEXICAL = (
+    Option(
+        "language",
+        str,
+        "Language of the text, for bm25: a name or an ISO 639 code, as german or de. "
+        "Default: english.",
+        flag=True,
+    ),
+    Option("k1", float, "Term-frequency saturation, from 0 up, for bm25.", minimum=0, flag=True),
+    Option("b", float, "Length normalisation, 0 to 1, for bm25.", minimum=0, maximum=1, flag=True),
+    Option("stopwords", list, "Words that bm25 leaves out, instead of the language's."),
+    Option("accents", str, "What bm25 does with accents.", choices=("fold", "keep")),
+)
+NEURAL = (
+    Option(
+        "query_encoder", str,
+        "model: the network encodes queries; idf: a table does (no network at search time).",
+        choices=("model", "idf"), flag=True,
+    ),
+    MAX_LENGTH,
+    BATCH_SIZE,
+    DEVICE,
+    Option("top_k", int, "Keep the N heaviest terms of each document.", minimum=1, flag=True),
+    Option("mass", float, "Keep the heaviest terms that make up this share of the weights.",
+           minimum=0, maximum=1),
+    Option("pooling", str, "How the weights of tokens become one.", choices=("max", "sum")),
+    Option("activation", str, "Of the logits.", choices=("relu", "log1p_relu")),
+    Option("special_tokens", str, "Keep or drop their weights.", choices=("keep", "drop")),
+    Option("backend", str, "What runs the network.", choices=("torch", "onnx")),
+)  # fmt: skip
 
-NAMES = (bm25.KIND, precomputed.KIND)
-"""Encoders that are no model; anything else is a folder or a hub id."""
+ENCODERS: Registry[type[Encoder]] = Registry(
+    "encoder",
+    "lsr.encoders",
+    [
+        Kind(
+            "splade", "lsr.encoders.neural.splade:SpladeEncoder",
+            "a masked language model", NEURAL, detects=lambda folder: True,
+        ),
+        Kind(
+            "inference-free", "lsr.encoders.neural.inference_free:InferenceFreeEncoder",
+            "documents through a network, queries through a table",
+        ),
+        Kind(
+            "composite", "lsr.encoders.composite.encoder:CompositeEncoder",
+            "several encoders in one vector", "lsr.encoders.composite.files:options_of",
+            detects=lambda folder: (folder / DESCRIPTION).is_file(),
+        ),
+        Kind(
+            "bm25", "lsr.encoders.lexical.bm25:BM25Encoder",
+            "BM25 weights", LEXICAL, by_name=True,
+        ),
+        Kind(
+            "precomputed", "lsr.encoders.precomputed:PrecomputedEncoder",
+            "vectors that were made elsewhere",
+            (Option("vocabulary", Path, "A tokenizer.json, or a text file with a term a line."),),
+            by_name=True,
+        ),
+    ],
+    find_model,
+)  # fmt: skip
+"""All kinds of sparse encoders."""
 
 
-def load_encoder(
-    name: str | Path,
+def register_encoder(
+    name: str,
     *,
-    query_encoder: Literal["model", "idf"] | None = None,
-    language: str | None = None,
-    stopwords: Iterable[str] | None = None,
-    accents: Accents | None = None,
-    k1: float | None = None,
-    b: float | None = None,
-    vocabulary: str | Path | None = None,
-    max_length: int | None = None,
-    batch_size: int | None = None,
-    device: str | None = None,
-    top_k: int | None = None,
-    mass: float | None = None,
-    pooling: Literal["max", "sum"] | None = None,
-    activation: Literal["relu", "log1p_relu"] | None = None,
-    special_tokens: Literal["keep", "drop"] | None = None,
-    backend: Literal["torch", "onnx"] | None = None,
-) -> Encoder:
-    """Load an encoder. What is None keeps the default of the encoder.
+    options: tuple[Option, ...] = (),
+    detects: Callable[[Path], bool] | None = None,
+    by_name: bool | None = None,
+    help: str = "",
+) -> Callable[[E], E]:
+    """Make a class of encoders known: ``@register_encoder("my-kind")``.
+
+    It can be named then wherever an encoder is named: `load_encoder`, ``lsr index --encoder``,
+    composite files; and an index made with it is searched by its `Encoder.restore`. A package that
+    names its class as an entry point of the group ``lsr.encoders``, under the name of the kind, is
+    found without being imported first.
+
+    Parameters
+    ----------
+    name : str
+        Of the kind. `Encoder.assets` must store it as ``kind``.
+    options : tuple of Option
+        Keyword arguments of `Encoder.load` (by default, of the class).
+    detects : callable, optional
+        Tells whether the folder of a model is one for this class.
+    by_name : bool, optional
+        Whether the name alone loads it. Default: where there is no `detects`.
+    help : str
+        What it is, in a few words.
+
+    Raises
+    ------
+    UsageError
+        The name is taken by a kind of this package.
+    """
+
+    def register(cls: E) -> E:
+        named = detects is None if by_name is None else by_name
+        ENCODERS.register(Kind(name, cls, help, options, named, detects))
+        return cls
+
+    return register
+
+
+def load_encoder(name: str | Path, **options: Any) -> Encoder:
+    """Load an encoder. An option that is None keeps the default of the encoder.
 
     Parameters
     ----------
     name : str or Path
-        ``bm25``, ``precomputed``, a model that comes with the package (`lsr.models`), the folder of
-        a model or of a composite (`lsr.encoders.composite.files`), or a hub id
-        ``owner/model[@revision]``.
-    query_encoder : {"model", "idf"}, optional
-        For a model: encode queries with its network, or as their word pieces times an IDF table
-        counted in the collection. By default what the model says; with a table of its own, that.
-    language, stopwords, accents, k1, b : optional
-        For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.lexical.bm25.BM25Encoder`.
-    vocabulary : path, optional
-        For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
-    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
-        Optional, for a model; see `lsr.encoders.neural.splade.load_splade`. A composite hands
-        options on to the parts that take them.
+        ``bm25``, ``precomputed``, another registered kind, a model that comes with the package
+        (`lsr.models`), the folder of a model or of a composite (`lsr.encoders.composite.files`), or
+        a hub id ``owner/model[@revision]``.
+    **options
+        Of the kind (`ENCODERS`). For ``bm25``: language, stopwords, accents, k1, b. For
+        ``precomputed``: vocabulary. For a model: query_encoder, max_length, batch_size, device,
+        top_k, mass, pooling, activation, special_tokens, backend; see
+        `lsr.encoders.neural.splade.load_splade`. A composite hands each to the parts that take it.
 
     Raises
     ------
@@ -82,32 +162,8 @@ def load_encoder(
     MissingDependencyError
         A model is asked for and torch is not installed.
     """
-    lexical: dict[str, Any] = {
-        "language": language, "stopwords": stopwords, "accents": accents, "k1": k1, "b": b,
-    }  # fmt: skip
-    neural: dict[str, Any] = {
-        "max_length": max_length, "batch_size": batch_size, "device": device, "top_k": top_k,
-        "mass": mass, "pooling": pooling, "activation": activation,
-        "special_tokens": special_tokens, "backend": backend,
-    }  # fmt: skip
-    if name == bm25.KIND:
-        _refuse(name, {"vocabulary": vocabulary, **neural})
-        if query_encoder == "model":
-            raise UsageError("query_encoder model: bm25 has no network; leave the option out")
-        return BM25Encoder.for_language(**_given(lexical))
-    if name == precomputed.KIND:
-        _refuse(name, {"query_encoder": query_encoder, **lexical, **neural})
-        terms = None if vocabulary is None else read_vocabulary(Path(vocabulary))
-        return PrecomputedEncoder(terms)
-    _refuse(name, {"vocabulary": vocabulary})
-    from lsr.encoders.neural.splade import load_splade
-
-    folder = find_model(name)
-    if is_composite(folder):
-        options = _given({"query_encoder": query_encoder, **lexical, **neural})
-        return load_composite(str(name), folder, options, BM25Encoder.for_language, load_splade)
-    _refuse(name, lexical)
-    return load_splade(name, query_encoder=query_encoder, **neural)
+    encoder: Encoder = ENCODERS.load(name, options)
+    return encoder
 
 
 def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
@@ -118,32 +174,13 @@ def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
     Raises
     ------
     IndexFormatError
-        The index stores another kind of encoder than this version knows, or not all of it.
+        The index stores another kind of encoder than is known here, or not all of it.
     EncoderMismatchError
         The model has changed since the index was made.
     ModelError
         The model is not where it was.
     """
-    kind = assets.config.get("kind")
-    try:
-        if kind == bm25.KIND:
-            return BM25Encoder.from_assets(assets)
-        if kind == inference_free.KIND:
-            return InferenceFreeQueryEncoder.from_assets(assets)
-        if kind == precomputed.KIND:
-            return PrecomputedEncoder.from_assets(assets)
-        if kind == composite.KIND:
-            return CompositeQueryEncoder.from_assets(assets, restore_encoder)
-        if kind == "splade":
-            return _restore_model(assets.config)
-    except KeyError as error:
-        raise IndexFormatError(
-            f"the encoder stored in the index ({kind}) lacks {error}; index the corpus again"
-        ) from error
-    raise IndexFormatError(
-        f"the index stores an encoder of an unknown kind, {kind!r}; it was made by a newer "
-        "version of this package, or is damaged"
-    )
+    return _complete(assets, ENCODERS.of_assets(assets).restore)
 
 
 def restore_document_encoder(assets: EncoderAssets) -> Encoder:
@@ -158,69 +195,22 @@ def restore_document_encoder(assets: EncoderAssets) -> Encoder:
     MissingDependencyError
         The documents need a model and torch is not installed.
     """
-    config = assets.config
-    if config.get("kind") == precomputed.KIND:
-        raise UsageError(
-            "the index was made of vectors from elsewhere and has no encoder for text; add vectors "
-            "with index.IndexWriter.add from Python, or index the file of all vectors again"
-        )
-    if config.get("kind") == composite.KIND:
-        parts, _ = parts_of(assets, restore_document_encoder)
-        return CompositeEncoder(parts)
-    if config.get("kind") != inference_free.KIND:
-        encoder = restore_encoder(assets)
-        assert isinstance(encoder, Encoder)
-        return encoder
-    if "documents" not in config:
-        raise UsageError(
-            "the index does not say where the model of its documents lies; encode the documents "
-            "again with encoder= (lsr reindex), once"
-        )
-    documents = _restore_model(config["documents"])
-    assert isinstance(documents, Encoder)
-    return InferenceFreeEncoder(documents, InferenceFreeQueryEncoder.from_assets(assets))
+    return _complete(assets, ENCODERS.of_assets(assets).restore_documents)
 
 
 def statistics_of(assets: EncoderAssets) -> CollectionStatistics | None:
     """Return the counts that the queries of an index depend on; None when they depend on none."""
-    if assets.config.get("kind") == composite.KIND:
-        return statistics_of_parts(assets, statistics_of)
-    config, counted = assets.config, assets.arrays.get("document_frequency")
-    if counted is None or config.get("idf") == "model":
-        return None
-    return CollectionStatistics(config["n_docs"], config["total_length"], counted.astype(np.int64))
+    return _complete(assets, ENCODERS.of_assets(assets).stored_statistics)
 
 
-def _restore_model(config: Mapping[str, Any]) -> QueryEncoder:
-    from lsr.encoders.neural.splade import load_splade
+T = TypeVar("T")
 
+
+def _complete(assets: EncoderAssets, make: Callable[[EncoderAssets], T]) -> T:
     try:
-        name = str(config["name"])
-        folder = find_stored_model(name)
-        encoder = load_splade(name, query_encoder="model", folder=folder, **config["settings"])
-    except ModelError as error:
-        raise ModelError(
-            f"the index needs the model it was made with to encode queries: {error}; "
-            "bring it back, or give its new place as encoder="
-        ) from error
-    except TypeError as error:
+        return make(assets)
+    except KeyError as error:
         raise IndexFormatError(
-            f"the stored encoder has a setting of an unknown name or type ({error}); it was made "
-            "by a newer version of this package, or is damaged"
+            f"the encoder stored in the index ({assets.config.get('kind')}) lacks {error}; index "
+            "the corpus again"
         ) from error
-    if encoder.fingerprint.digest != config["digest"]:
-        raise EncoderMismatchError(
-            f"{config['name']}: the model has changed since the index was made with it; "
-            "bring the old one back, or index the corpus again"
-        )
-    return encoder
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if value is not None}
-
-
-def _refuse(name: str | Path, options: Mapping[str, Any]) -> None:
-    foreign = sorted(_given(options))
-    if foreign:
-        raise UsageError(f"{', '.join(foreign)}: not an option of the encoder {name}; leave it out")

@@ -16,16 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lsr.errors import UsageError
+from lsr.machine import cpu_count
 
 PREFIX = "LSR_SERVE_"
 DELIMITER = "__"
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Limits(BaseModel):
@@ -87,7 +81,7 @@ class ServerSettings(BaseSettings):
         default=1.0, ge=0, description="time between two looks for later generations; 0: never"
     )
     allowed_hosts: tuple[str, ...] = ()
-    threads: int = Field(default_factory=available_cores, gt=0)
+    threads: int = Field(default_factory=cpu_count, gt=0)
     queue: int | None = Field(
         default=None, ge=0, description="requests that may wait; 4 per thread"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import DataError, UsageError
-from lsr_index.fusion import METHODS, Fused, Fusion, RankedList, fuse, gather, parse_fusion
+from lsr_index.fusion import (
+    METHODS,
+    Fused,
+    Fusion,
+    FusionMethod,
+    Parameter,
+    RankedList,
+    fuse,
+    gather,
+    parse_fusion,
+    register_method,
+    unregister_method,
+)
 from tests.index import fusion_oracle
+from tests.shared import ROOT
 
 SCORES = st.one_of(
     st.integers(-8, 8).map(float),  # many equal ones, negative ones
@@ -20,7 +35,7 @@ SCORES = st.one_of(
 HITS = st.dictionaries(st.integers(0, 15), SCORES, max_size=12)
 BRANCHES = st.lists(HITS, min_size=1, max_size=4)
 WEIGHT = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0])
-METHOD = st.sampled_from(METHODS)
+METHOD = st.sampled_from(list(METHODS))
 QUICK = settings(max_examples=60, deadline=None)
 
 
@@ -86,6 +101,39 @@ class TestAgainstOracle:
         found = run(method, branches, weights, known=known)
         for key, score in zip(found.keys.tolist(), found.scores.tolist(), strict=True):
             assert score == pytest.approx(truth[key], rel=1e-9, abs=1e-9)
+
+    @QUICK
+    @given(cases(), st.sampled_from([None, -1.0, -2e3]), st.data())
+    def test_the_formula_of_a_record_is_what_its_kernel_computes(
+        self,
+        case: tuple[list[dict[int, float]], list[float]],
+        bound: float | None,
+        data: st.DataObject,
+    ) -> None:
+        branches, weights = case
+        bounds = [bound] * len(branches)
+        everything = sorted(set().union(*branches))
+        known = data.draw(
+            st.none()
+            | st.lists(
+                st.fixed_dictionaries(dict.fromkeys(everything, SCORES)),
+                min_size=len(branches), max_size=len(branches),
+            )
+        )  # fmt: skip
+        for method in list(METHODS.values()):
+            compiled = run(method.name, branches, weights, bounds=bounds, known=known)
+            plain = replace(method, name="plain", aliases=(), kernel_code=None)
+            register_method(plain)
+            try:
+                found = run("plain", branches, weights, bounds=bounds, known=known)
+            finally:
+                unregister_method("plain")
+            for one, other in (
+                (found.normalised, compiled.normalised),
+                (found.contributions, compiled.contributions),
+                (np.sort(found.scores), np.sort(compiled.scores)),
+            ):
+                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
     def test_reciprocal_ranks_as_in_the_paper(self) -> None:
         found = run("rrf", [{7: 9.0, 3: 8.0}, {3: 0.5}])
@@ -273,3 +321,78 @@ class TestReading:
     def test_values_that_are_no_fusion(self, values: object) -> None:
         with pytest.raises(UsageError):
             Fusion.from_json(values)
+
+
+BORDA = FusionMethod(
+    "borda",
+    "depth + 1 − rank, to the power p",
+    "0",
+    "Aslam and Montague, SIGIR 2001, section 3",
+    lambda ranks, scores, bound, p: np.where(ranks > 0, (ranks.max() + 1.0 - ranks) ** p, 0.0),
+    aliases=("borda-count",),
+    parameters=(Parameter("p", 1.0, 0.5, 3.0, "Exponent."),),
+    uses_scores=False,
+)
+
+
+class TestOwnMethod:
+    @pytest.fixture
+    def borda(self) -> Iterator[None]:
+        register_method(BORDA)
+        yield
+        unregister_method("borda")
+
+    @pytest.mark.usefixtures("borda")
+    def test_ranks(self) -> None:
+        lists = [{1: 9.0, 2: 8.0, 3: 7.0}, {3: 0.5, 1: 0.4}]
+        found = run("borda", lists)
+        assert found.keys.tolist() == [1, 3, 2]
+        assert found.scores.tolist() == [2.0, 1.5, 1.0]
+        assert found.explain(0)[0].normalised == 3
+
+    @pytest.mark.usefixtures("borda")
+    def test_is_read_and_written(self) -> None:
+        fusion = parse_fusion("Borda_Count:p=2,sparse=1,dense=3")
+        assert fusion == Fusion("borda", {"sparse": 1.0, "dense": 3.0}, {"p": 2.0})
+        assert Fusion.from_json(fusion.to_json()).parameters == {"p": 2.0}
+        assert parse_fusion(str(fusion)) == Fusion("borda", fusion.weights, {"p": 2.0})
+        with pytest.raises(UsageError, match=r"p of borda is a number from 0\.5 to 3, got 4"):
+            parse_fusion("borda:p=4")
+        with pytest.raises(UsageError, match="dbsf, max, borda"):
+            parse_fusion("nonsense")
+
+    @pytest.mark.usefixtures("borda")
+    def test_a_value_that_is_not_finite_is_an_error(self) -> None:
+        broken = replace(BORDA, normalise=lambda ranks, scores, bound, p: scores * np.nan)
+        register_method(broken)
+        with pytest.raises(DataError, match="borda gave a value that is not finite"):
+            run("borda", [{1: 1.0}])
+
+    def test_nobody_takes_it_afterwards(self) -> None:
+        with pytest.raises(UsageError, match="unknown fusion method 'borda'"):
+            parse_fusion("borda")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"name": "rrf"}, "cannot be called 'rrf'"),
+            ({"aliases": ("minmax",)}, "cannot be called 'minmax'"),
+            ({"name": "a:b"}, "cannot be called 'a:b'"),
+            ({"name": "Borda"}, "cannot be called 'Borda'"),
+            ({"parameters": (Parameter("depth", 1, 0, 2, ""),)}, "cannot be called 'depth'"),
+            ({"parameters": (Parameter("p", 9, 0, 2, ""),)}, "p of borda is 9 by default"),
+            ({"kernel_code": 1}, "only methods of this package"),
+        ],
+    )
+    def test_records_that_are_refused(self, change: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            register_method(replace(BORDA, **change))
+        assert "borda" not in METHODS
+
+
+def test_the_page_lists_the_methods() -> None:
+    page = (ROOT / "docs/hybrid.md").read_text(encoding="utf-8")
+    table = page.split("### Methods\n", 1)[1].strip().split("\n\n")[0].replace("`", "")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    found = [[name.removesuffix(" (default)"), *rest] for name, *rest in rows[2:]]
+    assert found == [[m.name, m.formula, m.absent, m.source] for m in METHODS.values()]

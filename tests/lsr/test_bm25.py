@@ -157,12 +157,12 @@ def test_refreshed_statistics_change_query_weights_only():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k1": -1.0}, "k1 -1.0"),
-        ({"k1": math.nan}, "k1 nan"),
-        ({"b": 1.5}, "b 1.5"),
+        ({"k1": -1.0}, "k1 = -1.0"),
+        ({"k1": math.nan}, "k1 = nan"),
+        ({"b": 1.5}, "b = 1.5"),
         ({"language": "klingon"}, "klingon"),
         ({"max_length": 256}, "max_length: not an option of the encoder bm25"),
-        ({"query_encoder": "model"}, "bm25 has no network"),
+        ({"query_encoder": "model"}, "query_encoder: not an option of the encoder bm25"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -11,7 +11,8 @@ import pytest
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder, restore_document_encoder, restore_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics
-from lsr.encoders.composite.encoder import CompositeEncoder, Part
+from lsr.encoders.composite.encoder import CompositeEncoder
+from lsr.encoders.composite.parts import Part
 from lsr.encoders.composite.term_ranges import TermRanges
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.precomputed import PrecomputedEncoder

@@ -10,11 +10,11 @@ from typing import Any
 from rich.table import Table
 
 from lsr.errors import LsrError
+from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.contenders import Course, Entry, build_variant
 from lsr_eval.bench.engines import SEGMENT, SPECS, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
-from lsr_eval.bench.machine import available_cores
 from lsr_eval.bench.records import BuildRecord, Measurement
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.rounds import run_rounds
@@ -119,7 +119,7 @@ def run_ablation(
             n_terms=docs.shape[1],
             n_postings=int(docs.nnz),
             depths=depths,
-            core=available_cores()[-1],
+            core=cpu_ids()[-1],
             warm_up=WARM_UP,
             trial_every=1,
             folder=Path(folder),

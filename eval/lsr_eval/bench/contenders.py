@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.machine import cpu_count
 from lsr_eval.bench.client import EngineProcess
 from lsr_eval.bench.engines import EngineSpec, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
-from lsr_eval.bench.machine import available_cores, free_memory_bytes, package_version
+from lsr_eval.bench.machine import free_memory_bytes, package_version
 from lsr_eval.bench.records import BuildRecord, Measurement, Summary
 from lsr_eval.bench.workload import Workload
 
@@ -101,7 +102,7 @@ def build_variant(course: Course, spec: EngineSpec, variant: Variant) -> BuildRe
         If the engine fails, or needs more memory than there is.
     """
     folder = course.index_folder(spec, variant)
-    with course.process(spec, threads=len(available_cores())) as process:
+    with course.process(spec, threads=cpu_count()) as process:
         head, _ = process.ask("build", folder=str(folder), params=dict(variant.params))
     return BuildRecord(
         engine=spec.name,

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from lsr.machine import cpu_count, cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.client import EngineProcess
 from lsr_eval.bench.contenders import Course, open_variant
 from lsr_eval.bench.engines import OURS, SPECS
-from lsr_eval.bench.machine import available_cores
 from lsr_eval.bench.plot import STYLE, import_pyplot
 from lsr_eval.bench.records import Summary
 from lsr_eval.bench.report import table_of
@@ -183,13 +183,13 @@ def _measure_size(
         n_terms=n_terms,
         n_postings=0,
         depths=depths,
-        core=available_cores()[-1],
+        core=cpu_ids()[-1],
         warm_up=WARM_UP,
         trial_every=1,
         folder=folder,
     )
     index_folder = str(course.index_folder(spec, variant))
-    with course.process(spec, threads=len(available_cores())) as process:
+    with course.process(spec, threads=cpu_count()) as process:
         request = {"folder": index_folder, "params": dict(variant.params), "stream": True}
         built, _ = process.ask("build", **request)
     with course.process(spec) as process:

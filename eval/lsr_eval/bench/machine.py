@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lsr.machine import cpu_count
+
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
 
 
@@ -20,7 +22,7 @@ def machine_facts() -> dict[str, Any]:
     memory = _fields("/proc/meminfo")
     return {
         "cpu_model": cpu.get("model name", platform.processor() or "unknown"),
-        "cores": len(available_cores()),
+        "cores": cpu_count(),
         "caches": _caches(),
         "memory_bytes": int(memory.get("MemTotal", "0 kB").split()[0]) * 1024,
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -36,13 +38,6 @@ def package_version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def available_cores() -> list[int]:
-    """Return the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def pin_process(cores: list[int]) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.client import EngineFailureError, EngineProcess
 from lsr_eval.bench.contenders import Course, Entry, open_variant
 from lsr_eval.bench.exact import ExactScores
-from lsr_eval.bench.machine import available_cores
 from lsr_eval.bench.records import Measurement
 
 THROUGHPUT_PASSES = 5
@@ -106,7 +106,7 @@ def add_throughput(
     `THROUGHPUT_PASS_S`. The best pass counts: whatever else runs on the machine can only slow one.
     An engine that fails keeps its latencies, and its reason is put into `skipped`.
     """
-    cores = available_cores()[:2]
+    cores = cpu_ids()[:2]
     measured = list(measurements)
     owners = list(dict.fromkeys(entry.owner for entry in entries))
     for done, owner in enumerate(owners):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError, UsageError
+from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.choice import RECALL_TARGETS, choose
 from lsr_eval.bench.client import EngineFailureError
@@ -16,7 +17,7 @@ from lsr_eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns
 from lsr_eval.bench.contenders import Course, Entry, build_variant, try_settings
 from lsr_eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
 from lsr_eval.bench.exact import TIE_TOLERANCE, ExactScores
-from lsr_eval.bench.machine import available_cores, machine_facts, package_version
+from lsr_eval.bench.machine import machine_facts, package_version
 from lsr_eval.bench.ratios import ratios_against_peers
 from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement
 from lsr_eval.bench.remembered import claim_folder, recall_peer, remember_peer
@@ -88,7 +89,7 @@ def run_benchmark(workload: Workload, options: Options, progress: Progress) -> B
             n_terms=docs.shape[1],
             n_postings=int(docs.nnz),
             depths=options.depths,
-            core=available_cores()[-1],
+            core=cpu_ids()[-1],
             warm_up=WARM_UP,
             trial_every=max(1, queries.shape[0] // options.trial_queries),
             folder=folder,
@@ -188,7 +189,7 @@ def _method(options: Options) -> dict[str, Any]:
         "clock_cost_ns": clock_cost_ns(),
         "clocks_per_call": CLOCKS_PER_CALL,
         "per_query": "median over the rounds",
-        "pinned_to_core": available_cores()[-1],
+        "pinned_to_core": cpu_ids()[-1],
         "threads": 1,
         "throughput_passes_at_most": THROUGHPUT_PASSES if options.throughput else 0,
         "throughput_pass_s": THROUGHPUT_PASS_S,

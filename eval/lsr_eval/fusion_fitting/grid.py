@@ -17,21 +17,27 @@ from lsr_eval.fusion_fitting.bagging import weight_grid
 from lsr_eval.fusion_fitting.topics import Scorer, Topic
 from lsr_index.fusion import Fusion, Pool, fuse
 from lsr_index.fusion.method import Absent
+from lsr_index.fusion.methods import METHODS
 
 Values = NDArray[np.float64]
 
-_METHODS = (
-    Fusion("theoretical-min"),
-    Fusion("z-score"),
-    Fusion("min-max"),
-    Fusion("rrf"),
-    Fusion("rrf", k=10.0),
-    Fusion("max"),
-)
-"""In the order of preference: what they gained, on average, on topics held out of the collections
-in docs/hybrid.md. ``dbsf`` is ``z-score`` up to documents that a branch lacks."""
-
 DEPTHS = (100, 1000)
+
+
+def methods_to_try(*, bounds_known: bool) -> list[Fusion]:
+    """Return the methods that fitting chooses among, the preferred ones first.
+
+    The order of those of this package is what they gained, on average, on topics held out of the
+    collections in docs/hybrid.md. A method that needs the least scores of branches is left out
+    where these are not known: with those of the lists in their place it is another method.
+    """
+    tried = [m for m in METHODS.values() if m.fitting_order is not None]
+    return [
+        Fusion(method.name, parameters=values)
+        for method in sorted(tried, key=lambda m: m.fitting_order or 0)
+        if bounds_known or not method.needs_bound
+        for values in method.fitting
+    ]
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,7 @@ class Bench:
         if depths[-1] < longest and longest <= DEPTHS[-1]:
             depths.append(DEPTHS[-1])
         absent: Absent = "score" if self._scorer else "floor"
-        # Where the least scores are not known, those of the lists stand in: that is min-max.
-        methods = _METHODS[None in self.bounds :]
-        for method in methods:
+        for method in methods_to_try(bounds_known=None not in self.bounds):
             # Where no score can be had, a longer list says more of the documents it lacks.
             for depth in depths if self._scorer else depths[::-1]:
                 yield replace(method, depth=depth, absent=absent)
@@ -175,7 +179,7 @@ class Bench:
         return np.stack(found)
 
     def _pool_key(self, family: Fusion) -> tuple[int, bool]:
-        return family.depth_for(self._k or 0), family.absent == "score" and family.method != "rrf"
+        return family.depth_for(self._k or 0), family.scores_absent
 
     def _pools_for(self, family: Fusion, used: Sequence[int]) -> list[Pool]:
         key = depth, scored = self._pool_key(family)

@@ -96,7 +96,7 @@ def fuse_runs(
     """Fuse runs of the same topics.
 
     A document that a run does not name counts there as its last one (see
-    `lsr_index.fusion.combine`): run files have no score for it.
+    `lsr_index.fusion.methods`): run files have no score for it.
 
     Parameters
     ----------

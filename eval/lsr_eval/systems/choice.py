@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsr.encoders.registry import ENCODERS
 from lsr.errors import UsageError
 from lsr_eval.systems.system import DenseSystem, EncoderSystem, IndexSystem, Mode, System
 
 OneOrMore = str | Path | Sequence[str | Path]
-_LEXICAL = "bm25"
-_LEXICAL_OPTIONS = frozenset({"language", "stopwords", "accents", "k1", "b"})
 
 
 def listed(given: OneOrMore) -> list[str | Path]:
@@ -24,12 +23,14 @@ def encoder_systems(
 ) -> list[EncoderSystem]:
     """Return a system for each encoder.
 
-    With ``bm25`` beside models, each gets the options that are its own.
+    Of several encoders, each gets the options that it takes.
 
     Raises
     ------
     UsageError
-        A query side that is none, or without an encoder.
+        A query side that is none, or without an encoder; an option that no encoder takes.
+    ModelError
+        There is no such encoder.
     """
     encoders = [str(name) for name in listed(given)]
     if query_encoder is not None and not encoders:
@@ -37,14 +38,20 @@ def encoder_systems(
             f"query encoder {query_encoder!r} without an encoder: an index brings its own, "
             "a run needs none"
         )
-    mixed = len({name == _LEXICAL for name in encoders}) > 1
+    asked = {"query_encoder": query_encoder, **options}
+    asked = {option: value for option, value in asked.items() if value is not None}
+    if len(encoders) == 1 or not asked:
+        return [EncoderSystem(name, query_encoder, dict(options)) for name in encoders]
+    taken = {name: {o.name for o in ENCODERS.options_of(name)} for name in set(encoders)}
+    foreign = sorted(asked.keys() - set().union(*taken.values()))
+    if foreign:
+        raise UsageError(
+            f"{', '.join(foreign)}: not an option of any of {', '.join(encoders)}; leave it out"
+        )
     systems = []
     for name in encoders:
-        lexical, side, own = name == _LEXICAL, query_encoder, dict(options)
-        if mixed:
-            own = {o: value for o, value in own.items() if (o in _LEXICAL_OPTIONS) == lexical}
-            side = None if lexical else side
-        systems.append(EncoderSystem(name, side, own))
+        own = {option: value for option, value in asked.items() if option in taken[name]}
+        systems.append(EncoderSystem(name, own.pop("query_encoder", None), own))
     return systems
 
 

@@ -1,29 +1,8 @@
-"""The methods: how the ranks or scores of a document in several lists become one score.
+"""`fuse`: the ranks or scores of a document in several lists made into one score.
 
-==================  ============================================  ===============================
-method              what a branch gives a document it returned    … and one that it did not
-==================  ============================================  ===============================
-``rrf``             ``1 / (k + rank)``                            0
-``min-max``         ``(s - min) / (max - min)``                   the same for its score, or 0
-``theoretical-min`` ``(s - bound) / (max - bound)``               …, or that of the last returned
-``z-score``         ``(s - mean) / deviation``                    …, or that of the last returned
-``dbsf``            ``(s - mean + 3 dev.) / (6 dev.)``            …, or 0
-==================  ============================================  ===============================
-
-These are added up with weights whose sum is 1, for ``rrf`` whose mean is 1, so that equal weights
-give the formula of its paper. ``max`` is the largest of the weighted ``min-max`` values. Minimum,
-maximum, mean and deviation are those of the list, so that what a branch says does not depend on the
-other branches; *bound* is the least score there can be (0 for sparse vectors, -1 for the cosine).
-
-A list whose scores are all equal, a single hit for one, tells its documents from the others and no
-more: they get 1, the others 0 (``z-score``: 0 and -1; ``dbsf``: 0.5 and 0).
-
-References
-----------
-``rrf``: Cormack, Clarke & Büttcher, SIGIR 2009, section 2. ``min-max`` and ``max`` (CombMAX): Fox &
-Shaw, TREC-2, 1993; Lee, SIGIR 1997, section 3. ``theoretical-min`` and the convex combination:
-Bruch, Gai & Ingber, ACM TOIS 42(1), 2023, sections 4 and 5. ``z-score``: Montague & Aslam, CIKM
-2001, section 3. ``dbsf``: distribution-based score fusion, known from Mazzeschi (2023) and Qdrant.
+What a branch gives a document is the normalisation of the method (`lsr_index.fusion.methods`).
+These values are put together with the weights of the branches, which have the sum 1; for ``rrf``
+the mean 1, so that equal weights give the formula of its paper.
 """
 
 from __future__ import annotations
@@ -35,11 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import DataError
 from lsr_index.fusion.method import Fusion
+from lsr_index.fusion.methods import METHODS, Combination, Values
 from lsr_index.fusion.pool import Pool
-from lsr_index.kernels.fusion import CODES, fuse_scores
+from lsr_index.kernels.fusion import MAX, MIN_MAX, RRF, add_up, fuse_scores
 
-Values = NDArray[np.float64]
+_COMBINATIONS: dict[Combination, int] = {"sum": MIN_MAX, "largest": MAX, "rank-sum": RRF}
+"""Methods of the kernel that combine in each way."""
 
 
 class BranchScore(NamedTuple):
@@ -122,25 +104,41 @@ def fuse(
     bounds : sequence of float or None, (n_branches,)
         Least score each branch can give, for ``theoretical-min``; None: that of the list.
 
+    Raises
+    ------
+    DataError
+        A registered method gave a value that is not finite.
+
     Returns
     -------
     Fused
         Does not depend on the order of the branches, to the last bit.
     """
+    method = METHODS[fusion.method]
     n_branches = len(shares)
     lowest = [math.nan if each is None else each for each in bounds or [None] * n_branches]
+    weights = np.array(shares, np.float64)
     normalised = np.empty((n_branches, len(pool.keys)))
     contributions, fused = np.empty_like(normalised), np.empty(len(pool.keys))
-    fuse_scores(
-        CODES[fusion.method],
-        float(fusion.k),
-        pool.ranks,
-        pool.scores,
-        np.array(lowest, np.float64),
-        np.array(shares, np.float64),
-        normalised,
-        contributions,
-        fused,
-    )
+    if method.kernel_code is None:
+        for branch, bound in enumerate(lowest):
+            normalised[branch] = method.normalise(
+                pool.ranks[branch], pool.scores[branch], bound, **fusion.parameters
+            )
+        if not np.isfinite(normalised).all():
+            raise DataError(f"the fusion method {method.name} gave a value that is not finite")
+        add_up(_COMBINATIONS[method.combine], weights, normalised, contributions, fused)
+    else:
+        fuse_scores(
+            method.kernel_code,
+            fusion.parameters.get("k", 0.0),
+            pool.ranks,
+            pool.scores,
+            np.array(lowest, np.float64),
+            weights,
+            normalised,
+            contributions,
+            fused,
+        )
     order = np.argsort(-fused, kind="stable")  # the keys of a pool rise
     return Fused(pool.keys[order], fused[order], order, pool, normalised, contributions)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 from lsr.errors import UsageError
+from lsr_index.fusion.methods import DEFAULT_METHOD, METHODS, RESERVED, find_method, parameters
 
-Method = Literal["rrf", "min-max", "theoretical-min", "z-score", "dbsf", "max"]
 Absent = Literal["score", "floor"]
 
-METHODS: tuple[Method, ...] = get_args(Method)
-RRF_K = 60.0
 DEPTH = 100
 MAX_DEPTH = 100_000
 
-_NUMBERS = ("k", "depth")
 _SYNTAX = (
     "write it as METHOD or METHOD:name=value,…, as in rrf:k=20 or min-max:sparse=0.4,dense=0.6"
 )
@@ -29,19 +26,20 @@ class Fusion:
 
     Attributes
     ----------
-    method : {"rrf", "min-max", "theoretical-min", "z-score", "dbsf", "max"}
-        See `lsr_index.fusion.combine`.
+    method : str
+        A name of `lsr_index.fusion.methods.METHODS`.
     weights : mapping of branch name to float, or None
         None: all branches count the same. A branch of weight 0 is left out and not searched. Only
         their ratio matters.
-    k : float
-        Of ``rrf``: the larger, the less the first ranks stand out.
+    parameters : mapping of str to float
+        Those of the method (``k`` of ``rrf``); one that is not given gets its default.
     depth : int or None
         Hits taken of each branch; together they are the pool, which does not depend on the page.
         None: 100, or the number of hits of a page where that is more.
     absent : {"score", "floor"}
         What a branch gives a document that only others returned: the score it has in that branch,
-        computed for it, or that branch's smallest in the pool. Without meaning for ``rrf``.
+        computed for it, or that branch's smallest in the pool. Without meaning for a method that
+        counts ranks only.
 
     Raises
     ------
@@ -50,9 +48,9 @@ class Fusion:
         choices.
     """
 
-    method: Method = "min-max"
+    method: str = DEFAULT_METHOD
     weights: Mapping[str, float] | None = None
-    k: float = RRF_K
+    parameters: Mapping[str, float] = field(default_factory=dict)
     depth: int | None = None
     absent: Absent = "score"
 
@@ -63,8 +61,9 @@ class Fusion:
             )
         if self.absent not in get_args(Absent):
             raise UsageError(f"absent is {' or '.join(get_args(Absent))}, got {self.absent!r}")
-        if not (_is_number(self.k) and 0 <= self.k <= 1e9):
-            raise UsageError(f"k of rrf is a number from 0 to 1e9, got {self.k!r}")
+        if self.parameters or METHODS[self.method].parameters:
+            values = _complete_parameters(self.method, self.parameters)
+            object.__setattr__(self, "parameters", values)
         if self.depth is not None and not (
             type(self.depth) is int and 1 <= self.depth <= MAX_DEPTH
         ):
@@ -73,6 +72,11 @@ class Fusion:
             )
         if self.weights is not None:
             _check_weights(self.weights)
+
+    @property
+    def scores_absent(self) -> bool:
+        """Whether a branch is asked for the scores of documents that only others returned."""
+        return self.absent == "score" and METHODS[self.method].uses_scores
 
     def depth_for(self, k: int) -> int:
         """Return the number of hits to take of each branch for pages of `k` hits."""
@@ -106,26 +110,37 @@ class Fusion:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        found = asdict(self)
-        found["weights"] = None if self.weights is None else dict(self.weights)
-        return found
+        weights = None if self.weights is None else dict(self.weights)
+        rest = {"depth": self.depth, "absent": self.absent}
+        return {"method": self.method, "weights": weights, **self.parameters, **rest}
 
     @classmethod
     def from_json(cls, values: Any) -> Fusion:
-        """Read what `to_json` wrote; raises UsageError like the constructor."""
-        fields = set(cls.__slots__)
-        if not isinstance(values, dict) or values.keys() - fields:
-            raise UsageError(f"a fusion is an object with {', '.join(sorted(fields))}")
-        return cls(**values)
+        """Read what `to_json` wrote; raises UsageError like the constructor.
+
+        A parameter of another method is left out: files of the first version hold ``k`` always.
+        """
+        numbers = parameters()
+        if not isinstance(values, dict) or values.keys() - {*RESERVED, *numbers}:
+            raise UsageError(f"a fusion is an object with {', '.join([*RESERVED, *numbers])}")
+        method = values.get("method", DEFAULT_METHOD)
+        own = {
+            name: value
+            for name, value in values.items()
+            if name in numbers and method in numbers[name][1] and value is not None
+        }
+        rest = {name: values[name] for name in RESERVED if name in values}
+        return cls(**rest, parameters=own)
 
     def __str__(self) -> str:
         """Return the form that `parse_fusion` reads."""
         parts = [f"{name}={weight:.6g}" for name, weight in (self.weights or {}).items()]
-        if self.method == "rrf" and self.k != RRF_K:
-            parts.append(f"k={self.k:g}")
+        for each in METHODS[self.method].parameters:
+            if self.parameters[each.name] != each.default:
+                parts.append(f"{each.name}={self.parameters[each.name]:g}")
         if self.depth is not None:
             parts.append(f"depth={self.depth}")
-        if self.method != "rrf" and self.absent != "score":
+        if self.absent != "score" and METHODS[self.method].uses_scores:
             parts.append(f"absent={self.absent}")
         return f"{self.method}:{','.join(parts)}" if parts else self.method
 
@@ -133,29 +148,32 @@ class Fusion:
 def parse_fusion(text: str) -> Fusion:
     """Read ``METHOD`` or ``METHOD:name=value,…``.
 
-    ``k``, ``depth`` and ``absent`` are the fields of `Fusion`; every other name is a branch with
-    its weight.
+    ``depth``, ``absent`` and the parameters of the method are what `Fusion` says; every other name
+    is a branch with its weight.
 
     Raises
     ------
     UsageError
     """
     name, separator, rest = text.partition(":")
-    method = name.strip().lower().replace("_", "-")
-    method = {"minmax": "min-max", "zscore": "z-score"}.get(method, method)
+    found = find_method(name)
+    own = () if found is None else [each.name for each in found.parameters]
     weights: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     fields: dict[str, Any] = {}
     for part in rest.split(",") if separator else ():
         key, equals, value = (piece.strip() for piece in part.rpartition("="))
-        if not (equals and key and value) or key in fields or key in weights:
+        if not (equals and key and value) or key in {*fields, *weights, *numbers}:
             raise UsageError(f"fusion {text!r}: cannot read {part.strip()!r}; {_SYNTAX}")
         if key == "absent":
             fields[key] = value
         else:
-            (fields if key in _NUMBERS else weights)[key] = _number(text, key, value)
+            into = fields if key == "depth" else numbers if key in own else weights
+            into[key] = _number(text, key, value)
     if "depth" in fields and fields["depth"].is_integer():
         fields["depth"] = int(fields["depth"])
-    return Fusion(cast("Method", method), weights or None, **fields)
+    method = name.strip() if found is None else found.name
+    return Fusion(method, weights or None, numbers, **fields)
 
 
 def _number(text: str, key: str, value: str) -> float:
@@ -166,6 +184,25 @@ def _number(text: str, key: str, value: str) -> float:
     if not math.isfinite(number):
         raise UsageError(f"fusion {text!r}: {key} takes a number, got {value!r}; {_SYNTAX}")
     return number
+
+
+def _complete_parameters(method: str, given: Mapping[str, float]) -> dict[str, float]:
+    """Return a value for each parameter of a method; raises UsageError on one out of range."""
+    known = METHODS[method].parameters
+    foreign = sorted(given.keys() - {each.name for each in known})
+    if foreign:
+        takes = ", ".join(each.name for each in known) or "none"
+        raise UsageError(f"the fusion {method} has no parameter {foreign[0]!r}; it has {takes}")
+    values = {}
+    for each in known:
+        value = given.get(each.name, each.default)
+        if not (_is_number(value) and each.minimum <= value <= each.maximum):
+            raise UsageError(
+                f"{each.name} of {method} is a number from {each.minimum:g} to {each.maximum:g}, "
+                f"got {value!r}"
+            )
+        values[each.name] = float(value)
+    return values
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

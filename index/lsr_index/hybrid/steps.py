@@ -96,7 +96,7 @@ def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
     make = RankedList if joined.own else RankedList.of
     lists = [make(keys, each.hits.scores) for keys, each in zip(joined.keys, ran, strict=True)]
     pool = gather(lists, plan.depth)
-    if plan.fusion.absent == "score" and plan.fusion.method != "rrf":
+    if plan.fusion.scores_absent:
         _score_absent(plan, ran, joined, pool)
     fused = fuse(pool, plan.fusion, plan.shares, [b.least_score for b in plan.branches])
     return Ranking(joined, fused.keys, fused.scores, fused, np.arange(len(fused.keys)))

@@ -10,15 +10,7 @@ import numpy as np
 from lsr_index.kernels.jit import kernel
 
 RRF, MIN_MAX, THEORETICAL_MIN, Z_SCORE, DBSF, MAX = range(6)
-CODES = {
-    "rrf": RRF,
-    "min-max": MIN_MAX,
-    "theoretical-min": THEORETICAL_MIN,
-    "z-score": Z_SCORE,
-    "dbsf": DBSF,
-    "max": MAX,
-}
-"""Methods as the kernels know them."""
+"""Methods as the kernels know them: `lsr_index.fusion.methods.FusionMethod.kernel_code`."""
 
 
 @kernel
@@ -115,7 +107,7 @@ def normalise(method: Any, k: Any, ranks: Any, scores: Any, bound: Any, values: 
     Parameters
     ----------
     method : int64
-        Of `CODES`.
+        One of the codes above.
     k : float64
         Of ``rrf``.
     ranks, scores, bound

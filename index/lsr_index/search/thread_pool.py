@@ -10,9 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from lsr.machine import cpu_count
+
 T = TypeVar("T")
 
-_MOST_THREADS = 4 * (os.cpu_count() or 1)
+_MOST_THREADS = 4 * cpu_count()
 _crew: ThreadPoolExecutor | None = None
 
 

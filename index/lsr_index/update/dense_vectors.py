@@ -5,17 +5,24 @@ The index serves its old generation until the new one is committed. Its postings
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.blank import BlankEncoder
+from lsr.encoders.base import (
+    CollectionStatistics,
+    EncodedDocuments,
+    Encoder,
+    EncoderAssets,
+    Fingerprint,
+)
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import DataError, IndexStateError
 from lsr.progress import Progress
+from lsr.sparse import SparseBatch
 from lsr_index.build.builder import write_dense_part
 from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
 from lsr_index.build.stored_corpus import encoded_anew
@@ -27,6 +34,28 @@ from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.update.working import WorkingIndex
+
+
+class _NoTerms(Encoder):
+    """Gives every text an empty vector: only the dense vectors are made."""
+
+    n_terms = 0
+    fingerprint = Fingerprint({"kind": "blank"})
+
+    def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
+        return EncodedDocuments(SparseBatch.empty(len(texts)), CollectionStatistics(len(texts)))
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
+        return SparseBatch.empty(len(texts))
+
+    def term(self, term_id: int) -> str:
+        return str(term_id)
+
+    def term_id(self, term: str) -> int | None:
+        return None
+
+    def assets(self) -> EncoderAssets:
+        return EncoderAssets({"kind": "blank"})
 
 
 def encode_dense(
@@ -49,7 +78,7 @@ def encode_dense(
     IndexLockedError, CorruptIndexError, StorageFullError
     """
     path = Path(path)
-    with encoded_anew(path, BlankEncoder(), dense=encoder, progress=progress) as (
+    with encoded_anew(path, _NoTerms(), dense=encoder, progress=progress) as (
         index,
         collection,
     ):

@@ -8,9 +8,9 @@ encoding a document again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from lsr.encoders.base import (
     CollectionStatistics,
@@ -20,34 +20,21 @@ from lsr.encoders.base import (
     Fingerprint,
     QueryEncoder,
 )
+from lsr.encoders.composite.files import load_parts
+from lsr.encoders.composite.parts import (
+    KIND,
+    Part,
+    assets_of_part,
+    check_parts,
+    parts_of,
+    ranges_of,
+)
 from lsr.encoders.composite.term_ranges import TermRanges
-from lsr.errors import IndexFormatError, UsageError
+from lsr.encoders.registry import restore_document_encoder, restore_encoder, statistics_of
 from lsr.sparse import SparseBatch
 
-KIND = "composite"
 
-Side = TypeVar("Side", bound=QueryEncoder)
-
-
-class Part(NamedTuple, Generic[Side]):
-    """An encoder of a composite.
-
-    Attributes
-    ----------
-    encoder : QueryEncoder
-        An `Encoder` in a composite that encodes documents.
-    weight : float
-        Of its scores, greater than 0.
-    mark : str
-        Put in front of its terms where people read them; no two parts have the same.
-    """
-
-    encoder: Side
-    weight: float = 1.0
-    mark: str = ""
-
-
-class CompositeQueryEncoder:
+class CompositeQueryEncoder(QueryEncoder):
     """The query side of a composite.
 
     Parameters
@@ -60,20 +47,6 @@ class CompositeQueryEncoder:
     def __init__(self, parts: Sequence[Part[Any]], ranges: TermRanges) -> None:
         self.parts = list(parts)
         self.ranges = ranges
-
-    @classmethod
-    def from_assets(
-        cls, assets: EncoderAssets, restore: Callable[[EncoderAssets], QueryEncoder]
-    ) -> CompositeQueryEncoder:
-        """Restore the query side of an index.
-
-        Parameters
-        ----------
-        assets : EncoderAssets
-        restore : callable
-            Makes a part's encoder of that part's assets.
-        """
-        return cls(*parts_of(assets, restore))
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -115,7 +88,7 @@ class CompositeQueryEncoder:
         return None
 
 
-class CompositeEncoder(CompositeQueryEncoder):
+class CompositeEncoder(CompositeQueryEncoder, Encoder):
     """Documents and queries through several encoders.
 
     Parameters
@@ -130,8 +103,35 @@ class CompositeEncoder(CompositeQueryEncoder):
     """
 
     def __init__(self, parts: Sequence[Part[Encoder]]) -> None:
-        _check(parts)
+        check_parts(parts)
         super().__init__(parts, TermRanges([part.encoder.n_terms for part in parts[:-1]]))
+
+    @classmethod
+    def load(cls, name: str, folder: Path | None, **options: Any) -> CompositeEncoder:
+        """Load the composite that a folder describes; raises like `load_parts`."""
+        assert folder is not None
+        return cls(load_parts(name, folder, options))
+
+    @classmethod
+    def restore(cls, assets: EncoderAssets) -> CompositeQueryEncoder:
+        """Restore the query side of an index."""
+        return CompositeQueryEncoder(*parts_of(assets, restore_encoder))
+
+    @classmethod
+    def restore_documents(cls, assets: EncoderAssets) -> CompositeEncoder:
+        """Restore the encoder of an index."""
+        parts, _ = parts_of(assets, restore_document_encoder)
+        return cls(parts)
+
+    @classmethod
+    def stored_statistics(cls, assets: EncoderAssets) -> CollectionStatistics | None:
+        """Return the counts that queries depend on; None when those of no part do."""
+        parts = range(len(assets.config["parts"]))
+        found = [statistics_of(assets_of_part(assets, number)) for number in parts]
+        if all(one is None for one in found):
+            return None
+        ranges = ranges_of(assets)
+        return ranges.join_counts([one or CollectionStatistics() for one in found])
 
     @property
     def n_terms(self) -> int:
@@ -161,10 +161,10 @@ class CompositeEncoder(CompositeQueryEncoder):
         ]
         return self.ranges.join(finished, [1.0] * len(finished))
 
-    def with_statistics(self, statistics: CollectionStatistics) -> CompositeEncoder:
+    def with_statistics(self, statistics: CollectionStatistics) -> Self:
         """Return this composite with every part's queries weighted by its own counts."""
         counts = self.ranges.split_counts(statistics)
-        return CompositeEncoder(
+        return type(self)(
             [
                 part._replace(encoder=part.encoder.with_statistics(own))
                 for part, own in zip(self.parts, counts, strict=True)
@@ -194,70 +194,3 @@ class CompositeEncoder(CompositeQueryEncoder):
     def load_state(self, state: bytes) -> None:
         """Hand a saved state to the last part."""
         self.parts[-1].encoder.load_state(state)
-
-
-def parts_of(
-    assets: EncoderAssets, restore: Callable[[EncoderAssets], Side]
-) -> tuple[list[Part[Side]], TermRanges]:
-    """Return the parts that assets describe.
-
-    Raises
-    ------
-    IndexFormatError
-        The description makes no sense.
-    """
-    starts, described = assets.config["starts"], assets.config["parts"]
-    if not starts or len(starts) != len(described):
-        raise IndexFormatError(
-            "the encoder stored in the index is a composite whose parts do not fit each other; "
-            "index the corpus again"
-        )
-    parts = [
-        Part(restore(assets_of_part(assets, number)), float(one["weight"]), str(one["mark"]))
-        for number, one in enumerate(described)
-    ]
-    return parts, TermRanges(_sizes(starts))
-
-
-def statistics_of_parts(
-    assets: EncoderAssets, of_part: Callable[[EncoderAssets], CollectionStatistics | None]
-) -> CollectionStatistics | None:
-    """Return the counts that queries of a composite depend on; None when none of its parts does."""
-    found = [of_part(assets_of_part(assets, i)) for i in range(len(assets.config["parts"]))]
-    if all(one is None for one in found):
-        return None
-    ranges = TermRanges(_sizes(assets.config["starts"]))
-    return ranges.join_counts([one or CollectionStatistics() for one in found])
-
-
-def assets_of_part(assets: EncoderAssets, number: int) -> EncoderAssets:
-    """Return the assets of one part of a composite."""
-    prefix = f"{number}."
-    config: Mapping[str, Any] = assets.config["parts"][number]["config"]
-    own = {
-        name.removeprefix(prefix): array
-        for name, array in assets.arrays.items()
-        if name.startswith(prefix)
-    }
-    return EncoderAssets(config, own)
-
-
-def _sizes(starts: Sequence[int]) -> list[int]:
-    return [after - before for before, after in pairwise(starts)]
-
-
-def _check(parts: Sequence[Part[Encoder]]) -> None:
-    if not parts:
-        raise UsageError("a composite needs at least one encoder")
-    marks = [part.mark for part in parts]
-    if len(set(marks)) < len(marks):
-        raise UsageError(f"the parts of a composite are marked {marks}: give each its own mark")
-    for part in parts:
-        if not 0 < part.weight < float("inf"):
-            raise UsageError(f"a part of a composite has the weight {part.weight}: expected > 0")
-    for part in parts[:-1]:
-        if part.encoder.state() is not None:
-            raise UsageError(
-                "only the last encoder of a composite may have a vocabulary that grows; "
-                f"put {part.encoder.fingerprint.document['kind']} last"
-            )

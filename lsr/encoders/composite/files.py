@@ -8,37 +8,76 @@
 ```
 
 With ``"languages": ["english"]`` beside the parts, texts said to be in another are refused. An
-encoder is ``bm25``, ``.`` for the model in the folder itself, or the path of a model below it.
+encoder is the name of a kind that is loaded by its name (``bm25``, a registered one), ``.`` for the
+model in the folder itself, or the path of a model below it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.composite.encoder import CompositeEncoder, Part
-from lsr.encoders.lexical import bm25
-from lsr.encoders.neural.model_files import read_json
+from lsr.encoders.composite.parts import KIND, Part
+from lsr.encoders.kinds import Kind
+from lsr.encoders.neural.model_files import find_model, read_json
+from lsr.encoders.options import Option
+from lsr.encoders.registry import DESCRIPTION, ENCODERS
 from lsr.errors import ModelError, UsageError
 
-DESCRIPTION = "composite.json"
 _KEYS = {"encoder", "weight", "mark", "options"}
-_LEXICAL = {"language", "stopwords", "accents", "k1", "b"}
-_NEURAL = {"query_encoder", "max_length", "top_k", "mass", "backend"}
-
-Load = Callable[..., Encoder]
 
 
-def is_composite(folder: Path) -> bool:
-    """Tell whether a folder describes a composite."""
-    return (folder / DESCRIPTION).is_file()
+class DescribedPart(NamedTuple):
+    """A part as ``composite.json`` describes it.
+
+    Attributes
+    ----------
+    kind : Kind
+    encoder : str
+        As written.
+    folder : Path or None
+        Of its model, for a kind that has one.
+    accepted : tuple of Option
+        What the kind takes.
+    options : mapping
+        Those of the description, checked.
+    weight : float
+    mark : str
+    """
+
+    kind: Kind[type[Encoder]]
+    encoder: str
+    folder: Path | None
+    accepted: tuple[Option, ...]
+    options: Mapping[str, Any]
+    weight: float
+    mark: str
 
 
-def load_composite(
-    name: str, folder: Path, options: Mapping[str, Any], load_bm25: Load, load_model: Load
-) -> CompositeEncoder:
+def read_parts(folder: Path) -> list[DescribedPart]:
+    """Read the parts that the description in a folder names; loads none of them.
+
+    Raises
+    ------
+    ModelError
+        The description is malformed, or names what may not be loaded.
+    """
+    path = folder / DESCRIPTION
+    parts = read_json(path).get("parts")
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
+        raise ModelError(f"{path}: expected a list of parts")
+    return [_described(path, part) for part in parts]
+
+
+def options_of(folder: Path) -> tuple[Option, ...]:
+    """Return the options that some part of a composite takes, each once; raises ModelError."""
+    every = (option for part in read_parts(folder) for option in part.accepted)
+    return tuple({option.name: option for option in every}.values())
+
+
+def load_parts(name: str, folder: Path, options: Mapping[str, Any]) -> list[Part[Encoder]]:
     """Load the parts of a composite.
 
     Parameters
@@ -47,76 +86,83 @@ def load_composite(
         What the composite was called, to find it again.
     folder : Path
     options : mapping
-        Given by the caller; they go before those of the description, each to the parts it
-        belongs to.
-    load_bm25, load_model : callable
-        Called with the options of a part; the latter with the name of the model first.
+        Given by the caller: each goes to the parts that take it, in place of the description's.
 
     Raises
     ------
     ModelError
         The description is malformed, or names what may not be loaded.
     UsageError
-        An option is out of range, or parts do not fit each other.
+        An option is out of range.
     """
-    path = folder / DESCRIPTION
-    described = read_json(path)
-    _check_language(name, path, described, options.get("language"))
-    parts = described.get("parts")
-    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
-        raise ModelError(f"{path}: expected a list of parts")
+    _check_language(name, folder / DESCRIPTION, options.get("language"))
     loaded = []
-    for part in parts:
-        unknown = sorted(part.keys() - _KEYS)
-        if unknown or not isinstance(part.get("encoder"), str):
-            raise ModelError(
-                f"{path}: a part has the keys {', '.join(sorted(_KEYS))}; "
-                f"found {', '.join(unknown) or 'no encoder'}"
-            )
-        encoder = part["encoder"]
-        lexical = encoder == bm25.KIND
-        taken = _LEXICAL if lexical else {*options} - _LEXICAL
-        own = {**_described(path, part, lexical), **{k: options[k] for k in taken & {*options}}}
-        if lexical:
-            made = load_bm25(**own)
-        else:
-            made = load_model(_place(name, folder, encoder), **own)
-        weight, mark = part.get("weight", 1.0), part.get("mark", "")
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise ModelError(f"{path}: the weight of a part is {weight!r}, expected a number")
-        loaded.append(Part(made, float(weight), str(mark)))
-    return CompositeEncoder(loaded)
+    for part in read_parts(folder):
+        taken = {option.name for option in part.accepted} & options.keys()
+        own = {**part.options, **{key: options[key] for key in taken}}
+        # The folder's own model keeps the composite's name: a hub id is found again on any machine.
+        called = name if part.folder in (None, folder) else str(part.folder)
+        called = part.encoder if part.folder is None else called
+        made = part.kind.cls.load(called, part.folder, **own)
+        loaded.append(Part(made, part.weight, part.mark))
+    return loaded
 
 
-def _check_language(
-    name: str, path: Path, described: Mapping[str, Any], language: str | None
-) -> None:
-    known = described.get("languages")
+def _described(path: Path, part: Mapping[str, Any]) -> DescribedPart:
+    unknown = sorted(part.keys() - _KEYS)
+    encoder = part.get("encoder")
+    if unknown or not isinstance(encoder, str):
+        raise ModelError(
+            f"{path}: a part has the keys {', '.join(sorted(_KEYS))}; "
+            f"found {', '.join(unknown) or 'no encoder'}"
+        )
+    named = ENCODERS.get(encoder) if encoder.isprintable() and "/" not in encoder else None
+    if named is not None and named.by_name:
+        kind, folder = named, None
+    else:
+        folder = _folder(path, encoder)
+        kind = ENCODERS.kind_of_folder(folder, but=KIND)
+    accepted = kind.options_of(folder)
+    weight, mark = part.get("weight", 1.0), part.get("mark", "")
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise ModelError(f"{path}: the weight of a part is {weight!r}, expected a number")
+    options = _checked_options(path, encoder, part.get("options", {}), accepted)
+    return DescribedPart(kind, encoder, folder, accepted, options, float(weight), str(mark))
+
+
+def _folder(path: Path, encoder: str) -> Path:
+    """Accept the folder itself or one below it: the description is data from elsewhere."""
+    if Path(encoder).is_absolute() or ".." in Path(encoder).parts:
+        raise ModelError(f"{path}: {encoder!r} lies outside of the folder")
+    folder = path.parent / encoder
+    if not folder.is_dir():
+        raise ModelError(
+            f"{path}: {encoder!r} is no folder beside it, and no kind of encoder; kinds are "
+            f"{', '.join(kind.name for kind in ENCODERS.kinds() if kind.by_name)}"
+        )
+    return find_model(folder)
+
+
+def _checked_options(
+    path: Path, encoder: str, options: Any, accepted: tuple[Option, ...]
+) -> dict[str, Any]:
+    known = {option.name: option for option in accepted if option.shapes_vectors}
+    if not isinstance(options, dict) or not options.keys() <= known.keys():
+        raise ModelError(
+            f"{path}: options of {encoder}: expected some of {', '.join(sorted(known)) or 'none'}"
+        )
+    try:
+        return {key: known[key].check(value) for key, value in options.items()}
+    except UsageError as error:
+        raise ModelError(f"{path}: options of {encoder}: {error}") from error
+
+
+def _check_language(name: str, path: Path, language: str | None) -> None:
+    known = read_json(path).get("languages")
     if known is not None and not isinstance(known, list):
         raise ModelError(f"{path}: languages is {known!r}, expected a list")
     if known and language is not None and language not in known:
         raise UsageError(
             f"language {language}: {name} was trained on {', '.join(map(str, known))} only; "
-            f"use the encoder {bm25.KIND} with this language"
+            "use the encoder bm25 with this language"
         )
-
-
-def _described(path: Path, part: Mapping[str, Any], lexical: bool) -> dict[str, Any]:
-    options = part.get("options", {})
-    allowed = _LEXICAL if lexical else _NEURAL
-    if not isinstance(options, dict) or not options.keys() <= allowed:
-        raise ModelError(
-            f"{path}: options of {part['encoder']}: expected some of {', '.join(sorted(allowed))}"
-        )
-    return dict(options)
-
-
-def _place(name: str, folder: Path, encoder: str) -> str:
-    """Accept the folder itself or one below it: the description is data from elsewhere."""
-    if encoder == ".":
-        return name
-    if Path(encoder).is_absolute() or ".." in Path(encoder).parts:
-        raise ModelError(f"{folder / DESCRIPTION}: {encoder!r} lies outside of the folder")
-    if not (folder / encoder).is_dir():
-        raise ModelError(f"{folder / DESCRIPTION}: {encoder!r} is no folder beside it")
-    return str(folder / encoder)

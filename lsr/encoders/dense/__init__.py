@@ -1,18 +1,25 @@
-"""Dense encoders: text to vectors of a fixed dimension, behind one protocol (`DenseEncoder`).
+"""Dense encoders: text to vectors of a fixed dimension, with one base class (`DenseEncoder`).
 
 `load_dense_encoder` finds one by name, `restore_dense_encoder` makes the query side of an index
 again. Importing loads neither torch nor transformers nor onnxruntime.
 """
 
 from lsr.encoders.dense.base import DenseEncoder, DenseEncoderAssets, Similarity
-from lsr.encoders.dense.loading import load_dense_encoder, restore_dense_encoder
 from lsr.encoders.dense.packaged import PACKAGED
+from lsr.encoders.dense.registry import (
+    DENSE_ENCODERS,
+    load_dense_encoder,
+    register_dense_encoder,
+    restore_dense_encoder,
+)
 
 __all__ = [
+    "DENSE_ENCODERS",
     "PACKAGED",
     "DenseEncoder",
     "DenseEncoderAssets",
     "Similarity",
     "load_dense_encoder",
+    "register_dense_encoder",
     "restore_dense_encoder",
 ]

@@ -6,7 +6,6 @@ is done with them (`lsr.encoders.dense.encoder`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from lsr.encoders.neural.model_files import check_architecture, read_json, weight_files
 from lsr.encoders.neural.onnx_session import open_session
 from lsr.errors import MissingDependencyError, ModelError
+from lsr.machine import cpu_count
 
 ARCHITECTURES = {
     **{
@@ -170,7 +170,7 @@ class OnnxBody:
     def __init__(self, graph: Path, config: dict[str, Any]) -> None:
         self._config = config
         self._pad_id = int(config.get("pad_token_id") or 0)
-        self._session = open_session(graph, n_threads=len(os.sched_getaffinity(0)))
+        self._session = open_session(graph, n_threads=cpu_count())
         self._inputs = {put.name for put in self._session.get_inputs()}
         unknown = self._inputs - {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
         if "input_ids" not in self._inputs or unknown:

@@ -8,22 +8,30 @@ order they came.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.encoders.dense.base import Similarity
+from lsr.encoders.dense.base import DenseEncoder, Similarity
 from lsr.encoders.dense.body import Body, Ids
-from lsr.encoders.dense.layout import DensePooling
+from lsr.encoders.dense.layout import DensePooling, read_dense_layout
+from lsr.encoders.dense.loading import open_body, open_tokenizer
+from lsr.encoders.dense.packaged import packaged_folder, packaged_name
+from lsr.encoders.neural.model_files import find_stored_model, lasting_name, tokenizer_sha256
 from lsr.encoders.neural.word_pieces import WordPieces
-from lsr.errors import ModelError
+from lsr.errors import ModelError, UsageError
 
 KIND = "dense"
+BATCH_SIZE = 32
+DEFAULT_LENGTH = 512
+_SHAPE = ("pooling", "normalise", "query_prompt", "document_prompt")
+_OF_THE_MACHINE = ("batch_size", "device")
 
 
-class TransformerVectors:
+class TransformerVectors(DenseEncoder):
     """A dense encoder over one transformer.
 
     Parameters
@@ -70,6 +78,67 @@ class TransformerVectors:
             {"kind": KIND, **identity, **shape, "prompt": documents.prompt},
             {"prompt": queries.prompt},
         )
+
+    @classmethod
+    def load(cls, name: str, folder: Path | None, **options: Any) -> TransformerVectors:
+        """Load the model of a folder; an option that is not given keeps what the folder says.
+
+        Parameters
+        ----------
+        name : str
+            As it is found again: a packaged model, a path or a hub id.
+        folder : Path
+        **options
+            backend, max_length, batch_size, device, pooling, normalise, query_prompt,
+            document_prompt (`lsr.encoders.dense.registry.DENSE_OPTIONS`).
+
+        Raises
+        ------
+        ModelError
+            The model may not be loaded.
+        MissingDependencyError
+            What runs it is not installed; says which extra to install.
+        UsageError
+            An option is out of range.
+        """
+        assert folder is not None
+        unknown = options.keys() - {*_SHAPE, *_OF_THE_MACHINE, "backend", "max_length"}
+        if unknown:
+            raise TypeError(f"a dense encoder has no option {', '.join(sorted(unknown))}")
+        layout = read_dense_layout(folder)
+        layout = layout._replace(**{key: options[key] for key in _SHAPE if key in options})
+        tokenizer, own_limit = open_tokenizer(layout.folder)
+        body, identity = open_body(layout, options.get("backend"), options.get("device"))
+        longest, asked = body.max_length or DEFAULT_LENGTH, options.get("max_length")
+        if asked is not None and not 3 <= asked <= longest:
+            raise UsageError(
+                f"max_length = {asked}: expected 3 to {longest}, what the model can take"
+            )
+        length = asked or min(layout.max_length or own_limit or longest, longest)
+        documents, queries = (
+            WordPieces(tokenizer, max_length=length, prompt=prompt, lowercase=layout.lowercase)
+            for prompt in (layout.document_prompt, layout.query_prompt)
+        )
+        identity |= {"tokenizer": tokenizer_sha256(layout.folder), "lowercase": layout.lowercase}
+        kept = {key: value for key, value in options.items() if key not in _OF_THE_MACHINE}
+        return cls(
+            body,
+            documents,
+            queries,
+            pooling=layout.pooling,
+            normalise=layout.normalise,
+            identity=identity,
+            settings={"name": packaged_name(name) or lasting_name(name, folder), "settings": kept},
+            batch_size=options.get("batch_size", BATCH_SIZE),
+        )
+
+    @classmethod
+    def restore(cls, assets: EncoderAssets) -> TransformerVectors:
+        """Load the model that an index was made with; raises like `load`."""
+        name, options = str(assets.config["name"]), assets.config["settings"]
+        packaged = packaged_name(name)
+        folder = find_stored_model(name) if packaged is None else packaged_folder(packaged)
+        return cls.load(name, folder, **options)
 
     @property
     def fingerprint(self) -> Fingerprint:

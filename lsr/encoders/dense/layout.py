@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lsr.encoders.neural.model_files import read_json
-from lsr.encoders.neural.splade_layout import (
+from lsr.encoders.neural.module_list import (
     TRANSFORMER_CONFIGS,
     class_name,
     module_entries,

@@ -10,13 +10,20 @@ Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond"
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from lsr.analysis import Analyzer, TermCounter
-from lsr.analysis.analyzer import Accents
-from lsr.encoders.base import CollectionStatistics, EncodedDocuments, EncoderAssets, Fingerprint
+from lsr.encoders.base import (
+    CollectionStatistics,
+    EncodedDocuments,
+    Encoder,
+    EncoderAssets,
+    Fingerprint,
+)
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
@@ -27,7 +34,7 @@ B = 0.75
 """Robertson's defaults, Lucene's too."""
 
 
-class BM25Encoder:
+class BM25Encoder(Encoder):
     """BM25 with a growing vocabulary.
 
     `encode_documents` returns raw term frequencies; `finish_documents` saturates them, once the
@@ -39,9 +46,9 @@ class BM25Encoder:
     analyzer : Analyzer, optional
         English with its stop words by default.
     k1 : float
-        How slowly repeated terms saturate, at least 0.
+        Term-frequency saturation, at least 0.
     b : float
-        How much length counts, 0 to 1.
+        Length normalisation, 0 to 1.
     vocabulary : Vocabulary, optional
         Terms that have an id already.
     statistics : CollectionStatistics, optional
@@ -75,25 +82,19 @@ class BM25Encoder:
         self.k1 = k1
         self.b = b
         self.statistics = statistics
-        self._take_vocabulary(Vocabulary() if vocabulary is None else vocabulary)
+        self._set_vocabulary(Vocabulary() if vocabulary is None else vocabulary)
         # The vocabulary may go on growing with documents that are not in the collection yet.
         self._n_searched = None if statistics is None else len(self._vocabulary)
 
     @classmethod
-    def for_language(
-        cls,
-        language: str = "english",
-        *,
-        stopwords: Iterable[str] | None = None,
-        accents: Accents | None = None,
-        k1: float = K1,
-        b: float = B,
-    ) -> BM25Encoder:
+    def load(cls, name: str, folder: Path | None, **options: Any) -> BM25Encoder:
         """Make an encoder with the analyser of a language."""
-        return cls(Analyzer(language, stopwords=stopwords, accents=accents), k1=k1, b=b)
+        parameters = {key: options[key] for key in ("k1", "b") if key in options}
+        analysis = {key: options[key] for key in options.keys() - parameters.keys()}
+        return cls(Analyzer(**analysis), **parameters)
 
     @classmethod
-    def from_assets(cls, assets: EncoderAssets) -> BM25Encoder:
+    def restore(cls, assets: EncoderAssets) -> BM25Encoder:
         """Restore the encoder that `assets` described."""
         config, arrays = assets.config, assets.arrays
         return cls(
@@ -178,9 +179,9 @@ class BM25Encoder:
             rows.append({i: row[i] * self._idf(i, self.statistics) for i in sorted(row)})
         return SparseBatch.from_rows(rows)
 
-    def with_statistics(self, statistics: CollectionStatistics) -> BM25Encoder:
+    def with_statistics(self, statistics: CollectionStatistics) -> Self:
         """Return this encoder for a collection; both share the vocabulary."""
-        return BM25Encoder(
+        return type(self)(
             self.analyzer,
             k1=self.k1,
             b=self.b,
@@ -224,7 +225,7 @@ class BM25Encoder:
             self._counter.forget()
             self._state, self._n_in_state = bytearray(state), n_terms
             return
-        self._take_vocabulary(Vocabulary(state.decode().split("\n")[:-1]))
+        self._set_vocabulary(Vocabulary(state.decode().split("\n")[:-1]))
 
     def term(self, term_id: int) -> str:
         """Return the stem behind an id."""
@@ -237,7 +238,7 @@ class BM25Encoder:
             return found
         return None
 
-    def _take_vocabulary(self, vocabulary: Vocabulary) -> None:
+    def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._counter = TermCounter(self.analyzer, vocabulary)
         self._state = bytearray()

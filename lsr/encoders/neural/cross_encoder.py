@@ -74,16 +74,35 @@ class CrossEncoder:
         self._max_length = min(max_length or longest, longest)
 
     def score(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the scores of texts for a query, (n,): raw, of any sign."""
+        """Return the scores of texts for a query, (n,) float64; see `score_pairs`."""
+        return self.score_pairs([(query, text) for text in texts])
+
+    def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Score pairs of a query and a text.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str), (n,)
+
+        Returns
+        -------
+        (n,) float64
+            Logits, of any sign: the only output, or the second one less the first.
+
+        Raises
+        ------
+        ModelError
+            A score is not finite.
+        """
         import torch
 
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        scores = np.zeros(len(texts))
+        order = sorted(range(len(pairs)), key=lambda at: len(pairs[at][0]) + len(pairs[at][1]))
+        scores = np.zeros(len(pairs))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             inputs = self._tokenizer(
-                [query] * len(rows),
-                [texts[at] for at in rows],
+                [pairs[at][0] for at in rows],
+                [pairs[at][1] for at in rows],
                 truncation="longest_first",
                 max_length=self._max_length,
                 padding=True,

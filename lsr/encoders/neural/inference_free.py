@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,18 @@ from lsr.encoders.base import (
     Encoder,
     EncoderAssets,
     Fingerprint,
+    QueryEncoder,
 )
 from lsr.encoders.neural.idf import inverse_document_frequency, read_table
 from lsr.encoders.neural.word_pieces import WordPieces
+from lsr.encoders.registry import restore_document_encoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 
 KIND = "inference-free"
 
 
-class InferenceFreeQueryEncoder:
+class InferenceFreeQueryEncoder(QueryEncoder):
     """Queries as sets of word pieces times a table.
 
     Parameters
@@ -151,7 +153,7 @@ class InferenceFreeQueryEncoder:
         return distinct[weights[distinct] > 0]
 
 
-class InferenceFreeEncoder:
+class InferenceFreeEncoder(Encoder):
     """Documents through a neural encoder, queries through a table.
 
     Parameters
@@ -164,6 +166,27 @@ class InferenceFreeEncoder:
     def __init__(self, documents: Encoder, queries: InferenceFreeQueryEncoder) -> None:
         self._documents = documents
         self.queries = queries
+
+    @classmethod
+    def restore(cls, assets: EncoderAssets) -> InferenceFreeQueryEncoder:
+        """Restore the query side of an index."""
+        return InferenceFreeQueryEncoder.from_assets(assets)
+
+    @classmethod
+    def restore_documents(cls, assets: EncoderAssets) -> InferenceFreeEncoder:
+        """Restore the encoder of an index, the one of its documents included."""
+        if "documents" not in assets.config:
+            raise UsageError(
+                "the index does not say where the model of its documents lies; encode the "
+                "documents again with encoder= (lsr reindex), once"
+            )
+        documents = restore_document_encoder(EncoderAssets(assets.config["documents"]))
+        return cls(documents, cls.restore(assets))
+
+    @classmethod
+    def stored_statistics(cls, assets: EncoderAssets) -> CollectionStatistics | None:
+        """Return the counts that queries depend on; None with a table of the model."""
+        return None if assets.config["idf"] == "model" else super().stored_statistics(assets)
 
     @classmethod
     def over(
@@ -210,9 +233,9 @@ class InferenceFreeEncoder:
         """Finish vectors as the document encoder does."""
         return self._documents.finish_documents(vectors, statistics)
 
-    def with_statistics(self, statistics: CollectionStatistics) -> InferenceFreeEncoder:
+    def with_statistics(self, statistics: CollectionStatistics) -> Self:
         """Return this encoder with queries weighted by the counts of a collection."""
-        return InferenceFreeEncoder(
+        return type(self)(
             self._documents.with_statistics(statistics), self.queries.with_statistics(statistics)
         )
 

@@ -102,6 +102,24 @@ def find_stored_model(name: str) -> Path:
     return _from_hub(match["id"], match["revision"], fetch=False)
 
 
+def lasting_name(name: str | Path, folder: Path) -> str:
+    """Return a name that means the same model from any working folder.
+
+    Parameters
+    ----------
+    name : str or Path
+        As it was given.
+    folder : Path
+        What `find_model` or `find_stored_model` found of it.
+
+    Returns
+    -------
+    str
+        The folder where the name is its path; otherwise the name.
+    """
+    return str(folder) if Path(name).expanduser().resolve() == folder else str(name)
+
+
 def _from_hub(hub_id: str, revision: str | None, *, fetch: bool = True) -> Path:
     try:
         from huggingface_hub import snapshot_download

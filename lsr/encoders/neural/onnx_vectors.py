@@ -10,7 +10,6 @@ in any batch. Texts run in parallel, one a core, in runs of similar length.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from lsr.encoders.neural.model_files import read_json, sha256_of, tokenizer_sha2
 from lsr.encoders.neural.onnx_session import open_session
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError, UsageError
+from lsr.machine import cpu_count
 from lsr.sparse import SparseBatch
 
 GRAPH = "encoder-int8.onnx"
@@ -133,7 +133,7 @@ class OnnxVectors:
 @contextmanager
 def _pool(n_chunks: int) -> Iterator[ThreadPoolExecutor]:
     """Run chunks on all cores; an exception, Ctrl-C among them, drops what has not begun."""
-    pool = ThreadPoolExecutor(max(1, min(len(os.sched_getaffinity(0)), n_chunks)), "encode")
+    pool = ThreadPoolExecutor(max(1, min(cpu_count(), n_chunks)), "encode")
     try:
         yield pool
     finally:

@@ -11,24 +11,22 @@ weights of special tokens to zero; Naver's and sentence-transformers' keep them 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
 
 from lsr.encoders.neural.model_files import read_json
+from lsr.encoders.neural.module_list import (
+    TRANSFORMER_CONFIGS,
+    class_name,
+    module_entries,
+    path_within,
+)
 from lsr.encoders.neural.pooling import Activation, Pooling
-from lsr.errors import ModelError
+from lsr.errors import ModelError, UsageError
 
 IDF_TABLE = "idf.json"
 _TRANSFORMERS = {"Transformer", "MLMTransformer"}
-TRANSFORMER_CONFIGS = (
-    "sentence_bert_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_xlm-roberta_config.json",
-    "sentence_camembert_config.json",
-)
 
 
 class NeuralSide(NamedTuple):
@@ -131,30 +129,6 @@ def read_layout(folder: Path) -> ModelLayout:
     return ModelLayout(document, _neural_side(modules, listed, prompts.get("query")))
 
 
-def module_entries(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a ``modules.json``."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ModelError(f"{path}: expected a list of modules")
-    return entries
-
-
-def class_name(qualified: Any) -> str:
-    """Return the last part of a qualified name."""
-    return str(qualified).rpartition(".")[2]
-
-
-def path_within(folder: Path, path: Any) -> str:
-    """Accept a path below the folder only: the description is data from elsewhere."""
-    text = str(path or "")
-    if Path(text).is_absolute() or ".." in Path(text).parts:
-        raise ModelError(f"{folder}: a module lies at {text!r}, outside of the model's folder")
-    return text
-
-
 def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout:
     path = router / "router_config.json"
     config = read_json(path) or read_json(router / "config.json")
@@ -234,3 +208,33 @@ def _static_side(root: Path, folder: Path, prompt: Any) -> StaticSide:
     raise ModelError(
         f"{folder}: no weights of the query side; expected {' or '.join(map(str, candidates))}"
     )
+
+
+def overridden(layout: ModelLayout, overrides: Mapping[str, str | None]) -> ModelLayout:
+    """Return a layout with another pooling, activation or treatment of special tokens.
+
+    Raises
+    ------
+    UsageError
+        No such choice, or a model that has none.
+    """
+    allowed = {"pooling": get_args(Pooling), "activation": get_args(Activation)}
+    allowed["special_tokens"] = ("keep", "drop")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key, value in given.items():
+        if value not in allowed[key]:
+            raise UsageError(f"{key} = {value!r}: expected {' or '.join(allowed[key])}")
+    if given and isinstance(layout.document, PooledSide):
+        raise UsageError(
+            f"{', '.join(sorted(given))}: this model has a linear layer behind its pooling, which "
+            "fits no other; leave the option out"
+        )
+    changes: dict[str, Any] = dict(given)
+    if "special_tokens" in changes:
+        changes["drop_specials"] = changes.pop("special_tokens") == "drop"
+    document, query = layout
+    if isinstance(document, NeuralSide):
+        document = document._replace(**changes)
+    if isinstance(query, NeuralSide):
+        query = query._replace(**changes)
+    return ModelLayout(document, query)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsr.errors import UsageError
+from lsr_index.fusion.methods import METHODS
 
 if TYPE_CHECKING:
     from lsr_index.hybrid import Branch, Retriever
@@ -38,7 +39,7 @@ FusionOption = Annotated[
     typer.Option(
         "--fusion",
         metavar="METHOD[:PARAMETERS]|FILE",
-        help="rrf, min-max, theoretical-min, z-score, dbsf or max, as in rrf:k=20 or "
+        help=f"{', '.join(METHODS)}; as in rrf:k=20 or "
         "min-max:sparse=0.4,dense=0.6,depth=200; or a file of lsr fit-fusion.",
     ),
 ]

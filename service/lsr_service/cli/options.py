@@ -13,8 +13,6 @@ from lsr.errors import UsageError
 
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
-    from lsr.encoders import Encoder
-    from lsr.encoders.dense import DenseEncoder
 
 MAX_K = 1_000_000
 
@@ -27,74 +25,12 @@ Source = Annotated[
         "files, ir-datasets:ID, or python-docs.",
     ),
 ]
-EncoderName = Annotated[
-    str,
-    typer.Option(
-        "--encoder",
-        metavar="NAME",
-        help="lsr-tiny-en (comes with lsr), bm25, a model folder or a hub id.",
-    ),
-]
-DenseModel = Annotated[
-    str | None,
-    typer.Option(
-        "--dense",
-        metavar="MODEL",
-        help="Dense vectors beside the sparse ones: minilm, a model folder or a hub id.",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-BatchSize = Annotated[
-    int | None,
-    typer.Option("--batch-size", min=1, metavar="N", help="Texts that a network encodes at once."),
-]
-MaxLength = Annotated[
-    int | None,
-    typer.Option(
-        "--max-length", min=1, metavar="N", help="Maximum length in tokens; the rest is cut off."
-    ),
-]
-Language = Annotated[
-    str | None,
-    typer.Option(
-        "--language",
-        metavar="NAME",
-        help="Language of the text, for bm25: a name or an ISO 639 code, as german or de. "
-        "Default: english.",
-    ),
-]
-K1 = Annotated[
-    float | None,
-    typer.Option(
-        "--k1", min=0.0, metavar="X", help="Term-frequency saturation, from 0 up, for bm25."
-    ),
-]
-B = Annotated[
-    float | None,
-    typer.Option(
-        "--b", min=0.0, max=1.0, metavar="X", help="Length normalisation, 0 to 1, for bm25."
-    ),
-]
-TopK = Annotated[
-    int | None,
-    typer.Option("--top-k", min=1, metavar="N", help="Keep the N heaviest terms of each document."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option("--device", metavar="NAME", help="cpu or cuda. Default: the fastest there is."),
-]
 Memory = Annotated[
     str,
     typer.Option("--memory", metavar="SIZE", help="Bound on working memory, as 512M or 2G."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Searches at a time.")]
-
-
-class QueryEncoderName(StrEnum):
-    """How queries are encoded."""
-
-    MODEL = "model"
-    IDF = "idf"
 
 
 class OnError(StrEnum):
@@ -104,13 +40,6 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
-QuerySide = Annotated[
-    QueryEncoderName | None,
-    typer.Option(
-        "--query-encoder",
-        help="model: the network encodes queries; idf: a table does (no network at search time).",
-    ),
-]
 OnErrorOption = Annotated[
     OnError,
     typer.Option("--on-error", help="fail: a malformed line stops the job; skip: it is left out."),
@@ -187,22 +116,6 @@ def corpus_of(source: str, format: str | None, on_error: OnError, max_errors: in
         on_error=on_error.value,
         max_errors=max_errors,
     )
-
-
-def encoder_of(name: str, *, query_encoder: QueryEncoderName | None = None, **more: Any) -> Encoder:
-    """Load the encoder that the options name."""
-    from lsr.encoders import load_encoder
-
-    if query_encoder is not None:
-        more["query_encoder"] = query_encoder.value
-    return load_encoder(name, **given(**more))
-
-
-def dense_encoder_of(name: str | None, **more: Any) -> DenseEncoder | None:
-    """Load the dense encoder that the options name; None where they name none."""
-    from lsr.encoders.dense import load_dense_encoder
-
-    return None if name is None else load_dense_encoder(name, **given(**more))
 
 
 def filter_of(source: str) -> dict[str, Any]:

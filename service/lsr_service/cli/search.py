@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lsr_service.cli import options
+from lsr_service.cli.encoder_options import NO_OPTIONS
 from lsr_service.cli.hybrid_options import HybridOptions
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Searcher:
     def __init__(self, path: Path, encoder: str | None, chosen: HybridOptions) -> None:
         from lsr_index.hybrid import Retriever
 
-        queries = None if encoder is None else options.encoder_of(encoder)
+        queries = None if encoder is None else NO_OPTIONS.encoder(encoder)
         self._retriever = Retriever.open(path, chosen.also, encoder=queries)
         self._plain = chosen.plain
         self._arguments = chosen.arguments(self._retriever)

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lsr.encoders.registry import ENCODERS
 from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
+from lsr_index.fusion.method import Fusion
+from lsr_index.fusion.methods import DEFAULT_METHOD, METHODS, parameters
 
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 BranchName = Literal["sparse", "dense"]
@@ -37,18 +40,34 @@ class SparseVector(_Request):
         return self
 
 
+def _describe_methods(schema: dict[str, Any]) -> None:
+    """Put the methods and their parameters into the schema of a fusion."""
+    schema["additionalProperties"] = False
+    properties = schema["properties"]
+    formulas = "; ".join(f"{method.name}: {method.formula}" for method in METHODS.values())
+    properties["method"] |= {"enum": list(METHODS), "description": f"{formulas}."}
+    for name, (parameter, methods) in parameters().items():
+        properties[name] = {
+            "type": "number",
+            "title": name,
+            "default": parameter.default,
+            "minimum": parameter.minimum,
+            "maximum": parameter.maximum,
+            "description": f"{parameter.help} Of {', '.join(methods)}.",
+        }
+
+
 class FusionRequest(_Request):
     """How the rankings of the branches become one."""
 
-    method: Literal["rrf", "min-max", "theoretical-min", "z-score", "dbsf", "max"] = Field(
-        default="min-max", description="Of ranks (rrf) or of normalised scores."
-    )
+    model_config = ConfigDict(extra="allow", json_schema_extra=_describe_methods)
+
+    method: str = DEFAULT_METHOD
     weights: dict[BranchName, BranchWeight] | None = Field(
         default=None,
         min_length=1,
         description="Only their ratio matters. 0: the branch is left out.",
     )
-    k: float = Field(default=60.0, ge=0, le=1e9, allow_inf_nan=False, description="Of rrf.")
     depth: int | None = Field(
         default=None,
         ge=1,
@@ -63,10 +82,13 @@ class FusionRequest(_Request):
     )
 
     @model_validator(mode="after")
-    def _some_weight(self) -> FusionRequest:
-        if self.weights is not None and not any(self.weights.values()):
-            raise ValueError("the weights are all 0; at least one branch counts")
+    def _is_a_fusion(self) -> FusionRequest:
+        self.fusion()
         return self
+
+    def fusion(self) -> Fusion:
+        """Return the fusion asked for; raises UsageError, which is a ValueError."""
+        return Fusion.from_json(self.model_dump())
 
 
 class FeedbackRequest(_Request):
@@ -277,7 +299,9 @@ class Hit(BaseModel):
 class EncoderInfo(BaseModel):
     """The encoder an index was made with."""
 
-    kind: str
+    kind: str = Field(
+        description=f"{', '.join(kind.name for kind in ENCODERS.kinds())}, or a registered kind."
+    )
     fingerprint: str = Field(description="SHA-256 of all that shapes document vectors.")
 
 

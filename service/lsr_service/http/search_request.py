@@ -36,7 +36,7 @@ def search(
         body.k,
         offset=body.offset,
         mode=mode,
-        fusion=fitted if body.fusion is None else _fusion(body.fusion),
+        fusion=fitted if body.fusion is None else body.fusion.fusion(),
         filter=body.filter,
         cancel=cancel,
         feedback=None if body.feedback is None else _feedback(body.feedback),
@@ -52,12 +52,6 @@ def _default_mode(body: models.SearchRequest, unasked: bool) -> Mode:
         return "hybrid"
     alone = body.dense_vector is not None and answers.has_no_query(body)
     return "dense" if alone else "sparse"
-
-
-def _fusion(request: models.FusionRequest) -> Any:
-    from lsr_index.fusion import Fusion
-
-    return Fusion(**request.model_dump())
 
 
 def _selection(served: ServedIndex, asked: bool | None) -> Selection | None:

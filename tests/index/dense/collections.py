@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.encoders.dense import Similarity
+from lsr.encoders.dense import DenseEncoder, Similarity
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 
@@ -43,7 +43,7 @@ def rounded(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[np.
     return exact.astype(np.float32).astype(np.float16).astype(np.float64)
 
 
-class HashedWords:
+class HashedWords(DenseEncoder):
     """A dense encoder: every word has a random direction, a text is the sum of its words'."""
 
     def __init__(self, dimension: int = DIMENSION, salt: int = 0) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.composite.files import DESCRIPTION
 from lsr.encoders.neural.int8_files import ARCHITECTURE, IDF, MODEL_TYPE
+from lsr.encoders.registry import DESCRIPTION
 from lsr_training.default_model.int8_graph import Head, Shape, write_graph
 
 MARK = "~"

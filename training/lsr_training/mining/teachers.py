@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.neural.cross_encoder import CrossEncoder
 from lsr.errors import MissingDependencyError, ModelError
 from lsr_index.hybrid import QueryParts, Retriever
 
@@ -116,16 +117,13 @@ class CrossEncoderTeacher:
 
     def __init__(self, name: str, batch_size: int = 32) -> None:
         with _named(name):
-            self._model = _sentence_transformers().CrossEncoder(name)
-        self._batch_size = batch_size
+            self._model = CrossEncoder(name, batch_size=batch_size)
 
     def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
-        """Return the model's raw scores."""
-        pairs = [(c.query, text) for c in candidates for text in c.texts]
-        flat = iter(
-            self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
-        )
-        return [[float(next(flat)) for _ in c.texts] for c in candidates]
+        """Return the logits of the model."""
+        scores = self._model.score_pairs([(c.query, text) for c in candidates for text in c.texts])
+        flat = iter(scores.tolist())
+        return [[next(flat) for _ in c.texts] for c in candidates]
 
 
 def open_teacher(name: str, retriever: Callable[[str], Retriever]) -> Teacher:
@@ -140,7 +138,7 @@ def open_teacher(name: str, retriever: Callable[[str], Retriever]) -> Teacher:
     Raises
     ------
     MissingDependencyError
-        A dense model or cross-encoder without sentence-transformers.
+        A dense model without sentence-transformers, a cross-encoder without torch.
     ModelError
         The model cannot be loaded.
     """
@@ -158,7 +156,7 @@ def _sentence_transformers() -> Any:
     try:
         import sentence_transformers
     except ImportError as error:
-        raise MissingDependencyError("a dense or cross-encoder teacher", "peers") from error
+        raise MissingDependencyError("a dense teacher", "peers") from error
     return sentence_transformers
 
 

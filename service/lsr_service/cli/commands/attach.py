@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lsr_service.cli import options
+from lsr_service.cli.encoder_options import NO_OPTIONS, DenseModel
 from lsr_service.cli.terminal import progress, resumable, write, write_json
 
 
@@ -33,7 +34,7 @@ def attach(
             help="Text file with the document id of each vector, one a line.",
         ),
     ],
-    dense: options.DenseModel = None,
+    dense: DenseModel = None,
     similarity: Annotated[
         SimilarityName | None,
         typer.Option(
@@ -58,7 +59,7 @@ def attach(
             vectors,
             ids,
             similarity=None if similarity is None else similarity.value,
-            encoder=options.dense_encoder_of(dense),
+            encoder=NO_OPTIONS.dense_encoder(dense),
             memory_bytes=options.bytes_of(memory),
             progress=show,
         )

@@ -9,23 +9,23 @@ from typing import Annotated
 import typer
 
 from lsr_service.cli import options
+from lsr_service.cli.encoder_options import (
+    NO_OPTIONS,
+    EncoderName,
+    EncoderOptions,
+    takes_encoder_options,
+)
 from lsr_service.cli.terminal import progress, report_skipped, resumable, write, write_json
 
 
+@takes_encoder_options
 def encode(
     source: options.Source,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
     ],
-    encoder: options.EncoderName,
-    query_encoder: options.QuerySide = None,
-    max_length: options.MaxLength = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = None,
-    top_k: options.TopK = None,
-    language: options.Language = None,
-    k1: options.K1 = None,
-    b: options.B = None,
+    encoder: EncoderName,
+    encoder_options: EncoderOptions = NO_OPTIONS,
     on_error: options.OnErrorOption = options.OnError.FAIL,
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
@@ -41,17 +41,7 @@ def encode(
     from lsr.encoding.vector_file import encode_to_file
 
     corpus = options.corpus_of(source, format, on_error, max_errors)
-    encoding = options.encoder_of(
-        encoder,
-        query_encoder=query_encoder,
-        max_length=max_length,
-        batch_size=batch_size,
-        device=device,
-        top_k=top_k,
-        language=language,
-        k1=k1,
-        b=b,
-    )
+    encoding = encoder_options.encoder(encoder)
     started = time.perf_counter()
     with resumable("encoding"), progress() as show:
         written = encode_to_file(corpus, encoding, output, overwrite=overwrite, progress=show)

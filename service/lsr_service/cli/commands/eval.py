@@ -9,12 +9,19 @@ import typer
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
+from lsr_service.cli.encoder_options import (
+    NAMES,
+    NO_OPTIONS,
+    EncoderOptions,
+    takes_encoder_options,
+)
 from lsr_service.cli.terminal import progress, resumable, tell, write_json
 
 if TYPE_CHECKING:
     from lsr_eval.results import Report
 
 
+@takes_encoder_options
 def evaluate(
     collections: Annotated[
         list[str],
@@ -25,9 +32,7 @@ def evaluate(
     ],
     encoder: Annotated[
         list[str] | None,
-        typer.Option(
-            "--encoder", metavar="NAME", help="bm25, a model folder, a hub id; can be repeated."
-        ),
+        typer.Option("--encoder", metavar="NAME", help=f"{NAMES}; can be repeated."),
     ] = None,
     dense: Annotated[
         list[str] | None,
@@ -59,7 +64,6 @@ def evaluate(
         ),
     ] = None,
     selective: hybrid_options.Selective = None,
-    query_encoder: options.QuerySide = None,
     split: options.Split = None,
     measures: Annotated[
         list[str] | None,
@@ -82,13 +86,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    max_length: options.MaxLength = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = None,
-    top_k: options.TopK = None,
-    language: options.Language = None,
-    k1: options.K1 = None,
-    b: options.B = None,
+    encoder_options: EncoderOptions = NO_OPTIONS,
     threads: options.Threads = 1,
     index_dir: Annotated[
         Path | None,
@@ -116,15 +114,8 @@ def evaluate(
 
     if output is not None and len(collections) > 1:
         raise UsageError("--output writes the runs of one collection; name one")
-    encoder_options = options.given(
-        max_length=max_length,
-        batch_size=batch_size,
-        device=device,
-        top_k=top_k,
-        language=language,
-        k1=k1,
-        b=b,
-    )
+    chosen = encoder_options.values(encoder or ())
+    query_encoder = chosen.pop("query_encoder", None)
     more: dict[str, Any] = {} if measures is None else {"measures": measures}
     with resumable("the evaluation", resumes=index_dir is not None), progress() as show:
         reports = [
@@ -137,8 +128,8 @@ def evaluate(
                 selective=selective,
                 index=index or (),
                 run=run or (),
-                query_encoder=None if query_encoder is None else query_encoder.value,
-                encoder_options=encoder_options,
+                query_encoder=query_encoder,
+                encoder_options=chosen,
                 split=split,
                 k=k,
                 drop_query_id=drop_query_id,

@@ -11,6 +11,13 @@ import typer
 from lsr.errors import UsageError
 from lsr.models import DEFAULT
 from lsr_service.cli import options
+from lsr_service.cli.encoder_options import (
+    NAMES,
+    NO_OPTIONS,
+    DenseModel,
+    EncoderOptions,
+    takes_encoder_options,
+)
 from lsr_service.cli.terminal import (
     program,
     progress,
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 PRECOMPUTED = "precomputed"
 
 
+@takes_encoder_options
 def index(
     source: options.Source,
     output: Annotated[
@@ -43,20 +51,13 @@ def index(
         typer.Option(
             "--encoder",
             metavar="NAME",
-            help="lsr-tiny-en (comes with lsr), bm25, a model folder, a hub id; or precomputed, "
-            "where SOURCE is a file of sparse vectors: .parquet (id, indices, values) or JSON "
+            help=f"{DEFAULT} (comes with lsr), {NAMES}; "
+            "precomputed where SOURCE is a file of sparse vectors: .parquet (id, indices, values) or JSON "
             "lines as Anserini writes them (id, vector).",
         ),
     ] = DEFAULT,
-    dense: options.DenseModel = None,
-    query_encoder: options.QuerySide = None,
-    max_length: options.MaxLength = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = None,
-    top_k: options.TopK = None,
-    language: options.Language = None,
-    k1: options.K1 = None,
-    b: options.B = None,
+    dense: DenseModel = None,
+    encoder_options: EncoderOptions = NO_OPTIONS,
     vocabulary: Annotated[
         Path | None,
         typer.Option(
@@ -97,16 +98,6 @@ def index(
         "reorder": reorder,
         "compact": compact,
     }
-    encoder_options = options.given(
-        query_encoder=query_encoder,
-        max_length=max_length,
-        batch_size=batch_size,
-        device=device,
-        top_k=top_k,
-        language=language,
-        k1=k1,
-        b=b,
-    )
     started = time.perf_counter()
     corpus = None
     if encoder == PRECOMPUTED:
@@ -114,7 +105,7 @@ def index(
         if on_error is not options.OnError.FAIL:
             not_of_texts["on_error"] = on_error
         made = _index_vectors(
-            source, output, vocabulary, {**encoder_options, **not_of_texts}, building
+            source, output, vocabulary, {*encoder_options.names, *not_of_texts}, building
         )
     else:
         if vocabulary is not None:
@@ -123,8 +114,8 @@ def index(
                 "--encoder precomputed"
             )
         corpus = options.corpus_of(source, format, on_error, max_errors)
-        encoding = options.encoder_of(encoder, **encoder_options)
-        dense_encoding = options.dense_encoder_of(dense, batch_size=batch_size, device=device)
+        encoding = encoder_options.encoder(encoder, beside=dense)
+        dense_encoding = encoder_options.dense_encoder(dense)
         made = _index_corpus(corpus, encoding, output, dense_encoding, building)
     with made:
         _report(made, corpus, output, time.perf_counter() - started, json=json)
@@ -147,7 +138,7 @@ def _index_vectors(
     source: str,
     output: Path,
     vocabulary: Path | None,
-    not_of_vectors: dict[str, Any],
+    not_of_vectors: set[str],
     building: dict[str, Any],
 ) -> Index:
     """Index a file of vectors.

@@ -10,6 +10,7 @@ import typer
 
 from lsr.errors import MissingDependencyError
 from lsr_service.cli import options
+from lsr_service.cli.encoder_options import EncoderName
 from lsr_service.cli.terminal import progress, resumable, write, write_json
 
 
@@ -31,7 +32,7 @@ def mine(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .jsonl file to write.")
     ],
-    encoder: options.EncoderName = "bm25",
+    encoder: EncoderName = "bm25",
     corpus: Annotated[
         str | None,
         typer.Option(

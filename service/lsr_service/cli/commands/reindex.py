@@ -9,24 +9,25 @@ import typer
 
 from lsr.errors import UsageError
 from lsr_service.cli import options
+from lsr_service.cli.encoder_options import (
+    NAMES,
+    NO_OPTIONS,
+    DenseModel,
+    EncoderOptions,
+    takes_encoder_options,
+)
 from lsr_service.cli.terminal import progress, report_clipped, resumable, write, write_json
 
 
+@takes_encoder_options
 def reindex(
     index: options.IndexPath,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", metavar="NAME", help="bm25, a model folder or a hub id."),
+        typer.Option("--encoder", metavar="NAME", help=f"{NAMES}."),
     ] = None,
-    dense: options.DenseModel = None,
-    query_encoder: options.QuerySide = None,
-    max_length: options.MaxLength = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = None,
-    top_k: options.TopK = None,
-    language: options.Language = None,
-    k1: options.K1 = None,
-    b: options.B = None,
+    dense: DenseModel = None,
+    encoder_options: EncoderOptions = NO_OPTIONS,
     memory: options.Memory = "1G",
     json: options.Json = False,
 ) -> None:
@@ -44,23 +45,13 @@ def reindex(
 
     if encoder is None and dense is None:
         raise UsageError("name what to encode with: --encoder, --dense or both")
-    sparse_only = options.given(
-        query_encoder=query_encoder,
-        max_length=max_length,
-        top_k=top_k,
-        language=language,
-        k1=k1,
-        b=b,
-    )
-    if encoder is None and sparse_only:
-        raise UsageError(
-            f"{', '.join(sorted(sparse_only))}: goes with --encoder, which is not given"
-        )
     memory_bytes = options.bytes_of(memory)
     encoding = None
-    if encoder is not None:
-        encoding = options.encoder_of(encoder, batch_size=batch_size, device=device, **sparse_only)
-    dense_encoding = options.dense_encoder_of(dense, batch_size=batch_size, device=device)
+    if encoder is None:
+        encoder_options.require_encoder()
+    else:
+        encoding = encoder_options.encoder(encoder, beside=dense)
+    dense_encoding = encoder_options.dense_encoder(dense)
     started = time.perf_counter()
     with resumable("encoding"), progress() as show:
         if encoding is not None:
