@@ -158,7 +158,7 @@ class TestHttp:
     @pytest.mark.parametrize(
         ("body", "message"),
         [
-            ({"fusion": {"method": "borda"}}, "'rrf', 'min-max'"),
+            ({"fusion": {"method": "borda"}}, "there are rrf, min-max"),
             ({"fusion": {"weights": {"sparse": -1, "dense": 1}}}, "greater than or equal to 0"),
             ({"fusion": {"weights": {"sparse": 0, "dense": 0}}}, "all 0"),
             ({"fusion": {"weights": {"bm25": 1}}}, "'sparse' or 'dense'"),

@@ -19,7 +19,8 @@ import json, sys
 from fastapi.testclient import TestClient
 from lsr_service.http.app import create_app
 from lsr_service.settings import ServerSettings
-settings = ServerSettings(indexes={"a": sys.argv[1]}, writable=True, access_log=False)
+limits = {"deadline_ms": 60_000}  # kernels may have to be compiled first
+settings = ServerSettings(indexes={"a": sys.argv[1]}, access_log=False, limits=limits)
 with TestClient(create_app(settings), "http://localhost") as client:
     answer = client.post("/v1/indexes/a/search", json={"query": sys.argv[2], "explain": True})
     assert answer.status_code == 200, answer.text

@@ -33,7 +33,8 @@ from lsr_service.settings import ServerSettings
 
 assert run(["search", "--help"]) == 0
 body = {"vector": {"indices": [1], "values": [1.0]}, "dense_vector": [1.0, 0.0], "mode": "hybrid"}
-settings = ServerSettings(indexes={"a": sys.argv[1]}, access_log=False)
+limits = {"deadline_ms": 60_000}  # kernels may have to be compiled first
+settings = ServerSettings(indexes={"a": sys.argv[1]}, access_log=False, limits=limits)
 with TestClient(create_app(settings), base_url="http://localhost") as client:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["FusionRequest"]
     asked = {"method": "borda", "p": 2, "weights": {"sparse": 1, "dense": 1}}
