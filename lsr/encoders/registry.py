@@ -6,9 +6,9 @@ HTTP schema read it. Nothing of a kind is imported before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lsr.encoders.base import CollectionStatistics, Encoder, EncoderAssets, QueryEncoder
 from lsr.encoders.kinds import Kind, Registry
@@ -138,7 +138,27 @@ def register_encoder(
     return register
 
 
-def load_encoder(name: str | Path, **options: Any) -> Encoder:
+def load_encoder(
+    name: str | Path,
+    *,
+    query_encoder: Literal["model", "idf"] | None = None,
+    language: str | None = None,
+    stopwords: Iterable[str] | None = None,
+    accents: Literal["fold", "keep"] | None = None,
+    k1: float | None = None,
+    b: float | None = None,
+    vocabulary: str | Path | None = None,
+    max_length: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    top_k: int | None = None,
+    mass: float | None = None,
+    pooling: Literal["max", "sum"] | None = None,
+    activation: Literal["relu", "log1p_relu"] | None = None,
+    special_tokens: Literal["keep", "drop"] | None = None,
+    backend: Literal["torch", "onnx"] | None = None,
+    **more: Any,
+) -> Encoder:
     """Load an encoder. An option that is None keeps the default of the encoder.
 
     Parameters
@@ -147,11 +167,18 @@ def load_encoder(name: str | Path, **options: Any) -> Encoder:
         ``bm25``, ``precomputed``, another registered kind, a model that comes with the package
         (`lsr.models`), the folder of a model or of a composite (`lsr.encoders.composite.files`), or
         a hub id ``owner/model[@revision]``.
-    **options
-        Of the kind (`ENCODERS`). For ``bm25``: language, stopwords, accents, k1, b. For
-        ``precomputed``: vocabulary. For a model: query_encoder, max_length, batch_size, device,
-        top_k, mass, pooling, activation, special_tokens, backend; see
-        `lsr.encoders.neural.splade.load_splade`. A composite hands each to the parts that take it.
+    query_encoder : {"model", "idf"}, optional
+        For a model: encode queries with its network, or as their word pieces times an IDF table
+        counted in the collection. By default what the model says; with a table of its own, that.
+    language, stopwords, accents, k1, b : optional
+        For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.lexical.bm25.BM25Encoder`.
+    vocabulary : path, optional
+        For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
+    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
+        Optional, for a model; see `lsr.encoders.neural.splade.load_splade`. A composite hands each
+        option to the parts that take it.
+    **more
+        Options of registered kinds.
 
     Raises
     ------
@@ -162,6 +189,13 @@ def load_encoder(name: str | Path, **options: Any) -> Encoder:
     MissingDependencyError
         A model is asked for and torch is not installed.
     """
+    options: dict[str, Any] = {
+        "query_encoder": query_encoder, "language": language, "stopwords": stopwords,
+        "accents": accents, "k1": k1, "b": b, "vocabulary": vocabulary, "max_length": max_length,
+        "batch_size": batch_size, "device": device, "top_k": top_k, "mass": mass,
+        "pooling": pooling, "activation": activation, "special_tokens": special_tokens,
+        "backend": backend, **more,
+    }  # fmt: skip
     encoder: Encoder = ENCODERS.load(name, options)
     return encoder
 

@@ -42,6 +42,12 @@ def test_the_page_lists_kinds_and_options() -> None:
     }
 
 
+def test_load_encoder_names_the_options_of_all_kinds() -> None:
+    named = inspect.signature(load_encoder).parameters.keys() - {"name", "more"}
+    static = (kind.options for kind in ENCODERS.kinds() if isinstance(kind.options, tuple))
+    assert named == {option.name for options in static for option in options}
+
+
 def test_a_registered_kind_is_found_until_it_is_removed() -> None:
     @register_encoder("plain", options=(Option("size", int, "Of nothing.", minimum=1),))
     class Plain(PrecomputedEncoder):

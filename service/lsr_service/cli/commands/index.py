@@ -52,8 +52,8 @@ def index(
             "--encoder",
             metavar="NAME",
             help=f"{DEFAULT} (comes with lsr), {NAMES}; "
-            "precomputed where SOURCE is a file of sparse vectors: .parquet (id, indices, values) or "
-            "JSON lines as Anserini writes them (id, vector).",
+            "precomputed where SOURCE is a file of sparse vectors: .parquet (id, indices, values) "
+            "or JSON lines as Anserini writes them (id, vector).",
         ),
     ] = DEFAULT,
     dense: DenseModel = None,
