@@ -6,7 +6,7 @@ HTTP schema read it. Nothing of a kind is imported before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -157,7 +157,7 @@ def load_encoder(
     activation: Literal["relu", "log1p_relu"] | None = None,
     special_tokens: Literal["keep", "drop"] | None = None,
     backend: Literal["torch", "onnx"] | None = None,
-    **more: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> Encoder:
     """Load an encoder. An option that is None keeps the default of the encoder.
 
@@ -177,8 +177,8 @@ def load_encoder(
     max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
         Optional, for a model; see `lsr.encoders.neural.splade.load_splade`. A composite hands each
         option to the parts that take it.
-    **more
-        Options of registered kinds.
+    options : mapping, optional
+        Further ones by name: those of a registered kind.
 
     Raises
     ------
@@ -189,14 +189,14 @@ def load_encoder(
     MissingDependencyError
         A model is asked for and torch is not installed.
     """
-    options: dict[str, Any] = {
+    given: dict[str, Any] = {
         "query_encoder": query_encoder, "language": language, "stopwords": stopwords,
         "accents": accents, "k1": k1, "b": b, "vocabulary": vocabulary, "max_length": max_length,
         "batch_size": batch_size, "device": device, "top_k": top_k, "mass": mass,
         "pooling": pooling, "activation": activation, "special_tokens": special_tokens,
-        "backend": backend, **more,
+        "backend": backend, **(options or {}),
     }  # fmt: skip
-    encoder: Encoder = ENCODERS.load(name, options)
+    encoder: Encoder = ENCODERS.load(name, given)
     return encoder
 
 

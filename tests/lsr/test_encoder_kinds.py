@@ -43,7 +43,7 @@ def test_the_page_lists_kinds_and_options() -> None:
 
 
 def test_load_encoder_names_the_options_of_all_kinds() -> None:
-    named = inspect.signature(load_encoder).parameters.keys() - {"name", "more"}
+    named = inspect.signature(load_encoder).parameters.keys() - {"name", "options"}
     static = (kind.options for kind in ENCODERS.kinds() if isinstance(kind.options, tuple))
     assert named == {option.name for options in static for option in options}
 
@@ -60,11 +60,11 @@ def test_a_registered_kind_is_found_until_it_is_removed() -> None:
             return cls(**options)
 
     try:
-        made = load_encoder("plain", size=3)
+        made = load_encoder("plain", options={"size": 3})
         assert isinstance(made, Plain)
         assert made.size == 3
         with pytest.raises(UsageError, match="size = 0: expected a whole number from 1 up"):
-            load_encoder("plain", size=0)
+            load_encoder("plain", options={"size": 0})
         with pytest.raises(UsageError, match="k1: not an option of the encoder plain, which takes"):
             load_encoder("plain", k1=1.0)
     finally:

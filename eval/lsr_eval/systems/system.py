@@ -80,7 +80,7 @@ class EncoderSystem:
         from lsr_eval.systems.search import answers_of
 
         query_side = cast("QuerySide | None", self.query_encoder)
-        encoder = load_encoder(self.encoder, query_encoder=query_side, **self.options)
+        encoder = load_encoder(self.encoder, query_encoder=query_side, options=self.options)
         with made_index(trial, self.name, encoder) as (retriever, indexing):
             return answers_of(retriever, indexing, slug(self.name), trial)
 

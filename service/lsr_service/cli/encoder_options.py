@@ -101,7 +101,7 @@ class EncoderOptions:
         if beside is not None and shared:
             taken = {option.name for option in ENCODERS.options_of(name)}
             values = {key: values[key] for key in values if key in taken or key not in shared}
-        return load_encoder(name, **values)
+        return load_encoder(name, options=values)
 
     def dense_encoder(self, name: str | None) -> DenseEncoder | None:
         """Load the dense encoder of a name, with the options of the machine; None for None."""
