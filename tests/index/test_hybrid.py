@@ -118,7 +118,7 @@ def everything(
         score = sum(part for _, part in index.explain(query.sparse, ordinal))
         if score > 0:
             lexical[ordinal] = score
-        vector = index.dense_or_refuse().vectors([ordinal])[0]
+        vector = index.require_dense().vectors([ordinal])[0]
         if vector.any():
             semantic[ordinal] = float(vector @ unit)
     return lexical, semantic
@@ -194,7 +194,7 @@ class TestBranches:
         plain = Retriever.of(index).search(query.sparse, 10)
         assert [hit[:6] for hit in sparse.hits] == [hit[:6] for hit in plain.hits]
         dense = hybrid.search(query, 10, mode="dense")
-        assert [hit.id for hit in dense.hits] == index.dense_or_refuse().search(query.dense).ids
+        assert [hit.id for hit in dense.hits] == index.require_dense().search(query.dense).ids
         assert dense.fusion is None
 
     def test_weight_zero_is_that_branch_alone_and_searches_no_other(
@@ -314,9 +314,9 @@ class TestFeedback:
         branch = DenseBranch(index)
         query = queries()[0].dense
         assert query is not None
-        docs = index.dense_or_refuse().search(query, 3).ordinals
+        docs = index.require_dense().search(query, 3).ordinals
         unit = query / np.linalg.norm(query)
-        vectors = index.dense_or_refuse().vectors(docs)
+        vectors = index.require_dense().vectors(docs)
         average = branch.expand(query, docs, Feedback("average"))
         assert average == pytest.approx(np.vstack([unit, vectors]).mean(axis=0), abs=1e-6)
         rocchio = branch.expand(query, docs, Feedback("rocchio", alpha=0.4, beta=0.6))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsr_index.kernels.jit import JIT_ENABLED
 from lsr_index.search.execute import search_segments_batch
 from lsr_index.search.options import SearchOptions
-from lsr_index.search.segment_set import LiveBitmaps
+from lsr_index.search.segment_set import Segments
 from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.inverter import build_segment
@@ -73,8 +73,8 @@ def check_seed(seed: int) -> int:
     matrix = strategies.random_matrix(rng, shape)
     cuts = np.sort(rng.integers(0, matrix.shape[0] + 1, int(rng.choice([0, 0, 1, 3]))))
     parts = np.split(matrix, cuts)
-    segments = [KernelSegment(build(rng, part)) for part in parts]
-    for segment in segments:
+    segments = Segments(KernelSegment(build(rng, part)) for part in parts)
+    for segment in segments.segments:
         check_structure(segment.arrays)
     cases = 0
     for _ in range(4):
@@ -88,7 +88,7 @@ def check_seed(seed: int) -> int:
                 for part, live in zip(parts, lives, strict=True)
             ]
         )
-        bitmaps = LiveBitmaps(segments, words)
+        bitmaps = segments.bitmaps(words)
         if rng.random() < 0.7:
             bitmaps.narrow(allowance(rng))
         queries = [

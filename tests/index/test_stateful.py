@@ -175,7 +175,7 @@ class Machine(RuleBasedStateMachine):
         }
         condition = None if limit is None else {"n": {"$lt": limit}}
         query = np.array([np.cos(angle), np.sin(angle)])
-        hits = index.dense_or_refuse().search(query, k, filter=condition)
+        hits = index.require_dense().search(query, k, filter=condition)
         best = sorted(scores.values(), reverse=True)[:k]
         assert hits.rank_safe
         assert np.allclose(hits.scores, best, atol=1e-3 * DIMENSION)

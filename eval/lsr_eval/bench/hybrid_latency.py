@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.selective is not None:
             training = queries_of(retriever, texts[n:], vectors[n:])
             selection = fit_on(Bench(retriever, training), given.selective)
-        dense = retriever.index.dense_or_refuse()
+        dense = retriever.index.require_dense()
         sys.stdout.write(
             f"{retriever.index.n_docs:,} documents, {dense.n_vectors:,} vectors of "
             f"{dense.dimension} numbers, {len(queries):,} queries, {K} hits\n"

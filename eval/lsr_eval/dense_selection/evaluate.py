@@ -85,7 +85,7 @@ class Bench:
     @property
     def index(self) -> DenseIndex:
         """The dense vectors."""
-        return self.retriever.index.dense_or_refuse()
+        return self.retriever.index.require_dense()
 
     def vector(self, at: int) -> NDArray[np.floating]:
         """Return the dense vector of a query."""
@@ -260,7 +260,7 @@ def queries_of(
 ) -> list[QueryParts]:
     """Return queries with their dense vectors, without those that have none."""
     if vectors is None:
-        encoder = retriever.index.dense_or_refuse().restore_encoder()
+        encoder = retriever.index.require_dense().restore_encoder()
         vectors = encoder.encode_queries(list(texts))
     pairs = zip(texts, vectors, strict=True)
     return [QueryParts(text, None, vector) for text, vector in pairs if vector.any()]

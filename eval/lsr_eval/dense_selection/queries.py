@@ -76,7 +76,7 @@ def with_dense_queries(
         if clusters is not None:
             path = _clustered(path, Path(folder), clusters)
         with Retriever.open(path) as retriever:
-            dense = retriever.index.dense_or_refuse()
+            dense = retriever.index.require_dense()
             if lsa is not None:
                 assert retriever.encoder is not None
                 sparse = retriever.encoder.encode_queries(list(texts))
@@ -95,7 +95,7 @@ def _clustered(path: Path, folder: Path, n_lists: int) -> Path:
     copy = folder / "clustered.index"
     snapshot(path, copy)
     with open_index(copy) as index:
-        dense, ordinals = index.dense_or_refuse(), index.select({})
+        dense, ordinals = index.require_dense(), index.select({})
         part = dense.part
         spec = DenseSpec(
             part.dimension, part.similarity, dense.encoder_assets, part.fingerprint, 0, n_lists

@@ -96,6 +96,6 @@ def _with_kept(
         for batch in batches():
             own = ordinals[first : first + batch.n_docs]
             first += batch.n_docs
-            yield batch._replace(dense=index.dense_or_refuse().vectors(own))
+            yield batch._replace(dense=index.require_dense().vectors(own))
 
     return stream if index.dense else batches

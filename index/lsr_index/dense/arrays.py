@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ class DenseArrays:
     """The dense vectors of one segment.
 
     Rows are vectors in the order of their lists. Opening checks types, shapes and the bounds of the
-    lists; what the kernels index with is checked when `safe` is first asked for; `check` proves the
-    rest.
+    lists; `checked` checks, once, what the kernels index with; `check` proves the rest.
 
     Attributes
     ----------
@@ -73,7 +72,9 @@ class DenseArrays:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise self._corrupt(
-                    name, f"has shape {getattr(self, name).shape}, expected {shape}"
+                    name,
+                    f"has shape {getattr(self, name).shape}, expected {shape} by "
+                    "'dense/documents' and 'dense/radii'",
                 )
         bounds = (int(self.starts[0]), int(self.starts[-1])) if self.n_lists else (0, 0)
         if not self.n_lists or bounds != (0, self.n_vectors) or (np.diff(self.starts) < 0).any():
@@ -90,8 +91,8 @@ class DenseArrays:
         return sum(getattr(self, name).nbytes for name in _DTYPES)
 
     @cached_property
-    def safe(self) -> bool:
-        """True, once everything that kernels index with is known to lie in its array.
+    def checked(self) -> Self:
+        """These arrays, once everything that kernels index with is known to lie in its array.
 
         Raises
         ------
@@ -104,8 +105,8 @@ class DenseArrays:
             if len(array) and not (low <= int(array.min()) and int(array.max()) < high):
                 raise self._corrupt(name, f"holds a number outside of {low} to {high - 1}")
         if not (np.isfinite(self.centroids).all() and np.isfinite(self.radii).all()):
-            raise self._corrupt("centroids", "or radii hold a number that is not finite")
-        return True
+            raise self._corrupt("centroids", "or 'dense/radii' holds a number that is not finite")
+        return self
 
     @cached_property
     def all_rows(self) -> NDArray[np.int32]:
@@ -114,7 +115,7 @@ class DenseArrays:
 
     def codes_of(self, documents: NDArray[np.int64]) -> Codes:
         """Return the rows of some documents, zeros for those without a vector."""
-        rows = self.rows[documents] if self.safe else self.rows[:0]
+        rows = self.checked.rows[documents]
         found = np.zeros((len(rows), self.vectors.shape[1]), np.uint16)
         there = rows >= 0
         found[there] = self.vectors[rows[there]]
@@ -127,7 +128,7 @@ class DenseArrays:
         ------
         CorruptIndexError
         """
-        _ = self.safe
+        _ = self.checked
         there = np.flatnonzero(self.rows >= 0)
         if len(there) != self.n_vectors or not np.array_equal(
             self.documents[self.rows[there]], there

@@ -48,9 +48,9 @@ class DenseBranch:
     ) -> None:
         self.name = name
         self.index = index
-        self.dense = index.dense_or_refuse()
+        self.dense = index.require_dense()
         if encoder is not None:
-            self.dense.refuse_another(encoder)
+            self.dense.require_encoder(encoder)
         self._encoder = encoder
         self.usual_ms: dict[str, float] = {}
 
@@ -153,5 +153,5 @@ def _restored(dense: DenseIndex) -> DenseEncoder:
         if encoder is None:
             encoder = dense.restore_encoder()
             _encoders[encoder.fingerprint.digest] = encoder
-    dense.refuse_another(encoder)
+    dense.require_encoder(encoder)
     return encoder

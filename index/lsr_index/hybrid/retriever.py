@@ -157,7 +157,7 @@ class Retriever:
             return found
         if mode == "sparse":
             raise UsageError("there is no sparse branch; search with mode dense")
-        self.index.dense_or_refuse()
+        self.index.require_dense()
         raise UsageError(f"{self.index.path}: a hybrid search needs two branches or more")
 
     def search(

@@ -66,7 +66,7 @@ class SelectionArtefact:
 
 def encoders_of(index: Index) -> dict[str, str | None]:
     """Return the fingerprints of the encoders of an index, by kind of vector."""
-    prints = {"sparse": index.fingerprint, "dense": index.dense_or_refuse().fingerprint}
+    prints = {"sparse": index.fingerprint, "dense": index.require_dense().fingerprint}
     return {kind: _digest(fingerprint) for kind, fingerprint in prints.items()}
 
 

@@ -179,7 +179,7 @@ class DenseIndex:
             )
         return restore_dense_encoder(self.encoder_assets)
 
-    def refuse_another(self, encoder: DenseEncoder) -> None:
+    def require_encoder(self, encoder: DenseEncoder) -> None:
         """Raise EncoderMismatchError unless an encoder makes vectors like those of the index."""
         stored, given = self.fingerprint, encoder.fingerprint
         if encoder.dimension != self.dimension:

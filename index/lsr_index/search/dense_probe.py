@@ -102,7 +102,7 @@ def search_segment(
     opening : Opening, optional
         Default: the lists with the nearest centres.
     """
-    assert arrays.safe  # reads what kernels index with, once
+    arrays = arrays.checked
     n_lists = arrays.n_lists
     every = arrays.flat or effort.exact
     least = opening.least if opening else effort.probes or default_probes(n_lists)
@@ -130,7 +130,7 @@ def score_documents(
     arrays: DenseArrays, query: NDArray[np.float32], documents: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the scores of some documents, NaN for those without a vector."""
-    assert arrays.safe
+    arrays = arrays.checked
     return _scores(arrays, query, arrays.rows[documents])
 
 

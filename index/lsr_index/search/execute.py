@@ -105,6 +105,8 @@ def _prepared(
         segments = Segments(segments)
     if not isinstance(live, LiveBitmaps):
         live = segments.bitmaps(live)
+    if live.segments is not segments.segments:
+        raise ValueError("the bitmaps were made for other segments; use Segments.bitmaps")
     return segments, live, min(k, max(1, segments.n_docs))
 
 

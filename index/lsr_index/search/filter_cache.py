@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.filters import (
@@ -93,7 +94,7 @@ class FilterCache:
             found = self._by_meaning.get(condition)
             if found is not None and not found.repeated:
                 found.repeated = True
-                found.bitmaps.narrow(partial(self._take, found))
+                found.bitmaps.narrow(partial(_take, ref(self), ref(found)))
         if found is None:
             found = self._evaluated(condition)
         with self._mutex:
@@ -110,7 +111,7 @@ class FilterCache:
         n_bytes = sum(part.nbytes for part in words) + bitmaps.n_bytes
         return Passing(words, bitmaps, n_bytes)
 
-    def _take(self, owner: Passing, n_bytes: int) -> bool:
+    def take(self, owner: Passing, n_bytes: int) -> bool:
         """Make room for what a filter wants to hold; False where it would not fit."""
         with self._mutex:
             if not any(passing is owner for passing in self._by_meaning.values()):
@@ -133,6 +134,16 @@ class FilterCache:
                 del self._as_written[text]
         while len(self._as_written) > 2 * MAX_FILTERS:
             del self._as_written[next(iter(self._as_written))]
+
+
+def _take(cache: ref[FilterCache], owner: ref[Passing], n_bytes: int) -> bool:
+    """Ask the cache for room, if both are still there.
+
+    A filter's lists hold this function. Were it a bound method, the cache would be part of a cycle,
+    and the maps of an index would stay until the cyclic garbage collector runs.
+    """
+    its_cache, itself = cache(), owner()
+    return its_cache is not None and itself is not None and its_cache.take(itself, n_bytes)
 
 
 def _written(filter: Any) -> bytes | None:

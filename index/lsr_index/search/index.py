@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import CorruptIndexError, IndexNotFoundError, IndexStateError, UsageError
+from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
-from lsr_index.search.filter_cache import FilterCache, Passing
 from lsr_index.search.hits import Hits
 from lsr_index.search.inputs import check_k, single_vector, vectors_of
 from lsr_index.search.options import EXACT, SearchOptions
-from lsr_index.search.segment_set import LiveBitmaps, Segments
+from lsr_index.search.snapshot import SearchSnapshot
 from lsr_index.search.snapshot_reader import Generation
-from lsr_index.segment.delete_bitmap import Words, mask_of
+from lsr_index.segment.delete_bitmap import Words
 from lsr_index.segment.quantize import quantize_query, width_for
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest, generations, read_manifest
@@ -107,28 +108,39 @@ class Index(Generation):
 
     def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
         super().__init__(path, manifest, files)
-        self._searchers = Segments(segment.kernel_segment for segment in self.segments)
-        self._live = LiveBitmaps(
-            self._searchers.segments, [segment.live for segment in self.segments]
-        )
-        self._filters = FilterCache(self.segments, self._searchers)
+        self._mutex = freed_after_fork(Lock())
+        self._snapshot: SearchSnapshot | None = None
 
     @property
-    def searchers(self) -> Segments:
-        """The segments as the kernels take them."""
-        _ = self.segments  # refuses when closed
-        return self._searchers
+    def snapshot(self) -> SearchSnapshot:
+        """What searches run on, checked when first asked for.
+
+        Raises
+        ------
+        CorruptIndexError
+            A number in a file would lead a kernel out of its arrays.
+        IndexStateError
+            The index is closed.
+        """
+        snapshot = self._snapshot
+        if snapshot is None:
+            with self._mutex:
+                segments = self.segments  # raises when closed
+                if self._snapshot is None:
+                    self._snapshot = SearchSnapshot(segments)
+                snapshot = self._snapshot
+        return snapshot
 
     @property
     def dense(self) -> DenseIndex | None:
         """The dense vectors, where the index has them."""
         part = self.manifest.dense
-        arrays = [segment.dense for segment in self.segments if segment.dense]
         if part is None:
             return None
+        arrays = [segment.dense for segment in self.segments if segment.dense]
         return DenseIndex(self, part, arrays, self._bases, self._dense_encoder, self._words)
 
-    def dense_or_refuse(self) -> DenseIndex:
+    def require_dense(self) -> DenseIndex:
         """Return the dense vectors, or raise UsageError that says how to get them."""
         dense = self.dense
         if dense is None:
@@ -168,12 +180,13 @@ class Index(Generation):
         """
         vector = single_vector(query)
         check_k(k)
+        snapshot = self.snapshot
         found = search_segments(
-            self._searchers,
+            snapshot.segments,
             vector.indices,
             vector.values,
             k,
-            live=self._bitmaps(filter),
+            live=snapshot.bitmaps(filter),
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
@@ -205,16 +218,15 @@ class Index(Generation):
         check_k(k)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
-        if not self.segments:
-            return [self.search(batch.rows(i, i + 1), k) for i in range(batch.n_rows)]
+        snapshot = self.snapshot
         found = search_segments_batch(
-            self._searchers,
+            snapshot.segments,
             batch.indptr,
             batch.indices,
             batch.values,
             k,
             threads=threads,
-            live=self._bitmaps(filter),
+            live=snapshot.bitmaps(filter),
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
@@ -237,26 +249,13 @@ class Index(Generation):
         ]
 
     def select(self, filter: Any) -> NDArray[np.int64]:
-        """Return the numbers of all live documents that pass a filter, rising."""
-        found = [
-            np.flatnonzero(mask_of(words, segment.n_docs)) + base
-            for words, segment, base in zip(
-                self._passing(filter).words, self.segments, self._bases, strict=False
-            )
-        ]
-        return np.concatenate([np.zeros(0, np.int64), *found])
-
-    def _bitmaps(self, filter: Any) -> LiveBitmaps:
-        _ = self.segments  # refuses when closed
-        return self._live if filter is None else self._passing(filter).bitmaps
+        """Return the numbers of all documents that match a filter, rising."""
+        return self.snapshot.select(filter)
 
     def _words(self, filter: Any) -> Sequence[Words | None]:
-        if filter is None:
+        if filter is None:  # needs nothing of the postings
             return [segment.live for segment in self.segments]
-        return self._passing(filter).words
-
-    def _passing(self, filter: Any) -> Passing:
-        return self._filters.find(filter)
+        return self.snapshot.words(filter)
 
     def explain(self, query: Any, ordinal: int) -> list[tuple[int, float]]:
         """Return each matched term's contribution; they sum to the score of a search.
@@ -284,8 +283,7 @@ class Index(Generation):
         return _open_generation(self._files, self.path, None)
 
     def close(self) -> None:
-        """Let go of the files. A search that is running ends first."""
-        super().close()
-        self._searchers = Segments(())
-        self._live = LiveBitmaps(())
-        self._filters = FilterCache((), self._searchers)
+        """Let go of the files. A search that is running keeps what it reads until it ends."""
+        with self._mutex:
+            super().close()
+            self._snapshot = None

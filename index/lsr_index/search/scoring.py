@@ -37,7 +37,7 @@ def score_documents(
     UsageError
         A number is not one of this generation.
     """
-    segments = index.searchers
+    segments = index.snapshot.segments
     numbers = document_numbers(ordinals, segments.n_docs)
     terms, weights = query.row(0)
     width = width_for(len(terms))

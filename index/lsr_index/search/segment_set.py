@@ -75,7 +75,7 @@ class LiveBitmaps:
             _ALL_LIVE if words is None or words.size == 0 else _checked(segment, words)
             for segment, words in zip(segments, live, strict=True)
         ]
-        self._segments = tuple(segments)
+        self.segments = tuple(segments)
         self._lists: list[NarrowedLists] = []
         self.table = np.zeros((len(segments), N_LIVE), np.int64)
         for segment, row, words in zip(segments, self.table, self._kept, strict=True):
@@ -102,7 +102,7 @@ class LiveBitmaps:
             Asked for every piece of memory; see `lsr_index.search.filtered_postings.Take`.
         """
         table = self.table.copy()
-        for segment, row, words in zip(self._segments, table, self._kept, strict=True):
+        for segment, row, words in zip(self.segments, table, self._kept, strict=True):
             n_passing = int(row[LIVE_DOCS])
             if not NarrowedLists.pays(segment.arrays, n_passing):
                 continue

@@ -63,13 +63,18 @@ def read_deletes(container: Container, segment: SegmentEntry) -> Words:
     container.check()
     words: Words = container.array("deleted")
     if words.dtype != np.uint64 or words.shape != (n_words(segment.n_docs),):
-        raise CorruptIndexError("the bitmap does not fit its segment", container.path)
+        raise CorruptIndexError(
+            "array 'deleted': the bitmap does not fit its segment", container.path
+        )
     if container.params.get("segment") != segment.file.uuid:
-        raise CorruptIndexError("the bitmap belongs to another segment", container.path)
+        raise CorruptIndexError(
+            "array 'deleted': the bitmap belongs to another segment", container.path
+        )
     spare = segment.n_docs % 64
     if (spare and int(words[-1]) >> spare) or count(words) != segment.n_deleted:
         raise CorruptIndexError(
-            f"the bitmap does not have the {segment.n_deleted} bits that the manifest says",
+            f"array 'deleted': the bitmap does not have the {segment.n_deleted} bits that the "
+            "manifest says",
             container.path,
         )
     return words

@@ -110,7 +110,9 @@ class DocIdReader:
         """Return the id at a position, encoded."""
         start, end = int(self._offsets[position]), int(self._offsets[position + 1])
         if not 0 <= start < end <= len(self._data) or end - start > MAX_ID_BYTES:
-            raise self._corrupt(f"the id of document {position} lies outside of the file")
+            raise self._corrupt(
+                f"docnos/offsets: the id of document {position} lies outside of docnos/data"
+            )
         return self._data[start:end].tobytes()
 
     def doc_id(self, position: int) -> str:
@@ -118,7 +120,9 @@ class DocIdReader:
         try:
             return self.raw(position).decode()
         except UnicodeDecodeError:
-            raise self._corrupt(f"the id of document {position} is not UTF-8") from None
+            raise self._corrupt(
+                f"docnos/data or docnos/offsets: the id of document {position} is not UTF-8"
+            ) from None
 
     def doc_ids(self, positions: Iterable[int]) -> list[str]:
         """Return the ids at several positions."""
@@ -135,7 +139,7 @@ class DocIdReader:
         while at < self.n_docs and self._hashes[at] == wanted:
             position = int(self._order[at])
             if not 0 <= position < self.n_docs:
-                raise self._corrupt("the order of the ids points outside of the segment")
+                raise self._corrupt("docnos/order points outside of the segment")
             if self.raw(position) == data:
                 return position
             at += 1
@@ -172,19 +176,21 @@ class DocIdReader:
         """
         offsets = self._offsets
         if offsets[0] != 0 or offsets[-1] != len(self._data):
-            raise self._corrupt("the offsets of the ids do not start at 0 and end at the end")
+            raise self._corrupt(
+                "docnos/offsets do not start at 0 and end at the end of docnos/data"
+            )
         sizes = np.diff(offsets)
         if len(sizes) and (sizes.min() < 1 or sizes.max() > MAX_ID_BYTES):
-            raise self._corrupt(f"an id is not 1 to {MAX_ID_BYTES} bytes long")
+            raise self._corrupt(f"docnos/offsets: an id is not 1 to {MAX_ID_BYTES} bytes long")
         if (self._hashes[1:] < self._hashes[:-1]).any():
-            raise self._corrupt("the hashes of the ids are not in order")
+            raise self._corrupt("docnos/hashes are not in order")
         seen = np.zeros(self.n_docs, np.bool_)
         order = np.asarray(self._order)
         if self.n_docs and (order.min() < 0 or order.max() >= self.n_docs):
-            raise self._corrupt("the order of the ids points outside of the segment")
+            raise self._corrupt("docnos/order points outside of the segment")
         seen[order] = True
         if not seen.all():
-            raise self._corrupt("the order of the ids is no permutation")
+            raise self._corrupt("docnos/order is no permutation")
         self._check_ids()
 
     def _check_ids(self) -> None:
@@ -198,24 +204,28 @@ class DocIdReader:
                 raise self._corrupt(str(error)) from None
             value = int(self._hashes[at])
             if hash_id(data) != value:
-                raise self._corrupt(f"the hash of the id of document {position} is wrong")
+                raise self._corrupt(
+                    f"docnos/hashes: the hash of the id of document {position} is wrong"
+                )
             if value != last:
                 previous, last = set(), value
             if data in previous:
-                raise self._corrupt(f"the id of document {position} appears twice")
+                raise self._corrupt(f"docnos/data: the id of document {position} appears twice")
             previous.add(data)
 
     def _check_shapes(self) -> None:
-        wanted: list[tuple[NDArray[Any], str, int | None]] = [
-            (self._offsets, "<i8", self.n_docs + 1),
-            (self._data, "|u1", None),
-            (self._hashes, "<u8", self.n_docs),
-            (self._order, "<i4", self.n_docs),
+        wanted: list[tuple[str, NDArray[Any], str, int]] = [
+            ("offsets", self._offsets, "<i8", self.n_docs + 1),
+            ("data", self._data, "|u1", self._data.size),
+            ("hashes", self._hashes, "<u8", self.n_docs),
+            ("order", self._order, "<i4", self.n_docs),
         ]
-        for array, dtype, length in wanted:
-            shape = (array.size if length is None else length,)
-            if array.dtype.str != dtype or array.shape != shape:
-                raise self._corrupt("an array of the ids has another dtype or shape than it must")
+        for name, array, dtype, length in wanted:
+            if array.dtype.str != dtype or array.shape != (length,):
+                raise self._corrupt(
+                    f"docnos/{name} is {array.dtype} of shape {array.shape}, expected "
+                    f"{np.dtype(dtype)} of shape ({length},)"
+                )
 
     def _corrupt(self, message: str) -> CorruptIndexError:
         return CorruptIndexError(message, self._path, self._entry_offset)

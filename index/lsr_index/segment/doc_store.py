@@ -192,70 +192,98 @@ class DocumentReader:
     def check(self) -> None:
         """Decompress and parse everything. Raises CorruptIndexError."""
         if (np.diff(self._first_docs) < 1).any() or (np.diff(self._starts) < 1).any():
-            raise self._corrupt("the blocks of documents are not in order", 0)
+            raise self._corrupt("documents/first_docs or documents/starts are not in order", 0)
         ends = (self._first_docs[0], self._first_docs[-1], self._starts[0], self._starts[-1])
         if ends != (0, self.n_docs, 0, len(self._data)):
-            raise self._corrupt("the blocks of documents do not cover the segment", 0)
+            raise self._corrupt(
+                "documents/first_docs or documents/starts do not cover the segment", 0
+            )
         for position, parts in enumerate(self.all_parts()):
             self._decode(position, parts)
 
     def _within(self, opened: Block, block: int, position: int) -> list[bytes]:
         at = position - int(self._first_docs[block])
         if not 0 <= at < len(opened):
-            raise self._corrupt(f"document {position} is not in its block", 0)
+            raise self._corrupt(f"documents/first_docs: document {position} is not in its block", 0)
         return opened.parts(at)
 
     def _block(self, block: int) -> Block:
         if not 0 <= block < len(self._sizes):
-            raise self._corrupt("the blocks of documents do not cover the segment", 0)
+            raise self._corrupt(
+                "documents/first_docs or documents/starts do not cover the segment", 0
+            )
         start, end = int(self._starts[block]), int(self._starts[block + 1])
         count = int(self._first_docs[block + 1]) - int(self._first_docs[block])
         if not 0 <= start <= end <= len(self._data):
-            raise self._corrupt(f"block {block} lies outside of the file", 0)
+            raise self._corrupt(
+                f"documents/starts: block {block} lies outside of documents/data", 0
+            )
         data = self._data[start:end].tobytes()
         if zlib.crc32(data) != self._checksums[block]:
-            raise self._corrupt(f"block {block} does not match its checksum", start)
+            raise self._corrupt(
+                f"documents/data: block {block} (documents/starts) does not match documents/crc32",
+                start,
+            )
         raw = self._decompressed(data, int(self._sizes[block]), block, start)
         if not 0 < count * 12 <= len(raw):
-            raise self._corrupt(f"block {block} cannot hold {count} documents", start)
+            raise self._corrupt(
+                f"documents/first_docs: block {block} cannot hold {count} documents", start
+            )
         starts = np.full(3 * count + 1, 12 * count, np.int64)
         starts[1:] += np.cumsum(np.frombuffer(raw, "<u4", 3 * count), dtype=np.int64)
         if starts[-1] != len(raw):
-            raise self._corrupt(f"the documents of block {block} do not fill it", start)
+            raise self._corrupt(
+                f"documents/first_docs: the documents of block {block} do not fill it", start
+            )
         return Block(raw, starts)
 
     def _decompressed(self, data: bytes, size: int, block: int, start: int) -> bytes:
         # The frame's own size is compared before anything is allocated for it.
         try:
             if size > MAX_BLOCK_BYTES or zstandard.frame_content_size(data) != size:
-                raise self._corrupt(f"block {block} has another size than it must", start)
+                raise self._corrupt(
+                    f"documents/sizes: block {block} has another size than it must", start
+                )
             return _decompressor().decompress(data)
         except zstandard.ZstdError as error:
-            raise self._corrupt(f"block {block} cannot be decompressed: {error}", start) from None
+            raise self._corrupt(
+                f"documents/data: block {block} cannot be decompressed: {error}", start
+            ) from None
 
     def _decode(self, position: int, parts: list[bytes]) -> Record:
         try:
             title, text, stored = (part.decode() for part in parts)
             metadata = json.loads(stored) if stored else {}
         except (ValueError, RecursionError):
-            raise self._corrupt(f"document {position} is not UTF-8 and JSON", 0) from None
+            raise self._corrupt(
+                f"documents/data: document {position} is not UTF-8 and JSON", 0
+            ) from None
         if not isinstance(metadata, dict):
-            raise self._corrupt(f"the metadata of document {position} is no object", 0)
+            raise self._corrupt(
+                f"documents/data: the metadata of document {position} is no object", 0
+            )
         return Record(title, text, metadata)
 
     def _check_shapes(self) -> None:
         n_blocks = len(self._sizes) if self._sizes.ndim == 1 else -1
-        wanted: list[tuple[NDArray[Any], str, int]] = [
-            (self._data, "|u1", self._data.size),
-            (self._first_docs, "<i4", n_blocks + 1),
-            (self._starts, "<i8", n_blocks + 1),
-            (self._sizes, "<u4", n_blocks),
-            (self._checksums, "<u4", n_blocks),
+        wanted: list[tuple[str, NDArray[Any], str, int]] = [
+            ("data", self._data, "|u1", self._data.size),
+            ("first_docs", self._first_docs, "<i4", n_blocks + 1),
+            ("starts", self._starts, "<i8", n_blocks + 1),
+            ("sizes", self._sizes, "<u4", n_blocks),
+            ("crc32", self._checksums, "<u4", n_blocks),
         ]
-        if any(a.dtype.str != dtype or a.shape != (length,) for a, dtype, length in wanted):
-            raise self._corrupt("an array of the documents has another dtype or shape", 0)
+        for name, array, dtype, length in wanted:
+            if array.dtype.str != dtype or array.shape != (length,):
+                raise self._corrupt(
+                    f"documents/{name} is {array.dtype} of shape {array.shape}, expected "
+                    f"{np.dtype(dtype)} of shape ({length},) by documents/sizes",
+                    0,
+                )
         if self._first_docs[0] != 0 or self._first_docs[-1] != self.n_docs:
-            raise self._corrupt("the blocks of documents do not cover the segment", 0)
+            raise self._corrupt(
+                "documents/first_docs or documents/starts do not cover the segment", 0
+            )
 
     def _corrupt(self, message: str, offset: int) -> CorruptIndexError:
         return CorruptIndexError(message, self._path, self._offset + offset)

@@ -185,7 +185,11 @@ def check_sizes(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> None:
         found, expected = arrays[array.name].size, array.length(sizes)
         if found == expected or (array.optional and found == 0):
             continue
-        require(False, f"{array.name} has {found} items, not {expected} ({array.rule})")
+        require(
+            False,
+            f"{array.name} has {found} items, not {expected} = {array.rule}, by "
+            "terms, slots and block_max",
+        )
     base = arrays["range_base"]
     steps = np.diff(base)
     require(

@@ -160,6 +160,7 @@ class Column:
     def __init__(self, container: Container, number: int, kind: str, n_docs: int) -> None:
         self._container = container
         self._n_docs = n_docs
+        self._number = number
         self.kind = kind
         self._keys: NDArray[Any] = container.array(f"columns/{number}/keys")
         self._starts: NDArray[np.int64] = container.array(f"columns/{number}/starts")
@@ -169,7 +170,11 @@ class Column:
         shape = (len(self._starts) - 1, 2) if pairs else (len(self._starts) - 1,)
         dtypes = (self._keys.dtype.str, self._starts.dtype.str, self._documents.dtype.str)
         if dtypes != (_KEY_DTYPES[kind], "<i8", "<i4") or self._keys.shape != shape:
-            raise self._corrupt("a column has another dtype or shape than it must")
+            raise self._corrupt(
+                "keys",
+                f"are {dtypes[0]} of shape {self._keys.shape}, expected {_KEY_DTYPES[kind]} of "
+                f"shape {shape} by columns/{number}/starts (<i8), and documents <i4",
+            )
 
     def equal(self, key: Key) -> NDArray[np.int32]:
         """Return the documents that have a key."""
@@ -210,15 +215,15 @@ class Column:
         else:
             rising = keys[1:] > keys[:-1]
         if not rising.all():
-            raise self._corrupt("the keys of a column are not in order")
+            raise self._corrupt("keys", "are not in order")
         base = _PAIRS.get(self.kind)
         if base is not None and ((keys[:, 1] < 0) | (keys[:, 1] >= base)).any():
-            raise self._corrupt("a key of a column is out of range")
+            raise self._corrupt("keys", "hold one that is out of range")
         starts, documents = self._starts, self._documents
         if starts[0] != 0 or starts[-1] != len(documents) or (np.diff(starts) < 1).any():
-            raise self._corrupt("the lists of a column do not cover its documents")
+            raise self._corrupt("starts", f"do not cover columns/{self._number}/documents")
         if len(documents) and (documents.min() < 0 or documents.max() >= self._n_docs):
-            raise self._corrupt("a column names a document that the segment has not")
+            raise self._corrupt("documents", "name one that the segment has not")
 
     def _span(self, keys: NDArray[Any], low: Any, high: Any) -> tuple[int, int]:
         return (
@@ -230,12 +235,13 @@ class Column:
         start, end = int(self._starts[first]), int(self._starts[last])
         found = self._documents[start:end]
         if not 0 <= start <= end <= len(self._documents):
-            raise self._corrupt("the lists of a column do not cover its documents")
+            raise self._corrupt("starts", f"do not cover columns/{self._number}/documents")
         if len(found) and (int(found.min()) < 0 or int(found.max()) >= self._n_docs):
-            raise self._corrupt("a column names a document that the segment has not")
+            raise self._corrupt("documents", "name one that the segment has not")
         return found
 
-    def _corrupt(self, message: str) -> CorruptIndexError:
+    def _corrupt(self, name: str, what: str) -> CorruptIndexError:
+        message = f"columns/{self._number}/{name} {what}"
         return CorruptIndexError(message, self._container.path, self._offset)
 
 

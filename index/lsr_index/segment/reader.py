@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from lsr_index.segment.forward_index import VectorReader, select
 from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.metadata_columns import Columns
 from lsr_index.segment.quantized_batch import Chunk
-from lsr_index.segment.structure import check_structure
+from lsr_index.segment.structure import check_indexing, check_structure
 from lsr_index.storage.container import Container
 from lsr_index.storage.dense_part import DensePart
 from lsr_index.storage.directory import Files
@@ -69,7 +69,6 @@ class SegmentReader:
         self.documents = DocumentReader(container, entry.n_docs)
         self.columns = Columns(container, entry.n_docs, self.documents)
         self.arrays = self._postings()
-        self.vectors = VectorReader(self.arrays, container.path)
         self.dense = None if dense is None else DenseArrays(container, dense, entry.n_docs)
 
     @property
@@ -79,8 +78,24 @@ class SegmentReader:
 
     @cached_property
     def kernel_segment(self) -> KernelSegment:
-        """The segment as the kernels take it."""
-        return KernelSegment(self.arrays)
+        """The segment as the kernels take it, checked when first asked for.
+
+        Raises
+        ------
+        CorruptIndexError
+            A number in the file would lead a kernel out of its arrays.
+        """
+        return KernelSegment(self._checked_arrays)
+
+    @cached_property
+    def vectors(self) -> VectorReader:
+        """The documents' vectors; checked as `kernel_segment` is."""
+        return VectorReader(self._checked_arrays, self.container.path)
+
+    @cached_property
+    def _checked_arrays(self) -> SegmentArrays:
+        self._check(check_indexing)
+        return self.arrays
 
     def is_live(self, position: int) -> bool:
         """Return whether a document is not deleted."""
@@ -106,16 +121,19 @@ class SegmentReader:
         ------
         CorruptIndexError
         """
-        try:
-            check_structure(self.arrays)
-        except ValueError as error:
-            at = self.container.entries["postings/terms"].offset
-            raise CorruptIndexError(str(error), self.container.path, at) from None
+        self._check(check_structure)
         self.doc_ids.check()
         self.documents.check()
         self.columns.check()
         if self.dense is not None:
             self.dense.check()
+
+    def _check(self, rules: Callable[[SegmentArrays], None]) -> None:
+        try:
+            rules(self.arrays)
+        except ValueError as error:
+            at = self.container.entries["postings/terms"].offset
+            raise CorruptIndexError(f"postings: {error}", self.container.path, at) from None
 
     def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
         """Yield the live documents in order, as stored."""

@@ -244,7 +244,7 @@ def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
     for segment in index.segments:
         if segment.dense is not None:
             segment.dense.check_radii()
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     ordinals = index.select({})
     if not len(ordinals):
         return

@@ -117,7 +117,7 @@ if __name__ == "__main__":
     shutil.rmtree(GOLDEN, ignore_errors=True)
     write(GOLDEN)
     with open_index(GOLDEN) as made:
-        part = made.dense_or_refuse()
+        part = made.require_dense()
         found = {
             "exact": part.search(QUERY, 8, exact=True),
             "probed": part.search(QUERY, 8, probes=1),

@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def vectors_of(index: Index) -> dict[str, list[float]]:
     ordinals = index.select({})
-    rows = index.dense_or_refuse().vectors(ordinals).tolist()
+    rows = index.require_dense().vectors(ordinals).tolist()
     return dict(zip(index.doc_ids(ordinals), rows, strict=True))
 
 
@@ -65,10 +65,10 @@ def test_a_corpus_is_encoded_and_found(source: Path, tmp_path: Path) -> None:
         open_corpus(str(source)), load_encoder("bm25"), tmp_path / "x", dense=encoder
     )
     with made as index:
-        dense = index.dense_or_refuse()
+        dense = index.require_dense()
         assert (dense.n_vectors, dense.dimension, dense.similarity) == (49, DIMENSION, "cosine")
         assert dense.fingerprint == encoder.fingerprint
-        dense.refuse_another(encoder)
+        dense.require_encoder(encoder)
         documents = index.documents(index.select({}))
         texts = [document.contents for document in documents if document.text]
         expected = rounded(encoder.encode_documents(texts), "cosine")
@@ -147,7 +147,7 @@ def test_other_sparse_vectors_leave_the_dense_ones_alone(source: Path, tmp_path:
         writer.commit()
     with open_index(path) as before, reindex(path, load_encoder("bm25", k1=2.0)) as after:
         assert vectors_of(before) == vectors_of(after)
-        assert after.dense_or_refuse().fingerprint == encoder.fingerprint
+        assert after.require_dense().fingerprint == encoder.fingerprint
         assert before.fingerprint != after.fingerprint
 
 
@@ -159,12 +159,12 @@ def test_dense_vectors_for_an_index_that_has_none(source: Path, tmp_path: Path) 
         writer.commit()
     with open_index(path) as before, encode_dense(path, encoder) as after:
         assert before.dense is None
-        assert after.dense_or_refuse().n_vectors == 48
+        assert after.require_dense().n_vectors == 48
         assert before.select({}).tolist() != after.select({}).tolist(), "deleted ones are dropped"
         assert before.fingerprint == after.fingerprint
         assert not (tmp_path / "x.building").exists()
     with encode_dense(path, HashedWords(5)) as other:
-        assert other.dense_or_refuse().dimension == 5
+        assert other.require_dense().dimension == 5
     assert verify(path, 3).ok
 
 
@@ -189,13 +189,13 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
     encoder = HashedWords()
     batch = dense_batch(numbered(3), clustered(np.random.default_rng(0), 3))
     with build_index(tmp_path / "x", [batch], dense=DenseSpec.of(encoder)) as index:
-        dense = index.dense_or_refuse()
+        dense = index.require_dense()
         with pytest.raises(EncoderMismatchError, match="salt: index 0, given 1"):
-            dense.refuse_another(HashedWords(salt=1))
+            dense.require_encoder(HashedWords(salt=1))
         with pytest.raises(EncoderMismatchError, match="12 numbers, those of the given encoder 7"):
-            dense.refuse_another(HashedWords(7))
+            dense.require_encoder(HashedWords(7))
     with build_index(tmp_path / "y", [batch], dense=DenseSpec(DIMENSION)) as index:
-        dense = index.dense_or_refuse()
+        dense = index.require_dense()
         with pytest.raises(UsageError, match="no model is stored"):
             dense.restore_encoder()
 
@@ -208,8 +208,8 @@ def test_snapshot_and_restore_bring_all_of_it(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "x")
     restore(tmp_path / "copy", tmp_path / "x")
     with open_index(tmp_path / "x") as index:
-        assert index.dense_or_refuse().n_vectors == 9
-        assert index.dense_or_refuse().encoder_assets == encoder.assets()
+        assert index.require_dense().n_vectors == 9
+        assert index.require_dense().encoder_assets == encoder.assets()
     assert verify(tmp_path / "x", 3).ok
 
 
@@ -236,7 +236,7 @@ def test_clusters_are_made_in_a_bounded_memory(tmp_path: Path) -> None:
         build_index(tmp_path / name, batches, dense=spec, memory_bytes=memory).close()
     wide, narrow = (open_index(tmp_path / name, verify="structure") for name in ("wide", "narrow"))
     for index in (wide, narrow):
-        dense = index.dense_or_refuse()
+        dense = index.require_dense()
         rng = np.random.default_rng(2)
         queries = clustered(rng, 30)
         exact = dense.search_batch(queries, 10, exact=True)
@@ -292,7 +292,7 @@ class TestAttach:
         doc_ids = numbered(50)[::-1]
         index, n_left = attach_vectors(path, file, self.ids(path, doc_ids), encoder=HashedWords())
         with index:
-            dense = index.dense_or_refuse()
+            dense = index.require_dense()
             assert (dense.similarity, dense.n_vectors, n_left) == ("cosine", 40, 10)
             assert dense.fingerprint == HashedWords().fingerprint
             found = vectors_of(index)
@@ -360,7 +360,7 @@ class TestAttach:
         with pytest.raises(VectorError, match="compares by distance"):
             attach_vectors(path, path.with_name("v.faiss"), ids)
         index, _ = attach_vectors(path, path.with_name("v.faiss"), ids, similarity="dot")
-        assert index.dense_or_refuse().similarity == "dot"
+        assert index.require_dense().similarity == "dot"
 
     @pytest.mark.parametrize("kind", ["Flat", "IVF4,Flat", "HNSW8"])
     def test_damaged_files_of_faiss(

@@ -248,7 +248,7 @@ def test_lists_asked_for_are_the_ones_opened() -> None:
     pytest.importorskip("faiss")
     collection = Collection("cosine", 9)
     index = collection.open()
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     query = clustered(np.random.default_rng(0), 1)[0]
     chosen = (2, 0, 1)
     openings = [
@@ -282,7 +282,7 @@ def test_openings_that_are_none(order: list[int]) -> None:
     index = Collection("cosine", 3).open()
     opening = Opening(np.array(order, np.intp), 1)
     query = clustered(np.random.default_rng(0), 1)[0]
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     with pytest.raises(UsageError, match="names each list from 0 to 2 once"):
         dense.search(query, 5, openings=[opening] * len(dense.segments))
     with pytest.raises(UsageError, match="openings for"):
@@ -310,7 +310,7 @@ class TestBadQueries:
         self, index: Index, query: NDArray[np.float64], error: type[Exception], says: str
     ) -> None:
         assert index.dense is not None
-        for ask in (index.dense.search, lambda q: index.dense_or_refuse().scores(q, [0])):
+        for ask in (index.dense.search, lambda q: index.require_dense().scores(q, [0])):
             with pytest.raises(error, match=says):
                 ask(query)
 
@@ -340,4 +340,4 @@ class TestBadQueries:
         plain = build_index(tmp_path / "plain", [batch._replace(dense=None)])
         assert plain.dense is None
         with pytest.raises(UsageError, match="no dense vectors; encode its documents again"):
-            plain.dense_or_refuse()
+            plain.require_dense()

@@ -45,7 +45,7 @@ def sparse_results(index: Index, queries: NDArray[np.float32]) -> list[NDArray[n
     rng = np.random.default_rng(8)
     found = []
     for query in queries:
-        hits = index.dense_or_refuse().search(query, 30, exact=True)
+        hits = index.require_dense().search(query, 30, exact=True)
         kept = hits.ordinals[rng.random(len(hits)) < 0.67]
         noise = rng.integers(0, N, 60)
         found.append(np.concatenate([kept, np.setdiff1d(noise, kept)]))
@@ -57,7 +57,7 @@ Search = Callable[[int], DenseHits]
 
 def recall(index: Index, queries: NDArray[np.float32], search: Search) -> tuple[float, float]:
     """Share found of the exact first 30, and vectors compared."""
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     shares, compared = [], []
     for at, query in enumerate(queries):
         exact = set(dense.search(query, 30, exact=True).ids)
@@ -68,7 +68,7 @@ def recall(index: Index, queries: NDArray[np.float32], search: Search) -> tuple[
 
 
 def test_sparse_results_that_know_the_way_save_work(index: Index) -> None:
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     training, queries = queries_of(1, 80), queries_of(2, 60)
     fitted = fit_selection(dense, training, sparse_results(index, training), wanted=30)
     found = sparse_results(index, queries)
@@ -89,7 +89,7 @@ def test_sparse_results_that_know_the_way_save_work(index: Index) -> None:
 
 
 def test_the_share_is_kept_on_average(index: Index) -> None:
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     training = queries_of(1, 80)
     guides = sparse_results(index, training)
     fitted = fit_selection(dense, training, guides, wanted=30)
@@ -104,7 +104,7 @@ def test_the_share_is_kept_on_average(index: Index) -> None:
 
 
 def test_signs_count_what_they_say(index: Index) -> None:
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     arrays = dense.segments[0]
     own = arrays.documents[arrays.starts[7] : arrays.starts[8]]
     query = queries_of(4, 1)[0]
@@ -142,7 +142,7 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Index:
         writer.delete(doc_ids[3:900:9])
         writer.commit()
     index = open_index(path)
-    assert [a.flat for a in index.dense_or_refuse().segments] == [False, True]
+    assert [a.flat for a in index.require_dense().segments] == [False, True]
     return index
 
 
@@ -150,7 +150,7 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def test_filters_and_deletes_are_exact_and_bounds_true(
     living: Index, filter: dict[str, Any] | None
 ) -> None:
-    dense = living.dense_or_refuse()
+    dense = living.require_dense()
     passing = living.select({} if filter is None else filter)
     rng = np.random.default_rng(7)
     guides = [rng.permutation(passing)[:60] for _ in range(40)]
@@ -172,7 +172,7 @@ def test_filters_and_deletes_are_exact_and_bounds_true(
 
 
 def test_no_sparse_results_and_no_clusters(index: Index, tmp_path: Path) -> None:
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     training = queries_of(1, 30)
     selection = fit_selection(dense, training, sparse_results(index, training), wanted=30)
     nothing = np.zeros(0, np.int64)
@@ -180,10 +180,10 @@ def test_no_sparse_results_and_no_clusters(index: Index, tmp_path: Path) -> None
     assert len(hits) == 10
     vectors = np.random.default_rng(1).normal(size=(50, D)).astype(np.float32)
     flat = build_index(tmp_path / "x", [dense_batch(numbered(50), vectors)], dense=DenseSpec(D))
-    found = search_selectively(flat.dense_or_refuse(), training[0], 10, nothing, selection)
+    found = search_selectively(flat.require_dense(), training[0], 10, nothing, selection)
     assert found.rank_safe
     with pytest.raises(UsageError, match=r"no segment of this index has clusters.*100,000"):
-        fit_selection(flat.dense_or_refuse(), training, [nothing] * 30)
+        fit_selection(flat.require_dense(), training, [nothing] * 30)
 
 
 def test_saved_and_loaded() -> None:
@@ -210,7 +210,7 @@ def test_saved_and_loaded() -> None:
 
 
 def test_what_is_refused(index: Index) -> None:
-    dense = index.dense_or_refuse()
+    dense = index.require_dense()
     guides = [np.zeros(0, np.int64)]
     selection = fit_selection(dense, queries_of(1, 1), guides)
     with pytest.raises(VectorError, match="all zeros"):

@@ -65,7 +65,7 @@ def attach(
         )
     seconds = time.perf_counter() - started
     with made:
-        part = made.dense_or_refuse()
+        part = made.require_dense()
         if json:
             write_json(
                 {
