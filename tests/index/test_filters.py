@@ -423,12 +423,12 @@ def test_a_filter_that_is_too_deep_is_refused() -> None:
 
 def test_a_filter_is_evaluated_once() -> None:
     index = index_of([{"x": i} for i in range(10)], SimulatedDisk())
-    first = index._passing({"x": 1})
-    assert index._passing({"x": {"$eq": 1.0}}) is first
+    first = index.snapshot.filters.find({"x": 1})
+    assert index.snapshot.filters.find({"x": {"$eq": 1.0}}) is first
     for i in range(100):
         index.select({"x": i})
-    assert len(index._filters) <= 32
-    np.testing.assert_array_equal(index._passing({"x": 1}).words[0], first.words[0])
+    assert len(index.snapshot.filters) <= 32
+    np.testing.assert_array_equal(index.snapshot.filters.find({"x": 1}).words[0], first.words[0])
 
 
 def test_searches_with_a_filter_that_comes_again_read_lists_of_its_own(
@@ -448,9 +448,9 @@ def test_searches_with_a_filter_that_comes_again_read_lists_of_its_own(
     postings = [hits.counters.postings_scored for hits in (first, again, third)]
     inside = sum(term in row for row in allowed.values() for term in query)
     assert postings[1] == postings[2] <= inside < postings[0], "no posting of another document"
-    held = index._filters.n_bytes
+    held = index.snapshot.filters.n_bytes
     index.search(query_of(query), 100, filter=source)
-    assert index._filters.n_bytes == held, "nothing is copied out twice"
+    assert index.snapshot.filters.n_bytes == held, "nothing is copied out twice"
 
 
 def test_threads_share_the_lists_of_a_filter(
@@ -488,5 +488,5 @@ def test_filters_hold_no_more_memory_than_they_may(
         for query, everything in zip(queries, wanted, strict=True):
             hits = index.search(query, 5, filter=source)
             assert hits.ids == [doc_id for doc_id in everything.ids if doc_id in allowed][:5]
-            held = index._filters.n_bytes
-            assert held <= limit or len(index._filters) == 1, "but for the one in use"
+            held = index.snapshot.filters.n_bytes
+            assert held <= limit or len(index.snapshot.filters) == 1, "but for the one in use"

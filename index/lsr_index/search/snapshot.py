@@ -34,24 +34,24 @@ class SearchSnapshot:
         self.readers = tuple(readers)
         self.segments = Segments(reader.kernel_segment for reader in self.readers)
         self.live = self.segments.bitmaps([reader.live for reader in self.readers])
-        self._filters = FilterCache(self.readers, self.segments)
+        self.filters = FilterCache(self.readers, self.segments)
 
     def bitmaps(self, filter: Any) -> LiveBitmaps:
         """Return which documents may appear, as the kernels take it."""
-        return self.live if filter is None else self._filters.find(filter).bitmaps
+        return self.live if filter is None else self.filters.find(filter).bitmaps
 
     def words(self, filter: Any) -> Sequence[Words | None]:
         """Return which documents may appear: a bitmap for each segment, None: all."""
         if filter is None:
             return [reader.live for reader in self.readers]
-        return self._filters.find(filter).words
+        return self.filters.find(filter).words
 
     def select(self, filter: Any) -> NDArray[np.int64]:
         """Return the numbers of all documents that match a filter, rising."""
         found = [
             np.flatnonzero(mask_of(words, reader.n_docs)) + base
             for words, reader, base in zip(
-                self._filters.find(filter).words, self.readers, self.segments.bases, strict=False
+                self.filters.find(filter).words, self.readers, self.segments.bases, strict=False
             )
         ]
         return np.concatenate([np.zeros(0, np.int64), *found])

@@ -26,7 +26,7 @@ def check_indexing(segment: SegmentArrays) -> None:
 
     What only decides about answers (impacts, maxima, counts, the order within a list) is left to
     `check_structure`. Reads ``terms``, ``row_of_term``, ``offsets``, ``slots`` and ``slot_docs``
-    once, at the speed of memory: some 0.2 ms per million postings.
+    once, at the speed of memory: 0.1 ms per million postings.
 
     Raises
     ------
@@ -73,23 +73,23 @@ def _check_slot_docs(segment: SegmentArrays) -> None:
 
 
 def _check_slots(segment: SegmentArrays, number: int) -> None:
-    """Check that the postings of a range stand in its slots, and that these hold documents."""
+    """Check that the postings of a range stand in slots that hold documents."""
     size = segment.geometry.range_size
     slots = segment.slots[segment.range_base[number] : segment.range_base[number + 1]]
-    require(
-        slots.size == 0 or int(slots.max()) < size,
-        f"slots of range {number} are not below the range size {size}",
-    )
-    first = number * size
-    if segment.reordered:
-        empty = segment.slot_docs[first : first + size] == NO_DOC
-    else:
-        empty = np.arange(first, first + size) >= segment.n_docs
-    if not empty.any():
-        return
     rows = segment.rows.reshape(segment.n_ranges, segment.n_dense, size)[number]
+    first, end = number * size, min(size, max(0, segment.n_docs - number * size))
+    gaps = np.zeros(0, np.intp)
+    if segment.reordered:
+        used = np.flatnonzero(segment.slot_docs[first : first + size] != NO_DOC)
+        end = int(used[-1]) + 1 if used.size else 0
+        if used.size < end:  # only in files of another writer
+            gaps = np.setdiff1d(np.arange(end), used)
     require(
-        not empty[slots].any() and not rows[:, empty].any(),
+        slots.size == 0 or int(slots.max()) < end,
+        f"slots of range {number} are not below {end}, where its documents end (slot_docs)",
+    )
+    require(
+        not rows[:, end:].any() and not rows[:, gaps].any() and not np.isin(slots, gaps).any(),
         f"slots or rows of range {number} hold a posting without a document (slot_docs)",
     )
 

@@ -2,6 +2,7 @@
 
 A snapshot is itself an index: it opens and searches like any other. Every file is compared with the
 SHA-256 of the manifest while it is copied, so damage is met here and not on the day of the restore.
+What is restored may come from anywhere, so its structure is checked before anything is written.
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ def snapshot(
         open_index(path, generation=generation, files=files) as index,
         FirstCommit(Path(target), files) as first,
     ):
-        _copy_files(index, first.writable)
-        first.publish(index.manifest)
-        return index.generation
+        return _copy(index, first)
 
 
 def restore(
@@ -79,9 +78,10 @@ def restore(
     IndexLockedError, StorageFullError
     """
     path = Path(path)
-    if not replace_existing or not files.exists(path):
-        return snapshot(source, path, files=files)
-    with open_index(source, files=files) as index:
+    with open_index(source, verify="structure", files=files) as index:
+        if not replace_existing or not files.exists(path):
+            with FirstCommit(path, files) as first:
+                return _copy(index, first)
         writable, current = WritableFolder.open(path, files)
         with writable:
             _copy_files(index, writable)
@@ -91,6 +91,12 @@ def restore(
             )
             writable.collect_garbage()
             return generation
+
+
+def _copy(index: Index, first: FirstCommit) -> int:
+    _copy_files(index, first.writable)
+    first.publish(index.manifest)
+    return index.generation
 
 
 def _copy_files(index: Index, writable: WritableFolder) -> None:
