@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -321,4 +322,6 @@ def test_reindexing_changes_the_vectors_and_keeps_the_documents(
 def test_a_second_writer_is_told_who_is_there(path: Path, more: Path, shell: Shell) -> None:
     with IndexWriter(path):
         for command in (("add", path, more), ("delete", path, "d001"), ("compact", path)):
-            assert "another writer holds the lock (process" in shell.error(*command)
+            said = shell.error(*command)
+            assert "another writer holds the lock" in said
+            assert f"(process {os.getpid()})" in said
