@@ -56,6 +56,20 @@ def test_contributions_sum_to_the_score(client: TestClient) -> None:
         assert {part.term for part in hit.explanation} <= {"storm", "river", "engin"}
 
 
+def test_highlights_count_characters(client: TestClient) -> None:
+    (hit,) = search(client, query="zebra bold crossing", k=1, explain=True).hits
+    marks = hit.highlights
+    assert marks is not None
+    assert [hit.text[start:end] for start, end in marks.text] == ["zebra", "crossing", "bold"]
+    assert "🦓" in hit.text[: marks.text[2][0]]
+    assert marks.snippet == (0, len(hit.text))
+    (hit,) = search(client, query="zebra padding", k=1, explain=True).hits
+    assert hit.highlights is not None
+    assert 0 < hit.highlights.snippet[1] - hit.highlights.snippet[0] <= 320
+    (hit,) = search(client, query="zebra", k=1).hits
+    assert hit.highlights is None
+
+
 def test_text_terms_and_vector_give_the_same_hits(client: TestClient, retriever: Retriever) -> None:
     encoder = retriever.encoder
     term_ids, weights = encoder.encode_queries(["storm river"]).row(0)

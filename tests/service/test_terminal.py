@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lsr_service.cli import terminal
-from lsr_service.cli.hits import snippet
+from lsr_service.cli.hits import shortened
 from lsr_service.cli.options import bytes_of, size
 from lsr_service.cli.terminal import ProgressLines, one_line, program, quoted, safe
 
@@ -48,7 +48,7 @@ def test_a_total_that_was_too_small_an_estimate_is_not_shown(
 
 def test_snippet_is_where_most_terms_are() -> None:
     text = "filler words " * 60 + "here a LAMBDA expression is evaluated in order " + "tail " * 99
-    found = snippet(text, ["lambda", "express", "evalu", "filler"])
+    found = shortened(text, ["lambda", "express", "evalu", "filler"]).plain
     assert "LAMBDA expression is evaluated" in found
     assert found.startswith("… ")
     assert found.endswith(" …")
@@ -57,7 +57,7 @@ def test_snippet_is_where_most_terms_are() -> None:
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 5000, "no\nmatch " * 100])
 def test_snippet_of_any_text_is_short(text: str) -> None:
-    assert len(snippet(text, ["zzz"])) <= 244
+    assert len(shortened(text, ["zzz"])) <= 244
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lsr.highlight import highlights, snippet
 from lsr_service.engine.engine import ServedIndex
 from lsr_service.http import models
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lsr_index.hybrid import Hit, QueryParts, SearchResults
     from lsr_index.search.execute import Cancel
     from lsr_index.search.index import Index
+
+_SNIPPET_CHARS = 320
 
 
 def new_cancel() -> Cancel:
@@ -107,9 +110,20 @@ def _hit(hit: Hit) -> models.Hit:
         text=hit.text,
         metadata=dict(hit.metadata),
         explanation=explanation,
+        highlights=None if hit.explanation is hit.branches is None else _highlights(hit),
         branches=None
         if hit.branches is None
         else {name: models.BranchScore(**said._asdict()) for name, said in hit.branches.items()},
+    )
+
+
+def _highlights(hit: Hit) -> models.Highlights:
+    terms = [term for term, _ in hit.explanation or ()]
+    matched = highlights(hit.text, terms)
+    return models.Highlights(
+        title=highlights(hit.title or hit.id, terms),
+        text=matched,
+        snippet=snippet(hit.text, matched, _SNIPPET_CHARS),
     )
 
 

@@ -278,6 +278,14 @@ class BranchAnswer(BaseModel):
     )
 
 
+class Highlights(BaseModel):
+    """Where the words are that matched: pairs of start and end, in characters (code points)."""
+
+    title: list[tuple[int, int]]
+    text: list[tuple[int, int]]
+    snippet: tuple[int, int] = Field(description="The part of the text that shows the most.")
+
+
 class Hit(BaseModel):
     """One result."""
 
@@ -291,6 +299,7 @@ class Hit(BaseModel):
         default=None,
         description="Largest contribution first; they sum to the score of the sparse branch.",
     )
+    highlights: Highlights | None = Field(default=None, description="With explain.")
     branches: dict[str, BranchScore] | None = Field(
         default=None, description="With explain, for a fusion."
     )
