@@ -20,17 +20,7 @@ NOTES = {
     "tea.md": "# Brewing green tea\n\nGreen tea tastes bitter when the water boils.\n",
     "bread.md": "# Bread\n\nDough that rises slowly in the cold tastes of more.\n",
 }
-FIVE_LINES = """\
-from lsr_index.build.index_corpus import index_corpus
-from lsr_index.hybrid import Retriever
-from lsr.corpus import open_corpus
-from lsr.encoders import load_encoder
-
-index_corpus(open_corpus("notes/"), load_encoder("lsr-tiny-en"), "python.index").close()
-with Retriever.open("python.index") as retriever:
-    for hit in retriever.search("why is my tea bitter", k=3).hits:
-        print(hit.rank, round(hit.score, 2), hit.id, hit.title)
-"""
+README = Path(__file__).parent.parent / "README.md"
 _TIMED_IMPORT = "import time; t = time.process_time(); import lsr; print(time.process_time() - t)"
 
 
@@ -66,15 +56,16 @@ class Installed:
         return self._run(str(self._python.with_name("lsr")), *arguments)
 
     def five_lines(self) -> None:
-        """The example of the README."""
-        printed = self.python(FIVE_LINES)
+        """The first example of the README."""
+        _, _, rest = README.read_text(encoding="utf-8").partition("```python\n")
+        printed = self.python(rest.partition("```")[0])
         assert printed.split()[0] == "1", printed
         assert "tea.md" in printed.splitlines()[0], printed
 
     def commands(self) -> None:
         """``lsr index``, ``search``, ``serve``, ``eval`` and ``train --help``."""
-        self.lsr("index", "notes", "--output", "notes.index", "--encoder", "bm25")
-        assert "tea.md" in self.lsr("search", "notes.index", "bitter tea")
+        self.lsr("index", "notes", "--output", "cli.index", "--encoder", "bm25")
+        assert "tea.md" in self.lsr("search", "cli.index", "bitter tea")
         self._serve()
         self._evaluate()
         assert "RECIPE" in self.lsr("train", "--help")
@@ -87,7 +78,7 @@ class Installed:
         return min(float(self.python(_TIMED_IMPORT)) for _ in range(7))
 
     def _serve(self) -> None:
-        command = [self._python.with_name("lsr"), "serve", "notes.index", "--port", "0", "--json"]
+        command = [self._python.with_name("lsr"), "serve", "cli.index", "--port", "0", "--json"]
         server = subprocess.Popen(
             command, cwd=self._folder, env=_environment(), stdout=subprocess.PIPE, text=True
         )
@@ -98,7 +89,7 @@ class Installed:
                 printed.append(server.stdout.readline())
                 assert printed[-1], "the server stopped before it said where it serves"
             request = urllib.request.Request(
-                json.loads("".join(printed))["url"] + "/v1/indexes/notes/search",
+                json.loads("".join(printed))["url"] + "/v1/indexes/cli/search",
                 json.dumps({"query": "bitter tea"}).encode(),
                 {"content-type": "application/json"},
             )

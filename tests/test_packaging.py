@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOW_FILES
 from tests.shared import ROOT, run_python
 from tests.smoke import Installed
 
@@ -104,6 +105,10 @@ def test_importing_loads_no_neural_library(package: str) -> None:
         f"import {package}, sys; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     )
     assert heavy.strip() == "[]"
+
+
+def test_the_files_that_quick_leaves_out_exist() -> None:
+    assert {name for name in SLOW_FILES if not (ROOT / "tests" / name).is_file()} == set()
 
 
 def test_every_dependency_has_an_exact_version_for_the_set_up_commands() -> None:
