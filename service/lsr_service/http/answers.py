@@ -110,7 +110,7 @@ def _hit(hit: Hit) -> models.Hit:
         text=hit.text,
         metadata=dict(hit.metadata),
         explanation=explanation,
-        highlights=None if hit.explanation is hit.branches is None else _highlights(hit),
+        highlights=None if hit.explanation is None and hit.branches is None else _highlights(hit),
         branches=None
         if hit.branches is None
         else {name: models.BranchScore(**said._asdict()) for name, said in hit.branches.items()},

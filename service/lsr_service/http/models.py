@@ -5,6 +5,7 @@ Only what never changes is checked here. Limits that an operator can set are in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -281,8 +282,8 @@ class BranchAnswer(BaseModel):
 class Highlights(BaseModel):
     """Where the words are that matched: pairs of start and end, in characters (code points)."""
 
-    title: list[tuple[int, int]]
-    text: list[tuple[int, int]]
+    title: Sequence[tuple[int, int]]
+    text: Sequence[tuple[int, int]]
     snippet: tuple[int, int] = Field(description="The part of the text that shows the most.")
 
 
