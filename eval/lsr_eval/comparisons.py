@@ -1,4 +1,4 @@
-"""The comparisons of an experiment: every system with the first, every fusion with its parts."""
+"""Significance comparisons of an experiment: systems with the first, fusions with their parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lsr_eval.systems.system import System
 def compare_with_first(
     measured: Sequence[Measured], test: Test, correction: Correction
 ) -> list[dict[str, Comparison]]:
-    """Return the comparisons of every system with the first; none for the first itself."""
+    """Compare every system with the first; empty for the first itself."""
     compared: list[dict[str, Comparison]] = [{} for _ in measured]
     for measure, baseline in measured[0].per_topic.items():
         others = [other.per_topic[measure] for other in measured[1:]]

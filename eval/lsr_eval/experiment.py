@@ -1,4 +1,4 @@
-"""`evaluate`: systems side by side on one test collection."""
+"""Experiments: several systems evaluated on one test collection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lsr_eval.measures.significance import (
     check_choices,
 )
 from lsr_eval.results import Answers, Report, SystemKind, SystemReport
-from lsr_eval.systems.choice import OneOrMore, encoder_systems, index_systems, is_dense, listed
+from lsr_eval.systems.factory import OneOrMore, encoder_systems, index_systems, is_dense, listed
 from lsr_eval.systems.fusions import FusedSystem, fused_systems
 from lsr_eval.systems.system import DenseSystem, EncoderSystem, Mode, RunSystem, System
 from lsr_eval.systems.task import SearchSettings, Trial
@@ -95,8 +95,8 @@ def evaluate(
     drop_query_id : bool, optional
         Leave out hits whose id equals the query's id; by default for ArguAna and Quora.
     index_dir : path, optional
-        Keep the indexes of encoders there. A later evaluation of the same corpus and encoder finds
-        them, an interrupted one continues. Without it they are temporary.
+        Keeps the indexes of encoders. A later evaluation of the same corpus and encoder reuses
+        them, an interrupted one resumes. Without it they are temporary.
     threads : int
         Of the search for rankings.
     test, correction
@@ -152,10 +152,10 @@ def run_experiment(
     fusions: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
-    """Evaluate systems, whatever they are; the first is the baseline.
+    """Evaluate any systems; the first is the baseline.
 
-    `evaluate` is this function for the usual cases; use it for encoders with different options
-    side by side. Parameters and errors are the same.
+    `evaluate` calls this for the usual cases; call it directly to compare encoders with different
+    options. Parameters and errors are the same.
     """
     settings = settings or SearchSettings()
     parsed = measures_within(measures, settings.k)
@@ -208,7 +208,7 @@ def _answers(
     settings: SearchSettings,
     progress: Progress | None,
 ) -> list[Answers]:
-    """Run the systems, quick ones first: what is wrong with a file should not show hours later."""
+    """Run the systems, fast ones first, so that a faulty file is reported early."""
     found: dict[int, Answers] = {}
     for at in sorted(range(len(systems)), key=lambda at: _QUICK_FIRST.index(systems[at].kind)):
         report_stage = _labelled(progress, names[at] if len(systems) > 1 else None)

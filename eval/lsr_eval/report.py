@@ -1,4 +1,4 @@
-"""A report for people (a table), for programs (JSON) and for other tools (TREC run files)."""
+"""Report formats: a table, JSON, and TREC run files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lsr_eval.measures.significance import Comparison
 from lsr_eval.results import Report, SystemReport
 
 SCHEMA = 1
-"""Rises when a field of the JSON changes its meaning or goes away, not when one is added."""
+"""Schema version: raised when a field of the JSON changes its meaning or is removed."""
 
 ALPHA = 0.05
 

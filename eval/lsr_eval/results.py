@@ -1,4 +1,4 @@
-"""What an experiment found: plain records, rendered by `lsr_eval.report`."""
+"""Result records of an experiment, rendered by `lsr_eval.report`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SystemKind = Literal["encoder", "index", "run", "fusion"]
 
 @dataclass(frozen=True, slots=True)
 class Indexing:
-    """What making or opening the index took.
+    """Cost of building or opening an index.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Indexing:
     index_bytes : int
         All files of the index, stored texts included.
     reused : bool
-        The index was there already: nothing was encoded, the times are None.
+        An existing index was reused: nothing was encoded, the times are None.
     encode_seconds, build_seconds : float or None
         Reading and encoding the corpus; building the index of the vectors. None also after a
         resumed job, whose first part was not timed.
@@ -45,7 +45,7 @@ class Indexing:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a system gave back, before it is measured.
+    """Answers of a system, before they are measured.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class SystemReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything an experiment found, and the circumstances needed to repeat it.
+    """Results of an experiment, and the settings needed to repeat it.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Effectiveness measures, computed by ir-measures.
 
-Rules that decide comparability, and where home-made evaluators differ: the mean is over the topics
+Rules that make values comparable with trec_eval: the mean is over the topics
 of the qrels, a topic without hits counts as 0 (or the measure's own value for "nothing returned"),
 topics of the run without judgments are left out, and ties are broken as trec_eval does
 (`lsr.trec.runs`). ir-measures has several back ends with their own ideas of ties; they are handed

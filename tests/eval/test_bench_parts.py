@@ -16,12 +16,12 @@ from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import write_parquet
 from lsr_eval.bench.channel import Channel
-from lsr_eval.bench.choice import choose
-from lsr_eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns, time_calls
 from lsr_eval.bench.engines import SPECS, Setting, Variant, engine_specs
 from lsr_eval.bench.exact import ExactScores
+from lsr_eval.bench.operating_points import choose_operating_points
 from lsr_eval.bench.ratios import ratios_against_peers
 from lsr_eval.bench.records import Measurement, Summary
+from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns, time_calls
 from lsr_eval.bench.vectors import load_vectors, write_npz
 from lsr_eval.bench.workload import Workload
 from tests.eval.bench_vectors import random_vectors, save_vectors
@@ -167,8 +167,11 @@ def test_exact_peer_enters_at_its_fastest_and_what_may_be_as_fast() -> None:
     spec = _named("bmp", "abc", "s")
     times = {"a": 10.0, "b": 11.0, "c": 20.0}
     trials = [_measured("bmp", f"{name}/s", 10, p50) for name, p50 in times.items()]
-    assert [entry.variant.name for entry in choose(spec, trials, [10])] == ["a", "b"]
-    assert choose(spec, trials, [100]) == []
+    assert [entry.variant.name for entry in choose_operating_points(spec, trials, [10])] == [
+        "a",
+        "b",
+    ]
+    assert choose_operating_points(spec, trials, [100]) == []
 
 
 def test_approximate_peer_enters_at_its_fastest_per_recall() -> None:
@@ -179,7 +182,7 @@ def test_approximate_peer_enters_at_its_fastest_per_recall() -> None:
         _measured("seismic", "v/c", 10, 4.0, recall=0.97),
         _measured("seismic", "v/d", 10, 9.0, recall=0.98),
     ]
-    chosen = [entry.setting.name for entry in choose(spec, trials, [10])]
+    chosen = [entry.setting.name for entry in choose_operating_points(spec, trials, [10])]
     assert chosen == ["b", "c"], "a misses every target, d is the fastest at none"
 
 

@@ -19,9 +19,9 @@ from lsr_eval.bench.client import EngineFailureError, EngineProcess
 from lsr_eval.bench.engines import PEERS, Setting, Variant
 from lsr_eval.bench.growth import plot_growth, run_growth
 from lsr_eval.bench.machine import peak_memory_bytes
+from lsr_eval.bench.peer_cache import claim_folder
 from lsr_eval.bench.plot import plot_latency_against_recall
 from lsr_eval.bench.records import Benchmark, Measurement, Ratio, Summary
-from lsr_eval.bench.remembered import claim_folder
 from lsr_eval.bench.report import print_report
 from lsr_eval.bench.run import Options, run_benchmark
 from lsr_eval.bench.workload import Workload

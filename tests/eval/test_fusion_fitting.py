@@ -20,7 +20,7 @@ from lsr.trec.runs import Ranking, Run
 from lsr_eval.fusion_fitting.bagging import bag, beyond_chance, draws, weight_grid
 from lsr_eval.fusion_fitting.fit import FusionFit, choose, cross_fit, fit
 from lsr_eval.fusion_fitting.grid import Bench
-from lsr_eval.fusion_fitting.halves import N_SPLITS, halves_of
+from lsr_eval.fusion_fitting.paired_splits import N_SPLITS, paired_halves
 from lsr_eval.fusion_fitting.report import artefact_of, render
 from lsr_eval.fusion_fitting.topics import fuse_runs, topics_of
 from lsr_index.fusion import (
@@ -150,7 +150,7 @@ class TestHalves:
         self, single: npt.NDArray[np.float64], seed: int
     ) -> None:
         n_topics = single.shape[1]
-        halves = list(halves_of(single, seed))
+        halves = list(paired_halves(single, seed))
         assert len(halves) == 2 * N_SPLITS
         for first, second in zip(halves[::2], halves[1::2], strict=True):
             assert sorted([*first[0], *first[1]]) == list(range(n_topics))
@@ -171,18 +171,18 @@ class TestHalves:
     ) -> None:
         difference = single[0] - single[1]
         neighbours = np.sort(difference).reshape(-1, 2)
-        for fitting, held_out in halves_of(single, seed):
+        for fitting, held_out in paired_halves(single, seed):
             apart = np.stack([np.sort(difference[fitting]), np.sort(difference[held_out])], axis=1)
             assert np.sort(apart, axis=1) == pytest.approx(neighbours, abs=1e-11)
 
     def test_splits_and_seeds_differ(self) -> None:
         single = np.random.default_rng(0).random((2, 20))
-        found = {tuple(fitting) for seed in (0, 1) for fitting, _ in halves_of(single, seed)}
+        found = {tuple(fitting) for seed in (0, 1) for fitting, _ in paired_halves(single, seed)}
         assert len(found) == 4 * N_SPLITS
 
     def test_a_topic_without_a_partner_is_any(self) -> None:
         single = np.array([[0.0, 0.5, 1.0], [0.0, 0.0, 0.0]])
-        smaller = {int(first[0]) for first, _ in list(halves_of(single, 0))[::2]}
+        smaller = {int(first[0]) for first, _ in list(paired_halves(single, 0))[::2]}
         assert smaller == {0, 1, 2}
 
     @pytest.mark.parametrize("signals", [{"a": 1.5, "b": 1.2}, {"a": 1.5, "b": 1.2, "c": 1.0}])
@@ -195,7 +195,7 @@ class TestHalves:
         single = made.measured().single
         equal = np.full((1, len(signals)), 1 / len(signals))
         gains = made.fused(Fusion("z-score", depth=40, absent="floor"), equal)[0] - single[0]
-        alike = [gains[one].mean() - gains[other].mean() for one, other in halves_of(single, 0)]
+        alike = [gains[one].mean() - gains[other].mean() for one, other in paired_halves(single, 0)]
         rng = np.random.default_rng(0)
         by_chance = [
             gains[order[:30]].mean() - gains[order[30:]].mean()
@@ -232,7 +232,7 @@ class TestFit:
         alone = np.stack(
             [measure_run(run, qrels, [NDCG]).per_topic["nDCG@10"] for run in runs.values()]
         )
-        for (fitting, held_out), half in zip(halves_of(alone, 7), halves, strict=True):
+        for (fitting, held_out), half in zip(paired_halves(alone, 7), halves, strict=True):
             kept = {list(qrels)[at]: qrels[list(qrels)[at]] for at in fitting}
             assert choose(bench(kept, runs).measured(), seed=7) == half.fusion
             fused = measure_run(fuse_runs(runs, half.fusion), qrels, [NDCG]).per_topic["nDCG@10"]

@@ -8,22 +8,43 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lsr_index.kernels.accumulator import (
+    NARROW,
+    WIDE,
+    Width,
+    contribution,
+    shift_of,
+    top_of,
+)
 from lsr_index.kernels.jit import kernel
 from lsr_index.kernels.queue import take_next
-from lsr_index.kernels.score.evaluate_blocks import silence_dead, surviving
+from lsr_index.kernels.score.evaluate_blocks import candidate_blocks, zero_deleted
 from lsr_index.kernels.score.query_weights import REPEATED_TERM, prepare_query
 from lsr_index.kernels.score.scan import all_maxima, block_maxima
-from lsr_index.kernels.structs import N_LONGS, N_STATS, QUERY_TERM, QUERY_WEIGHT, STAT_DROPPED
+from lsr_index.kernels.simd.vectors import add_vector, add_vector_pair
+from lsr_index.kernels.structs import N_SCRATCH, QUERY_TERM, QUERY_WEIGHT, STATS
 from lsr_index.kernels.topk.buffer import sort_keys
-from lsr_index.kernels.topk.select import keep_best, kth_largest
-from lsr_index.segment.quantize import NARROW
+from lsr_index.kernels.topk.select import kth_largest, select_largest
 from tests import strategies
 
 
 @kernel
-def take_next_of(counter):  # type: ignore[no-untyped-def]
+def take_next_of(counter: Any) -> Any:
     """The intrinsic, so that it can be called."""
     return take_next(counter)
+
+
+@kernel
+def widths_of(acc: Any) -> Any:
+    """The intrinsics, so that they can be called."""
+    return shift_of(acc), top_of(acc)
+
+
+@kernel
+def add_vectors(acc: Any, impacts: Any, weight: Any) -> None:
+    """Add 16 and then 32 impacts, in vector registers."""
+    add_vector(acc, 0, impacts, 0, weight)
+    add_vector_pair(acc, 16, impacts, 16, weight)
 
 
 WIDTHS: tuple[tuple[Any, int], ...] = ((np.uint16, (1 << 15) - 1), (np.uint32, (1 << 31) - 1))
@@ -47,7 +68,22 @@ def test_kth_largest(dtype: Any, top: int) -> None:
             assert kth_largest(values, n, min(k, n)) == expected
 
 
-def test_keep_best_keeps_the_largest_keys_in_their_order() -> None:
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_vectors_add_what_the_definition_of_a_contribution_says(width: Width) -> None:
+    assert [int(value) for value in widths_of(np.zeros(1, width.dtype))] == [width.shift, width.top]
+    rng = np.random.default_rng(7)
+    largest = width.weight_limit
+    for weight in {1, 255, 256, 257, largest, *rng.integers(1, largest, 50).tolist()}:
+        impacts = np.append(rng.integers(0, 256, 47), 255).astype(np.uint8)
+        acc = np.zeros(48, width.dtype)
+        add_vectors(acc, impacts, np.uint32(weight))
+        expected = [(impact * weight) >> width.shift for impact in impacts.tolist()]
+        assert acc.tolist() == expected
+        assert [int(contribution(i, weight, width.shift)) for i in impacts.tolist()] == expected
+        assert max(expected) < width.top
+
+
+def test_select_largest_keeps_the_largest_keys_in_their_order() -> None:
     rng = np.random.default_rng(1)
     for n in (1, 2, 40, 300):
         for most in (1, 4, 30_000):
@@ -58,7 +94,7 @@ def test_keep_best_keeps_the_largest_keys_in_their_order() -> None:
                 best = np.sort(keys)[::-1][:k]
                 expected = [int(key) for key in keys if key >= best[-1]]
                 buffer = keys.copy()
-                smallest = keep_best(buffer, n, k, np.empty(n + 64, np.uint32))
+                smallest = select_largest(buffer, n, k, np.empty(n + 64, np.uint32))
                 assert int(smallest) == int(best[-1])
                 assert buffer[:k].tolist() == expected
 
@@ -98,7 +134,7 @@ def test_maxima_of_blocks(dtype: Any, top: int, block_size: int) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "top"), WIDTHS)
-def test_surviving_blocks(dtype: Any, top: int) -> None:
+def test_candidate_blocks(dtype: Any, top: int) -> None:
     rng = np.random.default_rng(4)
     for n in (64, 192):
         maxima = some_values(rng, n, dtype, top // 2)[:n]
@@ -107,21 +143,23 @@ def test_surviving_blocks(dtype: Any, top: int) -> None:
         for level in (1, int(maxima[0]) + int(bounds[0]) + 1, top + 1):
             expected = np.flatnonzero(maxima.astype(np.int64) + bounds >= level)
             for origin in (0, 128):
-                found = surviving(maxima, bounds, level, n, blocks, origin)
+                found = candidate_blocks(maxima, bounds, level, n, blocks, origin)
                 assert np.array_equal(blocks[:found], origin + expected)
-        assert surviving(maxima, bounds, 0, 1, blocks, 0) == 64  # ends with the word that fills it
+        assert (
+            candidate_blocks(maxima, bounds, 0, 1, blocks, 0) == 64
+        )  # ends with the word that fills it
 
 
-def test_documents_that_may_not_appear_are_silent() -> None:
+def test_deleted_documents_score_zero_in_copies() -> None:
     rng = np.random.default_rng(5)
     alive = rng.random(640) < 0.5
     blocks = np.array([1, 4, 7], np.uint32)
-    tiles = np.ones(96, np.uint16)
-    silence_dead(tiles, strategies.bitmap(alive), 320, 32, blocks, 3)
+    copies = np.ones(96, np.uint16)
+    zero_deleted(copies, strategies.bitmap(alive), 320, 32, blocks, 3)
     expected = np.concatenate([alive[320 + 32 * b : 320 + 32 * b + 32] for b in (1, 4, 7)])
-    assert np.array_equal(tiles, expected)
-    silence_dead(tiles, np.zeros(0, np.uint64), 320, 32, blocks, 3)
-    assert np.array_equal(tiles, expected)
+    assert np.array_equal(copies, expected)
+    zero_deleted(copies, np.zeros(0, np.uint64), 320, 32, blocks, 3)
+    assert np.array_equal(copies, expected)
 
 
 def test_queries_are_ordered_by_weight_then_by_term() -> None:
@@ -129,16 +167,16 @@ def test_queries_are_ordered_by_weight_then_by_term() -> None:
     for n in (1, 7, 64, 65, 200):
         terms = rng.choice(2**32 - 1, n, replace=False).astype(np.uint32)
         weights = rng.choice([0.25, 1.0, 1.5], n).astype(np.float32)
-        longs, stats = np.zeros((N_LONGS, 256), np.int64), np.zeros(N_STATS, np.int64)
-        fault, kept = prepare_query(terms, weights, NARROW.weight_limit, 0.5, longs, stats)
+        scratch, stats = np.zeros((N_SCRATCH, 256), np.int64), np.zeros(1, STATS)[0]
+        fault, kept = prepare_query(terms, weights, NARROW.weight_limit, 0.5, scratch, stats)
         assert (fault, kept) == (0, -(-n // 2))
         order = np.lexsort((terms, -weights))
-        assert np.array_equal(longs[QUERY_TERM, :n], terms[order])
-        assert (np.diff(longs[QUERY_WEIGHT, :n]) <= 0).all()
-        assert stats[STAT_DROPPED] == longs[QUERY_WEIGHT, kept:n].sum()
+        assert np.array_equal(scratch[QUERY_TERM, :n], terms[order])
+        assert (np.diff(scratch[QUERY_WEIGHT, :n]) <= 0).all()
+        assert stats.dropped == scratch[QUERY_WEIGHT, kept:n].sum()
         twice = np.append(terms, terms[n // 2])
         more = np.append(weights, np.float32(1))
-        fault, _ = prepare_query(twice, more, NARROW.weight_limit, 1.0, longs, stats)
+        fault, _ = prepare_query(twice, more, NARROW.weight_limit, 1.0, scratch, stats)
         assert fault == REPEATED_TERM
 
 

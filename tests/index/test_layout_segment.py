@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.pointers import open_view
+from lsr_index.kernels.pointers import segment_at
 from lsr_index.kernels.structs import SegmentView
 from lsr_index.search.execute import search_segments
 from lsr_index.search.options import EXHAUSTIVE
@@ -119,7 +119,7 @@ def test_kernels_see_the_arrays_of_the_format() -> None:
     """What the kernels make of a table of addresses is what the format says, type by type."""
     _, arrays = sample()
     segment = KernelSegment(arrays)
-    assert SegmentView._fields == ("sizes", *DTYPES, "places", "cards")
+    assert SegmentView._fields == ("sizes", *DTYPES, "term_positions", "term_info")
     seen = _open(segment.table)
     for name, array in segment.view._asdict().items():
         assert getattr(seen, name).dtype == array.dtype, name
@@ -130,7 +130,7 @@ def test_kernels_see_the_arrays_of_the_format() -> None:
 
 @kernel
 def _open(table):  # type: ignore[no-untyped-def]
-    return open_view(table)
+    return segment_at(table)
 
 
 def test_out_of_core_equals_in_memory(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lsr_index.kernels.accumulator import NARROW, WIDE
 from lsr_index.kernels.jit import JIT_ENABLED
-from lsr_index.kernels.score.score_docs import score_given
+from lsr_index.kernels.score.score_docs import score_documents
 from lsr_index.search.segment_set import Segments
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
-from lsr_index.segment.quantize import NARROW, WIDE, quantize_query
+from lsr_index.segment.quantize import quantize_query
 from tests import oracle, strategies
 
 N_SEEDS = 150 if JIT_ENABLED else 9
@@ -49,7 +50,7 @@ def scored(
     ints, _ = quantize_query(weights, width)
     scores = np.zeros(len(docs), np.int64)
     maps = segments.slot_maps
-    score_given(
+    score_documents(
         segments.table,
         maps.table,
         segments.bases,

@@ -137,7 +137,7 @@ def test_approximate_modes_report_a_gap_that_holds() -> None:
         matrix = strategies.random_matrix(np.random.default_rng(seed), "clustered")
         segment = searcher(matrix)
         for options in (
-            SearchOptions(alpha=0.6, finish=False),
+            SearchOptions(alpha=0.6, range_scan=False),
             SearchOptions(beta=0.5),
             SearchOptions(max_work=1),
         ):
@@ -191,7 +191,7 @@ def test_hot_loops_are_vectorised_and_specialised_once() -> None:
     one = np.uint32(1)
     calls = {
         "add_row": (lanes, cells, 0, one),
-        "add_bounds": (blocks, cells, 0, one, one),
+        "add_bounds": (blocks, cells, 0, one),
         "all_maxima": (lanes, 16, blocks),
         "group_maxima": (blocks, blocks.copy(), blocks.copy(), 64),
     }

@@ -49,9 +49,9 @@ def random_options(rng: np.random.Generator) -> SearchOptions:
         bounds=flags[1],
         kth_threshold=flags[2],
         estimates=flags[3],
-        finish=flags[4],
+        range_scan=flags[4],
         width=int(rng.choice([0, 16, 32])),  # type: ignore[arg-type]
-        completion_cost=int(rng.choice([1, 2, 4, 8, 100000])),
+        block_cost=int(rng.choice([1, 2, 4, 8, 100000])),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lsr.errors import CorpusError, DataError, UsageError
-from lsr_training.data import Drawing, Example, collate, load_examples
+from lsr_training.data import BatchSampler, Example, collate, load_examples
 from lsr_training.recipe.schema import Source
 
 
@@ -172,7 +172,7 @@ def examples(n, n_negatives=6):
 
 def drawing(sources, **more):
     options = {"repeats": [1.0] * len(sources), "batch_size": 4, "negatives": 2, "seed": 3}
-    return Drawing(sources, **{**options, **more})
+    return BatchSampler(sources, **{**options, **more})
 
 
 def test_a_batch_depends_on_seed_and_number_only():

@@ -1,4 +1,4 @@
-"""Penalties compared on one data set: nDCG@10 against what a query costs.
+"""Ablation of sparsity penalties on one data set: nDCG@10 against the cost of a query.
 
 ``python -m lsr_training.ablation RECIPE [--set A.B=C] [--scales 0.3,1,3]`` trains the recipe with
 plain FLOPS (queries weigh every piece 1), IDF-aware FLOPS, DF-FLOPS, the l0 mask, and the l0 mask
@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One run: which penalty, its weight, what was measured."""
+    """Result of one run: the penalty, its weight and the measurements."""
 
     variant: str
     weight: float
@@ -56,7 +56,7 @@ def run_ablation(
     scales : sequence of float
     progress : callable, optional
     on_row : callable, optional
-        Called with each result as soon as it is there.
+        Called with each result when it is ready.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _variant(recipe: Recipe, variant: str, weight: float) -> Recipe:
 
 
 def table(rows: Sequence[AblationRow]) -> str:
-    """Return the results as lines for people."""
+    """Format the results as lines of text."""
     return "\n".join([_HEADING, *map(_line, rows)])
 
 

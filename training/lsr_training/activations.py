@@ -1,4 +1,4 @@
-"""From pooled logits to term weights. Names as in sentence-transformers and `lsr.encoders`."""
+"""Activations that turn pooled logits into term weights, named as in sentence-transformers."""
 
 from __future__ import annotations
 

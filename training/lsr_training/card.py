@@ -1,4 +1,4 @@
-"""The model card: what was trained on what, and what was measured."""
+"""Model card: recipe, training data and measurements of a model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ vectors = load_heads(Path("path/to/this/folder")).encode(["some text"], queries=
 
 
 def model_card(facts: Mapping[str, Any], *, loads_elsewhere: bool) -> str:
-    """Return the card as Markdown.
+    """Return the model card as Markdown.
 
     Parameters
     ----------

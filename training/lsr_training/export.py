@@ -1,9 +1,8 @@
-"""Export: a folder that sentence-transformers, transformers and `lsr.encoders` load.
+"""Export of a model to a folder that sentence-transformers, transformers and `lsr.encoders` load.
 
-The transformer that makes document vectors lies in the root, where ``AutoModelForMaskedLM`` finds
-it. Beside it, what sentence-transformers needs to make a SparseEncoder: with one network for both
-sides a pooling, else a router with a route for queries. A folder is written beside its place and
-moved there complete.
+The document transformer is in the root, where ``AutoModelForMaskedLM`` finds it, with the modules
+of a sentence-transformers SparseEncoder: a pooling if one network serves both sides, else a router
+with a route for queries. The folder is written under a temporary name and then renamed.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ def export_model(model: SparseModel, folder: Path, facts: Mapping[str, Any]) -> 
     Returns
     -------
     bool
-        Whether the folder describes the whole model to other programs. Term-weight heads and
-        lexical restriction are known to none of them: only the transformer loads elsewhere, and
-        `load_heads` reads the rest.
+        Whether other programs load the whole model. They do not support term-weight heads and
+        lexical restriction: of such models they load the transformer, and `load_heads` reads the
+        rest.
     """
     with fresh_folder(folder) as beside:
         known = _write_sides(model, beside)
@@ -112,7 +111,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
 
 
 def _known_elsewhere(side: Any) -> bool:
-    """Whether a side is what sentence-transformers calls a Transformer and a SpladePooling."""
+    """Whether a side is a Transformer with a SpladePooling in sentence-transformers."""
     return (
         isinstance(side, MaskedLanguageSide)
         and not (side.head.lexical or side.head.echo)
@@ -121,7 +120,7 @@ def _known_elsewhere(side: Any) -> bool:
 
 
 def load_heads(folder: Path) -> SparseModel:
-    """Load an exported model whose heads no other program knows, to encode with it here.
+    """Load an exported model with heads that other programs do not support.
 
     Parameters
     ----------
@@ -166,7 +165,7 @@ def _refuse_counting(pieces: WordPieces) -> CollectionStatistics:
 
 
 def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
-    """Write a transformer with its tokenizer, cut to a length."""
+    """Write a transformer with its tokenizer, which truncates at a length."""
     folder.mkdir(parents=True, exist_ok=True)
     with quiet(), backbone.whole() as whole:
         whole.save_pretrained(folder)
@@ -184,7 +183,7 @@ def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
 
 
 def save_tokenizer(source: Path, folder: Path, max_length: int) -> None:
-    """Write a tokenizer that cuts texts at a length and pads nothing unasked."""
+    """Write a tokenizer that truncates at a length and does not pad by default."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*TOKENIZER_FILES, "special_tokens_map.json"):
         if (source / name).is_file():

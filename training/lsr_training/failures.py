@@ -1,10 +1,10 @@
-"""What can go wrong while training, beyond the errors of `lsr.errors`.
+"""Errors of training, which extend those of `lsr.errors`.
 
 ::
 
     LsrError
     └── TrainingError (RuntimeError)
-        ├── DivergedError           loss or gradient is no number any more
+        ├── DivergedError           loss or gradient is NaN or infinite
         ├── CollapsedError          the vectors are empty
         └── OutOfMemoryError (MemoryError)
 """
@@ -15,7 +15,7 @@ from lsr.errors import LsrError
 
 
 class TrainingError(LsrError, RuntimeError):
-    """A training run cannot go on; the message says from where it can."""
+    """Training cannot continue; the message names the checkpoint to resume from."""
 
 
 class DivergedError(TrainingError):

@@ -1,4 +1,4 @@
-"""Pairs split into training data and a judged collection of queries that training never sees.
+"""Held-out split of pairs: training data, and a judged collection of unseen queries.
 
 ``python -m lsr_training.held_out PAIRS --out FOLDER [--dev 100] [--test 200] [--documents 1000]``
 writes ``train.jsonl`` and, in BEIR layout, a collection with the splits dev and test. Pairs that
@@ -25,7 +25,7 @@ from lsr_training.recipe.schema import Source
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How many queries each part got, and the documents of the collection."""
+    """Numbers of queries in each part, and of documents in the collection."""
 
     train: int
     dev: int
@@ -52,8 +52,8 @@ def hold_out(
     dev, test : int
         Pairs held out.
     documents : int
-        Size of the collection: the documents held out, filled up with documents of the training
-        pairs, as far as there are so many.
+        Size of the collection: the held-out documents and, up to this number, documents of the
+        training pairs.
     seed : int
         Of the shuffling.
 
@@ -110,7 +110,7 @@ def _groups(examples: Sequence[Example]) -> list[list[int]]:
 
 
 def _fill(groups: Sequence[Sequence[int]], wanted: dict[str, int]) -> dict[str, list[int]]:
-    """Deal groups to the parts that want so many pairs, the rest to training."""
+    """Assign groups to parts until they have their numbers of pairs; the rest is training data."""
     parts: dict[str, list[int]] = {**{name: [] for name in wanted}, "train": []}
     for group in groups:
         open_parts = [n for n, size in wanted.items() if len(parts[n]) + len(group) <= size]

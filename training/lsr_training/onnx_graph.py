@@ -1,10 +1,10 @@
-"""Export of a document encoder as one int8 graph: token ids in, the weight of each term out.
+"""Export of a document encoder as one int8 ONNX graph: token ids in, term weights out.
 
 The vocabulary projection, nine tenths of the work of a small encoder, is written by hand: an int8
-product in blocks of terms that stay in the cache, each reduced over the tokens while it is there.
-Scaling and bias wait until after the maximum, which integers have like any numbers. Token
-embeddings are int8 with a scale for each. The transformer is exported by torch; its own matrices
-are quantised by onnxruntime on demand, which pays for larger ones.
+product in blocks of terms that fit the cache, each reduced over the tokens before the next. Scaling
+and bias are applied after the maximum. Token embeddings are int8 with a scale for each. The
+transformer is exported by torch; its matrices are quantised by onnxruntime on demand, which pays
+for larger models.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def export_graph(
         Terms that may become active; the others are left out.
     path : Path
     int8_body : bool
-        Quantise the transformer as well. A small one loses more by it than it gains: two layers of
-        128 are a tenth faster, and their vectors three times as far from those of torch.
+        Quantise the transformer as well. It does not pay for a small one: two layers of 128
+        become a tenth faster, with three times the error against torch.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def export_graph(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep the exporters' advice about themselves from the terminal."""
+    """Suppress the warnings of the exporters."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -119,7 +119,7 @@ def _export_body(backbone: Backbone, path: Path) -> None:
 
 
 def _forget_origin(model: Any) -> None:
-    """Take out what the exporter notes of the program and the folders a graph came from."""
+    """Remove the exporter's metadata about source code and folders."""
     graphs = [model.graph, *model.functions]
     for graph in graphs:
         parts = [graph, *graph.node, *graph.value_info]

@@ -1,6 +1,6 @@
-"""Numbers that change from step to step: the learning rate and the weight of a penalty.
+"""Schedules of the learning rate and of penalty weights.
 
-Pure functions of the step, counted from 0, so that nothing has to be saved to resume.
+Pure functions of the step, counted from 0, so that resuming needs no saved state.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def penalty_weight(
     """Return the weight of a penalty at a step.
 
     ``weight * (min(step, T) / T)^2`` for quadratic growth: Paria et al. (ICLR 2020), §4, and every
-    SPLADE since. A penalty at full weight from the start kills the vectors before they mean
-    anything.
+    SPLADE since. A penalty at full weight from the start makes the vectors empty before they
+    are trained.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What each lever of the search buys: the same queries with one lever changed at a time."""
+"""Ablation of the search: the same queries with one optimisation switched off at a time."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from rich.table import Table
 from lsr.errors import LsrError
 from lsr.machine import cpu_ids
 from lsr.progress import Progress
-from lsr_eval.bench.contenders import Course, Entry, build_variant
 from lsr_eval.bench.engines import SEGMENT, SPECS, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.records import BuildRecord, Measurement
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.rounds import run_rounds
 from lsr_eval.bench.run import WARM_UP
+from lsr_eval.bench.trials import Course, Entry, build_variant
 from lsr_eval.bench.workload import Workload
 
 BASE_VARIANT = Variant("as built by default")
-BASE_SETTING = Setting("all levers")
+BASE_SETTING = Setting("all optimisations")
 SETTINGS = (
     Setting("block bounds off: one bound a range", {"bounds": False}),
     Setting("rows added everywhere", {"split": False}),
     Setting("without stored k-th impacts", {"kth_threshold": False}),
-    Setting("without probing the best blocks", {"estimates": False}),
-    Setting("blocks one by one, however many", {"finish": False}),
+    Setting("without an estimated initial threshold", {"estimates": False}),
+    Setting("candidate blocks one by one, however many", {"range_scan": False}),
     Setting("accumulators of 32 bits", {"width": 32}),
     Setting(
         "exhaustive scan",
         {"split": False, "bounds": False, "kth_threshold": False, "estimates": False,
-         "finish": False},
+         "range_scan": False},
     ),
 )  # fmt: skip
 VARIANTS = (
@@ -49,7 +49,7 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Ablation:
-    """Measurements of every change, the unchanged first."""
+    """Measurements of each change; the unchanged search comes first."""
 
     depths: list[int]
     builds: list[BuildRecord]
@@ -60,7 +60,7 @@ class Ablation:
         return asdict(self)
 
     def table(self) -> Table:
-        """Lay out p50 and its ratio to the unchanged, a row per change."""
+        """Make a table of p50 and its ratio to the unchanged search, a row per change."""
         columns = ["one thing changed", "B/posting", "build CPU s"]
         for k in self.depths:
             columns += [f"k={k} p50 µs", "ratio", "p99 µs"]
@@ -74,7 +74,9 @@ class Ablation:
             for m in group:
                 row += [f"{m.cpu.p50:,.0f}", f"{m.cpu.p50 / base[m.k]:.2f}×", f"{m.cpu.p99:,.0f}"]
             rows.append(row)
-        return table_of("What each lever buys (ratio above 1: slower without it)", columns, rows)
+        return table_of(
+            "Effect of each optimisation (ratio above 1: slower without it)", columns, rows
+        )
 
 
 def run_ablation(
@@ -86,7 +88,7 @@ def run_ablation(
     settings: tuple[Setting, ...] = SETTINGS,
     variants: tuple[Variant, ...] = VARIANTS,
 ) -> Ablation:
-    """Measure every change at every k, interleaved, on one segment without an index around it.
+    """Measure every change at every k, in interleaved rounds, on a single segment.
 
     Parameters
     ----------

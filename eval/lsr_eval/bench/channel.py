@@ -1,6 +1,6 @@
-"""Messages between the measuring process and the engines: a JSON head, then arrays as raw bytes.
+"""Message channel between the benchmark and engine processes: JSON header, then arrays as bytes.
 
-The engines' processes talk over pipes of their own, as several peers print to standard output.
+The channel is a pair of pipes, because several peers print to standard output.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Channel:
             self._writer.send_bytes(array.tobytes())
 
     def receive(self) -> tuple[dict[str, Any], Arrays]:
-        """Wait for a message.
+        """Receive the next message; blocks until it arrives.
 
         Raises
         ------
         EOFError
-            If the other side is gone.
+            If the other process has ended.
         """
         message = orjson.loads(self._reader.recv_bytes())
         arrays = {

@@ -1,4 +1,4 @@
-"""The measuring side of an engine's process."""
+"""Engine processes: starting one, sending it requests, ending it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREAD_POOLS = (
 
 
 class EngineFailureError(LsrError, RuntimeError):
-    """An engine could not do what it was asked; the message is what it said."""
+    """An engine failed; the message is the engine's own."""
 
 
 class EngineProcess:
@@ -85,12 +85,12 @@ class EngineProcess:
         self.close()
 
     def ask(self, do: str, **request: Any) -> tuple[dict[str, Any], Arrays]:
-        """Have the worker carry out one of its methods and return the answer.
+        """Call a method of the worker and return its answer.
 
         Raises
         ------
         EngineFailureError
-            If it failed or died.
+            If the method raised or the process ended.
         """
         return self._request({"do": do, **request})
 

@@ -1,9 +1,9 @@
-"""Encoding speed beside sentence-transformers: ``python -m lsr_eval.bench.encode_speed``.
+"""Encoding speed against sentence-transformers: ``python -m lsr_eval.bench.encode_speed``.
 
-Both engines get the same texts, length limit and threads in one process, take turns round by round
-(what else the machine does then falls on both), and their vectors are compared entry by entry.
-sentence-transformers runs at its default batch size and at others; the ratio is told against its
-default and against the best of them.
+Both engines encode the same texts with the same length limit and threads in one process. They
+alternate in rounds, so that other load on the machine affects both, and their vectors are compared
+entry by entry. sentence-transformers runs at its default batch size and at others; the speed ratio
+is reported against its default and against its best.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Encode = Callable[[Sequence[str]], csr_array]
 
 
 class Timing(NamedTuple):
-    """One engine's documents per second, the median over the rounds, and what came out."""
+    """Documents per second of one engine (median over rounds), and properties of its vectors."""
 
     engine: str
     per_wall_second: float
@@ -73,12 +73,12 @@ def compare(
     threads : int or None
         Threads of torch; None leaves it to torch.
     backend : {"torch", "onnx"}, optional
-        What runs the network on our side: torch by default, or the int8 graph in the folder.
+        Backend of our encoder: torch by default, or the int8 graph in the folder.
 
     Returns
     -------
     list of Timing
-        Ours first. `largest_difference` is to the vectors of ours, over all entries.
+        Ours first. `largest_difference` is the largest over all entries, to our vectors.
 
     Raises
     ------
@@ -112,9 +112,9 @@ def compare(
 
 
 def ratios(timings: Sequence[Timing]) -> dict[str, float]:
-    """Return how many times as fast the first engine is as the default and the best of the others.
+    """Return the speed of the first engine over that of the peer's default and best batch sizes.
 
-    By wall time and by CPU time; the best other engine is chosen for each clock.
+    By wall time and by CPU time; the best batch size is chosen for each.
     """
     ours, *peers = timings
     default = next((peer for peer in peers if peer.engine == _peer_name(DEFAULT_BATCH)), peers[0])

@@ -1,4 +1,4 @@
-"""Exact scores: the yardstick of recall, computed in float64 from the unquantised vectors."""
+"""Exact scores, to measure recall: computed in float64 from the unquantised vectors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How this package's index grows: synthetic collections of several sizes, one profile.
+"""Scaling of this package's index with the number of documents, on synthetic collections.
 
-The documents are made while they are indexed, so the memory measured is that of the build.
+Documents are generated while they are indexed, so that the memory measured is that of the build.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from rich.table import Table
 from lsr.machine import cpu_count, cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.client import EngineProcess
-from lsr_eval.bench.contenders import Course, open_variant
 from lsr_eval.bench.engines import OURS, SPECS
 from lsr_eval.bench.plot import STYLE, import_pyplot
 from lsr_eval.bench.records import Summary
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.run import WARM_UP
+from lsr_eval.bench.trials import Course, open_variant
 from lsr_eval.bench.vectors import load_vectors
 from lsr_eval.bench.workload import Workload
 
@@ -34,7 +34,7 @@ COLOURS = ("#e08e0b", "#c1272d", "#6a4c93", "#0b6e99", "#2e7d32")
 
 @dataclass(frozen=True)
 class Size:
-    """What one size costs.
+    """Cost of building and searching an index of one size.
 
     Attributes
     ----------
@@ -80,9 +80,9 @@ class Growth:
         return asdict(self)
 
     def table(self) -> Table:
-        """Lay out a row per figure, a column per size, and the slope between sizes.
+        """Make a table: a row per figure, a column per size, and exponents between sizes.
 
-        The slope is the exponent e of ``figure ~ n^e``: 1 is proportional, 0 constant.
+        The exponent e is that of ``figure ~ n^e``: 1 is proportional, 0 constant.
         """
         columns = ["", *(f"{size.n_docs:,}" for size in self.sizes)]
         for before, after in pairwise(self.sizes):
@@ -118,7 +118,7 @@ def run_growth(
     Parameters
     ----------
     workload : Workload
-        Its documents are what the synthetic ones are fitted to.
+        The synthetic documents are fitted to its documents.
     n_docs : list of int
     depths : list of int
         The values of k.

@@ -1,4 +1,4 @@
-"""What fusing costs beside its branches: ``python -m lsr_eval.bench.hybrid_latency INDEX QUERIES``.
+"""Latency of hybrid search against its branches: ``python -m lsr_eval.bench.hybrid_latency``.
 
 Each query is searched in turn with each branch alone and with both fused, one at a time, from text
 to hits: *with documents* as `Retriever.search` gives them to a reader, *ids* as

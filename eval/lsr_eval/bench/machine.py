@@ -1,4 +1,4 @@
-"""Facts about the machine and the process, read from Linux where it tells them."""
+"""Machine and process: description, cores, memory and CPU time, from /proc where it exists."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pin_process(cores: list[int]) -> None:
 
 
 def reset_peak_memory() -> None:
-    """Make `peak_memory_bytes` start anew from what is resident now."""
+    """Reset `peak_memory_bytes` to the memory that is resident now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -81,7 +81,7 @@ def memory_bytes() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Return the memory that the system could still give."""
+    """Return the available memory of the system."""
     return int(_fields("/proc/meminfo").get("MemAvailable", "0 kB").split()[0]) * 1024
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark; needs matplotlib, which comes with the extra [peers]."""
+"""Plots of a benchmark; needs matplotlib, which comes with the extra [peers]."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {
 }
 MARKERS = {OURS: "*", "splade-index": "o", "bmp": "s", "seismic": "D", "scipy": "v", "pisa": "^"}
 MISS_FLOOR = 1e-3
-"""Recall is drawn as the share missed, on a logarithmic scale; all below this is drawn as this."""
+"""Least share missed that is drawn: recall is drawn as 1 - recall on a logarithmic scale."""
 
 
 def import_pyplot() -> Any:
@@ -46,8 +46,8 @@ def import_pyplot() -> Any:
 def plot_latency_against_recall(result: Benchmark, path: Path) -> None:
     """Draw latency against recall, one panel per k.
 
-    Measured points are filled; settings that were only tried are small and, for approximate
-    engines, joined to the front of what is best at its recall.
+    Measured points are filled; settings of the trials are small and, for approximate engines,
+    joined to the Pareto front.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _points(measurements: list[Measurement]) -> tuple[list[float], list[float]]:
 
 
 def _front(tried: list[Measurement]) -> list[Measurement]:
-    """Return the settings that no faster one matches in recall, fastest first."""
+    """Return the Pareto front: settings that no faster one matches in recall, fastest first."""
     front: list[Measurement] = []
     for measurement in sorted(tried, key=lambda m: m.cpu.p50):
         if not front or measurement.recall > front[-1].recall:

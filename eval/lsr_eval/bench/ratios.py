@@ -1,9 +1,9 @@
-"""This package's time over each peer's."""
+"""Latency ratios: this package's time over each peer's."""
 
 from __future__ import annotations
 
-from lsr_eval.bench.choice import RECALL_TARGETS
 from lsr_eval.bench.engines import OURS, EngineSpec
+from lsr_eval.bench.operating_points import RECALL_TARGETS
 from lsr_eval.bench.records import Measurement, Ratio
 
 
@@ -15,7 +15,7 @@ def ratios_against_peers(measurements: list[Measurement], specs: list[EngineSpec
     measurements : list of Measurement
         Of the rounds.
     specs : list of EngineSpec
-        All engines that took part; ours compares with its first variant and setting.
+        All engines measured; ours is compared with its first variant and setting.
     """
     ours = next(spec for spec in specs if spec.name == OURS)
     ratios = []

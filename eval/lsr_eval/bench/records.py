@@ -1,4 +1,4 @@
-"""What a benchmark finds out, as plain records with a stable JSON form."""
+"""Records of a benchmark, with a stable JSON form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
-"""Grows with every change that a reader of the JSON would notice."""
+"""Schema version: raised with every change that a reader of the JSON would notice."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """One variant of an engine: what it cost to build and open.
+    """Cost of building and opening one variant of an engine.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Ratio:
 
 @dataclass
 class Benchmark:
-    """Everything one run found out."""
+    """All results of one run."""
 
     workload: dict[str, Any]
     method: dict[str, Any]

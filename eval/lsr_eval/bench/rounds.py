@@ -1,8 +1,8 @@
-"""The measurement proper: all engines answer all queries, in turns.
+"""Interleaved rounds: all engines answer all queries, one engine after the other.
 
-In each round each entry answers every query once, one entry after the other, in an order that is
-rotated from round to round. A slow moment of the machine so falls on all of them alike, and a
-query's time is its median over the rounds.
+In each round each entry answers every query once, in an order that is rotated from round to round,
+so that other load on the machine affects all entries. A query's time is its median over the
+rounds.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.client import EngineFailureError, EngineProcess
-from lsr_eval.bench.contenders import Course, Entry, open_variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.records import Measurement
+from lsr_eval.bench.trials import Course, Entry, open_variant
 
 THROUGHPUT_PASSES = 5
 THROUGHPUT_PASS_S = 0.2
-"""A pass takes at least this long with one thread: waking another, and the last query that one of
-them is left with, would count in a shorter one."""
+"""Least length of a throughput pass with one thread: in a shorter one, starting threads and the
+last query of each would count."""
 
 _ENOUGH_S = 10.0
-"""A slow engine is done after fewer passes: a long pass is disturbed on average, like any other."""
+"""Time that the passes of an engine may take together: slow engines make fewer than fast ones."""
 
 
 class _Times:
@@ -65,7 +65,7 @@ def run_rounds(
     n_rounds : int
     progress : callable
     skipped : dict
-        Takes the reason of every engine that fails on the way.
+        Receives the reason of every engine that fails.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A whole comparison: build, choose settings, measure, compare."""
+"""Benchmark run: build all engines, choose their settings, measure in rounds, compare."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from lsr.errors import LsrError, UsageError
 from lsr.machine import cpu_ids
 from lsr.progress import Progress
-from lsr_eval.bench.choice import RECALL_TARGETS, choose
 from lsr_eval.bench.client import EngineFailureError
-from lsr_eval.bench.clock import CLOCKS_PER_CALL, clock_cost_ns
-from lsr_eval.bench.contenders import Course, Entry, build_variant, try_settings
 from lsr_eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
 from lsr_eval.bench.exact import TIE_TOLERANCE, ExactScores
 from lsr_eval.bench.machine import machine_facts, package_version
+from lsr_eval.bench.operating_points import RECALL_TARGETS, choose_operating_points
+from lsr_eval.bench.peer_cache import claim_folder, recall_peer, remember_peer
 from lsr_eval.bench.ratios import ratios_against_peers
 from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement
-from lsr_eval.bench.remembered import claim_folder, recall_peer, remember_peer
 from lsr_eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
+from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns
+from lsr_eval.bench.trials import Course, Entry, build_variant, try_settings
 from lsr_eval.bench.workload import Workload
 
 WARM_UP = 20
@@ -29,7 +29,7 @@ WARM_UP = 20
 
 @dataclass(frozen=True)
 class Options:
-    """How to compare.
+    """Options of a benchmark run.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class Options:
     trial_queries : int
         About so many queries are used to try settings.
     folder : Path or None
-        Keep the indexes, what was found out of the peers and the engines' logs here, for later
-        runs; a temporary folder otherwise.
+        Keeps indexes, the cache of peers and the engines' logs for later runs; a temporary folder
+        otherwise.
     throughput : bool
-        Measure several threads too.
+        Whether to measure several threads too.
     """
 
     depths: list[int]
@@ -122,7 +122,7 @@ def _measure(
 def _enter(
     course: Course, spec: EngineSpec, exact: ExactScores, result: Benchmark, progress: Progress
 ) -> list[Entry]:
-    """Build and try all variants of an engine; return what takes part in the rounds."""
+    """Build and try all variants of an engine; return its entries in the rounds."""
     trials: list[Measurement] = []
     for number, variant in enumerate(spec.variants):
         progress(f"{spec.name} {variant.name}", number, len(spec.variants))
@@ -139,7 +139,7 @@ def _enter(
     if spec.name == OURS:
         # Our own variants all take part: the default is compared, the others are shown.
         return [e for v in spec.variants for e in _all_of(spec, v.name, trials, course.depths)]
-    return choose(spec, trials, course.depths)
+    return choose_operating_points(spec, trials, course.depths)
 
 
 def _known_or_new(
@@ -166,7 +166,9 @@ def _known_or_new(
 def _all_of(
     spec: EngineSpec, variant: str, trials: list[Measurement], depths: list[int]
 ) -> list[Entry]:
-    return choose(spec, [trial for trial in trials if trial.variant == variant], depths)
+    return choose_operating_points(
+        spec, [trial for trial in trials if trial.variant == variant], depths
+    )
 
 
 def _shape(docs: Any, queries: Any) -> dict[str, Any]:

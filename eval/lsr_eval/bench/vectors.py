@@ -1,4 +1,4 @@
-"""Vectors for measurements: SciPy `.npz` and Parquet files; `.npz` also written in a stream."""
+"""Vector files for measurements: SciPy `.npz` and Parquet; `.npz` is also written as a stream."""
 
 from __future__ import annotations
 

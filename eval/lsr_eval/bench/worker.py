@@ -1,7 +1,7 @@
-"""The process of one engine: ``python -m lsr_eval.bench.worker READ_FD WRITE_FD``.
+"""Engine worker process: ``python -m lsr_eval.bench.worker READ_FD WRITE_FD``.
 
-Takes requests over a `Channel` and answers each with one message. An exception is answered with
-its text, so that one engine's failure does not end the others' measurements.
+Receives requests over a `Channel` and answers each with one message. The answer to a request that
+raised is the text of the exception, so that other engines are still measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
 from lsr_eval.bench.channel import Arrays, Channel
-from lsr_eval.bench.clock import time_calls
 from lsr_eval.bench.engines import SPECS, Engine, load_engine
 from lsr_eval.bench.machine import (
     cpu_seconds,
@@ -28,6 +27,7 @@ from lsr_eval.bench.machine import (
     pin_process,
     reset_peak_memory,
 )
+from lsr_eval.bench.timing import time_calls
 from lsr_eval.bench.workload import Workload
 from lsr_eval.synthetic import SyntheticCollection
 
@@ -130,7 +130,7 @@ class Worker:
 
 
 class _Metered:
-    """Synthetic documents that count themselves and the time which making them takes."""
+    """Synthetic documents, counted, with the time that generating them takes."""
 
     def __init__(self, docs: SyntheticCollection) -> None:
         self._docs = docs
@@ -152,7 +152,7 @@ class _Metered:
 
 
 def serve(channel: Channel) -> None:
-    """Answer requests until the other side closes."""
+    """Answer requests until the channel is closed."""
     worker: Worker | None = None
     while True:
         try:

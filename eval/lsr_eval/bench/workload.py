@@ -1,4 +1,4 @@
-"""What is measured: a set of documents, a set of queries, and what is done to them first."""
+"""Workload of a benchmark: documents, queries, and how they are limited and ordered."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from lsr.trec.qrels import Qrels, read_qrels
 
 DEFAULT_SPLIT = "test"
 QUERIES_ARE_DOCUMENTS = frozenset({"arguana", "quora"})
-"""Collections whose queries are documents of the corpus, under the same id. Each would find itself
-first, so such hits are dropped (methods of BEIR; pyserini's ``--remove-query``)."""
+"""Collections whose queries are documents of the corpus with the same id. A query would find itself
+first, so such hits are dropped (as in BEIR, and pyserini's ``--remove-query``)."""
 
 _QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".tsv.gz", ".txt.gz", ".qrels.gz")
 
@@ -47,7 +47,7 @@ class JudgedCollection:
     drop_query_id : bool
         Whether hits whose id equals the query's id are to be dropped.
     warnings : sequence of str
-        What was found odd, a sentence each.
+        Problems found, a sentence each.
     """
 
     name: str
@@ -149,7 +149,7 @@ def _judged(queries: list[Query], qrels: Qrels, name: str) -> tuple[list[Query],
 
 
 def topic_warnings(qrels: Qrels, kept: Collection[str]) -> list[str]:
-    """Say which judged topics are left out, and how many have nothing to find.
+    """Warnings about judged topics that are left out or have no relevant document.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Queries and judgments of a data set known to ir-datasets.
+"""Queries and judgments of ir-datasets.
 
-The library downloads what it needs on first use. Its own log lines are held back, and whatever goes
-wrong below it (no network, a licence that has to be accepted, no room) ends in one line.
+The library downloads data on first use. Its log lines are suppressed, and its failures (no network,
+a licence that has to be accepted, no disk space) become one-line errors.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def load(dataset_id: str) -> tuple[list[Query], Qrels]:
     Raises
     ------
     CorpusError
-        When they cannot be had: no network, not enough room, a licence to be accepted first.
+        When they cannot be loaded: no network, no disk space, a licence to be accepted first.
     """
     name = PREFIX + dataset_id
     with _quiet():
@@ -90,7 +90,7 @@ def _evaluable(dataset: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the log lines of ir-datasets; progress bars of downloads still show."""
+    """Suppress the log lines of ir-datasets; progress bars of downloads still show."""
     import ir_datasets
 
     logger = ir_datasets.log.easy().logger()

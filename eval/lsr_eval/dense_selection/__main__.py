@@ -1,9 +1,9 @@
-"""What selective dense search saves: ``python -m lsr_eval.dense_selection INDEX QUERIES``.
+"""Savings of selective dense search: ``python -m lsr_eval.dense_selection INDEX QUERIES``.
 
 Plain IVF opens the lists nearest to the query; selective search
-(`lsr_index.search.cluster_selection`) compares the first thousand sparse results, and opens the
-lists that centres and sparse results speak for. Both are measured by the share of the vectors that
-they compare with the query, and by what they find of an exact search
+(`lsr_index.search.cluster_selection`) ranks the lists by their centres and the first thousand
+sparse results. Both are measured by the share of vectors compared with the query, and by recall
+against an exact search
 (`lsr_eval.dense_selection.evaluate`). The selection is fitted on some of the queries and measured
 on others; no judgements are needed.
 
@@ -38,7 +38,7 @@ WANTED = 0.98
 
 
 class Questions(NamedTuple):
-    """Texts to fit a selection on, and to measure it on; with relevant documents where judged."""
+    """Query texts to fit a selection on and to measure it on, with relevant documents if judged."""
 
     fitted_on: list[str]
     tested_on: list[str]
@@ -77,7 +77,7 @@ def questions_of(path: Path, qrels: Path | None, n_fit: int, n_test: int) -> Que
 
 
 def measure(bench: Bench, training: Bench) -> list[Point]:
-    """Return exact search, plain IVF at several numbers of lists, selective search at shares."""
+    """Measure exact search, IVF at several numbers of probes, and selective search at shares."""
     n_lists = max(arrays.n_lists for arrays in bench.index.segments)
     probes = sorted({max(1, round(n_lists * share)) for share in PROBE_SHARES})
     ways: list[Probing | Selecting] = [Probing(bench, "every list opened")]
@@ -88,7 +88,7 @@ def measure(bench: Bench, training: Bench) -> list[Point]:
 
 
 def format_report(bench: Bench, points: Sequence[Point]) -> str:
-    """Write the points as a table, and what selective search needs for 0.98 of what is found."""
+    """Format the points as a table, and the share that selective search needs for 0.98 recall."""
     n_lists = sum(arrays.n_lists for arrays in bench.index.segments)
     lines = [
         f"{bench.index.n_vectors:,} vectors of {bench.index.dimension} numbers in {n_lists:,} "
@@ -128,7 +128,7 @@ FIELDS = {
 
 
 def least_share(reference: Point, points: Sequence[Point], field: str) -> str:
-    """Return the least share of the vectors with which a field is nearly that of the reference."""
+    """Return the least share of vectors at which a field is nearly that of the reference."""
     enough = [
         one.compared_hybrid if "hybrid" in field else one.compared
         for one in points

@@ -1,4 +1,4 @@
-"""What a dense search of a part of the vectors finds, held against one of all of them.
+"""Recall of dense search over a part of the vectors, against exact search over all of them.
 
 No judgements are needed: the reference is an exact search. Measured are the first 100 documents of
 the dense ranking, and the first 100 and 10 of the hybrid one as `Retriever` fuses it.
@@ -26,13 +26,13 @@ FEWEST = 20
 
 
 class Point(NamedTuple):
-    """One way to search, measured; means over the queries.
+    """Measurements of one search method; means over the queries.
 
     Attributes
     ----------
     name : str
     compared, compared_hybrid : float
-        Share of the vectors that a dense, and that a hybrid search compared with the query.
+        Share of the vectors that dense and hybrid search compared with the query.
     dense : float
         Share found of the exact first 100 of dense search.
     hybrid, hybrid_10 : float
@@ -52,7 +52,7 @@ class Point(NamedTuple):
 
 
 class Way(Protocol):
-    """A way to search."""
+    """Search method."""
 
     name: str
 
@@ -65,7 +65,7 @@ class Way(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """Queries, ready to be searched in several ways.
+    """Queries with their dense vectors, to be searched by several methods.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Bench:
 
     @cached_property
     def guides(self) -> list[NDArray[np.int64]]:
-        """What a sparse search finds for each query."""
+        """Sparse results of each query."""
         (branch,) = self.retriever.chosen("sparse")
         vectors = [branch.encode(query)[0] for query in self.queries]
         return [branch.search(v, GUIDES, BranchOptions()).ordinals for v in vectors]
@@ -130,7 +130,7 @@ class Bench:
         ]
 
     def measure(self, way: Way) -> Point:
-        """Search every query in one way."""
+        """Measure one search method on every query."""
         rows = []
         for at in range(len(self.queries)):
             hits, together = way.dense(at), way.hybrid(at)
@@ -164,7 +164,7 @@ class Bench:
 
 
 class Probing:
-    """Open the lists with the nearest centres, as a plain search does.
+    """Search of the lists with the nearest centres: plain IVF.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class Probing:
 
 
 class Selecting:
-    """Let sparse results choose the lists."""
+    """Search of the lists that a selection chooses by sparse results."""
 
     def __init__(self, bench: Bench, selection: Selection) -> None:
         self.name = f"selective, {selection.share:.2%}"
@@ -227,7 +227,7 @@ def fit_and_check(
     texts : sequence of str
         Queries; judgements are not needed.
     share : float
-        Of the vectors, to be compared on average.
+        Mean share of the vectors that is compared.
 
     Returns
     -------
@@ -267,5 +267,5 @@ def queries_of(
 
 
 def _share(wanted: set[int] | set[str], found: Sequence[int] | Sequence[str]) -> float:
-    """Return which share of the wanted documents was found."""
+    """Return the share of the wanted documents that was found."""
     return len(wanted.intersection(found)) / max(1, len(wanted))

@@ -1,4 +1,4 @@
-"""An index with dense vectors, and those of queries: from its model, from a file, or synthetic."""
+"""Dense vectors of an index and its queries: from its model, from a file, or synthetic."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def with_dense_queries(
     ------
     Retriever
     (n, dimension) float32
-        Zeros for a text without a known term.
+        Zeros for a text that has no known term.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Choosing weights that hold on other topics: averaged over resamples, judged where left out.
+"""Bagging of branch weights, with out-of-bag estimates.
 
-The best of many settings on a few dozen topics is mostly the luckiest. So the topics are drawn anew
-many times, the best weights of each draw are averaged (bagging: Breiman, Machine Learning 24,
-1996), and for every topic the outcome is judged with the average over those draws that did not hold
-it (out-of-bag: Efron & Tibshirani, JASA 92, 1997).
+The best of many settings on a few dozen topics is mostly noise. The topics are therefore resampled
+many times and the best weights of each resample averaged (bagging: Breiman, Machine Learning 24,
+1996). Each topic is measured with the average over the resamples that do not contain it
+(out-of-bag: Efron & Tibshirani, JASA 92, 1997).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TIED = 1e-12
 
 
 class Bagged(NamedTuple):
-    """Weights, and how they do on topics they were not chosen on.
+    """Bagged weights and their out-of-bag measure.
 
     Attributes
     ----------
     weights : (n_branches,) float64
         With the sum 1.
     left_out : (n_topics,) float64
-        The measure of each topic with the weights chosen without it.
+        Out-of-bag: the measure of each topic with the weights chosen without it.
     """
 
     weights: Values
@@ -38,7 +38,7 @@ class Bagged(NamedTuple):
 
 
 def weight_grid(n_branches: int) -> Values:
-    """Return weights with the sum 1, evenly spread; the single branches among them.
+    """Return an even grid of weights with sum 1, which contains the single branches.
 
     Tenths for two branches, fifths or less for more, so that there are at most 36.
 
@@ -59,7 +59,7 @@ def weight_grid(n_branches: int) -> Values:
 
 
 def draws(n_topics: int, rng: np.random.Generator, n_draws: int = N_DRAWS) -> NDArray[np.int64]:
-    """Draw topics with replacement; return how often each was drawn, (n_draws, n_topics)."""
+    """Bootstrap counts: how often each topic is in each resample, (n_draws, n_topics)."""
     return rng.multinomial(n_topics, np.full(n_topics, 1 / n_topics), size=n_draws)
 
 

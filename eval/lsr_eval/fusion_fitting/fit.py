@@ -1,11 +1,11 @@
-"""Finding a fusion, and telling on topics that had no part in finding it what it is worth.
+"""Cross-validated fitting of a fusion.
 
-A few dozen topics are few to find weights on and fewer to test them on: with a single split into
-halves, the luck of the split is larger than what most fusions gain. So every topic is on both
-sides (cross-fitting: Chernozhukov et al., The Econometrics Journal 21, 2018, sections 1 and 3): a
-fusion is found on each half and tested on the other, over several splits into halves that are alike
-(see `lsr_eval.fusion_fitting.halves`). The fusion that is kept is found in the same way on all
-topics.
+With a few dozen topics, the variance of a single split into halves is larger than the gain of most
+fusions. Every topic is therefore used for fitting and for testing (cross-fitting: Chernozhukov et
+al., The Econometrics Journal 21, 2018, sections 1 and 3): a fusion is fitted on each half and
+tested on the other, over several splits into paired halves
+(`lsr_eval.fusion_fitting.paired_splits`). The fusion that is returned is fitted in the same way on
+all topics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lsr.errors import UsageError
 from lsr.progress import Progress
 from lsr_eval.fusion_fitting.bagging import bag, beyond_chance, draws
 from lsr_eval.fusion_fitting.grid import Bench, Measured
-from lsr_eval.fusion_fitting.halves import N_SPLITS, halves_of
+from lsr_eval.fusion_fitting.paired_splits import N_SPLITS, paired_halves
 from lsr_eval.measures.significance import (
     SEED,
     Comparison,
@@ -36,20 +36,20 @@ Values = NDArray[np.float64]
 
 LEAST_TOPICS = 10
 _CLEARLY = 3.0
-"""Standard errors by which a setting has to be better than one that is preferred to it."""
+"""Standard errors by which a setting must be better to replace a preferred one."""
 
 _DIGITS = 12
-"""The mean of ten equal numbers is not always that number: rounded, what is equal stays equal."""
+"""Digits that means are rounded to: the float mean of ten equal numbers may differ from them."""
 
 
 class Half(NamedTuple):
-    """What was found on one half of the topics.
+    """Fusion fitted on one half of the topics.
 
     Attributes
     ----------
     fusion : Fusion
     gain : float
-        On the other half, over what is the best branch there.
+        On the other half, over its best branch.
     """
 
     fusion: Fusion
@@ -63,16 +63,16 @@ class FusionFit:
     Attributes
     ----------
     fusion : Fusion
-        Found on all topics, with weights.
+        Fitted on all topics, with weights.
     halves : sequence of Half, (2 * N_SPLITS,)
-        What was tested.
+        Fitted on one half and tested on the other.
     measure : str
     branches : sequence of str
     n_topics : int
     seed : int
         Of the splits.
     fused : float
-        Mean over topics of what fusions found without the topic gave.
+        Mean over topics of the measure with fusions that were fitted without the topic.
     interval : Interval
         Bootstrap confidence interval of `fused`.
     single : sequence of float
@@ -99,7 +99,7 @@ class FusionFit:
 
     @property
     def refusal(self) -> str | None:
-        """Why this fusion is not to be used; None when it gains something."""
+        """Reason not to use this fusion; None when it is better than every branch."""
         if np.count_nonzero(self.fusion.shares(self.branches)) < 2:
             return "the fusion found is one branch alone"
         if self.fused <= max(self.single) + 1e-12:
@@ -111,7 +111,7 @@ class FusionFit:
 
 
 def fit(bench: Bench, *, seed: int = SEED, progress: Progress | None = None) -> FusionFit:
-    """Find a fusion and test it on topics held out.
+    """Fit a fusion and test it on held-out topics.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def fit(bench: Bench, *, seed: int = SEED, progress: Progress | None = None) -> 
 
 
 def choose(measured: Measured, *, seed: int = SEED) -> Fusion:
-    """Choose a fusion by all topics of `measured`."""
+    """Choose the best fusion on all topics of `measured`."""
     counts = draws(measured.values.shape[2], np.random.default_rng(seed))
     chosen = None
     for family, values in zip(measured.families, measured.values, strict=True):
@@ -171,7 +171,7 @@ def choose(measured: Measured, *, seed: int = SEED) -> Fusion:
 def cross_fit(
     bench: Bench, measured: Measured, *, seed: int = SEED, progress: Progress | None = None
 ) -> tuple[Values, list[Half]]:
-    """Choose a fusion on each half of several splits and test it on the other half.
+    """Fit a fusion on each half of several splits and test it on the other half.
 
     Parameters
     ----------
@@ -184,14 +184,13 @@ def cross_fit(
     Returns
     -------
     values : (n_topics,) float64
-        The measure of each topic: the mean over the fusions that were chosen without it, one for
-        each split.
+        The measure of each topic: the mean over the fusions fitted without it, one for each split.
     halves : list of Half
         In the order of the splits, two for each.
     """
     values = np.zeros(len(bench.topics))
     halves: list[Half] = []
-    for fitting, held_out in halves_of(measured.single, seed):
+    for fitting, held_out in paired_halves(measured.single, seed):
         fusion = choose(measured.only(fitting), seed=seed)
         found = bench.fused(fusion, [fusion.shares(bench.branches)], held_out.tolist())[0]
         values[held_out] += found

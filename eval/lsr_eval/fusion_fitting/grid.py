@@ -1,4 +1,4 @@
-"""The measure of every topic under every setting that fitting looks at."""
+"""Grid of fusion settings, and the measure of every topic with each of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def methods_to_try(*, bounds_known: bool) -> list[Fusion]:
 
 @dataclass(frozen=True)
 class Measured:
-    """The measure of every topic under every setting.
+    """Measure of every topic with every setting.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Measured:
     single: Values
 
     def only(self, at: NDArray[np.intp]) -> Measured:
-        """Return what was measured on some of the topics."""
+        """Return the measurements of some of the topics."""
         return replace(self, values=self.values[:, :, at], single=self.single[:, at])
 
 
@@ -80,8 +80,7 @@ class Bench:
     measure
         Of ir-measures.
     scorer : Scorer, optional
-        Gives the scores of documents that a branch did not return; without one, they count as its
-        last.
+        Scores documents that a branch did not return; without it, they count as the branch's last.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class Bench:
         self._k = cutoff if isinstance(cutoff, int) else None
 
     def families(self) -> Iterator[Fusion]:
-        """Yield the settings to choose among, but for weights: the preferred ones first."""
+        """Yield the settings to choose from, without weights: preferred ones first."""
         longest = max((len(each.keys) for topic in self.topics for each in topic.lists), default=0)
         depths = [depth for depth in DEPTHS if depth < longest] or [DEPTHS[0]]
         if depths[-1] < longest and longest <= DEPTHS[-1]:

@@ -1,4 +1,4 @@
-"""A fitted fusion for people, and as an artefact."""
+"""Report of a fitted fusion, and the artefact that stores it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lsr_index.fusion import BranchIdentity, FusionArtefact
 
 
 def render(found: FusionFit, warnings: Sequence[str] = ()) -> RenderableType:
-    """Return what was found for `rich.console.Console.print`."""
+    """Return a report for `rich.console.Console.print`."""
     table = Table(
         title=f"{found.measure} on {found.n_topics} topics, each held out",
         title_justify="left",
@@ -44,8 +44,8 @@ def render(found: FusionFit, warnings: Sequence[str] = ()) -> RenderableType:
         table,
         Text(
             f"Found on all {found.n_topics} topics. Held out was each half of them in "
-            f"{len(found.halves) // 2} splits into halves alike, ranked with what is found on the "
-            f"other half: {_agreement(found)}. Paired permutation test, holm correction.",
+            f"{len(found.halves) // 2} splits into paired halves, ranked with the fusion fitted on "
+            f"the other half: {_agreement(found)}. Paired permutation test, holm correction.",
             style="dim",
         ),
         *(Text(f"Note: {warning}.", style="yellow") for warning in warnings),
@@ -53,11 +53,11 @@ def render(found: FusionFit, warnings: Sequence[str] = ()) -> RenderableType:
 
 
 def _agreement(found: FusionFit) -> str:
-    """Say how much the halves differed."""
+    """Describe how much the fusions of the halves differ."""
     method, times = Counter(half.fusion.method for half in found.halves).most_common(1)[0]
     gains = [half.gain for half in found.halves]
     ranges = [
-        f"{name} {low:.2f} … {high:.2f}" for name, (low, high) in _weights_of_halves(found).items()
+        f"{name} {low:.2f} … {high:.2f}" for name, (low, high) in _weight_ranges(found).items()
     ]
     kept = sum(gain >= 0 for gain in gains)
     return (
@@ -66,14 +66,14 @@ def _agreement(found: FusionFit) -> str:
     )
 
 
-def _weights_of_halves(found: FusionFit) -> dict[str, tuple[float, float]]:
+def _weight_ranges(found: FusionFit) -> dict[str, tuple[float, float]]:
     shares = np.array([half.fusion.shares(found.branches) for half in found.halves])
     lowest, highest = shares.min(axis=0).tolist(), shares.max(axis=0).tolist()
     return dict(zip(found.branches, zip(lowest, highest, strict=True), strict=True))
 
 
 def evidence_of(found: FusionFit, source: str) -> dict[str, Any]:
-    """Return as JSON values what a fusion was chosen and tested on."""
+    """Return what a fusion was fitted and tested on, as JSON values."""
     return {
         "lsr": __version__,
         "source": source,
@@ -83,7 +83,7 @@ def evidence_of(found: FusionFit, source: str) -> dict[str, Any]:
         "halves": {
             "n_splits": len(found.halves) // 2,
             "methods": dict(Counter(half.fusion.method for half in found.halves)),
-            "weights": {name: list(ends) for name, ends in _weights_of_halves(found).items()},
+            "weights": {name: list(ends) for name, ends in _weight_ranges(found).items()},
             "gains": [half.gain for half in found.halves],
         },
         "held_out": {

@@ -1,4 +1,4 @@
-"""What a fusion is fitted to: run files, or the branches of indexes."""
+"""Sources of rankings that a fusion is fitted to: run files, or the branches of indexes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Judged:
 
 
 class Source(NamedTuple):
-    """What a fusion is fitted to.
+    """Rankings that a fusion is fitted to.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Branches topic by topic: the pools that a fusion ranks, and runs made of them."""
+"""Pools of documents by topic that a fusion ranks, and fused runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Topic:
     ----------
     qid : str
     doc_ids : sequence of str
-        Rising; the keys of the lists are positions in it.
+        Ascending; the keys of the lists are positions in it.
     lists : sequence of RankedList, (n_branches,)
     """
 
@@ -38,7 +38,7 @@ class Topic:
         branches: Sequence[str] = (),
         scorer: Scorer | None = None,
     ) -> Pool:
-        """Return the pool of some branches' first hits.
+        """Return the pool of the first hits of some branches.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Topic:
 
 
 def topics_of(runs: Sequence[Run], qids: Iterable[str]) -> list[Topic]:
-    """Put the rankings of several runs side by side.
+    """Join the rankings of several runs by topic.
 
     Parameters
     ----------

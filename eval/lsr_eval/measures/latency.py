@@ -1,4 +1,4 @@
-"""How long a query takes, as its user waits for it: one at a time, from text to hits."""
+"""Latency of single queries as a user sees it: one at a time, from text to hits."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def measure_latency(
     Parameters
     ----------
     search : callable
-        ``search(text, k)``, such as `Retriever.search`: what is timed is all of it, the encoding of
-        the query and the reading of stored documents included.
+        ``search(text, k)``, such as `Retriever.search`; the time includes encoding the query and
+        reading stored documents.
     texts : sequence of str
         When there are more than `max_queries`, evenly spaced ones are timed.
     """

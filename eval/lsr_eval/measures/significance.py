@@ -1,4 +1,4 @@
-"""Are two systems different, or did the topics fall that way?
+"""Significance of differences between systems.
 
 Paired tests over the values of the same topics. The randomisation test assumes nothing about their
 distribution (Smucker, Allan & Carterette, CIKM 2007, recommend it together with the t-test); the
@@ -18,7 +18,7 @@ from lsr.errors import UsageError
 SEED = 20240701
 N_RESAMPLES = 10_000
 _CHUNK = 1 << 22
-"""Random numbers drawn at a time: bounds the memory, not the result."""
+"""Random numbers drawn at a time; bounds memory and does not change results."""
 
 Correction = Literal["holm", "bonferroni", "none"]
 Test = Literal["permutation", "t-test"]
@@ -206,7 +206,7 @@ def bootstrap_interval(
 
 
 def correct(p_values: Sequence[float], correction: Correction = "holm") -> list[float]:
-    """Correct p-values for having tested several times (family-wise error).
+    """Correct p-values for multiple tests (family-wise error rate).
 
     "bonferroni" multiplies each by their number; "holm" (1979) multiplies the smallest by their
     number, the next by one less and so on, never falling: as safe, and never less powerful.
@@ -225,7 +225,7 @@ def correct(p_values: Sequence[float], correction: Correction = "holm") -> list[
 
 
 def check_choices(test: Test, correction: Correction) -> None:
-    """Refuse the name of a test or a correction that there is not."""
+    """Raise `UsageError` for an unknown test or correction."""
     for what, given, choices in (
         ("test", test, get_args(Test)),
         ("correction", correction, get_args(Correction)),

@@ -1,4 +1,4 @@
-"""How sparse vectors are, and what a query costs in multiply-adds.
+"""Sparsity of vectors, and FLOPS of a query.
 
 FLOPS is the expected number of multiply-adds of a random query with a random document,
 ``sum_j p_j^q p_j^d``, where ``p_j`` is the share of vectors with a weight for term `j` (Paria et
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class VectorCounter:
-    """Counts, batch by batch, how many vectors hold each term: O(vocabulary) memory."""
+    """Counter of the vectors that hold each term, batch by batch: O(vocabulary) memory."""
 
     def __init__(self) -> None:
         self.n_vectors = 0
@@ -33,7 +33,7 @@ class VectorCounter:
         self.add_counts(np.bincount(batch.indices[low:high].astype(np.int64)), batch.n_rows)
 
     def add_counts(self, counts: ArrayLike, n_vectors: int) -> None:
-        """Add what is known already: posting counts by term id of `n_vectors` vectors."""
+        """Add posting counts by term id of `n_vectors` vectors."""
         new = np.asarray(counts, dtype=np.int64)
         if len(new) > len(self._counts):
             self._counts = np.concatenate(
@@ -86,8 +86,8 @@ class Sparsity:
 def count_documents(index: Index) -> VectorCounter:
     """Count the stored vectors of the documents a search can return.
 
-    Stored ones: weights that quantisation took for 0 are not there any more. Counted from the
-    stored frequencies of the terms; vectors are read only in segments with deleted documents.
+    Weights that quantisation rounded to 0 are not stored and not counted. Counts are the stored
+    document frequencies; vectors are read only in segments with deleted documents.
     """
     counter = VectorCounter()
     for segment in index.segments:
@@ -104,7 +104,7 @@ def count_documents(index: Index) -> VectorCounter:
 
 
 def measure_sparsity(documents: VectorCounter, queries: VectorCounter) -> Sparsity:
-    """Put the counts of both sides together."""
+    """Combine the counts of documents and queries."""
     shorter = min(len(documents.counts), len(queries.counts))
     flops = float(documents.shares()[:shorter] @ queries.shares()[:shorter])
     return Sparsity(

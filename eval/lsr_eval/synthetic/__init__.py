@@ -1,10 +1,9 @@
 """Synthetic collections of any size that prune and rank like the real one they are fitted to.
 
-Vectors drawn term by term reproduce document frequencies but not the co-occurrence that decides
-what a pruning engine can skip. New documents are therefore spliced from neighbouring real ones,
-group of related terms by group of related terms (`model`), in blocks made on demand
-(`collection`); how well pruning and the distances between scores are reproduced is measured, not
-assumed (`pruning`, `crowding`).
+Vectors drawn term by term reproduce document frequencies but not co-occurrence, on which pruning
+depends. Documents are therefore spliced from neighbouring real ones, one group of related terms at
+a time (`model`), in blocks generated on demand (`collection`). How well pruning and the density of
+scores are reproduced is measured (`pruning`, `crowding`).
 """
 
 from lsr_eval.synthetic.collection import SyntheticCollection, SyntheticQueries

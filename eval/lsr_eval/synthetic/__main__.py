@@ -39,7 +39,7 @@ app = typer.Typer(
 console = Console()
 
 GROWN = (4, 13)
-"""How many times larger than what they are fitted to the collections are that `check` makes."""
+"""Sizes of the collections that `check` makes, over that of the collection they are fitted to."""
 _SAMPLED_BLOCK = 256
 
 Fit = Annotated[Path, typer.Option("--fit", help="Real vectors: .npz or .parquet.")]
@@ -171,7 +171,7 @@ def _crowding_table(title: str, rows: list[CrowdingComparison]) -> Table:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line, not in a traceback."""
+    """Run the command line; usage errors end in one line without a traceback."""
     try:
         app()
     except LsrError as error:

@@ -1,4 +1,4 @@
-"""Synthetic documents and queries, made block by block and never held as a whole."""
+"""Synthetic documents and queries, generated block by block."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lsr_eval.synthetic.model import SpliceModel, splice
 BLOCK_DOCS = 4096
 """Documents per block. Block number and seed alone determine a block."""
 WINDOW = 20
-"""A partner stands at most this far from its base in source order."""
+"""Largest distance of a partner from its base in source order."""
 PARTNER_DRAWS = 3
-"""Partners drawn, of which the one whose length is nearest to the base's is taken. Without the
-choice, a mixture of two documents would vary less in length than documents do."""
+"""Partners drawn, of which the one whose length is nearest to the base's is taken: a mixture of two
+random documents would vary less in length than documents do."""
 
 
 @dataclass(frozen=True)
 class SyntheticCollection:
     """`n_docs` documents with the profile of `model`, as an iterable of blocks.
 
-    Iterating twice gives the same documents twice. Document ``i`` follows the real document
-    ``i % n_real``: a large collection is the real one told again and again, each time otherwise.
+    Every iteration gives the same documents. Document ``i`` is based on the real document
+    ``i % n_real``: a large collection is many variations of the real one.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""How closely scores follow one another at the top of a ranking: the other yardstick.
+"""Density of scores near the k-th best, the second test of a synthetic collection.
 
-Documents whose scores lie close together change places when weights are rounded, so recall against
-exact scores depends on how many of them there are around the last one returned. Copies that differ
-too little make a synthetic collection more crowded than a real one of its size.
+Documents with close scores are swapped when weights are rounded, so recall against exact scores
+depends on the number of documents near the last one returned. Copies that differ too little make a
+synthetic collection denser there than a real one of its size.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 DEPTHS = (10, 100, 1000)
 WINDOW = 0.005
-"""A document is near if its score differs from the k-th best by no more than this share of it. The
-error of a score, with impacts of 8 bits, is about a quarter of that."""
+"""Relative difference from the k-th best score up to which a document is near. The error of a score
+with 8-bit impacts is about a quarter of that."""
 TOLERANCE = 0.25
 """A synthetic count passes within 25 % of the real one."""
 
@@ -69,5 +69,5 @@ def crowding(docs: Vectors, queries: Vectors) -> dict[int, float]:
 def compare_crowding(
     real: dict[int, float], synthetic: dict[int, float]
 ) -> list[CrowdingComparison]:
-    """Set the counts of two collections of the same size side by side."""
+    """Compare the counts of two collections of the same size."""
     return [CrowdingComparison(k, count, synthetic.get(k, 0.0)) for k, count in real.items()]

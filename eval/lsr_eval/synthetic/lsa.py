@@ -33,7 +33,7 @@ class LatentSemantics:
 
     @classmethod
     def of(cls, index: Index, dimension: int) -> Self:
-        """Find the directions along which the documents of an index differ most."""
+        """Compute the main directions of the documents of an index."""
         matrix = _weighted(sparse.vstack(list(_matrices(index))).tocsr())
         rng = np.random.default_rng(_SEED)
         basis = rng.normal(size=(matrix.shape[1], dimension + _OVERSAMPLED)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is learned from a real set of vectors, and how one document is spliced from two.
+"""Splice model: fitted to real vectors, it makes one synthetic document from two real ones.
 
 A synthetic document follows a real one, its base. For each group of terms it takes the terms of
 the base or, less often, those of a near neighbour of the base in the collection's own order. Its
@@ -7,9 +7,9 @@ document frequencies and every term's weight profile, tiny weights included; it 
 within groups fully and between groups mostly; and as neighbours of a synthetic document follow
 neighbours of its base, it keeps the locality of the source order.
 
-A large collection follows each base many times. So that the copies of one base do not crowd at the
-top of a ranking with all but equal scores, weights move mostly as one: a stretch of neighbouring
-documents is as a whole more or less emphatic, and the next round over the bases is so elsewhere.
+A large collection uses each base many times. To keep the scores of these copies apart, the weights
+of a run of neighbouring documents are raised or lowered together, in other runs for each pass over
+the bases.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 N_GROUPS = 64
 KEEP = 0.9
-"""Chance of a group to come from the base. Lower values make the best scores of a query too low:
-what matches it well is torn apart."""
+"""Probability that a group comes from the base. Lower values make the best scores of a query too
+low, because terms that match it together are separated."""
 RUN_LENGTH = 32
-"""Mean number of neighbouring documents that are equally emphatic. If each document were so on its
-own, the maxima of a block would be too high, and less could be pruned than in reality."""
+"""Mean length of a run of documents whose weights move together. If each document moved on its own,
+block maxima would be too high, and less could be pruned than in a real collection."""
 RUN_NOISE = 0.15
-"""Standard deviation of such a run's move along the sorted weights, as a share of them; it is what
-keeps copies of one base apart."""
+"""Standard deviation of a run's move along the sorted weights, as a share of them; it keeps copies
+of one base apart."""
 GROUP_NOISE = TERM_NOISE = 0.02
 """The same of a group of terms in one document, and of a single weight."""
 
@@ -130,7 +130,7 @@ def splice(
     base, partner : (n,) int64
         Rows of ``model.docs``.
     run_length : float
-        Mean number of neighbouring rows that are equally emphatic.
+        Mean length of a run of rows whose weights move together.
     """
     n = len(base)
     from_base = rng.random((n, model.n_groups)) < KEEP

@@ -1,8 +1,8 @@
-"""How much of a collection block-max pruning can skip: the yardstick of a synthetic collection.
+"""Share of blocks that block-max pruning cannot skip, the first test of a synthetic collection.
 
-A block survives a query if the sum of its block maxima, weighted by the query, reaches the true
-score of the k-th best document. The share of surviving blocks depends on document frequencies,
-weights, co-occurrence and order at once, which is what makes it a good single test.
+A block survives a query if its upper bound, the sum of its block maxima weighted by the query,
+reaches the score of the k-th best document. The share of surviving blocks depends on document
+frequencies, weights, co-occurrence and document order at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _QUERIES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class PruningProfile:
-    """What pruning finds in one collection.
+    """Pruning statistics of one collection.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Comparison:
 def pruning_profile(
     docs: csr_array[Any, tuple[int, int]], queries: csr_array[Any, tuple[int, int]]
 ) -> PruningProfile:
-    """Measure the share of surviving blocks under the true thresholds.
+    """Measure the share of surviving blocks at the true thresholds.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def pruning_profile(
 
 
 def compare_pruning(real: PruningProfile, synthetic: PruningProfile) -> list[Comparison]:
-    """Set the shares of surviving blocks of two collections of the same size side by side."""
+    """Compare the shares of surviving blocks of two collections of the same size."""
     return [
         Comparison(size, k, share, synthetic.surviving[size, k])
         for (size, k), share in real.surviving.items()

@@ -1,4 +1,4 @@
-"""Groups of terms that occur together, the units in which documents are spliced.
+"""Groups of terms that occur together, which are spliced as units.
 
 A learned sparse encoder activates whole families of terms for one word of the text. Terms of one
 group are always taken from the same real document, so that these families stay intact.
@@ -33,7 +33,7 @@ def group_terms(
     ----------
     docs : (n_docs, n_terms) CSR array of float32
     n_groups : int
-        Most groups made; fewer where there are not as many terms.
+        Largest number of groups; there are fewer if there are fewer terms.
 
     Returns
     -------

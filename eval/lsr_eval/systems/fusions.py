@@ -1,4 +1,4 @@
-"""Fusions as systems of an experiment: which rankings they take, and what they are called."""
+"""Fused systems of an experiment: the rankings they take, and their names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FusedSystem:
         return f"{' + '.join(self.parts)}: {self.fusion.method}{fitted}"
 
     def answer(self, parts: Sequence[Answers], k: int) -> Answers:
-        """Fuse what the parts answered, `k` hits per topic."""
+        """Fuse the runs of the parts, `k` hits per topic."""
         from lsr_eval.fusion_fitting.topics import fuse_runs
 
         runs = {name: part.run for name, part in zip(self.parts, parts, strict=True)}
@@ -52,7 +52,7 @@ class FusedSystem:
 def fused_systems(
     fusions: Sequence[str], names: Sequence[str], dense: Sequence[str]
 ) -> list[FusedSystem]:
-    """Return the systems that fusions make of others.
+    """Return the fused systems of an experiment.
 
     A fusion with weights takes the systems that these name. Without weights, it takes each sparse
     system with each dense one; where there is no dense one or no other, all systems together.

@@ -1,4 +1,4 @@
-"""Indexes to evaluate: made of the collection with an encoder, or there already."""
+"""Indexes of an experiment: built from the collection with an encoder, or existing ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_index(path: Path) -> Iterator[tuple[Retriever, Indexing]]:
-    """Open an index that is there, for as long as the context lasts."""
+    """Open an existing index for the duration of the context."""
     with Retriever.open(path) as retriever:
         yield retriever, Indexing(retriever.index.n_docs, folder_bytes(path), reused=True)
 
@@ -34,7 +34,7 @@ def opened_index(path: Path) -> Iterator[tuple[Retriever, Indexing]]:
 def made_index(
     trial: Trial, name: str, encoder: Encoder, dense: DenseEncoder | None = None
 ) -> Iterator[tuple[Retriever, Indexing]]:
-    """Index the corpus, or open the index of an earlier evaluation, while the context lasts.
+    """Index the corpus, or open the index of an earlier evaluation, within the context.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def made_index(
 
 
 class StageClock:
-    """Passes progress on and notes when stages began, went on and ended."""
+    """Progress callback that also records the times of stages."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -75,7 +75,7 @@ class StageClock:
         self._resumed: set[str] = set()
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Take one report."""
+        """Record one report and pass it on."""
         now = time.perf_counter()
         if stage not in self._spans and done > 0:
             self._resumed.add(stage)

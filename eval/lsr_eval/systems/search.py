@@ -1,4 +1,4 @@
-"""All topics of a collection against one index: the run, the sparsity, the latency.
+"""Search of an index for all topics of a collection: run, sparsity and latency.
 
 The sparse vectors alone are searched in batches, and counted (`answers_of`); other branches, and
 several fused, one topic at a time (`BranchSearch`).

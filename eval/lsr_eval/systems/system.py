@@ -1,7 +1,7 @@
-"""What can be evaluated: an encoder, sparse or dense, an index that is there, a run file.
+"""Systems that can be evaluated: a sparse or dense encoder, an existing index, a run file.
 
-All end in `Answers`: a run and, where there was something to time or to count, its cost.
-Encoders and the index are imported when they are used: measuring a run file needs neither.
+Each returns `Answers`: a run and, except for run files, its cost. Encoders and the index are
+imported when they are used: measuring a run file needs neither.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Mode = Literal["sparse", "dense", "hybrid"]
 
 
 class System(Protocol):
-    """Something that answers the topics of a collection."""
+    """System that answers the topics of a collection."""
 
     kind: ClassVar[SystemKind]
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """Name in a report."""
 
     @property
     def source(self) -> str:
@@ -129,7 +129,7 @@ class DenseSystem:
 
 @dataclass(frozen=True, slots=True)
 class IndexSystem:
-    """Search an index that is there as ``lsr search`` does, with the encoders it was made with.
+    """Search of an existing index as ``lsr search`` does it, with its own encoders.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class RunSystem:
         return str(self.path)
 
     def answer(self, trial: Trial) -> Answers:
-        """Read the run; refuse one that shares no topic with the collection."""
+        """Read the run; raise if it shares no topic with the collection."""
         run, collection = read_run(self.path), trial.collection
         answered = sum(1 for qid in collection.qrels if qid in run.rankings)
         if not answered:
@@ -220,5 +220,5 @@ class RunSystem:
 
 
 def _last_part(encoder: str) -> str:
-    """Return how a report calls the encoder of a path or hub id."""
+    """Return the name in a report of an encoder given by path or hub id."""
     return encoder.rstrip("/").rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""What every system of an experiment is asked: the topics, how to search them, whom to tell."""
+"""Task of a system in an experiment: topics, search settings, progress."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class Trial:
         return self.settings.k + self.collection.drop_query_id
 
     def ranking(self, query_id: str, doc_ids: Sequence[str], scores: ArrayLike) -> Ranking:
-        """Return what counts of the hits of a topic."""
+        """Return the hits of a topic, without the query itself where it is dropped."""
         ranking = Ranking.of(doc_ids, scores)
         if self.collection.drop_query_id:
             ranking = ranking.without(query_id).top(self.settings.k)
         return ranking
 
     def latency(self, search: Callable[[str, int], object]) -> Latency | None:
-        """Time ``search(text, k)`` on the topics; None where it is not to be measured."""
+        """Time ``search(text, k)`` on the topics; None if latency is not measured."""
         if self.settings.latency_k == 0:
             return None
         self.progress("latency", 0, None)

@@ -1,4 +1,4 @@
-"""Compiled loops over half-precision vectors; `lsr_index.dense.arrays` checks the bounds.
+"""Inner products of half-precision vectors; `lsr_index.dense.arrays` checks the bounds.
 
 One kernel computes every inner product of the package, so a pair of vectors has the same score to
 the last bit whichever way its document was reached.
@@ -14,13 +14,13 @@ from lsr_index.kernels.jit import kernel, summing_kernel
 from lsr_index.kernels.simd.half_precision import single
 from lsr_index.kernels.simd.prefetch import prefetch
 
-# Rows between the one that is computed and the one that is asked for; numbers in a line of cache.
+# Rows between the one that is computed and the one that is prefetched; values in a cache line.
 _AHEAD, _LINE = 8, 32
 
 
 @summing_kernel
 def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
-    """Inner products of a query and some rows.
+    """Inner products of a query with some rows.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
     codes : (n, d) uint16
         IEEE half-precision numbers, finite.
     rows : (m,) int32
-        0 to n - 1; or -1: there is none.
+        0 to n - 1, or -1 for no row.
     out : (m,) float32
         Filled; NaN where there is no row.
     """
     dimension = query.size
     for i in range(rows.size):
-        # Rows that do not follow one another are asked for ahead.
+        # The processor prefetches rows that follow one another by itself.
         if i + _AHEAD < rows.size and rows[i + _AHEAD] - rows[i] != _AHEAD:
             begin = max(np.int64(0), np.int64(rows[i + _AHEAD])) * dimension
             for j in range(begin, begin + dimension, _LINE):
@@ -51,18 +51,18 @@ def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
 
 @kernel
 def open_lists(
-    starts: Any, order: Any, least: Any, wanted: Any, documents: Any, words: Any, out: Any
+    starts: Any, order: Any, min_lists: Any, min_rows: Any, documents: Any, words: Any, out: Any
 ) -> Any:
-    """Write the rows of lists whose document may be returned.
+    """Collect rows of IVF lists whose documents may be returned.
 
     Parameters
     ----------
     starts : (l + 1,) int64
         List `j` is rows ``starts[j]`` to ``starts[j + 1]``.
     order : (n,) int64
-        The lists, in the order in which they are opened.
-    least, wanted : int64
-        Open so many lists, and on until there are so many rows.
+        Lists in the order in which they are read.
+    min_lists, min_rows : int64
+        Lists that are read at least; further ones until there are so many rows.
     documents : (v,) int32
         The document of each row.
     words : (w,) uint64
@@ -73,11 +73,11 @@ def open_lists(
     Returns
     -------
     (int64, int64)
-        Numbers of rows and of opened lists.
+        Numbers of rows and of lists read.
     """
     n_rows, n_opened = np.int64(0), np.int64(0)
     for i in range(order.size):
-        if n_opened >= least and n_rows >= wanted:
+        if n_opened >= min_lists and n_rows >= min_rows:
             break
         n_opened += 1
         for row in range(starts[order[i]], starts[order[i] + 1]):

@@ -1,9 +1,9 @@
-"""The one place where Numba is touched: decorators with the options every kernel shares.
+"""Numba decorators with the options that every kernel shares.
 
 Compiled code is cached on disk in a folder named after a digest of all kernel sources. Numba's own
 cache looks only at the file of the outermost function, so a change in an inlined callee would
-otherwise go unnoticed. Kernels release the GIL and never use ``parallel=True``: threads are the
-business of the caller.
+otherwise go unnoticed. Kernels release the GIL and never use ``parallel=True``: callers start the
+threads.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def summing_kernel(function: F) -> F:
 
 
 def inlined_kernel(function: F) -> F:
-    """As `kernel`, for a piece of one longer function: compiled as if it stood where it is called.
+    """As `kernel`, inlined into its callers: for a section of one longer function.
 
-    To pass a workspace costs a search a good part of a microsecond.
+    A call that passes a workspace takes a good part of a microsecond.
     """
     return _compiled(function, forceinline=True)
 

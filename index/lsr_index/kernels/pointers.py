@@ -1,8 +1,8 @@
-"""Arrays behind tables of addresses.
+"""Address tables: many arrays passed to a kernel as one.
 
-Handing dozens of arrays to a compiled function costs a good part of a short search: Numba wraps
-each of them anew, and recognises read-only ones slowly. Segments and scratch therefore hand over a
-table each, and the kernels make their views of it.
+Passing dozens of arrays to a compiled function takes a good part of a short search: Numba wraps
+each of them anew, and recognises read-only ones slowly. Segments and scratch are therefore passed
+as a table of addresses and lengths each, of which kernels make arrays.
 """
 
 from __future__ import annotations
@@ -18,11 +18,20 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from lsr_index.kernels.jit import JIT_ENABLED, kernel
-from lsr_index.kernels.structs import MAX_PARTS, N_LONGS, N_PART, N_PLAN, N_WORDS, SegmentView
+from lsr_index.kernels.structs import (
+    CURSOR,
+    MAX_PARTS,
+    N_CAND,
+    N_SCRATCH,
+    PART,
+    TERM,
+    TERM_INFO,
+    SegmentView,
+)
 
 
 def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """Address and length of each array; whoever keeps the table must keep the arrays.
+    """Address and length of each array; the arrays must live as long as the table.
 
     Returns
     -------
@@ -41,7 +50,7 @@ def _pointer(typing_context: Any, address: Any) -> Any:
 
 
 def _plain_pointer(address: int) -> Any:
-    """The same without the compiler."""
+    """The same, not compiled."""
     return ctypes.c_void_p(int(address))
 
 
@@ -49,7 +58,7 @@ pointer: Any = intrinsic(_pointer) if JIT_ENABLED else _plain_pointer
 
 
 def _plain_view(pointer: Any, size: Any, dtype: Any) -> NDArray[Any]:
-    """The array behind an address, without the compiler."""
+    """The array at an address, not compiled."""
     n_bytes = int(np.prod(size)) * np.dtype(dtype).itemsize
     if n_bytes == 0:
         return np.zeros(size, dtype)
@@ -61,26 +70,26 @@ carray: Any = numba.carray if JIT_ENABLED else _plain_view
 
 
 @kernel
-def words_at(address, size):  # type: ignore[no-untyped-def]
-    """The uint64 words at an address."""
+def uint64_at(address, size):
+    """The uint64 array at an address."""
     return carray(pointer(address), size, np.uint64)
 
 
 @kernel
-def longs_at(address, size):  # type: ignore[no-untyped-def]
-    """The int64 numbers at an address."""
+def int64_at(address, size):
+    """The int64 array at an address."""
     return carray(pointer(address), size, np.int64)
 
 
 @kernel
-def halves_at(address, size):  # type: ignore[no-untyped-def]
-    """The uint32 numbers at an address."""
+def uint32_at(address, size):
+    """The uint32 array at an address."""
     return carray(pointer(address), size, np.uint32)
 
 
 @kernel
-def open_view(table):  # type: ignore[no-untyped-def]
-    """The view that a segment's table describes.
+def segment_at(table):
+    """The arrays of a segment at the addresses of a table.
 
     Parameters
     ----------
@@ -106,32 +115,35 @@ def open_view(table):  # type: ignore[no-untyped-def]
         carray(pointer(table[10, 0]), table[10, 1], np.uint8),  # rows
         carray(pointer(table[11, 0]), table[11, 1], np.uint8),  # block_max
         carray(pointer(table[12, 0]), table[12, 1], np.uint32),  # slot_docs
-        carray(pointer(table[13, 0]), table[13, 1], np.int32),  # places
-        carray(pointer(table[14, 0]), table[14, 1], np.uint32),  # cards
+        carray(pointer(table[13, 0]), table[13, 1], np.int32),  # term_positions
+        carray(pointer(table[14, 0]), table[14, 1], TERM_INFO),  # term_info
     )
 
 
 @kernel
-def open_frame(table, n_segments):  # type: ignore[no-untyped-def]
-    """Scratch behind a table.
+def scratch_arrays(table, n_segments):
+    """The scratch arrays of a search.
 
     Parameters
     ----------
-    table : (8, 2) int64
-        Addresses and lengths: words and longs (length of a row), keys, their scores, places of
-        terms (numbers for a segment), their numbers, plans (numbers of a row) and parts of a group.
+    table : (9, 2) int64
+        Address of each array that is returned, and its length: of a row where it has rows (of a
+        segment for ``found``, of a part for ``cursors`` and ``cursor_order``).
     n_segments : int64
 
     Returns
     -------
-    (words, longs, keys, key_scores, found, n_found, plans, parts)
+    (candidates, scratch, keys, key_scores, found, n_found, cursors, cursor_order, parts)
+        ``found`` and ``n_found`` are as in `score.terms.find_terms`, by segment; ``keys`` is the
+        top-k buffer, the others are fields of `Workspace`.
     """
-    words = carray(pointer(table[0, 0]), (N_WORDS, table[0, 1]), np.uint32)
-    longs = carray(pointer(table[1, 0]), (N_LONGS, table[1, 1]), np.int64)
+    candidates = carray(pointer(table[0, 0]), (N_CAND, table[0, 1]), np.uint32)
+    scratch = carray(pointer(table[1, 0]), (N_SCRATCH, table[1, 1]), np.int64)
     keys = carray(pointer(table[2, 0]), table[2, 1], np.uint64)
     key_scores = carray(pointer(table[3, 0]), table[3, 1], np.uint32)
-    found = carray(pointer(table[4, 0]), (n_segments, 2, table[4, 1]), np.int64)
+    found = carray(pointer(table[4, 0]), (n_segments, table[4, 1]), TERM)
     n_found = carray(pointer(table[5, 0]), n_segments, np.int64)
-    plans = carray(pointer(table[6, 0]), (MAX_PARTS, N_PLAN, table[6, 1]), np.int64)
-    parts = carray(pointer(table[7, 0]), (MAX_PARTS, N_PART), np.int64)
-    return words, longs, keys, key_scores, found, n_found, plans, parts
+    cursors = carray(pointer(table[6, 0]), (MAX_PARTS, table[6, 1]), CURSOR)
+    cursor_order = carray(pointer(table[7, 0]), (MAX_PARTS, table[7, 1]), np.int64)
+    parts = carray(pointer(table[8, 0]), MAX_PARTS, PART)
+    return candidates, scratch, keys, key_scores, found, n_found, cursors, cursor_order, parts

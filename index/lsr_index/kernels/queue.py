@@ -1,4 +1,4 @@
-"""The next number of a sequence that several threads share."""
+"""Atomic counter: the next number of a sequence that several threads share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _plain_lock = Lock()
 
 
 def _take_next(typing_context: Any, counter: Any) -> Any:
-    """``counter[0]``, which is one higher afterwards; each value goes to one caller only."""
-    from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
+    """``counter[0]`` before it is atomically increased: each value goes to one caller only."""
+    from llvmlite import ir
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -25,7 +25,7 @@ def _take_next(typing_context: Any, counter: Any) -> Any:
 
 
 def _plain_take_next(counter: Any) -> int:
-    """The same without the compiler."""
+    """The same, not compiled."""
     with _plain_lock:
         counter[0] += 1
         return int(counter[0]) - 1

@@ -1,106 +1,136 @@
-"""The groups of arrays that kernels take, as named tuples (Numba passes them without a copy)."""
+"""Named tuples of arrays, and records, that kernels take.
+
+Numba passes the arrays of a named tuple without a copy, and a record by reference. Python hands
+records over as arrays of int64, which Numba recognises fastest, and both sides view them as the
+types defined here.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Accumulators = NDArray[np.uint16] | NDArray[np.uint32]
 
+_LONG, _ULONG, _DOUBLE = np.int64, np.uint64, np.float64
+
+
+def _record(*fields: tuple[Any, ...]) -> np.dtype[Any]:
+    """A structured dtype whose records have their fields as attributes, compiled or not."""
+    return np.dtype((np.record, list(fields)))
+
+
+OPTIONS = _record(
+    ("k", _LONG),
+    ("alpha", _LONG),  # bound scaling, 65,536 = exact
+    ("max_work", _LONG),  # postings, and cells of rows in postings, a query may cost; 0 = no cap
+    ("split", _LONG),  # rows are added only to blocks that may hold a hit (else to all)
+    ("bounds", _LONG),  # block-max bounds (else those of the range)
+    ("kth_impacts", _LONG),  # initial threshold from stored k-th impacts
+    ("estimate", _LONG),  # initial threshold from the most promising blocks
+    ("range_scan", _LONG),  # rows are added to the whole range where candidate blocks are many
+    ("block_cost", _LONG),  # blocks of a whole row that adding a row to one block is worth
+)
+"""Options of a search."""
+
+STATS = _record(
+    ("postings", _LONG),  # postings scattered
+    ("cells", _LONG),  # cells of dense rows added to whole ranges
+    ("blocks", _LONG),  # (block, row) pairs added on their own
+    ("ranges", _LONG),  # ranges entered
+    ("ranges_scanned", _LONG),  # ranges to which a row was added as a whole
+    ("unseen", _LONG),  # largest upper bound of anything left out without proof
+    ("cut", _LONG),  # 1 if the work cap or the cancel flag ended the search early
+    ("count", _LONG),  # keys in the top-k buffer
+    ("threshold", _LONG),  # score that k live documents are known to reach
+    ("kth_key", _ULONG),  # k-th largest key so far
+    ("factor", _DOUBLE),  # integer weight per unit of query weight
+    ("dropped", _LONG),  # sum of the integer weights that ``beta`` took out
+)
+"""State and counters of a query."""
+N_STATS = STATS.itemsize // 8
+
+LIVE = _record(
+    ("address", _LONG),  # bitmap of slots
+    ("n_words", _LONG),  # its length; 0: all documents may be returned
+    ("base", _LONG),  # ordinal of the segment's first document
+    ("n_docs", _LONG),  # documents that may be returned
+    ("lists", _LONG),  # filtered posting lists by term (`score.filtered_postings`); 0: none
+    ("docs", _LONG),  # with lists: documents that may be returned, by slot
+    ("range_starts", _LONG),  # with lists: where each range begins among them
+    ("range_slots", _LONG),  # with lists: their slots, counted within the range
+)
+"""Which documents of a segment may be returned; addresses of arrays."""
+
+TERM = _record(("position", _LONG), ("weight", _LONG))
+"""A query term in a segment: its position in the dictionary, its integer weight."""
+
+CURSOR = _record(
+    ("weight", _LONG),
+    ("bound", _LONG),  # largest contribution in the range
+    ("begin", _LONG),  # posting list of the range
+    ("end", _LONG),
+    ("row", _LONG),  # or number of the dense row
+)
+"""A query term in a range."""
+
+PART = _record(
+    ("segment", _LONG),
+    ("range", _LONG),
+    ("n_terms", _LONG),  # query terms
+    ("n_lists", _LONG),  # those of them that are scattered
+    ("first_block", _LONG),  # number of its first block in the group
+)
+"""A range of a group, see `score.range_group`."""
+
+TERM_INFO = _record(
+    ("begin", np.uint32),  # posting list
+    ("end", np.uint32),
+    ("row", np.int32),  # dense row, -1: none
+    ("max_impact", np.uint8),
+    ("kth_impacts", np.uint8, (3,)),  # 10th, 100th, 1,000th largest
+)
+"""What a search looks up of a term in a segment of one range: one cache line instead of five."""
+
 # Positions in `SegmentView.sizes`.
 N_DOCS, N_TERMS, N_RANGES, RANGE_SIZE, N_BLOCKS, N_DENSE = range(6)
 
-# Positions in the int64 options of a search.
-(
-    OPT_K,
-    OPT_ALPHA,  # bound scaling, 65,536 = exact
-    OPT_MAX_WORK,  # postings and completions (in postings) a query may cost; 0 = no cap
-    OPT_SPLIT,  # rows are added only where they can matter (else everywhere)
-    OPT_BOUNDS,  # block-local bounds (else the range-wide ones)
-    OPT_KTH,  # stored k-th impacts as a first threshold
-    OPT_ESTIMATE,  # thresholds from the most promising blocks
-    OPT_FINISH,  # add the rows everywhere when candidates are many
-    OPT_COMPLETION_COST,  # blocks of a whole row that completing one block is worth
-    N_OPTIONS,
-) = range(10)
-
-# Columns of the per-query state.
-(
-    STAT_POSTINGS,  # postings scattered
-    STAT_CELLS,  # places of dense rows added
-    STAT_BLOCKS,  # (block, row) pairs added on their own
-    STAT_RANGES,
-    STAT_FINISHED,  # ranges to which the rows were added as a whole
-    STAT_UNSEEN,  # largest upper bound of anything left out without proof
-    STAT_CUT,  # 1 if the work cap or the cancel flag ended the search early
-    STAT_COUNT,  # keys in the buffer
-    STAT_THRESHOLD,  # score that k live documents are known to reach
-    STAT_KTH_KEY,  # k-th largest key so far
-    STAT_FACTOR,  # bits of a float64: integer weight per unit of query weight
-    STAT_DROPPED,  # sum of the integer weights that ``beta`` took out
-    N_STATS,
-) = range(13)
-
-# Columns of the table of what may appear of each segment.
-(
-    LIVE_ADDRESS,  # bitmap of slots, and its length; 0: all may appear
-    LIVE_WORDS,
-    LIVE_BASE,  # number of the segment's first document
-    LIVE_DOCS,  # documents that may appear
-    LIVE_LISTS,  # where their lists are, by term (`score.filtered_postings`); 0: none
-    LIVE_NUMBERS,  # their numbers in the segment, where there are lists
-    LIVE_STARTS,  # their slots, by range, where there are lists
-    LIVE_CHOSEN,
-    N_LIVE,
-) = range(9)
-
-# There is room for k keys and as many again, or for this many.
+# The top-k buffer has room for k keys and as many again, or for this many.
 KEY_ROOM = 32
 
-# Rows of `Workspace.lanes`, `words` and `longs`.
-ACC, TILES, MAXIMA, BOUNDS, POTENTIAL, N_LANES = range(6)
-BLOCKS, PROBED, SLOTS, SCORES, N_WORDS = range(5)
+# A group has at most so many ranges and slots.
+MAX_PARTS, GROUP_SLOTS = 16, 1 << 16
+
+# Rows of `Workspace.acc`: scores by slot; copies of the blocks evaluated for an initial threshold;
+# by block, the largest score and the upper bound of what rows can still add; maxima of blocks.
+ACC_SCORES, ACC_COPIES, ACC_MAXIMA, ACC_BOUNDS, ACC_GROUPS, N_ACC = range(6)
+
+# Rows of `Workspace.candidates`: blocks that may hold a hit; blocks evaluated for an initial
+# threshold; slots, then ordinals, of documents that reach the threshold; their scores.
+CAND_BLOCKS, CAND_INITIAL, CAND_DOCS, CAND_SCORES, N_CAND = range(5)
+
+# Rows of `Workspace.scratch`.
 (
-    LOCAL,
-    WEIGHT,
-    BEGIN,
-    END,
-    PEAK,
-    ORDER,
-    ROW,
     QUERY_TERM,
     QUERY_WEIGHT,
-    RANGES,
-    RANGE_PEAK,
+    RANGE_ORDER,
+    RANGE_BOUND,
     HISTOGRAM,
-    SORTED,
-    SPARE,
-    COUNTERS,
-    N_LONGS,
-) = range(16)
-
-# Ranges are searched in groups (see `lsr_index.kernels.score.search_group`) of at most so many
-# parts and slots.
-MAX_PARTS, GROUP_SLOTS = 16, 1 << 16
-# Columns of `Workspace.parts`: segment, range, terms found, those of them with lists, first block.
-PART_SEGMENT, PART_RANGE, PART_TERMS, PART_LISTS, PART_FIRST, N_PART = range(6)
-# A part's plan has the rows of `Workspace.longs` up to `ROW`.
-N_PLAN = ROW + 1
-
-
-# Numbers of a card: where a term's list begins and ends, its row (2**32 - 1: none), and as bytes of
-# one number its largest impact and its `SegmentView.kth_impacts`.
-CARD_BEGIN, CARD_END, CARD_ROW, CARD_IMPACTS, N_CARD = range(5)
+    SORT_KEYS,
+    SORT_SPARE,
+    QUERY_STATS,
+    N_SCRATCH,
+) = range(9)
 
 
 class SegmentView(NamedTuple):
     """Arrays of one segment, read-only; `lsr_index.segment.format.POSTINGS` says what they hold.
 
-    ``places`` is made when a segment is opened: the position of each term id among the terms, -1
-    for others; empty where that would be a large table for few terms. So is ``cards``, for segments
-    of one range: what a search looks up of a term, in one place instead of five (see `CARD_ROW`).
+    Two are made when a segment is opened. ``term_positions``: position of each term id in the
+    dictionary, -1 for others; empty where that would be a large table for few terms.
+    ``term_info``: a `TERM_INFO` of each term; empty for segments of several ranges.
     """
 
     sizes: NDArray[np.int64]
@@ -116,16 +146,20 @@ class SegmentView(NamedTuple):
     rows: NDArray[np.uint8]
     block_max: NDArray[np.uint8]
     slot_docs: NDArray[np.uint32]
-    places: NDArray[np.int32]
-    cards: NDArray[np.uint32]
+    term_positions: NDArray[np.int32]
+    term_info: NDArray[Any]
 
 
 class Workspace(NamedTuple):
-    """Scratch of one thread, rows named above; sized for the largest segment and query so far."""
+    """Scratch of one thread, sized for the largest segment and query so far; rows named above.
 
-    lanes: Accumulators
-    words: NDArray[np.uint32]
-    longs: NDArray[np.int64]
+    ``cursors`` and ``cursor_order`` have a row for each part of a group.
+    """
+
+    acc: Accumulators
+    candidates: NDArray[np.uint32]
+    scratch: NDArray[np.int64]
     key_scores: NDArray[np.uint32]
-    plans: NDArray[np.int64]
-    parts: NDArray[np.int64]
+    cursors: NDArray[Any]
+    cursor_order: NDArray[np.int64]
+    parts: NDArray[Any]

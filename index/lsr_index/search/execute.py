@@ -14,38 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr_index.kernels.score.search import UNKNOWN_LISTS
+from lsr_index.kernels.accumulator import NARROW, WIDE, Width, contribution, width_for
+from lsr_index.kernels.score.search import MISSING_LISTS
 from lsr_index.kernels.score.search import search_batch as search_batch_kernel
-from lsr_index.kernels.structs import (
-    N_STATS,
-    OPT_K,
-    STAT_COUNT,
-    STAT_DROPPED,
-    STAT_FACTOR,
-    STAT_THRESHOLD,
-    STAT_UNSEEN,
-)
+from lsr_index.kernels.structs import N_STATS, STATS
 from lsr_index.search.options import ALPHA_ONE, EXACT, SearchOptions
-from lsr_index.search.query import choose_width, query_arrays, refuse
+from lsr_index.search.query import query_arrays, refuse
 from lsr_index.search.scratch import return_frame, take_frame
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.search.thread_pool import side_by_side
 from lsr_index.segment.kernel_segment import KernelSegment
-from lsr_index.segment.quantize import NARROW, NARROW_TERMS, WIDE, Width
+from lsr_index.segment.quantize import MAX_IMPACT
 
 
 class Counters(NamedTuple):
-    """What a search did.
+    """Work of a search.
 
-    Postings scattered from lists, cells of dense rows added range-wide, blocks completed on their
-    own, ranges entered, and those of them that got their rows added as a whole.
+    Postings scattered from lists, cells of dense rows added to whole ranges, (block, row) pairs
+    added on their own, ranges entered, and those of them to which rows were added as a whole.
     """
 
     postings_scored: int
     cells_added: int
-    blocks_completed: int
+    blocks_evaluated: int
     ranges_visited: int
-    ranges_finished: int
+    ranges_scanned: int
 
 
 class SearchResult(NamedTuple):
@@ -90,6 +83,7 @@ class Cancel:
 
 _NEVER = Cancel()
 _LEARNT_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
+_COUNT, _UNSEEN = map((STATS.names or ()).index, ("count", "unseen"))
 _ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
 
 
@@ -152,7 +146,7 @@ def search_segments(
     segments, live, k = _prepared(segments, live, k)
     terms, weights = query_arrays(query_term_ids, query_weights)
     n_terms = len(terms)
-    width = choose_width(n_terms, options)
+    width = width_for(n_terms, options.width)
     frame = take_frame(n_terms, k, segments, width)
     frame.indptr[1] = n_terms
     flag = cancel or _NEVER
@@ -160,18 +154,18 @@ def search_segments(
     float_scores = np.empty(k, np.float64)
     table = live.table
     while fault := search_batch_kernel(
-        segments.table, table, frame.table, frame.lanes, frame.indptr, terms, weights,
+        segments.table, table, frame.table, frame.acc, frame.indptr, terms, weights,
         _ONE_QUERY, ordinals, scores, float_scores, frame.counters, options.packed(k), flag.flag,
         options.beta, scale,
     ):  # fmt: skip
-        if fault != UNKNOWN_LISTS:
+        if fault != MISSING_LISTS:
             refuse(fault, frame.indptr, width)
         table = live.learn(terms)
     stats = frame.counters.tolist()
-    n = stats[STAT_COUNT]
+    n = stats[_COUNT]
     gap = 0.0
-    if stats[STAT_UNSEEN] or options.approximate:
-        gap = _gap(frame.counters, int(scores[k - 1]), width, options, scale)
+    if stats[_UNSEEN] or options.approximate:
+        gap = _gap(frame.counters.view(STATS)[0], int(scores[k - 1]), width, options, scale)
     return_frame(frame)
     if n < k:
         ordinals, scores, float_scores = ordinals[:n], scores[:n], float_scores[:n]
@@ -180,18 +174,15 @@ def search_segments(
     )
 
 
-def _gap(
-    stats: NDArray[np.int64], kth_score: int, width: Width, options: SearchOptions, scale: float
-) -> float:
+def _gap(stats: Any, kth_score: int, width: Width, options: SearchOptions, scale: float) -> float:
     """By how much a document left out can beat the k-th score, 0 with fewer than k hits."""
-    unseen = int(stats[STAT_UNSEEN])
+    unseen = int(stats.unseen)
     if options.alpha < 1:
-        threshold = int(stats[STAT_THRESHOLD])
-        unseen = max(unseen, -(-threshold * ALPHA_ONE // options.alpha_units) - 1)
+        unseen = max(unseen, -(-int(stats.threshold) * ALPHA_ONE // options.alpha_units) - 1)
     # What the terms removed by beta could have added, at most.
-    dropped = (255 * int(stats[STAT_DROPPED])) >> width.shift
+    dropped = int(contribution(MAX_IMPACT, int(stats.dropped), width.shift))
     gap = max(0, unseen - kth_score) + dropped
-    return gap * scale * (1 << width.shift) / float(stats.view(np.float64)[STAT_FACTOR])
+    return gap * scale * (1 << width.shift) / float(stats.factor)
 
 
 class _Batch(NamedTuple):
@@ -214,11 +205,12 @@ class _Batch(NamedTuple):
         longest = int((self.offsets[rows + 1] - self.offsets[rows]).max())
         queue = np.concatenate([np.zeros(1, np.int64), rows])
         docs, scores, floats, counters = self.results
+        n_queries = self.offsets.size - 1
 
         def take_queries() -> int:
-            frame = take_frame(longest, int(self.packed[OPT_K]), self.segments, width)
+            frame = take_frame(longest, docs.size // n_queries, self.segments, width)
             fault: int = search_batch_kernel(
-                self.segments.table, table, frame.table, frame.lanes, self.offsets, self.terms,
+                self.segments.table, table, frame.table, frame.acc, self.offsets, self.terms,
                 self.weights, queue, docs, scores, floats, counters, self.packed, self.cancel,
                 self.options.beta, self.scale,
             )  # fmt: skip
@@ -274,6 +266,7 @@ def search_segments_batch(
     ordinals, scores = np.empty((2, n_queries, room), np.int64)
     float_scores = np.empty((n_queries, room), np.float64)
     counters = np.zeros((n_queries, N_STATS), np.int64)
+    stats = counters.view(STATS)[:, 0]
     gaps = np.zeros(n_queries, np.float64)
     batch = _Batch(
         prepared, offsets, terms, values,
@@ -283,17 +276,17 @@ def search_segments_batch(
     table = bitmaps.table
     for width, rows in _by_width(np.diff(offsets), options):
         while any(faults := batch.answer(width, rows, table, threads)):
-            if UNKNOWN_LISTS not in faults:
+            if MISSING_LISTS not in faults:
                 refuse(min(filter(None, faults)), offsets, width)
             table = _learnt(bitmaps, terms)
-        if options.approximate or counters[rows, STAT_UNSEEN].any():
+        if options.approximate or stats["unseen"][rows].any():
             for row in rows.tolist():
-                gaps[row] = _gap(counters[row], int(scores[row, -1]), width, options, scale)
+                gaps[row] = _gap(stats[row], int(scores[row, -1]), width, options, scale)
     return BatchResult(
         _widened(ordinals, k, -1),
         _widened(scores, k, 0),
         _widened(float_scores, k, 0),
-        counters[:, STAT_COUNT].copy(),
+        stats["count"].copy(),
         gaps == 0,
         gaps,
         counters,
@@ -312,11 +305,8 @@ def _by_width(
     lengths: NDArray[np.int64], options: SearchOptions
 ) -> list[tuple[Width, NDArray[np.int64]]]:
     """Numbers of the queries of each accumulator width."""
-    if options.width == 0:
-        narrow = lengths <= NARROW_TERMS
-    else:
-        narrow = np.full(lengths.size, options.width == 16)
-    groups = ((NARROW, np.flatnonzero(narrow)), (WIDE, np.flatnonzero(~narrow)))
+    widths = [width_for(n, options.width) for n in lengths.tolist()]
+    groups = ((width, np.flatnonzero([w is width for w in widths])) for width in (NARROW, WIDE))
     return [(width, rows) for width, rows in groups if rows.size]
 
 

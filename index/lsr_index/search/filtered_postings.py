@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.kernels.fork import freed_after_fork
-from lsr_index.kernels.score.filtered_postings import list_slots, missing_terms, narrow_terms
+from lsr_index.kernels.score.filtered_postings import filter_terms, list_slots, missing_terms
 from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.geometry import MAX_RANGE_SIZE
 
@@ -42,7 +42,7 @@ class NarrowedLists:
     ----------
     docs : (n_passing,) uint32
         Their numbers in the segment, by slot.
-    starts, chosen : (n_ranges + 1,) int64, (n_passing,) uint16
+    range_starts, range_slots : (n_ranges + 1,) int64, (n_passing,) uint16
         Their slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
     addresses : (n_terms,) int64
         Where the list of each of the segment's terms is; 0: there is none (yet).
@@ -65,10 +65,10 @@ class NarrowedLists:
         take: Take,
     ) -> None:
         self._table, self._words, self._take = table, words, take
-        self.starts = np.empty(arrays.n_ranges + 1, np.int64)
-        self.chosen = np.empty(n_passing, np.uint16)
+        self.range_starts = np.empty(arrays.n_ranges + 1, np.int64)
+        self.range_slots = np.empty(n_passing, np.uint16)
         slots = np.empty(n_passing, np.uint32)
-        list_slots(words, arrays.geometry.range_size, self.starts, self.chosen, slots)
+        list_slots(words, arrays.geometry.range_size, self.range_starts, self.range_slots, slots)
         self.docs = arrays.slot_docs[slots] if arrays.reordered else slots
         self.addresses = np.zeros(arrays.terms.size, np.int64)
         self.full = False
@@ -78,7 +78,7 @@ class NarrowedLists:
     @property
     def n_bytes(self) -> int:
         """Bytes held besides the lists."""
-        parts = (self.docs, self.addresses, self.starts, self.chosen)
+        parts = (self.docs, self.addresses, self.range_starts, self.range_slots)
         return sum(part.nbytes for part in parts)
 
     def learn(self, term_ids: NDArray[np.uint32]) -> bool:
@@ -103,7 +103,9 @@ class NarrowedLists:
             return True
         buffer, begins = np.empty(n_bytes, np.uint8), np.empty(n + 1, np.int64)
         missing = missing[:n]
-        narrow_terms(self._table, self._words, self.starts, self.chosen, missing, buffer, begins)
+        filter_terms(
+            self._table, self._words, self.range_starts, self.range_slots, missing, buffer, begins
+        )
         used = int(begins[-1])
         if not self._take(used):
             self.full = True

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import CorruptIndexError, IndexNotFoundError, IndexStateError, UsageError
+from lsr_index.kernels.accumulator import width_for
 from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
@@ -24,7 +25,7 @@ from lsr_index.search.options import EXACT, SearchOptions
 from lsr_index.search.snapshot import SearchSnapshot
 from lsr_index.search.snapshot_reader import Generation
 from lsr_index.segment.delete_bitmap import Words
-from lsr_index.segment.quantize import quantize_query, width_for
+from lsr_index.segment.quantize import quantize_query
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest, generations, read_manifest
 

@@ -11,18 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr_index.kernels.structs import (
-    N_OPTIONS,
-    OPT_ALPHA,
-    OPT_BOUNDS,
-    OPT_COMPLETION_COST,
-    OPT_ESTIMATE,
-    OPT_FINISH,
-    OPT_K,
-    OPT_KTH,
-    OPT_MAX_WORK,
-    OPT_SPLIT,
-)
+from lsr_index.kernels.structs import OPTIONS
 
 ALPHA_ONE = 1 << 16
 _KEPT_DEPTHS = 64
@@ -42,14 +31,15 @@ class SearchOptions:
     max_work : int
         Postings (16 cells of a row count as one) after which no further range is started; 0 = no
         cap.
-    split, bounds, kth_threshold, estimates, finish : bool
-        Levers of the exact search, for measurements: rows only for blocks that may hold a result,
-        block-local bounds, stored k-th impacts, thresholds from the most promising blocks, rows
-        for the whole range where such blocks are many. Off is never wrong.
+    split, bounds, kth_threshold, estimates, range_scan : bool
+        Optimisations of the exact search, switched off for measurements: rows only for blocks that
+        may hold a hit, block-max bounds, a threshold from stored k-th impacts, one from the most
+        promising blocks, rows for the whole range where candidate blocks are many. Results are
+        exact without them, too.
     width : {0, 16, 32}
         Accumulator bits; 0 chooses from the number of query terms.
-    completion_cost : int
-        What completing one block on its own costs, in blocks of a row added as a whole.
+    block_cost : int
+        Cost of adding a row to one block on its own, in blocks of a row added as a whole.
 
     Raises
     ------
@@ -64,12 +54,12 @@ class SearchOptions:
     bounds: bool = True
     kth_threshold: bool = True
     estimates: bool = True
-    finish: bool = True
+    range_scan: bool = True
     width: Literal[0, 16, 32] = 0
-    completion_cost: int = 4
+    block_cost: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "max_work", "completion_cost"):
+        for name in ("alpha", "beta", "max_work", "block_cost"):
             if not isinstance(getattr(self, name), Real):
                 raise UsageError(f"{name} must be a number, got {getattr(self, name)!r}")
         if not 0 < self.alpha <= 1:
@@ -80,8 +70,8 @@ class SearchOptions:
             raise UsageError(f"max_work must be >= 0, got {self.max_work!r}")
         if self.width not in (0, 16, 32):
             raise UsageError(f"width must be 0, 16 or 32, got {self.width!r}")
-        if self.completion_cost < 1:
-            raise UsageError(f"completion_cost must be positive, got {self.completion_cost!r}")
+        if self.block_cost < 1:
+            raise UsageError(f"block_cost must be positive, got {self.block_cost!r}")
 
     @property
     def alpha_units(self) -> int:
@@ -97,16 +87,11 @@ class SearchOptions:
         """Options as the kernels take them; not to be written to."""
         found = self._packed.get(k)
         if found is None:
-            found = np.zeros(N_OPTIONS, dtype=np.int64)
-            found[OPT_K] = k
-            found[OPT_ALPHA] = self.alpha_units
-            found[OPT_MAX_WORK] = self.max_work
-            found[OPT_SPLIT] = self.split
-            found[OPT_BOUNDS] = self.bounds
-            found[OPT_KTH] = self.kth_threshold
-            found[OPT_ESTIMATE] = self.estimates
-            found[OPT_FINISH] = self.finish
-            found[OPT_COMPLETION_COST] = self.completion_cost
+            values = (
+                k, self.alpha_units, self.max_work, self.split, self.bounds, self.kth_threshold,
+                self.estimates, self.range_scan, self.block_cost,
+            )  # fmt: skip
+            found = np.array([values], OPTIONS).view(np.int64)
             if len(self._packed) < _KEPT_DEPTHS:
                 self._packed[k] = found
         return found
@@ -118,7 +103,7 @@ class SearchOptions:
 
 EXACT = SearchOptions()
 EXHAUSTIVE = SearchOptions(
-    split=False, bounds=False, kth_threshold=False, estimates=False, finish=False
+    split=False, bounds=False, kth_threshold=False, estimates=False, range_scan=False
 )
 
 

@@ -8,18 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import VectorError
+from lsr_index.kernels.accumulator import Width
 from lsr_index.kernels.score.query_weights import BAD_OFFSETS, N_FAULTS, REPEATED_TERM, TOO_LONG
-from lsr_index.search.options import SearchOptions
-from lsr_index.segment.quantize import NARROW, NARROW_TERMS, WIDE, Width
 
 _TERM, _WEIGHT = np.dtype(np.uint32), np.dtype(np.float32)
-
-
-def choose_width(n_terms: int, options: SearchOptions) -> Width:
-    """Accumulator width for a query; depends on nothing but its number of terms."""
-    if options.width == 0:
-        return NARROW if n_terms <= NARROW_TERMS else WIDE
-    return NARROW if options.width == 16 else WIDE
 
 
 def query_arrays(

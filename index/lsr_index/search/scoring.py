@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
-from lsr_index.kernels.score.score_docs import score_given
+from lsr_index.kernels.accumulator import width_for
+from lsr_index.kernels.score.score_docs import score_documents as score_documents_kernel
 from lsr_index.search.index import Index
 from lsr_index.search.inputs import document_numbers
-from lsr_index.segment.quantize import quantize_query, width_for
+from lsr_index.segment.quantize import quantize_query
 
 
 def score_documents(
@@ -44,7 +45,7 @@ def score_documents(
     ints, query_scale = quantize_query(weights, width)
     scores = np.zeros(len(numbers), np.int64)
     maps = segments.slot_maps  # held until the kernel is done with the addresses in it
-    score_given(
+    score_documents_kernel(
         segments.table,
         maps.table,
         segments.bases,

@@ -6,19 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lsr_index.kernels.accumulator import NARROW, WIDE, Width
 from lsr_index.kernels.pointers import address_table
 from lsr_index.kernels.structs import (
+    CURSOR,
     KEY_ROOM,
     MAX_PARTS,
-    N_LANES,
-    N_LONGS,
-    N_PART,
-    N_PLAN,
+    N_ACC,
+    N_CAND,
+    N_SCRATCH,
     N_STATS,
-    N_WORDS,
+    PART,
+    TERM,
 )
 from lsr_index.search.segment_set import Segments
-from lsr_index.segment.quantize import NARROW, WIDE, Width
 
 # Rows of whole pages would make equal places of different rows compete for the same cache sets.
 _SKEW = 160
@@ -29,13 +30,13 @@ _PADDING = 64
 class Sizes(NamedTuple):
     """What a frame has room for.
 
-    Keys of a query, slots that are searched together, terms of a query (or ranges of a segment),
+    Keys of a query, slots of a group of ranges, terms of a query (or ranges of a segment),
     segments.
     """
 
     n_keys: int
-    lanes: int
-    longs: int
+    n_slots: int
+    n_terms: int
     n_segments: int
 
 
@@ -52,23 +53,24 @@ class Frame:
     def __init__(self, sizes: Sizes, width: Width) -> None:
         self.sizes = sizes
         self.home = _spare[width.top]
-        n_keys, lanes, longs, n_segments = sizes
+        n_keys, n_slots, n_terms, n_segments = sizes
         # Blocks are looked at by the word: their rows are read up to the next multiple of 64.
-        row = lanes + _SKEW - lanes % 64
-        self.lanes: Any = np.zeros((N_LANES, row), width.dtype)
+        row = n_slots + _SKEW - n_slots % 64
+        self.acc: Any = np.zeros((N_ACC, row), width.dtype)
         self._scratch = (
-            np.zeros((N_WORDS, row), np.uint32),
-            np.zeros((N_LONGS, longs), np.int64),
+            np.zeros((N_CAND, row), np.uint32),
+            np.zeros((N_SCRATCH, n_terms), np.int64),
             np.empty(n_keys, np.uint64),
             np.empty(n_keys + _PADDING, np.uint32),
-            np.empty((n_segments, 2, longs), np.int64),
+            np.empty((n_segments, n_terms), TERM),
             np.empty(n_segments, np.int64),
-            np.empty((MAX_PARTS, N_PLAN, longs), np.int64),
-            np.empty((MAX_PARTS, N_PART), np.int64),
+            np.empty((MAX_PARTS, n_terms), CURSOR),
+            np.empty((MAX_PARTS, n_terms), np.int64),
+            np.empty(MAX_PARTS, PART),
         )
         self.table = address_table(self._scratch)
         self.table[0, 1] = row
-        self.table[[1, 4, 6], 1] = longs
+        self.table[[1, 4, 6, 7], 1] = n_terms
         self.indptr = np.zeros(2, np.int64)
         self.counters = np.zeros(N_STATS, np.int64)
 
@@ -92,15 +94,15 @@ def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
     except IndexError:
         frame = None
     if frame is not None:
-        n_keys, lanes, longs, n_segments = frame.sizes
+        n_keys, n_slots, room, n_segments = frame.sizes
         if (
-            n_keys >= 2 * k and n_keys >= k + KEY_ROOM and longs >= n_terms
-            and lanes >= segments.n_lanes and longs >= segments.n_ranges
+            n_keys >= 2 * k and n_keys >= k + KEY_ROOM and room >= n_terms
+            and n_slots >= segments.n_slots and room >= segments.n_ranges
             and n_segments >= segments.n
         ):  # fmt: skip
             return frame
     need = Sizes(
-        k + max(k, KEY_ROOM), max(64, segments.n_lanes),
+        k + max(k, KEY_ROOM), max(64, segments.n_slots),
         max(256, n_terms, segments.n_ranges), max(1, segments.n),
     )  # fmt: skip
     if frame is not None:

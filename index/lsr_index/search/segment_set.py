@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 from lsr_index.kernels.pointers import address_table
 from lsr_index.kernels.structs import (
     GROUP_SLOTS,
-    LIVE_ADDRESS,
-    LIVE_BASE,
-    LIVE_CHOSEN,
-    LIVE_DOCS,
-    LIVE_LISTS,
-    LIVE_NUMBERS,
-    LIVE_STARTS,
-    LIVE_WORDS,
-    N_LIVE,
+    LIVE,
     SegmentView,
 )
 from lsr_index.search.filtered_postings import NarrowedLists, Take
@@ -77,13 +69,13 @@ class LiveBitmaps:
         ]
         self.segments = tuple(segments)
         self._lists: list[NarrowedLists] = []
-        self.table = np.zeros((len(segments), N_LIVE), np.int64)
-        for segment, row, words in zip(segments, self.table, self._kept, strict=True):
-            row[LIVE_ADDRESS] = words.ctypes.data
-            row[LIVE_WORDS] = words.size
-            row[LIVE_DOCS] = np.bitwise_count(words).sum() if words.size else segment.n_docs
-        self.table[1:, LIVE_BASE] = np.cumsum([s.n_docs for s in segments])[:-1]
-        self._bitmaps_only = self.table
+        records = np.zeros(len(segments), LIVE)
+        for segment, record, words in zip(segments, records, self._kept, strict=True):
+            record["address"] = words.ctypes.data
+            record["n_words"] = words.size
+            record["n_docs"] = np.bitwise_count(words).sum() if words.size else segment.n_docs
+        records["base"][1:] = np.cumsum([s.n_docs for s in segments])[:-1]
+        self.table = self._bitmaps_only = records.view(np.int64)
 
     @property
     def n_bytes(self) -> int:
@@ -102,18 +94,19 @@ class LiveBitmaps:
             Asked for every piece of memory; see `lsr_index.search.filtered_postings.Take`.
         """
         table = self.table.copy()
-        for segment, row, words in zip(self.segments, table, self._kept, strict=True):
-            n_passing = int(row[LIVE_DOCS])
+        records = table.view(LIVE)
+        for segment, record, words in zip(self.segments, records, self._kept, strict=True):
+            n_passing = int(record["n_docs"])
             if not NarrowedLists.pays(segment.arrays, n_passing):
                 continue
             lists = NarrowedLists(segment.arrays, segment.table, words, n_passing, take)
             if not take(lists.n_bytes):
                 break
             self._lists.append(lists)
-            row[LIVE_LISTS] = lists.addresses.ctypes.data
-            row[LIVE_NUMBERS] = lists.docs.ctypes.data
-            row[LIVE_STARTS] = lists.starts.ctypes.data
-            row[LIVE_CHOSEN] = lists.chosen.ctypes.data
+            record["lists"] = lists.addresses.ctypes.data
+            record["docs"] = lists.docs.ctypes.data
+            record["range_starts"] = lists.range_starts.ctypes.data
+            record["range_slots"] = lists.range_slots.ctypes.data
         self.table = table
 
     def learn(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -125,7 +118,8 @@ class LiveBitmaps:
 
         Returns
         -------
-        (n_segments, N_LIVE) int64
+        (n_segments * m,) int64
+            LIVE records.
         """
         if any(lists.full for lists in self._lists):
             return self._bitmaps_only
@@ -162,7 +156,7 @@ class Segments:
         self.n_docs = sum(segment.n_docs for segment in self.segments)
         if self.n_docs >= _MAX_DOCS:
             raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
-        self.n_lanes = self._lanes()
+        self.n_slots = self._group_slots()
         self.n_ranges = max((s.n_ranges for s in self.segments), default=0)
         tables = [segment.table for segment in self.segments]
         self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
@@ -175,9 +169,9 @@ class Segments:
         kept = tuple(segment.slots_of_documents() for segment in self.segments)
         return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
 
-    def _lanes(self) -> int:
+    def _group_slots(self) -> int:
         """Slots that a search takes together: a range, or a group of small ones."""
-        sizes = [s.n_lanes for s in self.segments]
+        sizes = [s.n_slots for s in self.segments]
         whole = sum(size * s.n_ranges for size, s in zip(sizes, self.segments, strict=True))
         return max([min(GROUP_SLOTS, whole), *sizes])
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.kernels.pointers import address_table
-from lsr_index.kernels.score.score_docs import NOWHERE
-from lsr_index.kernels.simd.masks import LANES
-from lsr_index.kernels.structs import (
-    CARD_BEGIN,
-    CARD_END,
-    CARD_IMPACTS,
-    CARD_ROW,
-    N_CARD,
-    SegmentView,
-)
+from lsr_index.kernels.score.score_docs import NO_SLOT
+from lsr_index.kernels.simd.masks import MASK
+from lsr_index.kernels.structs import TERM_INFO, SegmentView
 from lsr_index.segment.arrays import SegmentArrays, readonly
 from lsr_index.segment.format import KTH_DEPTHS
 
@@ -33,8 +28,8 @@ class KernelSegment:
     view : SegmentView
     table : (len(view), 2) int64
         Addresses and lengths of `view`, which must live as long as the table is used.
-    n_lanes : int
-        Accumulators that a range takes.
+    n_slots : int
+        Accumulators of a range.
     """
 
     def __init__(self, arrays: SegmentArrays) -> None:
@@ -43,7 +38,7 @@ class KernelSegment:
         self.n_ranges = arrays.n_ranges
         self.range_size = arrays.geometry.range_size
         n_blocks, block_size = arrays.n_blocks, arrays.block_size
-        self.n_lanes = -(-n_blocks // LANES) * LANES * block_size
+        self.n_slots = -(-n_blocks // MASK) * MASK * block_size
         self.view = segment_view(arrays)
         self.table = address_table(self.view)
 
@@ -60,7 +55,7 @@ class KernelSegment:
         """Slot of each document, counted through the ranges; empty where it is its number."""
         if not self.arrays.reordered:
             return readonly(np.zeros(0, np.uint32))
-        slots = np.full(self.n_docs, NOWHERE, np.uint32)
+        slots = np.full(self.n_docs, NO_SLOT, np.uint32)
         used = np.flatnonzero(self.arrays.slot_docs < self.n_docs)
         slots[self.arrays.slot_docs[used]] = used
         return readonly(slots)
@@ -78,13 +73,13 @@ def segment_view(arrays: SegmentArrays) -> SegmentView:
     ]
     return SegmentView(
         sizes=readonly(np.array(sizes, dtype=np.int64)),
-        places=readonly(term_places(arrays.terms)),
-        cards=readonly(term_cards(arrays)),
+        term_positions=readonly(term_positions(arrays.terms)),
+        term_info=readonly(term_info(arrays)),
         **{name: readonly(array) for name, array in arrays.arrays().items()},
     )
 
 
-def term_places(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
+def term_positions(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
     """Position of each term id among the terms, -1 for others.
 
     Empty where it would have more than 16 places a term, or positions beyond int32.
@@ -92,24 +87,22 @@ def term_places(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
     size = int(terms.max(initial=0)) + 1
     if size > 16 * terms.size or terms.size > np.iinfo(np.int32).max:
         return np.zeros(0, np.int32)
-    places = np.full(size, -1, np.int32)
-    places[terms] = np.arange(terms.size, dtype=np.int32)
-    return places
+    positions = np.full(size, -1, np.int32)
+    positions[terms] = np.arange(terms.size, dtype=np.int32)
+    return positions
 
 
-def term_cards(arrays: SegmentArrays) -> NDArray[np.uint32]:
-    """What a search looks up of each term (see `lsr_index.kernels.structs.N_CARD`), in one row.
+def term_info(arrays: SegmentArrays) -> NDArray[Any]:
+    """What a search looks up of each term, see `lsr_index.kernels.structs.TERM_INFO`.
 
-    Empty for segments of several ranges, where a term has more to it.
+    Empty for segments of several ranges.
     """
     if arrays.n_ranges != 1:
-        return np.zeros(0, np.uint32)
+        return np.zeros(0, TERM_INFO)
     n = arrays.terms.size
-    cards = np.empty((n, N_CARD), np.uint32)
-    cards[:, CARD_BEGIN] = arrays.offsets[:n]
-    cards[:, CARD_END] = arrays.offsets[1 : n + 1]
-    cards[:, CARD_ROW] = arrays.row_of_term.view(np.uint32)
-    impacts = cards[:, CARD_IMPACTS:].view(np.uint8)
-    impacts[:, 0] = arrays.range_max[:n]
-    impacts[:, 1:] = arrays.kth_impacts.reshape(n, len(KTH_DEPTHS))
-    return cards.reshape(-1)
+    info = np.empty(n, TERM_INFO)
+    info["begin"], info["end"] = arrays.offsets[:n], arrays.offsets[1 : n + 1]
+    info["row"] = arrays.row_of_term
+    info["max_impact"] = arrays.range_max[:n]
+    info["kth_impacts"] = arrays.kth_impacts.reshape(n, len(KTH_DEPTHS))
+    return info

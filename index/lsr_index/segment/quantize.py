@@ -8,30 +8,13 @@ impacts and weights divided by 256, each term rounded down.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr_index.kernels.accumulator import Width, width_for
 from lsr_index.kernels.score.query_weights import quantize_weights
 
 MAX_IMPACT = 255
-# A query of more terms than this is scored in 32 bits: per-term rounding would add up in 16.
-NARROW_TERMS = 64
-
-
-class Width(NamedTuple):
-    """An accumulator width and the shift that goes with it."""
-
-    dtype: type[np.uint16] | type[np.uint32]
-    shift: int
-    top: int
-    weight_limit: int  # bound on the sum of a query's integer weights
-
-
-# sum((255 * w) >> shift) <= 255 * sum(w) >> shift < top, in both.
-NARROW = Width(np.uint16, 8, 1 << 15, (1 << 15) - 1)
-WIDE = Width(np.uint32, 0, 1 << 31, (1 << 23) - 1)
 
 
 def fit_scale(max_weight: float) -> float:
@@ -93,11 +76,6 @@ def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np
             "rebuild the index with a larger scale"
         )
     return steps.astype(np.uint8)
-
-
-def width_for(n_terms: int) -> Width:
-    """Accumulator width for a query of ``n_terms`` terms; depends on nothing else."""
-    return NARROW if n_terms <= NARROW_TERMS else WIDE
 
 
 def quantize_query(

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from lsr.errors import CorruptIndexError, FormatVersionError, IndexStateError, LsrError, UsageError
 from lsr.sparse import SparseBatch
+from lsr_index.kernels.accumulator import width_for
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.index import Index, open_index
-from lsr_index.segment.quantize import quantize_query, width_for
+from lsr_index.segment.quantize import quantize_query
 from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import generations, read_manifest

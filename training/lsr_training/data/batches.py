@@ -1,4 +1,4 @@
-"""Picked examples as the arrays that a training step works on."""
+"""Batches: sampled examples as the arrays of a training step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import DataError
-from lsr_training.data.drawing import Pick
 from lsr_training.data.examples import Example
+from lsr_training.data.sampling import Pick
 
 
 class Batch(NamedTuple):
-    """A global batch: `n` queries, `m` documents.
+    """Global batch of `n` queries and `m` documents.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     texts : (m,) int64
         Equal numbers for equal texts.
     scores : (n_teachers, n, g) float32
-        0 where there is no document; no teachers when the examples bring none.
+        0 where there is no document; ``n_teachers`` is 0 when the examples have none.
     bounds : (n_teachers, n, 2) float32
         Lowest and highest score over all documents of a query, drawn or not.
     """
@@ -44,14 +44,14 @@ def collate(
     sources: Sequence[Sequence[Example]],
     teachers: Sequence[str] | None = (),
 ) -> Batch:
-    """Put picked examples into one batch.
+    """Make a batch of sampled examples.
 
     Parameters
     ----------
     picks : sequence of Pick, (n,)
     sources : sequence of sequence of Example
     teachers : sequence of str or None
-        Whose scores to take; None takes those of the first example.
+        Teachers whose scores are used; None uses those of the first example.
 
     Raises
     ------

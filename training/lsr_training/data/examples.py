@@ -1,4 +1,4 @@
-"""One example, and what a record must hold to become one."""
+"""Training examples, and how records of files become examples."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 Scores = Mapping[str, tuple[float, ...]]
-"""Teacher to a score for each document."""
+"""Mapping of teacher to a score for each document."""
 
 UNNAMED_TEACHER = "teacher"
 
 
 class Example(NamedTuple):
-    """A query with its documents.
+    """Query with its documents.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class Example(NamedTuple):
 
 
 class ExampleError(ValueError):
-    """A record cannot be an example; says why."""
+    """Record that is not an example; the message says why."""
 
 
 def example_from_record(record: Mapping[str, Any]) -> Example:
-    """Make an example of a record.
+    """Make an example from a record.
 
     Known shapes: ``query, positive`` (pairs); with ``negative`` or ``negatives`` (triples, mined
     negatives); ``query, documents`` (scored lists). ``scores`` is a list over the documents, the
@@ -65,7 +65,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts differ in nothing but white space."""
+    """Whether two texts are equal up to white space."""
     return one == other or one.split() == other.split()
 
 

@@ -1,4 +1,4 @@
-"""Records of training files: JSON lines, TSV and Parquet, each with the place it stands at."""
+"""Records of training files (JSON lines, TSV, Parquet) with their positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
 
 
 class Place(NamedTuple):
-    """A record, or the sentence that says what is wrong with it, and where it stands."""
+    """Record with its position in the file; instead of a malformed record, the error message."""
 
     line: int
     record: dict[str, Any] | str
@@ -33,7 +33,7 @@ def read_records(path: Path) -> Iterator[Place]:
     Raises
     ------
     CorpusError
-        The file cannot be read, or has another ending.
+        The file cannot be read, or has an unknown extension.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".jsonl", ".ndjson", ".json")):

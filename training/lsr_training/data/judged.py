@@ -1,4 +1,4 @@
-"""Pairs from judged collections: each relevant document of a query is a positive."""
+"""Training pairs from judged collections: each relevant document of a query is a positive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_split(folder: Path, split: str) -> Qrels:
     Raises
     ------
     UsageError
-        There is no such split; the message lists those that there are.
+        There is no such split; the message lists the existing ones.
     CorpusError
         A malformed line; see `read_qrels`.
     """

@@ -1,8 +1,8 @@
-"""Make the default model again: ``python -m lsr_training.default_model``.
+"""Training of the default model: ``python -m lsr_training.default_model``.
 
 Embeds query-like texts with the dense teacher, fits a vector for each word piece to the embeddings,
-turns the teacher into an int8 graph that ends in these vectors, and writes the folder that ships.
-Stopped, the same command goes on where it was. A quarter of an hour on one core of a CPU.
+converts the teacher into an int8 graph with these vectors as its last layer, and writes the folder
+of the package. An interrupted run is resumed by the same command. Takes 15 minutes on one core.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _tell(line: str) -> None:
 
 
 def make(given: argparse.Namespace) -> None:
-    """Fit and export."""
+    """Fit and export the model."""
     pool = read_pool(given.pairs, given.passages)
     network, tokenizer = load_teacher(given.teacher)
     config = json.loads((given.teacher / "config.json").read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def _fitted(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; return the exit status."""
+    """Run the command line; return the exit status."""
     try:
         torch.manual_seed(SEED)
         given = _arguments(argv)

@@ -1,4 +1,4 @@
-"""The folder that ships: weights, int8 graph, tables, tokenizer, and how the parts go together."""
+"""Export of the default model: weights, int8 graph, tables, tokenizer and configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def export_default(
     recipe: Mapping[str, Any],
     folder: Path,
 ) -> None:
-    """Write the folder.
+    """Write the model folder.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def export_default(
         From `lsr_training.default_model.smoothing`.
     head : Head
     table : (n_terms,) float32
-        Query weights for programs that count no collection: inverse document frequencies of the
-        documents of training.
+        Inverse document frequencies of the training documents: query weights for programs without
+        statistics of a collection.
     tokenizer : str
         In the format of the tokenizers library.
     recipe : mapping
-        What to say in ``recipe.json``.
+        Contents of ``recipe.json``.
     folder : Path
         Replaced when it exists; its card stays.
     """
@@ -98,7 +98,7 @@ def export_default(
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """Return what the graph needs of a configuration."""
+    """Return the part of a configuration that the graph needs."""
     return Shape(
         config["num_hidden_layers"],
         config["num_attention_heads"],

@@ -1,11 +1,11 @@
-"""A sentence encoder and a sparse head as one int8 graph whose weights lie in a safetensors file.
+"""Int8 ONNX graph of a sentence encoder with a sparse head; weights are in a safetensors file.
 
 The graph takes the pieces of one text and returns the heaviest terms of its vector. It is written
-node by node: what the exporter of torch leaves is a fifth slower and five times as large. The
-numbers are not in it; it names places in ``model.safetensors``, so a model is stored once.
+node by node: the graph of torch's exporter is a fifth slower and five times as large. Weights are
+references into ``model.safetensors``, so that they are stored once.
 
 * Products with matrices are 8-bit, one scale a column and one for the input at hand. Inputs are
-  smoothed: what is large in them is moved into the matrix (Xiao et al., "SmoothQuant", ICML 2023,
+  smoothed: large values are moved into the matrix (Xiao et al., "SmoothQuant", ICML 2023,
   §4), which keeps three times as much of the embedding.
 * Token embeddings are 4-bit, a scale for each `EMBEDDING_BLOCK` numbers.
 * The head is `relu(terms @ (reduced @ (e - centre)) - thresholds)` of the normalised mean `e` of
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 class Head(NamedTuple):
-    """What turns an embedding into weights of terms.
+    """Sparse head: parameters that turn an embedding into term weights.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Head(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What the configuration of a BERT says: layers, heads, longest input, epsilon."""
+    """Shape of a BERT: layers, heads, longest input, epsilon."""
 
     n_layers: int
     n_heads: int
@@ -64,7 +64,7 @@ class Shape(NamedTuple):
 
 
 class _Graph:
-    """Nodes and the tensors they name."""
+    """Graph under construction: nodes and the tensors they use."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []

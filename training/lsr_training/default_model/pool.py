@@ -1,9 +1,9 @@
-"""Texts that the default model learns from: short ones as queries, and some documents.
+"""Training texts of the default model: short texts as queries, and documents.
 
-Everything here is redistributable text (the licences are in the model card). A part of every source
-of pairs is held out by its position in a seeded shuffle and never reaches training: settings are
-chosen on that part. No judgements are used, so a line of text is as good a query as a question:
-titles and pieces of sentences bring the words that few questions hold.
+All texts are redistributable (the licences are in the model card). A part of every source of pairs,
+chosen by a seeded shuffle, is held out of training: settings are chosen on it. No judgements are
+used, so any line of text can be a query: titles and parts of sentences cover words that are rare in
+questions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEED = 7
 
 
 class Source(NamedTuple):
-    """A file of pairs: how many of its first records are held out, and how many are used."""
+    """File of pairs, with the numbers of records that are held out and used."""
 
     name: str
     held_out: int
@@ -31,7 +31,7 @@ class Source(NamedTuple):
 
 
 class Passages(NamedTuple):
-    """A file of passages: how many of its titles and of its sentences become queries."""
+    """File of passages, with the numbers of titles and of sentences that become queries."""
 
     name: str
     titles: int
@@ -57,7 +57,7 @@ _WORDS = (4, 14)
 
 @dataclass(frozen=True)
 class Pool:
-    """What training draws from; no text is there twice.
+    """Training texts without duplicates.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def _shuffled(items: Sequence[Any]) -> list[Any]:
 
 
 def _lines(texts: Sequence[str], wanted: int) -> list[str]:
-    """Take a piece of a sentence from each of the first texts that have one."""
+    """Return a part of a sentence from each of the first texts that have one."""
     generator = random.Random(SEED)
     found: list[str] = []
     for text in texts:

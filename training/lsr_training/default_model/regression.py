@@ -1,10 +1,10 @@
-"""Queries as sums of vectors of their word pieces: a least-squares fit to a dense teacher.
+"""Regression of a dense teacher: query embeddings as sums of vectors of word pieces.
 
 A dense query embedding is approximated by a sum over the query's word pieces, `sum_j idf_j u_j`.
 Its inner product with a document's embedding is then a sum over terms, and so is an inference-free
-sparse score: the document's weight of term `j` is `u_j · e`. What is fitted is the table of `u_j`,
-by ridge regression, with the teacher's embedding of the bare piece, mapped linearly, as the prior.
-The table is reduced to a low rank where the spread of document embeddings lets nothing be lost.
+sparse score: the document's weight of term `j` is `u_j · e`. The table of `u_j` is fitted by ridge
+regression, with the teacher's embedding of the single piece, mapped linearly, as the prior. It is
+then reduced to a low rank, with the least change to the scores of documents.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from scipy import sparse
 
 Floats = NDArray[np.float32]
 SPREAD = 5.0
-"""Sum of the weights of a query in the regression: so many average pieces."""
+"""Sum of the weights of a query in the regression, in average pieces."""
 
 
 def bag_of_pieces(rows: Sequence[NDArray[np.int64]], idf: Floats) -> sparse.csr_array:
-    """Return what the regression takes a query for.
+    """Return the regression inputs: inverse document frequencies of the pieces of queries.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def fit_table(
     pieces : (n_terms, n_hidden) float32
         Its embeddings of single pieces.
     ridge : float
-        How much a departure from the prior costs.
+        Penalty of the distance from the prior.
     steps : int
         Of conjugate gradients, all columns at once.
 
@@ -101,7 +101,7 @@ def unexplained(bag: sparse.csr_array, targets: Floats, table: Floats, documents
         Of queries that the table was not fitted to.
     table : (n_terms, n_hidden) float32
     documents : (m, n_hidden) float32
-        Embeddings whose scores are looked at.
+        Embeddings whose scores are compared.
     """
     spread = np.cov(documents.T)
     error = targets - bag @ table

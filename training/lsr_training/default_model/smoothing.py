@@ -1,8 +1,8 @@
-"""What the inputs of a transformer's matrices are divided by before they become 8-bit.
+"""Smoothing factors: inputs of matrices are divided by them before 8-bit quantisation.
 
-A few dimensions of BERT's states are a hundred times as large as the others, and one step size for
-all of them leaves the others few steps. Dividing the input and multiplying the matrix by the same
-factors changes no product: Xiao et al., "SmoothQuant" (ICML 2023), §4, equation 4.
+A few dimensions of BERT's states are a hundred times as large as the others, so that one step size
+for all of them leaves few steps to the others. Dividing the input and multiplying the matrix by the
+same factors changes no product: Xiao et al., "SmoothQuant" (ICML 2023), §4, equation 4.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Embeddings of the dense teacher, written chunk by chunk: a run goes on where it stopped."""
+"""Embeddings of the dense teacher, stored chunk by chunk so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def embed(
     texts : sequence of str, (n,)
         Each with at least one word piece.
     folder : Path
-        Keeps the parts that are done.
+        Keeps finished chunks.
 
     Returns
     -------

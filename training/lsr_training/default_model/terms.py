@@ -1,4 +1,4 @@
-"""Which word pieces may be terms of the default model."""
+"""Terms of the default model: the word pieces that may be active."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsr.encoders.neural.word_pieces import WordPieces
 def allowed_terms(pieces: WordPieces) -> NDArray[np.int64]:
     """Return the terms that may be active: no stop words, punctuation or single characters.
 
-    Their posting lists would be the longest, and BM25 knows better what to make of them.
+    Their posting lists would be the longest, and the BM25 half weights them better.
     """
     analyzer = Analyzer()
     specials = set(pieces.special_ids.tolist())

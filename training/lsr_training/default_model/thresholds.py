@@ -1,10 +1,9 @@
-"""What the score of a term has to exceed before the term is in a document's vector.
+"""Thresholds that are subtracted from the scores of terms in a document's vector.
 
 The dense score of a query and a document is a sum over the query's terms, and a sparse vector keeps
-`top_k` of some twenty thousand summands. Cut off there, a term that is just inside counts nearly as
-much as the best one, and one just outside not at all. A threshold that is taken off what exceeds it
-leaves no such step. It is lower for terms that many queries hold: what is left out of a vector is
-missed as often as it is asked for.
+`top_k` of about twenty thousand summands. A plain cut gives the last term kept nearly the weight of
+the best one and the next term none; subtracting a threshold removes this step. Thresholds are lower
+for terms of many queries, whose absence from a vector affects more queries.
 """
 
 from __future__ import annotations

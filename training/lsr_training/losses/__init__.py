@@ -1,8 +1,8 @@
 """Objectives: pure functions of score matrices. Every one is a mean over queries.
 
-All of them take what the student scored; how a score comes about (`lsr_training.scoring`) and how
-the vectors are gathered over devices is none of their business, so a value depends on the global
-batch only: not on how many devices share it, nor on how many documents a query has.
+They take scores of the student, which `lsr_training.scoring` computes from vectors gathered over
+all devices. A value depends on the global batch only, not on the number of devices or of documents
+of a query.
 """
 
 from lsr_training.losses.contrastive import infonce

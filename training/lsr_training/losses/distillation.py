@@ -1,4 +1,4 @@
-"""Learning from the scores of a teacher: margins and distributions over a query's documents."""
+"""Distillation objectives: margins and distributions of a teacher's scores over documents."""
 
 from __future__ import annotations
 

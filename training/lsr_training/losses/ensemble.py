@@ -1,4 +1,4 @@
-"""Several teachers with scores on different scales made into one."""
+"""Ensembles of teachers with scores on different scales."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def combine_teachers(
     -------
     (n, g) tensor
         Between 0 and `scale`; 0 where not valid. A teacher that scores all documents of a query
-        alike has nothing to say about it and adds 0.
+        alike adds 0.
     """
     present = torch.ones_like(scores[0], dtype=torch.bool) if valid is None else valid
     if bounds is None:

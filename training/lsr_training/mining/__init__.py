@@ -1,4 +1,4 @@
-"""Hard negatives and teachers' scores, through our own index."""
+"""Mining of hard negatives and teachers' scores with an `lsr_index` index."""
 
 from lsr_training.mining.miner import MiningOptions, MiningResult, mine
 from lsr_training.mining.teachers import open_teacher

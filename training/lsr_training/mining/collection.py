@@ -1,7 +1,7 @@
-"""The collection that negatives are mined in, and its indexes.
+"""Collection in which negatives are mined, and its indexes.
 
-One JSON lines file with every document under a number of its own: the corpus, then those positives
-that the corpus lacks, so that a positive can be scored like any other document.
+One JSON lines file with numbered documents: the corpus, then the positives that it lacks, so that
+positives are scored like other documents.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class MiningCollection:
     Parameters
     ----------
     folder : Path
-        Kept between runs: an interrupted job finds its indexes again.
+        Kept between runs: an interrupted job reuses its indexes.
     examples : sequence of Example
     corpus : str or None
-        What `lsr.corpus.open_corpus` opens; None mines among the examples' own documents.
+        What `lsr.corpus.open_corpus` opens; None mines in the documents of the examples.
     progress : callable
     """
 
@@ -102,7 +102,7 @@ class MiningCollection:
 
 
 def key(text: str) -> str:
-    """Return what equal texts share, white space aside."""
+    """Return a key that is equal for texts equal up to white space."""
     return hashlib.sha256(" ".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""`mine`: search each query, keep what ranks high and is no positive, let teachers score it."""
+"""`mine`: negatives from the ranking of each query, scored by teachers."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class MiningOptions:
-    """How to choose negatives.
+    """Options of mining.
 
     Attributes
     ----------
     encoder : str
-        Whose ranking is searched: ``bm25`` or a SPLADE model.
+        Encoder whose ranking is used: ``bm25`` or a SPLADE model.
     negatives : int
-        Kept for each example, as far as there are so many.
+        Kept for each example; fewer if fewer are found.
     depth : int
         Ranks to choose from.
     skip_top : int
-        Ranks left out at the top, where unjudged positives are.
+        Top ranks that are skipped, because unjudged positives are there.
     max_score_ratio : float or None
-        Leave out what scores above this share of the positive's score: likely positives too.
+        Skip documents above this share of the positive's score: they are likely positives.
     choice : {"top", "random"}
         The best of them, or any of them by seed.
     teachers : sequence of str
-        Who scores positive and negatives; see `lsr_training.mining.teachers`.
+        Teachers that score positive and negatives; see `lsr_training.mining.teachers`.
     seed : int
     """
 
@@ -65,7 +65,7 @@ class MiningOptions:
 
 @dataclass(frozen=True)
 class MiningResult:
-    """What was mined.
+    """Result of mining.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class MiningResult:
     n_negatives : int
         Over all examples.
     n_without : int
-        Examples for which nothing was found; they are written without negatives.
+        Examples without negatives found; they are written without.
     """
 
     path: Path
@@ -94,7 +94,7 @@ def mine(
 ) -> MiningResult:
     """Mine hard negatives for the pairs of a source.
 
-    The same call after an interruption goes on where it was, with the same result.
+    The same call after an interruption resumes, with the same result.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def mine(
     corpus : str, optional
         Where to look for negatives; by default among the documents of the source.
     work : path, optional
-        Folder for the indexes, ``<out>.mining`` by default. It stays, so that a second model is
-        mined with the same documents; it can be removed at any time.
+        Folder for the indexes, ``<out>.mining`` by default. It is kept for mining with further
+        models and may be removed.
     progress : callable, optional
 
     Raises
@@ -219,4 +219,4 @@ class _Miner:
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+    """Progress callback that does nothing."""

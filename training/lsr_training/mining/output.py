@@ -1,4 +1,4 @@
-"""The file that mining writes: appended chunk by chunk, complete under its name only at the end."""
+"""Output file of mining: appended chunk by chunk, renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lsr.own_files import sync_folder
 
 
 class MiningOutput:
-    """A JSON lines file in the making, with a note on how far it is good.
+    """Unfinished JSON lines file, with a record of its complete length.
 
     Parameters
     ----------
     path : Path
     identity : mapping
-        JSON values: what must be the same for a job to go on.
+        JSON values that must be equal for a job to be resumed.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class MiningOutput:
             self._part.write_bytes(b"")
 
     def append(self, records: Sequence[dict[str, Any]]) -> None:
-        """Append records and note that they are complete."""
+        """Append records, and record the new complete length."""
         data = b"".join(orjson.dumps(record) + b"\n" for record in records)
         with self._part.open("ab") as file:
             file.write(data)
@@ -60,7 +60,7 @@ class MiningOutput:
         write_bytes(self._note, orjson.dumps(note))
 
     def finish(self) -> tuple[int, int]:
-        """Give the file its name; return how many negatives it has, and records without any."""
+        """Rename the file; return its numbers of negatives and of records without any."""
         counts = []
         with self._part.open("rb") as file:
             counts = [len(orjson.loads(line)["negatives"]) for line in file]

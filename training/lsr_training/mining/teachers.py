@@ -1,7 +1,7 @@
-"""Teachers: whatever gives a query's documents scores.
+"""Teachers: models that score the documents of a query.
 
-Named by a text: ``bm25`` or a SPLADE model (scores of our own index), ``dense:NAME`` (an embedding
-model of sentence-transformers), ``cross-encoder:NAME`` (one that reads query and document at once).
+Names: ``bm25`` or a SPLADE model (scores of an `lsr_index` index), ``dense:NAME`` (an embedding
+model of sentence-transformers), ``cross-encoder:NAME`` (reads query and document together).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A language model cut before its output layer, to be trained and put together again.
+"""Backbone: a language model separated from its output layer for training.
 
-Masked language models are what `lsr.encoders` loads. Decoder-only ones can be trained too.
+Masked language models can be loaded by `lsr.encoders`; decoder-only ones can be trained too.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ DECODERS = {
 
 
 class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """The transformer, and its output layer apart from it.
+    """Transformer and its output layer, separated.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        A language model; it is changed, `whole` lends it back complete.
+        A language model; it is modified, and `whole` restores it temporarily.
     folder : Path
-        Where it and its tokenizer came from.
+        Folder of the model and its tokenizer.
     """
 
     def __init__(self, model: Any, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
     @property
     def n_hidden(self) -> int:
-        """Size of the states that the output layer sees."""
+        """Size of the input of the output layer."""
         return int(self.decoder.weight.shape[1])
 
     @property
@@ -77,13 +77,13 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return self.decoder.weight.new_zeros(self.n_terms) if bias is None else bias
 
     def forward(self, tokens: TokenBatch) -> Tensor:
-        """Return what the output layer sees: (n, length, n_hidden)."""
+        """Return the input of the output layer: (n, length, n_hidden)."""
         states: Tensor = self.body(input_ids=tokens.ids, attention_mask=tokens.mask.long()).logits
         return states
 
     @contextmanager
     def whole(self) -> Iterator[Any]:
-        """Lend the model with its output layer in place and what it learned put in, to save it."""
+        """Restore the model with its output layer and trained weights while the context lasts."""
         with merged(self.body):
             self.body.set_output_embeddings(self.decoder)
             try:
@@ -120,7 +120,7 @@ def load_backbone(name: str) -> tuple[Backbone, str]:
     Raises
     ------
     ModelError
-        There is no such model, or none that may be loaded.
+        There is no such model, or its format is not supported.
     """
     folder = read_layout(find_model(name)).document.folder
     architecture = check_architecture(folder, {**ARCHITECTURES, **DECODERS})
@@ -147,7 +147,7 @@ def load_backbone(name: str) -> tuple[Backbone, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from printing progress bars and advice."""
+    """Suppress progress bars and warnings of transformers."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,8 +1,7 @@
-"""Low-rank adaptation: a large transformer stays as it is, small matrices beside it learn.
+"""Low-rank adaptation (LoRA): trained matrices added to a frozen transformer.
 
 ``W x + (alpha / rank) B A x`` with `W` frozen and `B` zero at the start: Hu et al., "LoRA: Low-Rank
-Adaptation of Large Language Models" (ICLR 2022), §4.1. For an export the product is added to `W`,
-so that nothing of it is seen from outside.
+Adaptation of Large Language Models" (ICLR 2022), §4.1. For an export the product is added to `W`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from lsr_training.recipe.sections import LowRank
 
 
 class LowRankLinear(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """A frozen linear layer and what is learned beside it.
+    """Frozen linear layer with trained low-rank matrices.
 
     Parameters
     ----------
@@ -41,7 +40,7 @@ class LowRankLinear(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return self.frozen(inputs) + self.scale * learned
 
     def merged(self) -> nn.Linear:
-        """Return one plain layer that does the same."""
+        """Return one plain layer with the same output."""
         plain = nn.Linear(self.frozen.in_features, self.frozen.out_features, device="meta")
         weight = self.frozen.weight + self.scale * self.up.weight @ self.down.weight
         plain.weight = nn.Parameter(weight.detach(), requires_grad=False)
@@ -50,7 +49,7 @@ class LowRankLinear(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def adapt(body: nn.Module, settings: LowRank) -> None:
-    """Freeze a network and put low-rank matrices beside its linear layers.
+    """Freeze a network and add low-rank matrices to its linear layers.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def adapt(body: nn.Module, settings: LowRank) -> None:
 
 @contextmanager
 def merged(body: nn.Module) -> Iterator[None]:
-    """Put plain layers in place of adapted ones, to save the network."""
+    """Replace adapted layers by plain ones, to save the network."""
     adapted = [(n, m) for n, m in body.named_modules() if isinstance(m, LowRankLinear)]
     with torch.no_grad():
         for name, module in adapted:

@@ -1,10 +1,10 @@
-"""Pooling token states into vocabulary logits with gradients, without writing all logits down.
+"""Pooling of token states into vocabulary logits with gradients, in blocks of terms.
 
 Batch × tokens × vocabulary in float32 is 500 MB for 32 passages, and autograd would keep several of
-them. The product is cut into blocks of terms instead. For the maximum, the backward pass needs only
-which token won; and since hardly any term is active after the activation, it is found out again for
-those that are, and the gradient touches a few hundred rows of the output matrix for each text: next
-to nothing, where the textbook form costs twice the forward pass.
+them. The product is computed in blocks of terms instead. For the maximum, the backward pass needs
+only the position of the largest token. It is recomputed for the few active terms, and the gradient
+touches a few hundred rows of the output matrix for each text, where the plain backward pass costs
+twice the forward pass.
 """
 
 from __future__ import annotations

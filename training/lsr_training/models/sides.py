@@ -1,4 +1,4 @@
-"""What makes a sparse vector of a text: one module for each kind of head.
+"""Sides: modules that make sparse vectors of texts, one for each kind of head.
 
 Every side takes a `TokenBatch` and returns an (n, n_terms) tensor, at least 0 everywhere.
 """
@@ -25,7 +25,7 @@ class MaskedLanguageSide(nn.Module):  # type: ignore[misc]  # torch is untyped h
     ----------
     backbone : Backbone
     special_ids : (n,) int64 tensor
-        Never among a text's own pieces.
+        Never counted as pieces of a text.
     head : MaskedLanguageHead
     """
 
@@ -50,7 +50,7 @@ class MaskedLanguageSide(nn.Module):  # type: ignore[misc]  # torch is untyped h
 
 
 class LexicalSide(nn.Module):  # type: ignore[misc]
-    """Another side's vectors, restricted to the text's own pieces: SPLADE-v3-Lexical."""
+    """Vectors of another side, restricted to the pieces of the text: SPLADE-v3-Lexical."""
 
     def __init__(self, side: MaskedLanguageSide) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class LexicalSide(nn.Module):  # type: ignore[misc]
 
 
 class TermWeightSide(nn.Module):  # type: ignore[misc]
-    """A weight for each of a text's own pieces, by a small network on its state.
+    """Weights of the pieces of a text, by a small network on their states.
 
     One layer, maximum over repeats: uniCOIL (Lin and Ma, arXiv 2106.14807), §2. Two layers, first
     occurrence: the manner of DeepImpact (Mallia et al., SIGIR 2021), §3, on pieces, not words.
@@ -99,7 +99,7 @@ class TermWeightSide(nn.Module):  # type: ignore[misc]
 
 
 def _repeated(ids: Tensor) -> Tensor:
-    """Return where the same id stands earlier in the row: (n, length) bool."""
+    """Return where an id occurred earlier in its row: (n, length) bool."""
     same = ids[:, :, None] == ids[:, None, :]
     return same.tril(-1).any(dim=2)
 
@@ -137,9 +137,9 @@ class TokenTableSide(nn.Module):  # type: ignore[misc]
 
 
 class ProjectedTableSide(nn.Module):  # type: ignore[misc]
-    """A table that is a trained linear map of the token embeddings, made positive by softplus.
+    """Table of query weights: a trained linear map of token embeddings, then softplus.
 
-    In the manner of Li-LSR (Nardini et al., "Effective Inference-Free Retrieval for Learned Sparse
+    As in Li-LSR (Nardini et al., "Effective Inference-Free Retrieval for Learned Sparse
     Representations", SIGIR 2025). The embeddings themselves get no gradient from it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""`SparseModel`: both sides with their tokenizer; texts in, vectors out."""
+"""`SparseModel`: document and query side with their tokenizer; encodes texts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SparseModel(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return next(self.parameters()).device
 
     def encode(self, texts: Sequence[str], *, queries: bool, batch_size: int = 32) -> SparseBatch:
-        """Encode texts without gradients, as the exported model will.
+        """Encode texts without gradients, as the exported model does.
 
         Parameters
         ----------

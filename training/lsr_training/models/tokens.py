@@ -1,4 +1,4 @@
-"""Piece ids of several texts as one padded tensor."""
+"""Token batches: piece ids of several texts as one padded tensor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TokenBatch(NamedTuple):
 
 
 def pad(rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
-    """Put texts of any lengths into one batch, as long as the longest of them.
+    """Pad texts to the length of the longest, as one batch.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def pad(rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
 
 
 def echoed(tokens: TokenBatch) -> tuple[TokenBatch, Tensor]:
-    """Return every text twice in a row, and which places hold its second copy.
+    """Return every text repeated twice, and the mask of the second copies.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def echoed(tokens: TokenBatch) -> tuple[TokenBatch, Tensor]:
 
 
 def presence(tokens: TokenBatch, n_terms: int, special_ids: Tensor) -> Tensor:
-    """Return which pieces a text holds, special tokens left out.
+    """Return which pieces a text holds, without special tokens.
 
     Returns
     -------

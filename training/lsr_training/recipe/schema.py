@@ -1,4 +1,4 @@
-"""The whole recipe. Defaults are those of the papers where a small machine can afford them."""
+"""Schema of a recipe. Defaults are those of the papers where a small machine can run them."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class Kl(Section):
 
 
 class Teachers(Section):
-    """How the scores in the data are made into one teacher.
+    """Combination of the teachers in the data into one.
 
     Attributes
     ----------
     names : list of str or None
-        Which of the teachers in the data; by default all.
+        Teachers in the data to use; by default all.
     normalise : bool
-        Per-query min-max, average, `scale`. Without it there must be one teacher, taken as it is.
+        Per-query min-max, average, `scale`. Without it there must be one teacher, used unchanged.
     match_mean, match_std : float or None
         Then shift and stretch to these moments, for margin losses.
     """
@@ -134,7 +134,7 @@ class Penalty(Section):
     weight : float
         Reached after `warmup_steps`, growing as `growth` says.
     threshold : int
-        l0: documents with no more non-zeros than this are left alone.
+        l0: documents with at most so many non-zeros are not penalised.
     alpha, beta : float
         df_flops: share of documents at which a term's weight is 1/2, and the steepness there.
     refresh_steps : int
@@ -152,7 +152,7 @@ class Penalty(Section):
 
 
 class Penalties(Section):
-    """Sparsity of documents and queries, and the term against collapse."""
+    """Sparsity penalties of documents and queries, and the anti-collapse term."""
 
     document: Penalty | None = None
     query: Penalty | None = None
@@ -179,7 +179,7 @@ class Optimiser(Section):
 
 
 class Batch(Section):
-    """How much is held at a time.
+    """Batch sizes and memory.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class Batch(Section):
 
 
 class Evaluation(Section):
-    """Measuring in the loop.
+    """Evaluation during training.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Sections of a recipe that describe the model: what makes the vectors of each side."""
+"""Sections of a recipe that describe the model: heads, lengths, adaptation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lsr.encoders.neural.pooling import Activation, Pooling
 
 
 class Section(BaseModel):
-    """A part of a recipe: unknown keys are errors, and nothing changes once it is read."""
+    """Section of a recipe: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -111,15 +111,15 @@ class Lengths(Section):
 
 
 class LowRank(Section):
-    """Low-rank adaptation of the backbones, whose own weights then stay as they are.
+    """Low-rank adaptation of the backbones, whose own weights are frozen.
 
     Attributes
     ----------
     rank : int
     alpha : float
-        What is learned is multiplied by ``alpha / rank``.
+        The low-rank product is multiplied by ``alpha / rank``.
     dropout : float
-        Of what goes into it.
+        Of the input of the low-rank matrices.
     targets : tuple of str
         Names of linear layers, such as ``q_proj``; all of them by default.
     """
@@ -131,7 +131,7 @@ class LowRank(Section):
 
 
 class ModelSection(Section):
-    """Which transformer, and what makes vectors of its states."""
+    """Transformer, and the heads of documents and queries."""
 
     backbone: str
     lora: LowRank | None = None

@@ -1,4 +1,4 @@
-"""Sparsity: pure functions of a matrix of vectors, one row for each text of the global batch.
+"""Sparsity penalties: functions of a matrix of vectors, a row for each text of the global batch.
 
 Each is a mean over rows in some form, so that a weight found with one batch size, number of devices
 or number of documents for each query means the same with another. (Code that sums FLOPS over the

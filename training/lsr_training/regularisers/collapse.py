@@ -1,4 +1,4 @@
-"""Against vectors that shrink to nothing."""
+"""Anti-collapse term, against vectors that become empty."""
 
 from __future__ import annotations
 

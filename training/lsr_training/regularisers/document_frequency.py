@@ -1,4 +1,4 @@
-"""FLOPS with terms weighted by how long their posting lists are."""
+"""DF-FLOPS: terms weighted by the lengths of their posting lists."""
 
 from __future__ import annotations
 

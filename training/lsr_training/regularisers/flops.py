@@ -1,4 +1,4 @@
-"""Penalties on how many terms are active, and how often the same ones."""
+"""FLOPS, L1 and L0 penalties on the number of active terms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 def flops(vectors: Tensor) -> Tensor:
     """Return ``sum_j (mean_i |w_ij|)^2``.
 
-    A smooth stand-in for the expected number of multiplications of a query with a document; the
+    A smooth approximation of the expected number of multiplications of a query with a document; the
     square spreads activations evenly over the terms. Paria et al., "Minimizing FLOPs to Learn
     Efficient Sparse Representations" (ICLR 2020), §3, equation 4.
 
@@ -43,8 +43,8 @@ def l0_flops(vectors: Tensor, threshold: int) -> Tensor:
     """Return FLOPS over the rows with more than `threshold` non-zeros; the mean is over all rows.
 
     ``sum_j (1/n sum_i M_i |w_ij|)^2`` with ``M_i = 1[nnz_i > threshold]``: a text that is sparse
-    enough is left alone. Shen, Geng, Yang, "Exploring l0 Sparsification for Inference-free Sparse
-    Retrievers" (SIGIR 2025), §3.
+    enough is not penalised. Shen, Geng, Yang, "Exploring l0 Sparsification for Inference-free
+    Sparse Retrievers" (SIGIR 2025), §3.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped.
+"""Checkpoints: the complete state of a run, to resume it without a difference.
 
-Written beside and renamed, so that a file is either complete or not there. Read without pickle's
-ability to run code (``weights_only``).
+Files are written under a temporary name and renamed, so that they are complete. They are read
+without running pickled code (``weights_only``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LAST, BEST = "last.pt", "best.pt"
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint in one step.
+    """Write a checkpoint atomically.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     Raises
     ------
     TrainingError
-        The file is damaged or no checkpoint.
+        The file is damaged or not a checkpoint.
     """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
@@ -52,8 +52,8 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return state
 
 
-def refuse_other_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to go on with a run of another recipe or other data.
+def require_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise unless a checkpoint belongs to the same recipe and data.
 
     Raises
     ------

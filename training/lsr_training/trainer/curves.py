@@ -1,4 +1,4 @@
-"""The log of a run as a picture, where matplotlib is installed."""
+"""Training curves: plot of the log of a run, if matplotlib is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several devices as one: each encodes its share of a batch, all of them see all vectors.
+"""Data-parallel training: each device encodes its share of a batch and gathers all vectors.
 
 Started with ``torchrun`` or ``accelerate launch``, which set the same environment variables;
 without them there is one device. Losses and penalties are computed on the gathered vectors of the
@@ -18,7 +18,7 @@ from lsr.errors import UsageError
 
 
 class Devices:
-    """This process's place among all of them.
+    """Device of this process, and its rank among all processes.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ class Devices:
             dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
-        """Go on when all devices are here."""
+        """Wait for all devices (barrier)."""
         if self.count > 1:
             dist.barrier()
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the process group."""
         if self._owns_group:
             dist.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""Measuring in the loop: nDCG@10 and what an index would have to do for it."""
+"""Evaluation during training: nDCG@10 and the cost of search."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Measurement:
     nnz_queries, nnz_documents : float
         Mean non-zeros.
     postings_mean, postings_p50 : float
-        Postings in the lists of a query's terms: what an exhaustive search touches.
+        Postings in the lists of a query's terms, which an exhaustive search reads.
     """
 
     ndcg_10: float
@@ -51,7 +51,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """A judged collection in memory: ids with texts, and the judgments of the queries."""
+    """Judged collection in memory: ids with texts, and judgments."""
 
     name: str
     documents: Mapping[str, str]
@@ -69,7 +69,7 @@ def open_evaluation_set(
     UsageError
         There is no such split.
     CorpusError
-        Malformed, or without a judged query.
+        The collection is malformed or has no judged query.
     """
     folder = Path(folder)
     judgments = read_split(folder, split)
@@ -103,7 +103,7 @@ def evaluate(model: SparseModel, data: EvaluationSet, batch_size: int = 32) -> M
 
 
 def mean(measurements: Sequence[Measurement]) -> Measurement:
-    """Return the mean of each value over collections."""
+    """Return the mean of each measurement over collections."""
     rows = [asdict(m) for m in measurements]
     return Measurement(**{key: statistics.fmean(row[key] for row in rows) for key in rows[0]})
 

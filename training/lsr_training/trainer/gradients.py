@@ -1,4 +1,4 @@
-"""The gradient of one batch, whatever its size.
+"""Gradient of one batch, computed in chunks.
 
 Texts go through the network in chunks of similar length. The loss needs all vectors at once, but
 the network does not: the loss is differentiated with respect to the vectors, and each chunk then
@@ -30,7 +30,7 @@ from lsr_training.trainer.randomness import RandomState, random_state, restored
 
 @dataclass
 class _Chunk:
-    """Texts that go through the network together: which rows, their pieces, what came out."""
+    """Texts encoded together: their rows, pieces and vectors."""
 
     rows: NDArray[np.int64]
     pieces: Sequence[NDArray[np.int64]]

@@ -1,4 +1,4 @@
-"""The log of a run: JSON lines, one for each report; cut back when a run resumes."""
+"""Log of a run: JSON lines, one for each report; truncated when a run resumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Journal:
         self._path = path
 
     def keep_until(self, step: int) -> None:
-        """Drop what was written after a step: it will be done again."""
+        """Remove the records after a step, which is repeated from there."""
         if self._path is None or not self._path.exists():
             return
         kept = [line for line in self._path.read_bytes().splitlines() if _step(line) <= step]

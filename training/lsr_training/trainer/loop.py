@@ -1,4 +1,4 @@
-"""`train`: from a recipe to an exported model, resumable at every step."""
+"""`train`: trains and exports the model of a recipe, resumable at every step."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import UsageError
 from lsr.progress import Progress
 from lsr_training.data import Examples, load_examples
-from lsr_training.data.loading import documents_of
+from lsr_training.data.loader import documents_of
 from lsr_training.export import export_model
 from lsr_training.failures import DivergedError
 from lsr_training.models import build_model
 from lsr_training.recipe.schema import Recipe
-from lsr_training.trainer.board import FOLDER as BOARD
-from lsr_training.trainer.board import Board
 from lsr_training.trainer.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from lsr_training.trainer.curves import draw_curves
 from lsr_training.trainer.devices import Devices
@@ -35,11 +33,13 @@ from lsr_training.trainer.evaluation import (
 from lsr_training.trainer.journal import Journal
 from lsr_training.trainer.report import OnStep
 from lsr_training.trainer.run import Run
+from lsr_training.trainer.tensorboard_log import FOLDER as BOARD
+from lsr_training.trainer.tensorboard_log import Board
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run led to.
+    """Result of a training run.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class TrainingResult:
     start : Measurement or None
         The same before training.
     stopped : str or None
-        Why the run ended before its last step.
+        Reason why the run ended before its last step.
     skipped : int
         Malformed records left out of the data.
     curves : Path or None
@@ -79,14 +79,14 @@ def train(
 ) -> TrainingResult:
     """Train a model.
 
-    The same call after an interruption goes on where it was; on a CPU with the same result, bit
-    for bit, as a run that was never interrupted.
+    The same call after an interruption resumes the run; on a CPU the result is bit for bit that
+    of an uninterrupted run.
 
     Parameters
     ----------
     recipe : Recipe
     restart : bool
-        Remove what an earlier run left in the output folder.
+        Remove the files of an earlier run from the output folder.
     progress : callable, optional
         ``progress(stage, done, total)``.
     on_step : callable, optional
@@ -251,7 +251,7 @@ def _facts(
     step: int,
     best: Measurement | None,
 ) -> dict[str, Any]:
-    """Return what the model card tells."""
+    """Return the facts of the model card."""
     measured = [r for r in records if r["kind"] == "evaluation" and r["step"] in (0, step)]
     return {
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
@@ -276,4 +276,4 @@ def _count_documents(
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+    """Progress callback that does nothing."""

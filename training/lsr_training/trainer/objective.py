@@ -1,4 +1,4 @@
-"""The loss of a recipe: from the vectors of a batch to one number and its parts."""
+"""Loss of a recipe: computed from the vectors of a batch, with its parts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from lsr_training.scoring import excluded_documents, score_all, score_groups
 
 
 class DocumentFrequencies:
-    """Share of texts in which each term is active, renewed every so many steps.
+    """Document frequencies of terms in the training batches, updated every `refresh_steps`.
 
-    Counted in the training batches. Until the first renewal nothing is known, and every term
-    weighs 1: plain FLOPS.
+    Until the first update every term weighs 1: plain FLOPS.
     """
 
     def __init__(self, penalty: Penalty, n_terms: int) -> None:
@@ -35,7 +34,7 @@ class DocumentFrequencies:
         self._n_texts += len(vectors)
 
     def end_step(self) -> None:
-        """Renew the weights when it is time."""
+        """Update the weights if the step is due."""
         self._n_steps += 1
         if self._n_steps == self._penalty.refresh_steps:
             frequency = self._counts / max(1, self._n_texts)
@@ -45,7 +44,7 @@ class DocumentFrequencies:
             self._n_texts = self._n_steps = 0
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to keep."""
+        """Return the state for a checkpoint."""
         return {
             "counts": self._counts.clone(),
             "weights": self.weights,
@@ -54,7 +53,7 @@ class DocumentFrequencies:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Load the state of a checkpoint."""
         self._counts, self.weights = state["counts"].clone(), state["weights"]
         self._n_texts, self._n_steps = state["n_texts"], state["n_steps"]
 
@@ -86,7 +85,7 @@ class Objective:
         queries : (n, n_terms) tensor
         documents : (m, n_terms) tensor
         batch : Batch
-            What they are the vectors of.
+            Batch of these vectors.
         step : int
             From 0; the weights of the penalties depend on it.
         """

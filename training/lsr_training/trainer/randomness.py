@@ -1,4 +1,4 @@
-"""The state of torch's random numbers, to be kept, saved and restored."""
+"""State of torch's random number generators: saving and restoring."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class RandomState(NamedTuple):
 
 
 def random_state() -> RandomState:
-    """Return the present state."""
+    """Return the current state."""
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return RandomState(torch.get_rng_state(), gpus)
 
 
 def set_random_state(state: RandomState) -> None:
-    """Go back to a state."""
+    """Restore a state."""
     torch.set_rng_state(state.cpu)
     if state.gpus and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state.gpus)
@@ -32,7 +32,7 @@ def set_random_state(state: RandomState) -> None:
 
 @contextmanager
 def restored(state: RandomState) -> Iterator[None]:
-    """Draw the numbers of a state again, then go on where one was."""
+    """Use a former state within the context, then restore the current one."""
     present = random_state()
     set_random_state(state)
     try:

@@ -1,4 +1,4 @@
-"""What one step did, for the log and for people."""
+"""Report of one training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sparsity:
-    """How sparse the vectors of a batch are.
+    """Sparsity of the vectors of a batch.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Sparsity:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One update of the weights.
+    """Report of one update of the weights.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class StepReport:
         Counted from 1.
     loss : float
     parts : mapping of name to float
-        What adds up to `loss`, weights included.
+        Weighted parts, whose sum is `loss`.
     sparsity : Sparsity
     learning_rate, gradient_norm, seconds : float
     """
@@ -52,7 +52,7 @@ class StepReport:
     seconds: float = field(compare=False)
 
     def record(self) -> dict[str, Any]:
-        """Return the report as JSON values, on one level but for the parts."""
+        """Return the report as JSON values, flat except for the parts."""
         content = asdict(self)
         sparsity = content.pop("sparsity")
         return {"kind": "step", **content, **sparsity}

@@ -1,4 +1,4 @@
-"""`Run`: the state of a training run and the step that moves it on."""
+"""`Run`: the state of a training run, and its training step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsr_training.data import Drawing, Examples, collate
+from lsr_training.data import BatchSampler, Examples, collate
 from lsr_training.failures import CollapsedError, DivergedError, OutOfMemoryError
 from lsr_training.models import SparseModel
 from lsr_training.recipe.schema import Recipe
-from lsr_training.trainer.checkpoint import LAST, refuse_other_run
+from lsr_training.trainer.checkpoint import LAST, require_same_run
 from lsr_training.trainer.devices import Devices
 from lsr_training.trainer.gradients import BatchGradient
 from lsr_training.trainer.interruption import uninterrupted
@@ -26,10 +26,10 @@ from lsr_training.trainer.selection import Selection
 from lsr_training.trainer.updates import Updates
 
 EMPTY_STEPS = 3
-"""So many steps in a row with empty vectors only are no accident."""
+"""Consecutive steps with empty vectors after which a run counts as collapsed."""
 
 UNRELATED = {"output", "evaluation", "checkpoint_steps", "log_steps", "device"}
-"""Keys of a recipe that may change between an interruption and going on."""
+"""Keys of a recipe that may change between an interruption and resuming."""
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -60,7 +60,7 @@ class Run:
         self._objective = Objective(recipe, model.n_terms)
         self._gradient = BatchGradient(model, self._objective, recipe, devices)
         self._empty_steps = {"documents": 0, "queries": 0}
-        self._drawing = Drawing(
+        self._drawing = BatchSampler(
             self._items,
             repeats=[examples.source.repeat for examples in sources],
             batch_size=recipe.batch.queries,
@@ -71,7 +71,7 @@ class Run:
         )
 
     def advance(self) -> StepReport:
-        """Take one step; a failure leaves the state as it was before.
+        """Take one step; a failure leaves the state unchanged.
 
         Ctrl-C takes effect after the step: raised in the middle of a backward pass, it would reach
         the caller as an error of torch.
@@ -109,7 +109,7 @@ class Run:
         return StepReport(self.step, sum(parts.values()), parts, sparsity, rate, norm, seconds)
 
     def _gradients(self) -> tuple[dict[str, float], Tensor, Tensor, float]:
-        """Fill the gradients of this step; return the parts of the loss and the last vectors."""
+        """Compute the gradients of a step; return the parts of the loss and the last vectors."""
         self.model.train()
         self._updates.optimiser.zero_grad(set_to_none=True)
         accumulate = self.recipe.batch.accumulate
@@ -133,7 +133,7 @@ class Run:
         return total, queries, documents, norm
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         randomness = random_state()
         return {
             "step": self.step,
@@ -147,14 +147,14 @@ class Run:
         }
 
     def load_state(self, state: dict[str, Any], where: Path) -> None:
-        """Take up a checkpoint.
+        """Load the state of a checkpoint.
 
         Raises
         ------
         UsageError
             It belongs to a run with another recipe or other data.
         """
-        refuse_other_run(where, state["run"], self.identity())
+        require_same_run(where, state["run"], self.identity())
         self.model.load_state_dict(state["model"])
         self._updates.optimiser.load_state_dict(state["optimiser"])
         for side, kept in state["frequencies"].items():
@@ -165,7 +165,7 @@ class Run:
         self.step = int(state["step"])
 
     def identity(self) -> dict[str, Any]:
-        """Return what must not change between an interruption and going on."""
+        """Return what must not change between an interruption and resuming."""
         recipe = self.recipe.model_dump(mode="json", exclude=UNRELATED)
         return {"recipe": recipe, "data": self._fingerprints}
 

@@ -1,4 +1,4 @@
-"""Which checkpoint is the best so far, and when enough is enough."""
+"""Selection of the best checkpoint, and early stopping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lsr_training.trainer.evaluation import Measurement
 
 
 class Selection:
-    """Keeps the evaluations of a run.
+    """Evaluations of a run, and the best of them.
 
     The best is the one with the highest nDCG@10 among those within ``max_flops``. As long as none
     is within, it is the one with the least FLOPS.
@@ -29,9 +29,9 @@ class Selection:
         self._since_best = 0
 
     def add(self, step: int, measured: Measurement) -> bool:
-        """Take up an evaluation; return whether it is the best so far.
+        """Add an evaluation; return whether it is the best so far.
 
-        Step 0, the model before training, is there to compare with and never the best.
+        Step 0, the model before training, is never the best.
         """
         self.last_step = step
         if step == 0:
@@ -45,7 +45,7 @@ class Selection:
         return better
 
     def stop(self) -> str | None:
-        """Return why to stop now, or None."""
+        """Return the reason to stop now, or None."""
         target, patience = self._settings.target_ndcg, self._settings.patience
         best = self.best
         if best and target and self._within(best) and best.ndcg_10 >= target:
@@ -55,7 +55,7 @@ class Selection:
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         start, best = (None if m is None else asdict(m) for m in (self.start, self.best))
         return {
             "start": start,
@@ -66,7 +66,7 @@ class Selection:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Load the state of a checkpoint."""
         self.start, self.best = (
             None if state.get(name) is None else Measurement(**state[name])
             for name in ("start", "best")

@@ -1,4 +1,4 @@
-"""AdamW over a sparse model: which parameters decay, and at what rate each learns."""
+"""AdamW for a sparse model: parameter groups with weight decay and learning rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lsr_training.schedules import learning_rate
 
 
 class Updates:
-    """The optimiser with its schedule, which is a function of the step.
+    """Optimiser with its learning rate schedule, a function of the step.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Updates:
         )
 
     def gradient_norm(self) -> float:
-        """Return the norm of all gradients together, scaled down if the recipe says so."""
+        """Return the norm of all gradients, which are clipped if the recipe says so."""
         limit = self._recipe.optimiser.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit or math.inf)
         return float(norm)

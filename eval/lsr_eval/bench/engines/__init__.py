@@ -1,4 +1,4 @@
-"""The engines that can be compared, by name; each is imported in its own process only."""
+"""Engines that can be compared, by name; each is imported only in its own process."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the benchmark asks of an engine.
+"""Interface of an engine in the benchmark.
 
 An engine is built once per variant, in a process of its own, into a folder; another process opens
-the folder and answers. Everything that is not search — making the engine's own form of a query,
-translating its document names — happens outside of the timed call.
+the folder and answers. Work that is not search (converting a query to the engine's format, mapping
+its document names) is done outside the timed call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to search: a name for people and the engine's parameters."""
+    """Search parameters of an engine, with a display name."""
 
     name: str
     params: Params = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to build: a name for people and the engine's parameters."""
+    """Build parameters of an engine, with a display name."""
 
     name: str
     params: Params = field(default_factory=dict)
@@ -44,29 +44,29 @@ class Engine(Protocol):
         """Index `docs` into the empty `folder`."""
 
     def open(self, folder: Path) -> None:
-        """Get ready to answer from `folder`."""
+        """Open the index in `folder`."""
 
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> Any:
-        """Return the query in the engine's own form; not timed."""
+        """Return the query in the engine's format; not timed."""
 
     def search(self, query: Any) -> Any:
-        """Answer one prepared query; this is what is timed."""
+        """Answer one prepared query; timed."""
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Return the rows of the documents found, best first; not timed."""
 
     def gather(self, queries: Sequence[Any]) -> Any:
-        """Return prepared queries as one batch in the engine's own form; not timed."""
+        """Return prepared queries as one batch in the engine's format; not timed."""
 
     def search_all(self, batch: Any, threads: int) -> None:
-        """Answer a batch with `threads` threads, in the engine's best way."""
+        """Answer a batch with `threads` threads, by the engine's fastest interface."""
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What is known of an engine without importing it.
+    """Description of an engine, available without importing it.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class EngineSpec:
     settings : tuple of Setting
         All are tried; the best at each k enters the comparison.
     approximate : bool
-        Compared at its fastest setting that reaches a recall, not at its fastest setting.
+        Whether it is compared at its fastest setting of at least a given recall.
     threads : bool
         Whether it offers search in several threads.
     """

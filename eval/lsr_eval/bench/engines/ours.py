@@ -1,4 +1,4 @@
-"""This package's own index, through its public functions."""
+"""This package's index, through its public functions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class BlockMaxIndex:
         return SparseBatch.concatenate([query[0] for query in queries]), k, options
 
     def search_all(self, batch: tuple[SparseBatch, int, SearchOptions], threads: int) -> None:
-        """Hand over all queries at once; the index shares them among threads."""
+        """Pass all queries at once; the index distributes them over threads."""
         vectors, k, options = batch
         self._index.search_batch(vectors, k, threads=threads, options=options)
 

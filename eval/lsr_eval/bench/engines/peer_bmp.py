@@ -39,7 +39,7 @@ class BlockMaxPruning:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[dict[str, float], int, float, float]:
-        """Make its dictionary; it scales the weights itself."""
+        """Make the dictionary that bmp takes; bmp scales the weights."""
         named = {
             str(term): weight for term, weight in zip(terms.tolist(), weights.tolist(), strict=True)
         }
@@ -50,11 +50,11 @@ class BlockMaxPruning:
         return self._searcher.search(*query) if query[0] else ([], [])
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Read its names as numbers."""
+        """Convert document names to row numbers."""
         return np.array(result[0], dtype=np.int64)
 
     def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return them as they are."""
+        """Return the queries unchanged."""
         return queries
 
     def search_all(self, batch: Sequence[Any], threads: int) -> None:

@@ -1,7 +1,7 @@
-"""PISA, through the native module of pyterrier-pisa; neither PyTerrier's pipelines nor Java run.
+"""PISA, through the native module of pyterrier-pisa, without PyTerrier's pipelines and Java.
 
-The uncompressed collection is written in PISA's own format, so that building is timed without
-going through one Python dictionary per document.
+The uncompressed collection is written in PISA's format, so that the time to build does not include
+one Python dictionary per document.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lsr_eval.bench.engines.base import Params, quantised_weights
 ENCODING = "block_simdbp"
 BLOCK_SIZE = 40
 QUERY_SCALE = 100.0
-"""Query weights become repetitions of the term; this scale is the default of its own wrapper."""
+"""Scale of query weights, which become repetitions of the term; the default of pyterrier-pisa."""
 
 
 class Pisa:
@@ -59,15 +59,15 @@ class Pisa:
         return self._retrieve([query], 1)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Read its names as numbers."""
+        """Convert document names to row numbers."""
         return np.array(result, dtype=np.int64)
 
     def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return them as they are."""
+        """Return the queries unchanged."""
         return queries
 
     def search_all(self, batch: Sequence[Any], threads: int) -> None:
-        """Hand over all queries at once; it shares them among its threads."""
+        """Pass all queries at once; PISA distributes them over its threads."""
         self._retrieve(batch, threads)
 
     def _retrieve(self, queries: Sequence[tuple[dict[str, float], int, str]], threads: int) -> Any:

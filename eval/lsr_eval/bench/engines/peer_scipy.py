@@ -1,4 +1,4 @@
-"""SciPy: the product of a query with the transposed documents, then the k best."""
+"""SciPy: product of a query with the transposed document matrix, then selection of the k best."""
 
 from __future__ import annotations
 

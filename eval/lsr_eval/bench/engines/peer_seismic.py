@@ -1,7 +1,7 @@
-"""Seismic (pyseismic-lsr): approximate, clusters inside of truncated posting lists.
+"""Seismic (pyseismic-lsr): approximate search over clustered blocks of truncated posting lists.
 
-The variant with integer components is used; it saves the look-up of terms by name, about 0.1 ms a
-query, and is the fastest way into the library.
+The variant with integer components is used: it avoids the lookup of terms by name, about 0.1 ms a
+query, and is the fastest interface of the library.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Seismic:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[Any, ...]:
-        """Put the arguments of its search together."""
+        """Make the arguments of its search function."""
         return terms, weights, k, params["query_cut"], params["heap_factor"], 0, True
 
     def search(self, query: tuple[Any, ...]) -> list[tuple[float, int]]:
@@ -54,13 +54,13 @@ class Seismic:
         return np.array([ordinal for _, ordinal in result], dtype=np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
-        """Write the queries to a file, from where its batch search reads them."""
+        """Write the queries to a file, which its batch search reads."""
         rows = [(terms, weights) for terms, weights, *_ in queries]
         _write_rows(self._batch_file, len(rows), rows)
         return str(self._batch_file), queries[0][2:]
 
     def search_all(self, batch: tuple[str, tuple[Any, ...]], threads: int) -> None:
-        """Hand over all queries at once; it shares them among its threads."""
+        """Pass all queries at once; Seismic distributes them over its threads."""
         path, arguments = batch
         self._index.batch_search(path, *arguments, num_threads=threads)
 

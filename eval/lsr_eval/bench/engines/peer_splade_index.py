@@ -1,7 +1,7 @@
 """splade-index: an exhaustive scan in Numba over float32 postings.
 
-Its `retrieve` first encodes the query's text with a model; the benchmark has vectors, so it enters
-one call further in, at the function `retrieve` hands the encoded queries to.
+Its `retrieve` first encodes the query's text with a model. The benchmark has vectors and calls the
+function to which `retrieve` passes the encoded queries.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SpladeIndexScan:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
-        """Keep the arrays; it refuses a k above the number of documents."""
+        """Return the arrays, with k cut to the number of documents: the engine raises above it."""
         return terms, weights, min(k, self._scores["num_docs"])
 
     def search(self, query: tuple[NDArray[np.int32], NDArray[np.float32], int]) -> Any:
@@ -50,7 +50,7 @@ class SpladeIndexScan:
         return self._retrieve([terms], [weights], self._scores, k, show_progress=False, n_threads=1)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Leave out documents that only fill up the list with a score of zero."""
+        """Return the documents found, without those of score zero that fill the list."""
         ids, scores = result
         return np.asarray(ids[0][scores[0] > 0], np.int64)
 
@@ -59,6 +59,6 @@ class SpladeIndexScan:
         return [query[0] for query in queries], [query[1] for query in queries], queries[0][2]
 
     def search_all(self, batch: tuple[list[Any], list[Any], int], threads: int) -> None:
-        """Hand over all queries at once; it shares them among Numba threads."""
+        """Pass all queries at once; the engine distributes them over Numba threads."""
         terms, weights, k = batch
         self._retrieve(terms, weights, self._scores, k, show_progress=False, n_threads=threads)

@@ -1,6 +1,6 @@
-"""One segment of this package's index, without ids, texts and files of an index around it.
+"""A single segment of this package's index, without ids and stored documents.
 
-Used to switch the levers of the search off one by one (`lsr_eval.bench.ablation`).
+Used to switch off optimisations of the search one by one (`lsr_eval.bench.ablation`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One bisection step of recursive graph bisection."""
+"""One step of recursive graph bisection [Dhulipala et al., KDD 2016, section 3]."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lsr_index.kernels.jit import kernel
 
 
 @kernel
-def move_costs(here, there, n_here, n_there, out):  # type: ignore[no-untyped-def]
-    """Per term, what a document saves by leaving ``here`` for ``there``.
+def move_costs(here, there, n_here, n_there, out):
+    """Cost saved, by term, when a document moves from ``here`` to ``there``.
 
     Cost of a term in a half: ``d * log2(n / (d + 1))``, the bits of its gaps.
     """
@@ -24,8 +24,8 @@ def move_costs(here, there, n_here, n_there, out):  # type: ignore[no-untyped-de
 
 
 @kernel
-def bisect_slice(indptr, terms, order, gains, begin, end, n_terms, iterations):  # type: ignore[no-untyped-def]
-    """Divide ``order[begin:end]`` into halves whose documents resemble each other.
+def bisect_slice(indptr, terms, order, gains, begin, end, n_terms, iterations):
+    """Bisect ``order[begin:end]`` into halves of similar documents.
 
     Parameters
     ----------

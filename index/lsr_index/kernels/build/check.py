@@ -9,7 +9,7 @@ from lsr_index.kernels.structs import N_BLOCKS, N_DENSE, N_DOCS, N_RANGES, N_TER
 
 
 @kernel
-def is_padding(seg, slot):  # type: ignore[no-untyped-def]
+def is_padding(seg, slot):
     """Whether a slot of the segment holds no document."""
     if seg.slot_docs.size == 0:
         return slot >= seg.sizes[N_DOCS]
@@ -17,7 +17,7 @@ def is_padding(seg, slot):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def check_lists(seg, r):  # type: ignore[no-untyped-def]
+def check_lists(seg, r):
     """Number of the first rule that the lists of range ``r`` break, 0 if none.
 
     The offsets of the range, the dictionary and ``row_of_term`` must have been checked.
@@ -51,7 +51,7 @@ def check_lists(seg, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def check_rows(seg, r):  # type: ignore[no-untyped-def]
+def check_rows(seg, r):
     """Number of the first rule that the rows of range ``r`` break, 0 if none."""
     n_ranges, n_dense = seg.sizes[N_RANGES], seg.sizes[N_DENSE]
     range_size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
@@ -79,7 +79,7 @@ def check_rows(seg, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_at_least(seg, t, impact):  # type: ignore[no-untyped-def]
+def count_at_least(seg, t, impact):
     """Postings of the ``t``-th term with at least that impact (1 or more), in all ranges."""
     n_ranges, n_dense = seg.sizes[N_RANGES], seg.sizes[N_DENSE]
     range_size = seg.sizes[RANGE_SIZE]
@@ -101,7 +101,7 @@ def count_at_least(seg, t, impact):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def first_bad_count(seg):  # type: ignore[no-untyped-def]
+def first_bad_count(seg):
     """First term whose stored count is not its number of postings, -1 if none."""
     for t in range(seg.sizes[N_TERMS]):
         if np.int64(seg.counts[t]) != count_at_least(seg, t, np.uint8(1)):
@@ -110,7 +110,7 @@ def first_bad_count(seg):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def first_bad_kth(seg):  # type: ignore[no-untyped-def]
+def first_bad_kth(seg):
     """First term with fewer postings than a stored k-th impact promises, -1 if none."""
     for t in range(seg.sizes[N_TERMS]):
         depth = np.int64(1)

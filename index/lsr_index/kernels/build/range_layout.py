@@ -1,4 +1,4 @@
-"""Kernels that turn doc-major postings into the layout of one range."""
+"""Inversion of document-major postings into the layout of one range."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lsr_index.kernels.jit import kernel
 
 
 @kernel
-def count_terms(term_ids, counts):  # type: ignore[no-untyped-def]
+def count_terms(term_ids, counts):
     """Add the number of occurrences of each term; ids must be below ``counts.size``."""
     for j in range(term_ids.size):
         counts[term_ids[j]] += 1
 
 
 @kernel
-def count_listed(indptr, local_terms, row_of_term):  # type: ignore[no-untyped-def]
+def count_listed(indptr, local_terms, row_of_term):
     """Number of postings that belong to terms with lists."""
     total = np.int64(0)
     for j in range(indptr[0], indptr[-1]):
@@ -24,7 +24,7 @@ def count_listed(indptr, local_terms, row_of_term):  # type: ignore[no-untyped-d
 
 
 @kernel
-def invert_range(  # type: ignore[no-untyped-def]
+def invert_range(
     indptr, local_terms, impacts, block_size, n_blocks, row_of_term, lists, range_max, dense
 ):
     """Fill the arrays of one range.
@@ -32,7 +32,7 @@ def invert_range(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     indptr : (n_docs_in_range + 1,) int64
-        Offsets from 0 into the two arrays below; document ``i`` stands in slot ``i``.
+        Offsets from 0 into the two arrays below; document ``i`` gets slot ``i``.
     local_terms : (n,) uint32
         Ascending and unique within a document.
     impacts : (n,) uint8
@@ -76,7 +76,7 @@ def invert_range(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_histograms(offsets, impacts, rows, n_slots, row_of_term, histogram_of_term, histograms):  # type: ignore[no-untyped-def]
+def add_histograms(offsets, impacts, rows, n_slots, row_of_term, histogram_of_term, histograms):
     """Count the impacts of each term in a range into its histogram.
 
     Parameters
@@ -103,7 +103,7 @@ def add_histograms(offsets, impacts, rows, n_slots, row_of_term, histogram_of_te
 
 
 @kernel
-def kth_from_histograms(histograms, row_of_term, depths, out):  # type: ignore[no-untyped-def]
+def kth_from_histograms(histograms, row_of_term, depths, out):
     """For each term the largest impact that at least ``depths[i]`` postings reach, else 0.
 
     Parameters

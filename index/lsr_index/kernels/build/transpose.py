@@ -1,4 +1,4 @@
-"""Posting lists and rows back to documents: what merging, checking and showing a vector need."""
+"""Transposition of a range: posting lists and rows back to vectors of documents."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from lsr_index.kernels.jit import kernel
 
 
 @kernel
-def count_slots(slots, rows, counts):  # type: ignore[no-untyped-def]
+def count_slots(slots, rows, counts):
     """Add the number of postings in each slot.
 
     Parameters
@@ -26,7 +26,7 @@ def count_slots(slots, rows, counts):  # type: ignore[no-untyped-def]
 @kernel
 def transpose_range(
     terms, row_of_term, offsets, slots, impacts, rows, starts, out_terms, out_impacts
-):  # type: ignore[no-untyped-def]
+):
     """Turn the lists and rows of one range into one vector per slot, terms ascending.
 
     The caller proves that the offsets ascend from 0 to the number of listed postings, that every
@@ -53,7 +53,7 @@ def transpose_range(
 
 
 @kernel
-def impact_at(offsets, slots, impacts, rows, n_slots, row, t, slot):  # type: ignore[no-untyped-def]
+def impact_at(offsets, slots, impacts, rows, n_slots, row, t, slot):
     """Impact of the ``t``-th term (with that row, or -1) in a slot; 0 where it is absent."""
     if row >= 0:
         return rows[np.int64(row) * n_slots + slot]
@@ -72,8 +72,8 @@ def impact_at(offsets, slots, impacts, rows, n_slots, row, t, slot):  # type: ig
 
 
 @kernel
-def gather_slot(row_of_term, offsets, slots, impacts, rows, n_slots, slot, out):  # type: ignore[no-untyped-def]
-    """Impact of every term of a range in one slot, by a look at every list and row.
+def gather_slot(row_of_term, offsets, slots, impacts, rows, n_slots, slot, out):
+    """Impact of every term of a range in one slot, searched in every list and row.
 
     The caller proves that the offsets ascend from 0 to the number of listed postings and that rows
     are numbered in order.

@@ -1,24 +1,29 @@
-"""Blocks that may hold a result: finding them, completing them row by row, offering documents."""
+"""Candidate blocks: those whose upper bound reaches the threshold, evaluated row by row.
+
+Block-max pruning [Ding and Suel 2011, section 4] on blocks of neighbouring documents, whose scores
+are added up sixteen at a time.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from lsr_index.kernels.accumulator import contribution, shift_of
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.score.scan import block_maximum, live_unit
-from lsr_index.kernels.simd.masks import LANES, UNIT, lowest_bit, sums_at_least, unit_at_least
+from lsr_index.kernels.score.scan import block_maximum, live_bits
+from lsr_index.kernels.simd.masks import MASK, lowest_bit, sums_at_least, vector_at_least
 from lsr_index.kernels.simd.prefetch import prefetch
-from lsr_index.kernels.simd.vectors import add_unit
-from lsr_index.kernels.structs import SCORES, SLOTS, STAT_COUNT, STAT_KTH_KEY
-from lsr_index.kernels.topk.buffer import hit_key, settle
+from lsr_index.kernels.simd.vectors import VECTOR, add_vector
+from lsr_index.kernels.structs import CAND_DOCS, CAND_SCORES
+from lsr_index.kernels.topk.buffer import hit_key, shrink
 from lsr_index.kernels.topk.select import kth_largest
 
-# Blocks of a row that are on their way while one is added.
+# Blocks of a row that are prefetched while one is added.
 _AHEAD = 12
 
 
 @kernel
-def surviving(maxima, bounds, level, limit, blocks, origin):  # type: ignore[no-untyped-def]
+def candidate_blocks(maxima, bounds, level, limit, blocks, origin):
     """Blocks where ``maximum + bound >= level``, ascending.
 
     Parameters
@@ -40,7 +45,7 @@ def surviving(maxima, bounds, level, limit, blocks, origin):  # type: ignore[no-
         Blocks found.
     """
     n = np.int64(0)
-    for first in range(0, maxima.size, LANES):
+    for first in range(0, maxima.size, MASK):
         mask = sums_at_least(maxima, bounds, first, np.uint32(level))
         while mask != np.uint64(0):
             blocks[n] = origin + first + lowest_bit(mask)
@@ -52,19 +57,19 @@ def surviving(maxima, bounds, level, limit, blocks, origin):  # type: ignore[no-
 
 
 @kernel
-def prefetch_blocks(rows, row, block_size, blocks, n):  # type: ignore[no-untyped-def]
-    """Ask for a row where the first blocks of a list begin."""
+def prefetch_blocks(rows, row, block_size, blocks, n):
+    """Prefetch a row at the first blocks of a list."""
     for i in range(min(np.int64(_AHEAD), n)):
         prefetch(rows, row + np.int64(blocks[i]) * block_size)
 
 
 @kernel
-def add_row_to_tiles(tiles, rows, row, block_size, blocks, n, weight):  # type: ignore[no-untyped-def]
-    """Add one term's row to copies of some blocks, which stand one after the other.
+def add_row_to_copies(copies, rows, row, block_size, blocks, n, weight):
+    """Add one term's row to copies of some blocks, which follow one another.
 
     Parameters
     ----------
-    tiles : (>= n * block_size,) uint16 or uint32
+    copies : (>= n * block_size,) uint16 or uint32
     rows : (n_cells,) uint8
     row, block_size : int64
         The row begins at ``rows[row]``.
@@ -75,17 +80,17 @@ def add_row_to_tiles(tiles, rows, row, block_size, blocks, n, weight):  # type: 
     for i in range(n):
         if i + _AHEAD < n:
             prefetch(rows, row + np.int64(blocks[i + _AHEAD]) * block_size)
-        place = row + np.int64(blocks[i]) * block_size
-        for u in range(0, block_size, UNIT):
-            add_unit(tiles, i * block_size + u, rows, place + u, weight)
+        cell = row + np.int64(blocks[i]) * block_size
+        for at in range(0, block_size, VECTOR):
+            add_vector(copies, i * block_size + at, rows, cell + at, weight)
 
 
 @kernel
-def add_row_to_blocks(  # type: ignore[no-untyped-def]
-    acc, live, first_slot, rows, row, block_max, cell, block_size, blocks, n, weight, shift, level,
-    maxima, bounds,
+def add_row_to_blocks(
+    acc, live, first_slot, rows, row, block_max, cell, block_size, blocks, n, weight, level, maxima,
+    bounds,
 ):  # fmt: skip
-    """Add one term's row to some blocks, and keep those that may still reach the level.
+    """Add one term's row to some blocks, and keep those whose upper bound still reaches the level.
 
     Parameters
     ----------
@@ -95,30 +100,31 @@ def add_row_to_blocks(  # type: ignore[no-untyped-def]
         Slot of the segment at which the range begins.
     rows, block_max : (n_cells,), (n_bounds,) uint8
     row, cell : int64
-        Where the term's row and its bounds begin.
+        Where the term's row and its block maxima begin.
     block_size : int64
     blocks : (>= n,) uint32
         Cut down in place.
     n : int64
-    weight, shift : uint32
+    weight : uint32
     level : int64
     maxima, bounds : (n_blocks,) same dtype as ``acc``
-        Brought up to date where a block is listed.
+        Updated where a block is listed.
 
     Returns
     -------
     int64
         Blocks kept.
     """
+    shift = shift_of(acc)
     kept = np.int64(0)
     for i in range(n):
         if i + _AHEAD < n:
             prefetch(rows, row + np.int64(blocks[i + _AHEAD]) * block_size)
         b = np.int64(blocks[i])
-        for at in range(b * block_size, (b + 1) * block_size, UNIT):
-            add_unit(acc, at, rows, row + at, weight)
+        for at in range(b * block_size, (b + 1) * block_size, VECTOR):
+            add_vector(acc, at, rows, row + at, weight)
         best = block_maximum(acc, live, first_slot, b * block_size, block_size)
-        bound = np.uint32(bounds[b]) - ((np.uint32(block_max[cell + b]) * weight) >> shift)
+        bound = np.uint32(bounds[b]) - contribution(block_max[cell + b], weight, shift)
         maxima[b] = best
         bounds[b] = bound
         blocks[kept] = b
@@ -127,8 +133,8 @@ def add_row_to_blocks(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gather(acc, live, first_slot, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
-    """Live slots of some blocks with at least that score.
+def collect_slots(acc, live, first_slot, block_size, blocks, n, level, slots, scores):
+    """Live slots of some blocks whose score reaches the level.
 
     Parameters
     ----------
@@ -147,10 +153,10 @@ def gather(acc, live, first_slot, block_size, blocks, n, level, slots, scores): 
     found = np.int64(0)
     for i in range(n):
         first = np.int64(blocks[i]) * block_size
-        for at in range(first, first + block_size, UNIT):
-            mask = unit_at_least(acc, at, np.uint32(level))
+        for at in range(first, first + block_size, VECTOR):
+            mask = vector_at_least(acc, at, np.uint32(level))
             if live.size != 0:
-                mask &= live_unit(live, (first_slot + at) // UNIT)
+                mask &= live_bits(live, first_slot + at)
             while mask != np.uint64(0):
                 slot = at + lowest_bit(mask)
                 mask &= mask - np.uint64(1)
@@ -161,39 +167,38 @@ def gather(acc, live, first_slot, block_size, blocks, n, level, slots, scores): 
 
 
 @kernel
-def silence_dead(tiles, live, first_slot, block_size, blocks, n):  # type: ignore[no-untyped-def]
-    """Take the scores of documents that may not appear out of copies of blocks."""
+def zero_deleted(copies, live, first_slot, block_size, blocks, n):
+    """Set the scores of deleted and filtered-out documents to 0 in copies of blocks."""
     if live.size == 0:
         return
     for i in range(n):
-        for u in range(0, block_size, UNIT):
-            slot = first_slot + np.int64(blocks[i]) * block_size + u
-            alive = live_unit(live, slot // UNIT)
-            for lane in range(UNIT):
-                if (alive >> np.uint64(lane)) & np.uint64(1) == np.uint64(0):
-                    tiles[i * block_size + u + lane] = 0
+        for at in range(0, block_size, VECTOR):
+            bits = live_bits(live, first_slot + np.int64(blocks[i]) * block_size + at)
+            for j in range(VECTOR):
+                if (bits >> np.uint64(j)) & np.uint64(1) == np.uint64(0):
+                    copies[i * block_size + at + j] = 0
 
 
 @kernel
-def gather_tiles(tiles, block_size, blocks, n, level, slots, scores):  # type: ignore[no-untyped-def]
-    """As `gather`, of copies of blocks, in which the dead are silent."""
+def collect_slots_of_copies(copies, block_size, blocks, n, level, slots, scores):
+    """As `collect_slots`, from copies of blocks after `zero_deleted`."""
     found = np.int64(0)
     for i in range(n):
-        for u in range(0, block_size, UNIT):
-            mask = unit_at_least(tiles, i * block_size + u, np.uint32(level))
-            at = np.int64(blocks[i]) * block_size + u
+        for at in range(i * block_size, (i + 1) * block_size, VECTOR):
+            mask = vector_at_least(copies, at, np.uint32(level))
+            first = (np.int64(blocks[i]) - i) * block_size
             while mask != np.uint64(0):
-                lane = lowest_bit(mask)
+                place = at + lowest_bit(mask)
                 mask &= mask - np.uint64(1)
-                slots[found] = at + lane
-                scores[found] = tiles[i * block_size + u + lane]
+                slots[found] = first + place
+                scores[found] = copies[place]
                 found += 1
     return found
 
 
 @kernel
-def number_documents(slot_docs, slots, n, first_slot, base):  # type: ignore[no-untyped-def]
-    """Put document numbers in place of slots.
+def slots_to_ordinals(slot_docs, slots, n, first_slot, base):
+    """Replace slots by ordinals of documents.
 
     Parameters
     ----------
@@ -204,7 +209,7 @@ def number_documents(slot_docs, slots, n, first_slot, base):  # type: ignore[no-
     first_slot : int64
         Added to slots.
     base : int64
-        Number of the segment's first document.
+        Ordinal of the segment's first document.
     """
     for i in range(n):
         doc = first_slot + np.int64(slots[i])
@@ -214,31 +219,29 @@ def number_documents(slot_docs, slots, n, first_slot, base):  # type: ignore[no-
 
 
 @kernel
-def offer(work, n, threshold, k, keys, stats):  # type: ignore[no-untyped-def]
-    """Offer documents, exactly scored; returns the possibly raised threshold.
+def push_candidates(work, n, threshold, k, keys, stats):
+    """Push exactly scored documents onto the top-k buffer; returns the raised threshold.
 
     Parameters
     ----------
     work : Workspace
-        ``SLOTS`` holds their numbers, ``SCORES`` their scores.
+        ``CAND_DOCS`` holds their ordinals, ``CAND_SCORES`` their scores.
     n, threshold, k : int64
     keys : (> k,) uint64
-    stats : (N_STATS,) int64
+    stats : STATS record
     """
-    docs, scores = work.words[SLOTS], work.words[SCORES]
+    docs, scores = work.candidates[CAND_DOCS], work.candidates[CAND_SCORES]
     if n > k:
         threshold = max(threshold, kth_largest(scores, n, k))
-    count = stats[STAT_COUNT]
-    kth_key = np.uint64(stats[STAT_KTH_KEY])
+    count, kth_key = stats.count, stats.kth_key
     for i in range(n):
         score = np.int64(scores[i])
         key = hit_key(score, docs[i])
-        keys[count] = key  # whether it stays cannot be predicted, so that no branch tries to
+        keys[count] = key  # whether it stays is unpredictable, so that no branch decides it
         count += np.int64(score >= threshold and key > kth_key)
         if count == keys.size:
-            stats[STAT_COUNT] = count
-            threshold = settle(keys, stats, k, threshold, work.key_scores)
-            count = stats[STAT_COUNT]
-            kth_key = np.uint64(stats[STAT_KTH_KEY])
-    stats[STAT_COUNT] = count
+            stats.count = count
+            threshold = shrink(keys, stats, k, threshold, work.key_scores)
+            count, kth_key = stats.count, stats.kth_key
+    stats.count = count
     return threshold

@@ -1,7 +1,7 @@
-"""Searching the few documents that pass a filter: their postings alone, term by term.
+"""Filtered posting lists: search of the few documents that pass a filter.
 
-For such documents the postings of a term are copied out once, into a list of its own, and from then
-on a query reads nothing else of it. The documents that pass are numbered from 0 in order of slots.
+The postings that a term has in these documents are copied once into a list of their own; later
+queries read nothing else of the term. The documents are numbered from 0 in order of slots.
 """
 
 from __future__ import annotations
@@ -9,46 +9,36 @@ from __future__ import annotations
 import numpy as np
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.pointers import carray, halves_at, longs_at, open_view, pointer, words_at
-from lsr_index.kernels.score.bounds import lower_bound, place_of
-from lsr_index.kernels.score.evaluate_blocks import number_documents, offer
+from lsr_index.kernels.pointers import carray, int64_at, pointer, segment_at, uint32_at
+from lsr_index.kernels.score.evaluate_blocks import push_candidates, slots_to_ordinals
+from lsr_index.kernels.score.range_group import live_bitmap
 from lsr_index.kernels.score.scan import scatter
-from lsr_index.kernels.simd.masks import UNIT, lowest_bit, unit_at_least
+from lsr_index.kernels.score.terms import lower_bound, term_position
+from lsr_index.kernels.simd.masks import lowest_bit, vector_at_least
 from lsr_index.kernels.simd.prefetch import prefetch
+from lsr_index.kernels.simd.vectors import VECTOR
 from lsr_index.kernels.structs import (
-    ACC,
-    LIVE_ADDRESS,
-    LIVE_BASE,
-    LIVE_CHOSEN,
-    LIVE_DOCS,
-    LIVE_LISTS,
-    LIVE_NUMBERS,
-    LIVE_STARTS,
-    LIVE_WORDS,
+    ACC_SCORES,
+    CAND_DOCS,
+    CAND_SCORES,
     N_DENSE,
     N_RANGES,
     N_TERMS,
-    OPT_K,
     RANGE_SIZE,
-    SCORES,
-    SLOTS,
-    STAT_POSTINGS,
-    STAT_RANGES,
-    STAT_THRESHOLD,
 )
-from lsr_index.kernels.topk.buffer import settle
+from lsr_index.kernels.topk.buffer import shrink
 
-# A list of documents that pass: its length, their numbers, their impacts.
+# A filtered list: its length, then numbers of documents, then impacts.
 HEAD_BYTES, POSTING_BYTES, ALIGNMENT = 8, 3, 8
-# A term in no more documents than this has no list: it is read where it stands, as copying it out
-# would interrupt the search for next to nothing.
+# A term in no more documents than this gets no filtered list: its postings are filtered in every
+# search, which is cheaper than interrupting a search to copy them.
 RARE = 64
-# Postings in a line of the cache, the lines that are on their way, and documents of a row that are.
+# Postings in a cache line; lines of a list, and documents of a row, that are prefetched.
 _STEP, _LINES, _AHEAD = 32, 6, 16
 
 
 @kernel
-def list_slots(words, range_size, starts, chosen, slots):  # type: ignore[no-untyped-def]
+def list_slots(words, range_size, range_starts, range_slots, slots):
     """List the slots of a bitmap.
 
     Parameters
@@ -56,104 +46,105 @@ def list_slots(words, range_size, starts, chosen, slots):  # type: ignore[no-unt
     words : (n_words,) uint64
     range_size : int64
         A multiple of 64.
-    starts : (n_ranges + 1,) int64
+    range_starts : (n_ranges + 1,) int64
         Filled: where each range begins in the list.
-    chosen, slots : (n,) uint16, uint32
+    range_slots, slots : (n,) uint16, uint32
         Filled: slots counted from the beginning of their range, and of the segment.
     """
     n = np.int64(0)
-    for r in range(starts.size - 1):
-        starts[r] = n
+    for r in range(range_starts.size - 1):
+        range_starts[r] = n
         first_slot = r * range_size
         for w in range(first_slot // 64, min(words.size, (first_slot + range_size) // 64)):
             word = words[w]
             while word != np.uint64(0):
                 slot = w * 64 + lowest_bit(word)
                 word &= word - np.uint64(1)
-                chosen[n] = slot - first_slot
+                range_slots[n] = slot - first_slot
                 slots[n] = slot
                 n += 1
-    starts[starts.size - 1] = n
+    range_starts[range_starts.size - 1] = n
 
 
 @kernel
-def missing_terms(table, addresses, term_ids, n_passing, missing):  # type: ignore[no-untyped-def]
-    """Terms of a segment that are not rare and of which there is no list yet.
+def missing_terms(table, addresses, term_ids, n_docs, missing):
+    """Terms of a segment that are not rare and have no filtered list yet.
 
     Parameters
     ----------
     table : (15, 2) int64
-        See `lsr_index.kernels.pointers.open_view`.
+        See `lsr_index.kernels.pointers.segment_at`.
     addresses : (n_terms,) int64
-        Where the lists are, 0 where there is none.
+        Of the filtered lists, 0 where there is none.
     term_ids : (n,) uint32
-    n_passing : int64
+    n_docs : int64
+        Documents that pass the filter.
     missing : (n,) int64
         Filled: positions in the segment's dictionary.
 
     Returns
     -------
     (int64, int64)
-        How many, and the bytes that their lists may take.
+        Number of terms, and the bytes that their lists may take.
     """
-    seg = open_view(table)
+    seg = segment_at(table)
     n, n_bytes = np.int64(0), np.int64(0)
     for i in range(term_ids.size):
-        term = place_of(seg.terms, seg.places, term_ids[i])
+        term = term_position(seg.terms, seg.term_positions, term_ids[i])
         known = term < 0 or addresses[max(term, 0)] != 0 or seg.counts[max(term, 0)] <= RARE
         for j in range(n):
             known |= missing[j] == term
         if not known:
             missing[n] = term
             n += 1
-            room = min(np.int64(seg.counts[term]), n_passing)
+            room = min(np.int64(seg.counts[term]), n_docs)
             n_bytes += HEAD_BYTES + POSTING_BYTES * room + ALIGNMENT
     return n, n_bytes
 
 
 @kernel
-def narrow_terms(table, live, starts, chosen, terms, buffer, places):  # type: ignore[no-untyped-def]
-    """Copy out what some terms are in the documents that pass.
+def filter_terms(table, live, range_starts, range_slots, terms, buffer, begins):
+    """Make the filtered lists of some terms.
 
     Parameters
     ----------
     table : (15, 2) int64
-        See `lsr_index.kernels.pointers.open_view`.
+        See `lsr_index.kernels.pointers.segment_at`.
     live : (n_words,) uint64
-        Bitmap of the slots that pass.
-    starts, chosen : (n_ranges + 1,) int64, (n_passing,) uint16
+        Bitmap of the slots that pass the filter.
+    range_starts, range_slots : (n_ranges + 1,) int64, (n_docs,) uint16
         The same as a list, see `list_slots`. At most 65,536.
     terms : (n,) int64
         Positions in the segment's dictionary.
     buffer : (n_bytes,) uint8
         Filled; as large as `missing_terms` says.
-    places : (n + 1,) int64
+    begins : (n + 1,) int64
         Filled: where each list begins, and where the last ends.
     """
-    seg = open_view(table)
+    seg = segment_at(table)
     for i in range(terms.size):
-        ask_lists(seg, terms[i])
+        prefetch_lists(seg, terms[i])
     at = np.int64(0)
     for i in range(terms.size):
-        places[i] = at
-        room = min(np.int64(seg.counts[terms[i]]), np.int64(chosen.size))
+        begins[i] = at
+        room = min(np.int64(seg.counts[terms[i]]), np.int64(range_slots.size))
         first = at + HEAD_BYTES
         numbers = buffer[first : first + 2 * room].view(np.uint16)
         impacts = buffer[first + 2 * room : first + POSTING_BYTES * room]
-        n = narrow_term(table, live, starts, chosen, terms[i], numbers, impacts)
-        # The impacts follow the numbers that there turned out to be.
+        n = filter_term(table, live, range_starts, range_slots, terms[i], numbers, impacts)
+        # The impacts follow the numbers, which may be fewer than there was room for.
         moved = buffer[first + 2 * n : first + POSTING_BYTES * n]
         for j in range(n):
             moved[j] = impacts[j]
         buffer[at : at + HEAD_BYTES].view(np.int64)[0] = n
         at = first + POSTING_BYTES * n
         at += -at % ALIGNMENT
-    places[terms.size] = at
+    begins[terms.size] = at
 
 
 @kernel
-def ask_lists(seg, term):  # type: ignore[no-untyped-def]
-    """Ask for the beginnings of a term's posting lists."""
+def prefetch_lists(seg, term):
+    """Prefetch the beginnings of a term's posting lists."""
     n_ranges = seg.sizes[N_RANGES]
     if seg.row_of_term[term] >= 0:
         return
@@ -164,33 +155,33 @@ def ask_lists(seg, term):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def narrow_term(table, live, starts, chosen, term, numbers, impacts):  # type: ignore[no-untyped-def]
-    """Copy out what one term is in the documents that pass; returns the number of postings."""
-    seg = open_view(table)
+def filter_term(table, live, range_starts, range_slots, term, numbers, impacts):
+    """Copy the postings that a term has in the filtered documents; returns their number."""
+    seg = segment_at(table)
     row = np.int64(seg.row_of_term[term])
     if row < 0:
-        return narrow_list(seg, live, starts, chosen, term, numbers, impacts)
-    return narrow_row(seg, starts, chosen, row, numbers, impacts)
+        return filter_posting_lists(seg, live, range_starts, range_slots, term, numbers, impacts)
+    return filter_rows(seg, range_starts, range_slots, row, numbers, impacts)
 
 
 @kernel
-def narrow_list(seg, live, starts, chosen, term, numbers, impacts):  # type: ignore[no-untyped-def]
-    """Copy out of a term's posting lists; returns the number of postings."""
+def filter_posting_lists(seg, live, range_starts, range_slots, term, numbers, impacts):
+    """Copy from a term's posting lists; returns the number of postings."""
     slots, n_ranges = seg.slots, seg.sizes[N_RANGES]
     n = np.int64(0)
     one = np.uint64(1)
     for r in range(n_ranges):
         at = np.uint64(seg.range_base[r]) + np.uint64(seg.offsets[term * n_ranges + r])
         end = np.uint64(seg.range_base[r]) + np.uint64(seg.offsets[(term + 1) * n_ranges + r])
-        few = chosen[starts[r] : starts[r + 1]]
+        passing = range_slots[range_starts[r] : range_starts[r + 1]]
         words = live[r * seg.sizes[RANGE_SIZE] // 64 :]
-        while few.size != 0 and at < end:
+        while passing.size != 0 and at < end:
             prefetch(slots, at + np.uint64(_LINES * _STEP))
             for j in range(at, min(at + np.uint64(_STEP), end)):
                 slot = np.uint64(slots[j])
-                passes = (words[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & one
-                if passes != 0 and n < numbers.size:
-                    numbers[n] = starts[r] + lower_bound(few, slots[j])
+                bit = (words[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & one
+                if bit != 0 and n < numbers.size:
+                    numbers[n] = range_starts[r] + lower_bound(passing, slots[j])
                     impacts[n] = seg.impacts[j]
                     n += 1
             at += np.uint64(_STEP)
@@ -198,17 +189,17 @@ def narrow_list(seg, live, starts, chosen, term, numbers, impacts):  # type: ign
 
 
 @kernel
-def narrow_row(seg, starts, chosen, row, numbers, impacts):  # type: ignore[no-untyped-def]
-    """Copy out of a term's rows; returns the number of postings."""
+def filter_rows(seg, range_starts, range_slots, row, numbers, impacts):
+    """Copy from a term's dense rows; returns the number of postings."""
     size, n_dense, rows = seg.sizes[RANGE_SIZE], seg.sizes[N_DENSE], seg.rows
     n = np.int64(0)
     for r in range(seg.sizes[N_RANGES]):
-        begin, end = starts[r], starts[r + 1]
+        begin, end = range_starts[r], range_starts[r + 1]
         row_begin = (r * n_dense + row) * size
         for i in range(begin, end):
             if i + _AHEAD < end:
-                prefetch(rows, row_begin + np.int64(chosen[i + _AHEAD]))
-            impact = rows[row_begin + np.int64(chosen[i])]
+                prefetch(rows, row_begin + np.int64(range_slots[i + _AHEAD]))
+            impact = rows[row_begin + np.int64(range_slots[i])]
             if impact != 0 and n < numbers.size:
                 numbers[n] = i
                 impacts[n] = impact
@@ -217,68 +208,68 @@ def narrow_row(seg, starts, chosen, row, numbers, impacts):  # type: ignore[no-u
 
 
 @kernel
-def known_terms(addresses, counts, found, n):  # type: ignore[no-untyped-def]
-    """Whether there are lists of all terms found in a segment but the rare ones."""
+def has_lists(addresses, counts, found, n):
+    """Whether all terms found in a segment, except rare ones, have filtered lists."""
     missing = np.int64(0)
     for i in range(n):
-        if addresses[found[0, i]] == 0:
-            missing += np.int64(counts[found[0, i]] > RARE)
+        if addresses[found[i].position] == 0:
+            missing += np.int64(counts[found[i].position] > RARE)
     return missing == 0
 
 
 @kernel
-def search_narrowed(table, passing, found, n, work, keys, stats, options, shift):  # type: ignore[no-untyped-def]
-    """Search the documents of one segment that pass, all of them.
+def search_filtered_postings(table, live, found, n, work, keys, stats, options):
+    """Search all documents of one segment that pass a filter.
 
     Parameters
     ----------
     table : (15, 2) int64
-        See `lsr_index.kernels.pointers.open_view`.
-    passing : (N_LIVE,) int64
-        What passes, see `lsr_index.search.segment_set.LiveBitmaps`; with lists of all terms found
-        that are not rare. There are as many accumulators as documents at least.
-    found : (2, >= n) int64
-        Positions and weights of the query's terms.
+        See `lsr_index.kernels.pointers.segment_at`.
+    live : LIVE record
+        With filtered lists of all terms found that are not rare. There are at least as many
+        accumulators as documents.
+    found : (>= n,) TERM records
     n : int64
-    work, keys, stats, options, shift
-        As in `lsr_index.kernels.score.search_segments.search_segments`.
+    work, keys, stats, options
+        As in `lsr_index.kernels.score.search_group.search_group`.
     """
-    seg = open_view(table)
-    k, n_passing = options[OPT_K], passing[LIVE_DOCS]
-    live = words_at(passing[LIVE_ADDRESS], passing[LIVE_WORDS])
-    starts = longs_at(passing[LIVE_STARTS], seg.sizes[N_RANGES] + 1)
-    chosen = carray(pointer(passing[LIVE_CHOSEN]), n_passing, np.uint16)
-    addresses = longs_at(passing[LIVE_LISTS], seg.sizes[N_TERMS])
-    padded = (n_passing + UNIT - 1) // UNIT * UNIT
-    acc = work.lanes[ACC, :padded]
-    slots, scores = work.words[SLOTS], work.words[SCORES]
+    seg = segment_at(table)
+    bitmap, n_docs = live_bitmap(live), live.n_docs
+    range_starts = int64_at(live.range_starts, seg.sizes[N_RANGES] + 1)
+    range_slots = carray(pointer(live.range_slots), n_docs, np.uint16)
+    addresses = int64_at(live.lists, seg.sizes[N_TERMS])
+    padded = (n_docs + VECTOR - 1) // VECTOR * VECTOR
+    acc = work.acc[ACC_SCORES, :padded]
+    docs, scores = work.candidates[CAND_DOCS], work.candidates[CAND_SCORES]
     for i in range(n):
-        prefetch(carray(pointer(addresses[found[0, i]]), 1, np.int64), 0)
+        prefetch(int64_at(addresses[found[i].position], 1), 0)
     acc[:] = 0
     for i in range(n):
-        address, weight = addresses[found[0, i]], np.uint32(found[1, i])
+        address, weight = addresses[found[i].position], np.uint32(found[i].weight)
         if address != 0:
-            size = carray(pointer(address), 1, np.int64)[0]
+            size = int64_at(address, 1)[0]
             numbers = carray(pointer(address + HEAD_BYTES), size, np.uint16)
             impacts = carray(pointer(address + HEAD_BYTES + 2 * size), size, np.uint8)
-            scatter(acc, numbers, impacts, 0, size, weight, shift)
+            scatter(acc, numbers, impacts, 0, size, weight)
         else:
-            some, their = slots.view(np.uint16), scores.view(np.uint8)
-            size = narrow_term(table, live, starts, chosen, found[0, i], some, their)
-            scatter(acc, some, their, 0, size, weight, shift)
-        stats[STAT_POSTINGS] += size
-    stats[STAT_RANGES] += 1
-    threshold = max(np.int64(1), stats[STAT_THRESHOLD])
+            rare_numbers, rare_impacts = docs.view(np.uint16), scores.view(np.uint8)
+            size = filter_term(
+                table, bitmap, range_starts, range_slots, found[i].position, rare_numbers,
+                rare_impacts,
+            )  # fmt: skip
+            scatter(acc, rare_numbers, rare_impacts, 0, size, weight)
+        stats.postings += size
+    stats.ranges += 1
+    threshold = max(np.int64(1), stats.threshold)
     n_hits = np.int64(0)
-    for at in range(0, padded, UNIT):
-        mask = unit_at_least(acc, at, np.uint32(threshold))
+    for at in range(0, padded, VECTOR):
+        mask = vector_at_least(acc, at, np.uint32(threshold))
         while mask != np.uint64(0):
-            slot = at + lowest_bit(mask)
+            number = at + lowest_bit(mask)
             mask &= mask - np.uint64(1)
-            slots[n_hits] = slot
-            scores[n_hits] = acc[slot]
+            docs[n_hits] = number
+            scores[n_hits] = acc[number]
             n_hits += 1
-    docs = halves_at(passing[LIVE_NUMBERS], n_passing)
-    number_documents(docs, slots, n_hits, 0, passing[LIVE_BASE])
-    threshold = offer(work, n_hits, threshold, k, keys, stats)
-    stats[STAT_THRESHOLD] = settle(keys, stats, k, threshold, work.key_scores)
+    slots_to_ordinals(uint32_at(live.docs, n_docs), docs, n_hits, 0, live.base)
+    threshold = push_candidates(work, n_hits, threshold, options.k, keys, stats)
+    stats.threshold = shrink(keys, stats, options.k, threshold, work.key_scores)

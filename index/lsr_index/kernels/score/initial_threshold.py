@@ -1,79 +1,70 @@
-"""The threshold that a search begins with: its most promising blocks, completed first."""
+"""Initial threshold: the most promising blocks are evaluated first, on copies."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.pointers import open_view
+from lsr_index.kernels.pointers import segment_at
 from lsr_index.kernels.score.evaluate_blocks import (
-    add_row_to_tiles,
+    add_row_to_copies,
+    candidate_blocks,
     prefetch_blocks,
-    silence_dead,
-    surviving,
+    zero_deleted,
 )
-from lsr_index.kernels.score.range_group import list_end, padded_blocks, words_of
+from lsr_index.kernels.score.range_group import end_of_blocks, live_bitmap, padded_blocks
 from lsr_index.kernels.score.scan import group_maxima
-from lsr_index.kernels.simd.masks import LANES
+from lsr_index.kernels.simd.masks import MASK
 from lsr_index.kernels.structs import (
-    ACC,
-    BOUNDS,
-    MAXIMA,
+    ACC_BOUNDS,
+    ACC_COPIES,
+    ACC_GROUPS,
+    ACC_MAXIMA,
+    ACC_SCORES,
+    CAND_INITIAL,
     N_BLOCKS,
-    ORDER,
-    PART_FIRST,
-    PART_LISTS,
-    PART_RANGE,
-    PART_SEGMENT,
-    PART_TERMS,
-    POTENTIAL,
-    PROBED,
     RANGE_SIZE,
-    ROW,
-    STAT_BLOCKS,
-    TILES,
-    WEIGHT,
 )
 from lsr_index.kernels.topk.select import kth_largest
 
 
 @kernel
-def kth_group(work, maxima, bounds, k):  # type: ignore[no-untyped-def]
-    """A score that the ``maximum + bound`` of at least ``k`` blocks reaches, near the largest such.
+def kth_block_bound(work, maxima, bounds, k):
+    """A value that ``maximum + bound`` of at least ``k`` blocks reaches, near the largest such.
 
-    Selecting among a few maxima of groups of blocks is cheaper than among all blocks.
+    Selecting among the maxima of a few groups of blocks is cheaper than among all blocks.
     """
-    width = min(np.int64(maxima.size), (4 * k + LANES - 1) // LANES * LANES)
-    groups = work.lanes[POTENTIAL]
+    width = min(np.int64(maxima.size), (4 * k + MASK - 1) // MASK * MASK)
+    groups = work.acc[ACC_GROUPS]
     group_maxima(maxima, bounds, groups, width)
     return kth_largest(groups, width, k)
 
 
 @kernel
-def probe(segments, live, work, n_parts, n_blocks, k, n_wanted, threshold, stats):  # type: ignore[no-untyped-def]
-    """Complete copies of the most promising blocks; their documents raise the threshold.
+def estimate_threshold(segments, live, work, n_parts, n_blocks, k, n_wanted, threshold, stats):
+    """Evaluate copies of the most promising blocks; their k-th score raises the threshold.
 
     Returns
     -------
     (int64, int64)
-        Blocks probed, about ``n_wanted`` and at most twice as many, listed in ``PROBED``, and the
-        threshold.
+        Blocks evaluated, about ``n_wanted`` and at most twice as many, listed in ``CAND_INITIAL``,
+        and the threshold.
     """
-    maxima, bounds = work.lanes[MAXIMA, :n_blocks], work.lanes[BOUNDS, :n_blocks]
-    tiles, blocks = work.lanes[TILES], work.words[PROBED]
-    level = max(np.int64(1), kth_group(work, maxima, bounds, n_wanted))
-    n_found = min(surviving(maxima, bounds, level, 2 * n_wanted, blocks, 0), 2 * n_wanted)
+    maxima, bounds = work.acc[ACC_MAXIMA, :n_blocks], work.acc[ACC_BOUNDS, :n_blocks]
+    copies, blocks = work.acc[ACC_COPIES], work.candidates[CAND_INITIAL]
+    level = max(np.int64(1), kth_block_bound(work, maxima, bounds, n_wanted))
+    n_found = min(candidate_blocks(maxima, bounds, level, 2 * n_wanted, blocks, 0), 2 * n_wanted)
     begin, n_docs = np.int64(0), np.int64(0)
     for p in range(n_parts):
         part = work.parts[p]
-        s = part[PART_SEGMENT]
-        sizes = open_view(segments[s]).sizes
-        end = list_end(blocks, begin, n_found, part[PART_FIRST] + padded_blocks(sizes))
+        s = part.segment
+        sizes = segment_at(segments[s]).sizes
+        end = end_of_blocks(blocks, begin, n_found, part.first_block + padded_blocks(sizes))
         if end > begin:
             block_size = sizes[RANGE_SIZE] // sizes[N_BLOCKS]
-            complete_tiles(
-                segments[s], work, work.plans[p], part, words_of(live, s),
-                tiles[begin * block_size :], blocks[begin:end], stats,
+            evaluate_copies(
+                segments[s], work, work.cursors[p], work.cursor_order[p], part,
+                live_bitmap(live[s]), copies[begin * block_size :], blocks[begin:end], stats,
             )  # fmt: skip
             n_docs += (end - begin) * block_size
         begin = end
@@ -81,39 +72,38 @@ def probe(segments, live, work, n_parts, n_blocks, k, n_wanted, threshold, stats
         maxima[blocks[i]] = 0
         bounds[blocks[i]] = 0
     if n_docs >= k:
-        threshold = max(threshold, kth_largest(tiles, n_docs, k))
+        threshold = max(threshold, kth_largest(copies, n_docs, k))
     return n_found, threshold
 
 
 @kernel
-def complete_tiles(table, work, plan, part, live, tiles, blocks, stats):  # type: ignore[no-untyped-def]
-    """Complete copies of some blocks of a part, in which the dead are silent.
+def evaluate_copies(table, work, cursors, order, part, live, copies, blocks, stats):
+    """Evaluate copies of some blocks of a part; deleted documents score 0 in them.
 
     Parameters
     ----------
-    table, work, plan, part, live
-        As in `lsr_index.kernels.score.scatter.fill_part`.
-    tiles : (>= m * block_size,) uint16 or uint32
+    table, work, cursors, order, part, live
+        As in `lsr_index.kernels.score.scatter.scatter_part`.
+    copies : (>= m * block_size,) uint16 or uint32
         Filled with the blocks.
     blocks : (m,) uint32
         Numbers in the group.
-    stats : (N_STATS,) int64
+    stats : STATS record
     """
-    seg = open_view(table)
-    size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part[PART_FIRST]
-    block_size, n_lists, n = size // n_blocks, part[PART_LISTS], part[PART_TERMS]
-    acc = work.lanes[ACC]
+    seg = segment_at(table)
+    size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block
+    block_size, n_lists, n = size // n_blocks, part.n_lists, part.n_terms
+    acc = work.acc[ACC_SCORES]
     origin = first * block_size
     for i in range(n_lists, n):
-        row = plan[ROW, plan[ORDER, i]] * size - origin
+        row = cursors[order[i]].row * size - origin
         prefetch_blocks(seg.rows, row, block_size, blocks, blocks.size)
     for i in range(blocks.size):
         b = np.int64(blocks[i]) * block_size
-        tiles[i * block_size : (i + 1) * block_size] = acc[b : b + block_size]
+        copies[i * block_size : (i + 1) * block_size] = acc[b : b + block_size]
     for i in range(n_lists, n):
-        t = plan[ORDER, i]
-        row, weight = plan[ROW, t] * size - origin, np.uint32(plan[WEIGHT, t])
-        add_row_to_tiles(tiles, seg.rows, row, block_size, blocks, blocks.size, weight)
-    stats[STAT_BLOCKS] += blocks.size * (n - n_lists)
-    first_slot = part[PART_RANGE] * size - origin
-    silence_dead(tiles, live, first_slot, block_size, blocks, blocks.size)
+        cursor = cursors[order[i]]
+        row, weight = cursor.row * size - origin, np.uint32(cursor.weight)
+        add_row_to_copies(copies, seg.rows, row, block_size, blocks, blocks.size, weight)
+    stats.blocks += blocks.size * (n - n_lists)
+    zero_deleted(copies, live, part.range * size - origin, block_size, blocks, blocks.size)

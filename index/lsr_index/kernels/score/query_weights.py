@@ -1,19 +1,11 @@
-"""Query weights to integers, and terms into descending order of weight."""
+"""Query preparation: weights to integers, and terms into descending order of weight."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.structs import (
-    HISTOGRAM,
-    QUERY_TERM,
-    QUERY_WEIGHT,
-    SORTED,
-    SPARE,
-    STAT_DROPPED,
-    STAT_FACTOR,
-)
+from lsr_index.kernels.structs import HISTOGRAM, QUERY_TERM, QUERY_WEIGHT, SORT_KEYS, SORT_SPARE
 from lsr_index.kernels.topk.buffer import hit_key, sort_keys
 
 BAD_WEIGHT, REPEATED_TERM, TOO_LONG, BAD_OFFSETS = 1, 2, 3, 4
@@ -21,7 +13,7 @@ N_FAULTS = 5
 
 
 @kernel
-def quantize_weights(weights, limit, out):  # type: ignore[no-untyped-def]
+def quantize_weights(weights, limit, out):
     """Round ``weights * limit' / sum`` to integers whose sum is at most ``limit``.
 
     Parameters
@@ -51,18 +43,18 @@ def quantize_weights(weights, limit, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def repeats(terms, longs):  # type: ignore[no-untyped-def]
-    """Whether a term stands in a query twice, in whatever order."""
+def has_repeated_term(terms, scratch):
+    """Whether a query holds a term twice, in whatever order."""
     n = terms.size
     rising = True
     for i in range(1, n):
         rising &= terms[i - 1] < terms[i]
     if rising:
         return False
-    keys = longs[SORTED].view(np.uint64)
+    keys = scratch[SORT_KEYS].view(np.uint64)
     for i in range(n):
         keys[i] = terms[i]
-    sort_keys(keys, n, longs[SPARE].view(np.uint64), longs[HISTOGRAM])
+    sort_keys(keys, n, scratch[SORT_SPARE].view(np.uint64), scratch[HISTOGRAM])
     found = False
     for i in range(1, n):
         found |= keys[i - 1] == keys[i]
@@ -70,7 +62,7 @@ def repeats(terms, longs):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prepare_query(terms, weights, limit, beta, longs, stats):  # type: ignore[no-untyped-def]
+def prepare_query(terms, weights, limit, beta, scratch, stats):
     """Check, quantise and order a query: heaviest term first, ties by term id.
 
     Parameters
@@ -81,10 +73,10 @@ def prepare_query(terms, weights, limit, beta, longs, stats):  # type: ignore[no
         Bound on the sum of integer weights.
     beta : float64
         Share of the terms kept.
-    longs : (N_LONGS, >= n) int64
+    scratch : (N_SCRATCH, >= n) int64
         ``QUERY_TERM`` and ``QUERY_WEIGHT`` are filled.
-    stats : (N_STATS,) int64
-        `STAT_FACTOR` and `STAT_DROPPED` are set.
+    stats : STATS record
+        ``factor`` and ``dropped`` are set.
 
     Returns
     -------
@@ -94,25 +86,24 @@ def prepare_query(terms, weights, limit, beta, longs, stats):  # type: ignore[no
     n = np.int64(terms.size)
     if n * 4 > limit:
         return np.int64(TOO_LONG), n
-    factors = stats[STAT_FACTOR : STAT_FACTOR + 1].view(np.float64)
-    factors[0] = 1.0
+    stats.factor = 1.0
     if n == 0:
         return np.int64(0), n
-    if repeats(terms, longs):
+    if has_repeated_term(terms, scratch):
         return np.int64(REPEATED_TERM), n
-    query_term, query_weight = longs[QUERY_TERM], longs[QUERY_WEIGHT]
-    factors[0] = quantize_weights(weights, limit, query_weight)
-    if factors[0] == 0.0:
+    query_term, query_weight = scratch[QUERY_TERM], scratch[QUERY_WEIGHT]
+    stats.factor = quantize_weights(weights, limit, query_weight)
+    if stats.factor == 0.0:
         return np.int64(BAD_WEIGHT), n
-    keys = longs[SORTED].view(np.uint64)
+    keys = scratch[SORT_KEYS].view(np.uint64)
     for i in range(n):
         keys[i] = hit_key(query_weight[i], terms[i])
-    sort_keys(keys, n, longs[SPARE].view(np.uint64), longs[HISTOGRAM])
+    sort_keys(keys, n, scratch[SORT_SPARE].view(np.uint64), scratch[HISTOGRAM])
     for i in range(n):
         key = keys[n - 1 - i]
         query_weight[i] = np.int64(key >> np.uint64(32))
         query_term[i] = np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
     kept = np.int64(np.ceil(beta * n)) if beta < 1.0 else n
     for i in range(kept, n):
-        stats[STAT_DROPPED] += query_weight[i]
+        stats.dropped += query_weight[i]
     return np.int64(0), kept

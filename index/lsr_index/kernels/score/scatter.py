@@ -5,112 +5,91 @@ from __future__ import annotations
 import numpy as np
 
 from lsr_index.kernels.jit import inlined_kernel, kernel
-from lsr_index.kernels.pointers import open_view
-from lsr_index.kernels.score.range_group import ask_part, padded_blocks, words_of
+from lsr_index.kernels.pointers import segment_at
+from lsr_index.kernels.score.range_group import live_bitmap, padded_blocks, prefetch_part
 from lsr_index.kernels.score.scan import add_bounds, add_row, block_maxima, scatter
-from lsr_index.kernels.structs import (
-    ACC,
-    BEGIN,
-    BOUNDS,
-    END,
-    MAXIMA,
-    N_BLOCKS,
-    OPT_BOUNDS,
-    ORDER,
-    PART_FIRST,
-    PART_LISTS,
-    PART_RANGE,
-    PART_SEGMENT,
-    PART_TERMS,
-    PEAK,
-    RANGE_SIZE,
-    ROW,
-    STAT_CELLS,
-    STAT_FINISHED,
-    STAT_POSTINGS,
-    WEIGHT,
-)
+from lsr_index.kernels.structs import ACC_BOUNDS, ACC_MAXIMA, ACC_SCORES, N_BLOCKS, RANGE_SIZE
 
 
 @kernel
-def scatter_lists(slots, impacts, plan, acc, n_lists, shift, stats):  # type: ignore[no-untyped-def]
-    """Scatter the lists of a range: the first places of the order."""
-    order, weights = plan[ORDER], plan[WEIGHT]
-    begins, ends = plan[BEGIN], plan[END]
+def scatter_lists(slots, impacts, cursors, order, acc, n_lists, stats):
+    """Scatter the posting lists of a range: the first cursors of the order."""
     for i in range(n_lists):
-        t = order[i]
-        scatter(acc, slots, impacts, begins[t], ends[t], np.uint32(weights[t]), shift)
-        stats[STAT_POSTINGS] += ends[t] - begins[t]
+        cursor = cursors[order[i]]
+        begin, end = cursor.begin, cursor.end
+        scatter(acc, slots, impacts, begin, end, np.uint32(cursor.weight))
+        stats.postings += end - begin
 
 
 @kernel
-def bound_rows(block_max, plan, bounds, n_lists, n, shift, options):  # type: ignore[no-untyped-def]
-    """Upper bounds, per block, of what the rows of a range add."""
-    order, weights = plan[ORDER], plan[WEIGHT]
+def bound_rows(block_max, cursors, order, bounds, n_lists, n, options):
+    """Upper bounds, by block, of what the rows of a range add to a score."""
     bounds[:] = 0
     for i in range(n_lists, n):
-        t = order[i]
-        if options[OPT_BOUNDS] == 0:
+        cursor = cursors[order[i]]
+        if options.bounds == 0:
             for b in range(bounds.size):
-                bounds[b] += plan[PEAK, t]
+                bounds[b] += cursor.bound
         else:
-            cell = plan[ROW, t] * bounds.size
-            add_bounds(bounds, block_max, cell, np.uint32(weights[t]), shift)
+            add_bounds(bounds, block_max, cursor.row * bounds.size, np.uint32(cursor.weight))
 
 
 @kernel
-def fill_part(table, plan, part, work, live, everywhere, shift, stats, options):  # type: ignore[no-untyped-def]
-    """Scatter the lists of a part and bound its blocks.
+def scatter_part(table, cursors, order, part, work, live, whole_rows, stats, options):
+    """Scatter the posting lists of a part and bound its blocks.
 
     Parameters
     ----------
     table : (15, 2) int64
-        See `lsr_index.kernels.pointers.open_view`.
-    plan, part : (N_PLAN, n) int64, (N_PART,) int64
+        See `lsr_index.kernels.pointers.segment_at`.
+    cursors, order
+        Of the part, as filled by `lsr_index.kernels.score.cursors.open_cursors`.
+    part : PART record
     work : Workspace
-        ``ACC``, ``MAXIMA`` and ``BOUNDS`` are filled where the part is.
+        ``ACC_SCORES``, ``ACC_MAXIMA`` and ``ACC_BOUNDS`` are filled at the slots and blocks of the
+        part.
     live : (n_words,) uint64
-    everywhere : bool
-        Rows are added to the whole range as well, which makes them lists.
-    shift : uint32
+        Bitmap of slots; empty: all documents may be returned.
+    whole_rows : bool
+        Rows are added to the whole range as well, and count as lists from then on.
     stats, options
         As in `lsr_index.kernels.score.search_group.search_group`.
     """
-    seg = open_view(table)
-    size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part[PART_FIRST]
+    seg = segment_at(table)
+    size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block
     block_size, past = size // n_blocks, first + padded_blocks(seg.sizes)
-    acc = work.lanes[ACC, first * block_size : first * block_size + size]
-    maxima, bounds = work.lanes[MAXIMA, first:past], work.lanes[BOUNDS, first:past]
-    n_lists, n = part[PART_LISTS], part[PART_TERMS]
+    acc = work.acc[ACC_SCORES, first * block_size : first * block_size + size]
+    maxima, bounds = work.acc[ACC_MAXIMA, first:past], work.acc[ACC_BOUNDS, first:past]
+    n_lists, n = part.n_lists, part.n_terms
     acc[:] = 0
-    scatter_lists(seg.slots, seg.impacts, plan, acc, n_lists, shift, stats)
-    if everywhere:
+    scatter_lists(seg.slots, seg.impacts, cursors, order, acc, n_lists, stats)
+    if whole_rows:
         for i in range(n_lists, n):
-            t = plan[ORDER, i]
-            add_row(acc, seg.rows, plan[ROW, t] * size, np.uint32(plan[WEIGHT, t]))
-            stats[STAT_CELLS] += size
-        stats[STAT_FINISHED] += np.int64(n_lists < n)
+            cursor = cursors[order[i]]
+            add_row(acc, seg.rows, cursor.row * size, np.uint32(cursor.weight))
+            stats.cells += size
+        stats.ranges_scanned += np.int64(n_lists < n)
         n_lists = n
-        part[PART_LISTS] = n
+        part.n_lists = n
     maxima[n_blocks:] = 0
     bounds[n_blocks:] = 0
-    bound_rows(seg.block_max, plan, bounds[:n_blocks], n_lists, n, shift, options)
-    block_maxima(acc, live, part[PART_RANGE] * size, block_size, maxima, bounds)
+    bound_rows(seg.block_max, cursors, order, bounds[:n_blocks], n_lists, n, options)
+    block_maxima(acc, live, part.range * size, block_size, maxima, bounds)
 
 
 @inlined_kernel
-def fill_parts(segments, live, work, n_parts, everywhere, shift, stats, options):  # type: ignore[no-untyped-def]
-    """Fill the parts of a group, see `fill_part`; returns the rows that are left to add."""
+def scatter_parts(segments, live, work, n_parts, whole_rows, stats, options):
+    """Scatter the parts of a group, see `scatter_part`; returns the rows that are left to add."""
     n_rows = np.int64(0)
-    ask_part(segments, work, 0)
+    prefetch_part(segments, work, 0)
     for p in range(n_parts):
         if p + 1 < n_parts:
-            ask_part(segments, work, p + 1)
+            prefetch_part(segments, work, p + 1)
         part = work.parts[p]
-        s = part[PART_SEGMENT]
-        fill_part(
-            segments[s], work.plans[p], part, work, words_of(live, s), everywhere, shift, stats,
-            options,
+        s = part.segment
+        scatter_part(
+            segments[s], work.cursors[p], work.cursor_order[p], part, work, live_bitmap(live[s]),
+            whole_rows, stats, options,
         )  # fmt: skip
-        n_rows += part[PART_TERMS] - part[PART_LISTS]
+        n_rows += part.n_terms - part.n_lists
     return n_rows

@@ -2,41 +2,43 @@
 
 Frequent terms are stored as dense rows of impacts, the others as posting lists. In a range the
 lists are scattered into accumulators; what the rows can add is bounded block by block, and only
-blocks that may hold a result get their rows added, sixteen documents at a time. Where such blocks
+blocks that may hold a hit get their rows added, sixteen documents at a time. Where such blocks
 are many the rows are added to the whole range, which is a linear pass in vector registers.
-Block-max bounds follow [Ding and Suel 2011], the split by the sums of bounds MaxScore [Turtle and
-Flood 1995].
+Block-max bounds follow [Ding and Suel 2011], the split of terms by the sums of their upper bounds
+MaxScore [Turtle and Flood 1995].
 
 Threshold rule: a document is dropped only if its upper bound is *below* the threshold, a score that
-``k`` live documents are known to reach; a tie with the k-th score is decided by document number.
+``k`` live documents are known to reach; a tie with the k-th score is decided by ordinal.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from lsr_index.kernels.accumulator import shift_of, weight_limit_of
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.pointers import open_frame
+from lsr_index.kernels.pointers import scratch_arrays
 from lsr_index.kernels.queue import take_next
 from lsr_index.kernels.score.query_weights import BAD_OFFSETS, N_FAULTS, prepare_query
 from lsr_index.kernels.score.search_segments import search_segments
 from lsr_index.kernels.structs import (
-    COUNTERS,
     HISTOGRAM,
     KEY_ROOM,
+    LIVE,
     N_STATS,
-    OPT_K,
-    STAT_FACTOR,
+    OPTIONS,
+    QUERY_STATS,
+    STATS,
     Workspace,
 )
-from lsr_index.kernels.topk.buffer import rank
+from lsr_index.kernels.topk.buffer import write_hits
 
-# What `search_batch` returns where the lists of a filter lack a term of the query.
-UNKNOWN_LISTS = -1
+# What `search_batch` returns where filtered posting lists lack a term of the query.
+MISSING_LISTS = -1
 
 
 @kernel
-def answer_query(  # type: ignore[no-untyped-def]
+def answer_query(
     segments, live, work, keys, found, n_found, terms, weights, docs, scores, floats, stats,
     options, cancel, beta, scale,
 ):  # fmt: skip
@@ -44,45 +46,42 @@ def answer_query(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    segments, live, options, cancel, beta, scale
+    segments, cancel, beta, scale
         As in `search_batch`.
+    live, options : (n_segments,) LIVE records, OPTIONS record
     work : Workspace
     keys : (>= k + KEY_ROOM,) uint64
         Scratch.
-    found, n_found : (n_segments, 2, n) int64, (n_segments,) int64
-        Scratch, see `lsr_index.kernels.score.search_segments.find_all_terms`.
+    found, n_found : (n_segments, n) TERM records, (n_segments,) int64
+        Scratch.
     terms, weights : (n,) uint32, float32
     docs, scores, floats : (k,) int64, int64, float64
         Filled.
-    stats : (N_STATS,) int64
+    stats : STATS record
         Filled; zeros at first.
 
     Returns
     -------
     int64
-        0, a fault of `prepare_query`, or `UNKNOWN_LISTS`.
+        0, a fault of `prepare_query`, or `MISSING_LISTS`.
     """
-    narrow = work.lanes.itemsize == 2
-    shift = np.uint32(8 if narrow else 0)
-    top = np.uint32(1 << 15 if narrow else 1 << 31)
-    limit = np.int64((1 << 15) - 1 if narrow else (1 << 23) - 1)
-    longs = work.longs
-    fault, n_terms = prepare_query(terms, weights, limit, beta, longs, stats)
+    scratch, limit = work.scratch, np.int64(weight_limit_of(work.acc))
+    fault, n_terms = prepare_query(terms, weights, limit, beta, scratch, stats)
     if fault != 0:
         return np.int64(fault)
     if not search_segments(
-        segments, live, n_terms, work, keys, found, n_found, stats, options, shift, top, cancel
+        segments, live, n_terms, work, keys, found, n_found, stats, options, cancel
     ):
-        return np.int64(UNKNOWN_LISTS)
-    unit = np.float64(np.int64(1) << np.int64(shift)) / stats.view(np.float64)[STAT_FACTOR]
-    rank(keys, stats, options[OPT_K], scale * unit, longs[HISTOGRAM], docs, scores, floats)
+        return np.int64(MISSING_LISTS)
+    unit = np.float64(np.int64(1) << np.int64(shift_of(work.acc))) / stats.factor
+    write_hits(keys, stats, options.k, scale * unit, scratch[HISTOGRAM], docs, scores, floats)
     return np.int64(0)
 
 
 @kernel
-def search_batch(  # type: ignore[no-untyped-def]
-    segments, live, frame, lanes, indptr, terms, weights, queue, docs, scores, floats, counters,
-    options, cancel, beta, scale,
+def search_batch(
+    segments, live, scratch_table, acc, indptr, terms, weights, queue, docs, scores, floats,
+    counters, options, cancel, beta, scale,
 ):  # fmt: skip
     """Search the segments of an index for queries of a batch.
 
@@ -92,12 +91,12 @@ def search_batch(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     segments : (n_segments, 15, 2) int64
-        Address tables of the segments' views.
-    live : (n_segments, N_LIVE) int64
-        Which documents may appear, see `lsr_index.search.segment_set.LiveBitmaps`.
-    frame : (8, 2) int64
-        Addresses and lengths of scratch, see `lsr_index.search.scratch.Frame`.
-    lanes : (N_LANES, n) uint16 or uint32
+        Address tables of the segments, see `lsr_index.kernels.pointers.segment_at`.
+    live : (n_segments * m,) int64
+        LIVE records, see `lsr_index.search.segment_set.LiveBitmaps`.
+    scratch_table : (9, 2) int64
+        See `lsr_index.kernels.pointers.scratch_arrays`.
+    acc : (N_ACC, n) uint16 or uint32
         Scratch; its type decides the accumulator width.
     indptr : (n_queries + 1,) int64
     terms, weights : (nnz,) uint32, float32
@@ -107,8 +106,9 @@ def search_batch(  # type: ignore[no-untyped-def]
     docs, scores, floats : (n_queries * k,) int64, int64, float64
         Filled for the queries answered: hits best first, then -1 and 0.
     counters : (n_queries * N_STATS,) int64
-        Filled for the queries answered.
-    options : (N_OPTIONS,) int64
+        STATS records, filled for the queries answered.
+    options : (m,) int64
+        OPTIONS record.
     cancel : (1,) uint8
         Looked at before every range; non-zero ends the search.
     beta : float64
@@ -120,15 +120,17 @@ def search_batch(  # type: ignore[no-untyped-def]
     -------
     int64
         0, or a fault of `prepare_query` plus `N_FAULTS` times the query it is in, or
-        `UNKNOWN_LISTS`. The queue is at its end then.
+        `MISSING_LISTS`. No thread takes a further query then.
     """
-    words, longs, keys, key_scores, found, n_found, plans, parts = open_frame(
-        frame, segments.shape[0]
+    candidates, scratch, keys, key_scores, found, n_found, cursors, cursor_order, parts = (
+        scratch_arrays(scratch_table, segments.shape[0])
     )
-    work = Workspace(lanes, words, longs, key_scores, plans, parts)
-    k, n_queries = options[OPT_K], max(np.int64(1), queue.size - 1)
+    work = Workspace(acc, candidates, scratch, key_scores, cursors, cursor_order, parts)
+    chosen, allowed = options.view(OPTIONS)[0], live.view(LIVE)
+    k, n_queries = chosen.k, max(np.int64(1), queue.size - 1)
     keys = keys[: k + max(k, np.int64(KEY_ROOM))]
-    stats = longs[COUNTERS, :N_STATS]
+    counts = scratch[QUERY_STATS, :N_STATS]
+    stats = counts.view(STATS)[0]
     fault, q = np.int64(0), np.int64(0)
     while fault == 0:
         if queue.size != 0:
@@ -137,19 +139,19 @@ def search_batch(  # type: ignore[no-untyped-def]
                 return fault
             q = queue[1 + at]
         begin, end = indptr[q], indptr[q + 1]
-        stats[:] = 0
-        if begin < 0 or end > terms.size or not 0 <= end - begin <= longs.shape[1]:
+        counts[:] = 0
+        if begin < 0 or end > terms.size or not 0 <= end - begin <= scratch.shape[1]:
             fault = np.int64(BAD_OFFSETS)
             break
         own = slice(q * k, (q + 1) * k)
         fault = answer_query(
-            segments, live, work, keys, found, n_found, terms[begin:end], weights[begin:end],
-            docs[own], scores[own], floats[own], stats, options, cancel, beta, scale,
+            segments, allowed, work, keys, found, n_found, terms[begin:end], weights[begin:end],
+            docs[own], scores[own], floats[own], stats, chosen, cancel, beta, scale,
         )  # fmt: skip
         if fault == 0:
-            counters[q * N_STATS : (q + 1) * N_STATS] = stats
+            counters[q * N_STATS : (q + 1) * N_STATS] = counts
             if queue.size == 0:
                 return fault
     if queue.size != 0:
         queue[0] = n_queries
-    return fault if fault == UNKNOWN_LISTS else fault + N_FAULTS * q
+    return fault if fault == MISSING_LISTS else fault + N_FAULTS * q

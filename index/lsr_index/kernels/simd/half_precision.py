@@ -1,7 +1,8 @@
-"""Numbers of half precision as numbers of single precision, in compiled loops.
+"""Conversion of half-precision numbers to single precision in compiled loops.
 
-By the processor's own instruction where it has one. Shifting the bits into place is not enough: the
-products of what that gives are so small that some processors take a hundred times as long for each.
+Uses the processor's instruction where it has one. Shifting the bits into place without correcting
+the exponent is not enough: products with such small numbers are subnormal, and some processors take
+a hundred times as long for each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lsr_index.kernels.jit import JIT_ENABLED, kernel
 
 _MAGNITUDE, _SIGN = np.uint32(0x7FFF), np.uint32(0x8000)
 _LEAST_NORMAL = np.uint32(1 << 10)
-# The exponent of a half, put into the place of a single's, is so much too small.
+# Difference of the exponent biases of single and half precision.
 _BIAS = np.uint32((127 - 15) << 23)
 _SUBNORMAL_UNIT = np.float32(2.0**-24)
 _FRACTION_SHIFT, _SIGN_SHIFT = np.uint32(13), np.uint32(16)
@@ -28,7 +29,7 @@ def _has_instruction() -> bool:
     """Whether compiled code may use the instruction; x86 processors have it since 2012 (F16C)."""
     if not JIT_ENABLED or config.CPU_NAME or config.CPU_FEATURES:
         return False
-    from llvmlite import binding  # type: ignore[import-untyped,unused-ignore]
+    from llvmlite import binding
 
     machine = platform.machine().lower()
     return machine in ("aarch64", "arm64") or (
@@ -38,7 +39,7 @@ def _has_instruction() -> bool:
 
 def _widened(typing_context: Any, code: Any) -> Any:
     """Lower to LLVM's extension of a half."""
-    from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
+    from llvmlite import ir
 
     signature = numba_types.float32(numba_types.uint16)
 
@@ -49,8 +50,8 @@ def _widened(typing_context: Any, code: Any) -> Any:
 
 
 @kernel
-def single_by_arithmetic(code):  # type: ignore[no-untyped-def]
-    """The number behind 16 bits that stand for a finite half; for processors without F16C."""
+def single_by_arithmetic(code):
+    """Convert the 16 bits of a finite half-precision number; for processors without F16C."""
     magnitude, sign = np.uint32(code) & _MAGNITUDE, np.uint32(code) & _SIGN
     normal = np.uint32((magnitude << _FRACTION_SHIFT) + _BIAS)
     subnormal = np.float32(np.float32(np.int32(magnitude)) * _SUBNORMAL_UNIT).view(np.uint32)

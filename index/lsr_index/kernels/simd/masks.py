@@ -1,7 +1,7 @@
-"""Comparisons of many numbers at a time, as the bits of one word.
+"""Bit masks of vector comparisons: which of 16 or 64 values reach a threshold.
 
 No NumPy expression compiles to "compare a vector and keep the outcome as bits", so the two
-instructions it takes are asked for directly.
+instructions that it takes are generated directly.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from numba.core import types as numba_types
 from numba.extending import intrinsic
 
 from lsr_index.kernels.jit import JIT_ENABLED
-from lsr_index.kernels.simd.vectors import load, splat
+from lsr_index.kernels.simd.vectors import VECTOR, load, splat
 
-# Blocks looked at together.
-LANES = 64
-# Documents looked at together.
-UNIT = 16
+MASK = 64
+"""Blocks compared at a time, a bit of a word for each."""
 
 
-def _unit_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> Any:
+def _vector_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> Any:
     """Bit ``i`` of 16: ``values[at + i] >= level``."""
     signature = numba_types.uint64(values, numba_types.intp, numba_types.uint32)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
+        from llvmlite import ir
 
-        loaded = load(context, builder, signature.args[0], args[0], args[1], UNIT)
-        levels = splat(builder, args[2], loaded.type.element, UNIT)
+        loaded = load(context, builder, signature.args[0], args[0], args[1], VECTOR)
+        levels = splat(builder, args[2], loaded.type.element, VECTOR)
         reached = builder.icmp_unsigned(">=", loaded, levels)
-        return builder.zext(builder.bitcast(reached, ir.IntType(UNIT)), ir.IntType(64))
+        return builder.zext(builder.bitcast(reached, ir.IntType(VECTOR)), ir.IntType(64))
 
     return signature, codegen
 
@@ -44,11 +42,11 @@ def _sums_at_least(typing_context: Any, one: Any, other: Any, at: Any, level: An
         from llvmlite import ir
 
         total = builder.add(
-            load(context, builder, signature.args[0], args[0], args[2], LANES),
-            load(context, builder, signature.args[1], args[1], args[2], LANES),
+            load(context, builder, signature.args[0], args[0], args[2], MASK),
+            load(context, builder, signature.args[1], args[1], args[2], MASK),
         )
-        levels = splat(builder, args[3], total.type.element, LANES)
-        return builder.bitcast(builder.icmp_unsigned(">=", total, levels), ir.IntType(LANES))
+        levels = splat(builder, args[3], total.type.element, MASK)
+        return builder.bitcast(builder.icmp_unsigned(">=", total, levels), ir.IntType(MASK))
 
     return signature, codegen
 
@@ -60,10 +58,10 @@ def _count_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> An
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         from llvmlite import ir
 
-        loaded = load(context, builder, signature.args[0], args[0], args[1], LANES)
-        levels = splat(builder, args[2], loaded.type.element, LANES)
+        loaded = load(context, builder, signature.args[0], args[0], args[1], MASK)
+        levels = splat(builder, args[2], loaded.type.element, MASK)
         reached = builder.icmp_unsigned(">=", loaded, levels)
-        return builder.ctpop(builder.bitcast(reached, ir.IntType(LANES)))
+        return builder.ctpop(builder.bitcast(reached, ir.IntType(MASK)))
 
     return signature, codegen
 
@@ -82,27 +80,27 @@ def _word(bits: Any) -> np.uint64:
     return np.uint64(sum(1 << int(bit) for bit in np.flatnonzero(bits)))
 
 
-def _plain_unit_at_least(values: Any, at: int, level: int) -> np.uint64:
-    """The same without the compiler."""
-    return _word(values[at : at + UNIT] >= level)
+def _plain_vector_at_least(values: Any, at: int, level: int) -> np.uint64:
+    """The same, not compiled."""
+    return _word(values[at : at + VECTOR] >= level)
 
 
 def _plain_sums_at_least(one: Any, other: Any, at: int, level: int) -> np.uint64:
-    """The same without the compiler."""
-    return _word(one[at : at + LANES] + other[at : at + LANES] >= level)
+    """The same, not compiled."""
+    return _word(one[at : at + MASK] + other[at : at + MASK] >= level)
 
 
 def _plain_count_at_least(values: Any, at: int, level: int) -> int:
-    """The same without the compiler."""
-    return int((values[at : at + LANES] >= level).sum())
+    """The same, not compiled."""
+    return int((values[at : at + MASK] >= level).sum())
 
 
 def _plain_lowest_bit(word: np.uint64) -> int:
-    """The same without the compiler."""
+    """The same, not compiled."""
     return (int(word) & -int(word)).bit_length() - 1
 
 
 sums_at_least: Any = intrinsic(_sums_at_least) if JIT_ENABLED else _plain_sums_at_least
 count_at_least: Any = intrinsic(_count_at_least) if JIT_ENABLED else _plain_count_at_least
-unit_at_least: Any = intrinsic(_unit_at_least) if JIT_ENABLED else _plain_unit_at_least
+vector_at_least: Any = intrinsic(_vector_at_least) if JIT_ENABLED else _plain_vector_at_least
 lowest_bit: Any = intrinsic(_lowest_bit) if JIT_ENABLED else _plain_lowest_bit

@@ -1,7 +1,7 @@
-"""Ask for a cache line ahead of its use.
+"""Prefetch of a cache line.
 
-A query touches short stretches of arrays much larger than the caches; the hardware only notices a
-stream after its first misses. A prefetch never faults, so the address may lie beyond the array.
+A query reads short parts of arrays much larger than the caches, and the hardware recognises a
+stream only after its first misses. A prefetch never faults, so the address may be beyond the array.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lsr_index.kernels.jit import JIT_ENABLED
 
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Lower to the LLVM prefetch of ``array[index]`` (read, keep in all levels)."""
-    from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
+    from llvmlite import ir
 
     signature = numba_types.void(array, numba_types.intp)
 
@@ -38,7 +38,7 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 def _nothing(array: Any, index: int) -> None:
-    """Without the compiler there is nothing to ask."""
+    """Does nothing when not compiled."""
 
 
 prefetch: Any = intrinsic(_prefetch) if JIT_ENABLED else _nothing

@@ -1,10 +1,4 @@
-"""Sixteen documents at a time: a row of impacts added, and a maximum taken, in vector registers.
-
-Left to itself the vectoriser widens ``(impact * weight) >> 8`` to 32 bits, which halves the speed
-of the loop that dense rows are about. In 16 bits it is exact as well: with the weight cut into
-bytes, ``weight = 256 high + low``, it equals ``impact * high + ((impact * low) >> 8)``, and neither
-product leaves 16 bits (``high`` is below 128 because weights are below ``2**15``).
-"""
+"""Vector registers: a row of impacts added to 16 or 32 accumulators, and maxima of 16 of them."""
 
 from __future__ import annotations
 
@@ -14,9 +8,11 @@ import numpy as np
 from numba.core import types as numba_types
 from numba.extending import intrinsic
 
+from lsr_index.kernels.accumulator import contribution, shift_of, vector_contribution
 from lsr_index.kernels.jit import JIT_ENABLED
 
-_UNIT = 16
+VECTOR = 16
+"""Documents in a vector."""
 
 
 def load(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lanes: int) -> Any:
@@ -29,7 +25,7 @@ def load(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lanes
 
 def splat(builder: Any, value: Any, element: Any, lanes: int) -> Any:
     """LLVM: a 32-bit value, cut to the type of an element, in every lane."""
-    from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
+    from llvmlite import ir
 
     if element.width < 32:
         value = builder.trunc(value, element)
@@ -49,15 +45,12 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lan
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
-def _adding(lanes: int) -> Any:
-    """``acc[at + i] += contribution(rows[place + i], weight)`` for so many lanes."""
+def _add_row(lanes: int) -> Any:
+    """``acc[at + i] += contribution(rows[place + i], weight, shift)`` for each lane ``i``."""
 
     def typed(typing_context: Any, acc: Any, at: Any, rows: Any, place: Any, weight: Any) -> Any:
-        from llvmlite import ir
-
         place_type = numba_types.intp
         signature = numba_types.void(acc, place_type, rows, place_type, numba_types.uint32)
-        narrow = acc.dtype.bitwidth == 16
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             place = _place(context, builder, signature.args[0], args[0], args[1], lanes)
@@ -66,15 +59,9 @@ def _adding(lanes: int) -> Any:
             impacts = builder.zext(
                 load(context, builder, signature.args[2], args[2], args[3], lanes), total.type
             )
-            if narrow:
-                eight = ir.Constant(total.type, [8] * lanes)
-                high = builder.lshr(args[4], ir.Constant(ir.IntType(32), 8))
-                low = builder.and_(args[4], ir.Constant(ir.IntType(32), 255))
-                upper = builder.mul(impacts, splat(builder, high, element, lanes))
-                lower = builder.mul(impacts, splat(builder, low, element, lanes))
-                added = builder.add(upper, builder.lshr(lower, eight))
-            else:
-                added = builder.mul(impacts, splat(builder, args[4], element, lanes))
+            added = vector_contribution(
+                builder, impacts, args[4], lambda value: splat(builder, value, element, lanes)
+            )
             builder.store(builder.add(total, added), place, align=acc.dtype.bitwidth // 8)
             return context.get_dummy_value()
 
@@ -83,44 +70,46 @@ def _adding(lanes: int) -> Any:
     return typed
 
 
-def _unit_max(typing_context: Any, acc: Any, at: Any, alive: Any) -> Any:
-    """Largest of the 16 lanes from ``at`` whose bit in ``alive`` is set; 0 if there is none."""
+def _masked_vector_max(typing_context: Any, acc: Any, at: Any, live: Any) -> Any:
+    """Largest of the 16 lanes from ``at`` whose bit in ``live`` is set; 0 if there is none."""
     from llvmlite import ir
 
     signature = numba_types.uint32(acc, numba_types.intp, numba_types.uint64)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = load(context, builder, signature.args[0], args[0], args[1], _UNIT)
+        values = load(context, builder, signature.args[0], args[0], args[1], VECTOR)
         bits = builder.bitcast(
-            builder.trunc(args[2], ir.IntType(_UNIT)), ir.VectorType(ir.IntType(1), _UNIT)
+            builder.trunc(args[2], ir.IntType(VECTOR)), ir.VectorType(ir.IntType(1), VECTOR)
         )
-        values = builder.select(bits, values, ir.Constant(values.type, [0] * _UNIT))
+        values = builder.select(bits, values, ir.Constant(values.type, [0] * VECTOR))
         return _largest(builder, values)
 
     return signature, codegen
 
 
-def _unit_max_all(typing_context: Any, acc: Any, at: Any) -> Any:
+def _vector_max(typing_context: Any, acc: Any, at: Any) -> Any:
     """Largest of the 16 lanes from ``at``."""
     signature = numba_types.uint32(acc, numba_types.intp)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _largest(builder, load(context, builder, signature.args[0], args[0], args[1], _UNIT))
+        return _largest(
+            builder, load(context, builder, signature.args[0], args[0], args[1], VECTOR)
+        )
 
     return signature, codegen
 
 
-def _unit_maxima(typing_context: Any, acc: Any, at: Any, out: Any, to: Any) -> Any:
+def _vector_maxima(typing_context: Any, acc: Any, at: Any, out: Any, to: Any) -> Any:
     """For 16 blocks: ``out[to + b]`` becomes the largest of the 16 lanes from ``at + 16 b``."""
     signature = numba_types.void(acc, numba_types.intp, out, numba_types.intp)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         from llvmlite import ir
 
-        step = ir.Constant(ir.IntType(64), 2 * _UNIT)
+        step = ir.Constant(ir.IntType(64), 2 * VECTOR)
         parts, place = [], args[1]
-        for _ in range(_UNIT // 2):
-            parts.append(load(context, builder, signature.args[0], args[0], place, 2 * _UNIT))
+        for _ in range(VECTOR // 2):
+            parts.append(load(context, builder, signature.args[0], args[0], place, 2 * VECTOR))
             place = builder.add(place, step)
         # Halves of eight lanes are folded onto each other while two vectors become one; in the end
         # lane i of such an eighth holds what was the largest of that eighth in vector i.
@@ -136,7 +125,7 @@ def _unit_maxima(typing_context: Any, acc: Any, at: Any, out: Any, to: Any) -> A
         maxima = _max(builder, left, right)
         builder.store(
             maxima,
-            _place(context, builder, signature.args[2], args[2], args[3], _UNIT),
+            _place(context, builder, signature.args[2], args[2], args[3], VECTOR),
             align=acc.dtype.bitwidth // 8,
         )
         return context.get_dummy_value()
@@ -146,8 +135,8 @@ def _unit_maxima(typing_context: Any, acc: Any, at: Any, out: Any, to: Any) -> A
 
 # Block 2 i stands in lanes 0..15 of vector i and block 2 i + 1 in the others, two eighths each.
 _EIGHTHS = (
-    [16 * (b % 2) + b // 2 for b in range(_UNIT)],
-    [16 * (b % 2) + 8 + b // 2 for b in range(_UNIT)],
+    [16 * (b % 2) + b // 2 for b in range(VECTOR)],
+    [16 * (b % 2) + 8 + b // 2 for b in range(VECTOR)],
 )
 
 
@@ -155,9 +144,9 @@ def _fold(builder: Any, one: Any, other: Any, width: int) -> Any:
     """Maxima of the lower and the upper halves of every eight lanes, groups of both interleaved."""
     lower: list[int] = []
     upper: list[int] = []
-    for eight in range(0, 2 * _UNIT, 8):
+    for eight in range(0, 2 * VECTOR, 8):
         for group in range(0, 4, width):
-            for vector in (0, 2 * _UNIT):
+            for vector in (0, 2 * VECTOR):
                 lower += range(vector + eight + group, vector + eight + group + width)
                 upper += range(vector + eight + 4 + group, vector + eight + 4 + group + width)
     return _max(builder, _shuffle(builder, one, lower, other), _shuffle(builder, one, upper, other))
@@ -179,7 +168,7 @@ def _largest(builder: Any, values: Any) -> Any:
     from llvmlite import ir
 
     element = values.type.element
-    name = f"llvm.vector.reduce.umax.v{_UNIT}i{element.width}"
+    name = f"llvm.vector.reduce.umax.v{VECTOR}i{element.width}"
     reduce = builder.module.globals.get(name) or ir.Function(
         builder.module, ir.FunctionType(element, [values.type]), name
     )
@@ -187,35 +176,35 @@ def _largest(builder: Any, values: Any) -> Any:
     return found if element.width == 32 else builder.zext(found, ir.IntType(32))
 
 
-def _plain_adding(lanes: int) -> Any:
-    """The same without the compiler."""
+def _plain_add_row(lanes: int) -> Any:
+    """The same, not compiled."""
 
     def add(acc: Any, at: int, rows: Any, place: int, weight: Any) -> None:
-        shift = 8 if acc.itemsize == 2 else 0
-        impacts = rows[place : place + lanes].astype(np.int64)
-        acc[at : at + lanes] += ((impacts * int(weight)) >> shift).astype(acc.dtype)
+        added = contribution(rows[place : place + lanes], weight, shift_of(acc))
+        acc[at : at + lanes] += added.astype(acc.dtype)
 
     return add
 
 
-def _plain_unit_max(acc: Any, at: int, alive: Any) -> int:
-    """The same without the compiler."""
-    bits = [(int(alive) >> i) & 1 for i in range(_UNIT)]
-    return int((acc[at : at + _UNIT].astype(np.int64) * bits).max())
+def _plain_masked_vector_max(acc: Any, at: int, live: Any) -> int:
+    """The same, not compiled."""
+    bits = [(int(live) >> i) & 1 for i in range(VECTOR)]
+    return int((acc[at : at + VECTOR].astype(np.int64) * bits).max())
 
 
-def _plain_unit_max_all(acc: Any, at: int) -> int:
-    """The same without the compiler."""
-    return int(acc[at : at + _UNIT].max())
+def _plain_vector_max(acc: Any, at: int) -> int:
+    """The same, not compiled."""
+    return int(acc[at : at + VECTOR].max())
 
 
-def _plain_unit_maxima(acc: Any, at: int, out: Any, to: int) -> None:
-    """The same without the compiler."""
-    out[to : to + _UNIT] = acc[at : at + _UNIT * _UNIT].reshape(_UNIT, _UNIT).max(axis=1)
+def _plain_vector_maxima(acc: Any, at: int, out: Any, to: int) -> None:
+    """The same, not compiled."""
+    out[to : to + VECTOR] = acc[at : at + VECTOR * VECTOR].reshape(VECTOR, VECTOR).max(axis=1)
 
 
-add_unit: Any = intrinsic(_adding(_UNIT)) if JIT_ENABLED else _plain_adding(_UNIT)
-add_pair: Any = intrinsic(_adding(2 * _UNIT)) if JIT_ENABLED else _plain_adding(2 * _UNIT)
-unit_max: Any = intrinsic(_unit_max) if JIT_ENABLED else _plain_unit_max
-unit_max_all: Any = intrinsic(_unit_max_all) if JIT_ENABLED else _plain_unit_max_all
-unit_maxima: Any = intrinsic(_unit_maxima) if JIT_ENABLED else _plain_unit_maxima
+_adder: Any = (lambda lanes: intrinsic(_add_row(lanes))) if JIT_ENABLED else _plain_add_row
+add_vector: Any = _adder(VECTOR)
+add_vector_pair: Any = _adder(2 * VECTOR)
+masked_vector_max: Any = intrinsic(_masked_vector_max) if JIT_ENABLED else _plain_masked_vector_max
+vector_max: Any = intrinsic(_vector_max) if JIT_ENABLED else _plain_vector_max
+vector_maxima: Any = intrinsic(_vector_maxima) if JIT_ENABLED else _plain_vector_maxima

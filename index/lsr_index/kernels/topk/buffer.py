@@ -1,38 +1,36 @@
-"""The running result of a query: a buffer of keys, cut back to the best ``k`` when full."""
+"""Top-k buffer: keys of a query's best documents, cut back to the best ``k`` when it is full."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.structs import STAT_COUNT, STAT_KTH_KEY
-from lsr_index.kernels.topk.select import keep_best
+from lsr_index.kernels.topk.select import select_largest
 
 
 @kernel
-def hit_key(score, doc):  # type: ignore[no-untyped-def]
-    """The key of a hit: orders by score, then by smaller document."""
+def hit_key(score, doc):
+    """Key of a hit: orders by score, then by smaller ordinal."""
     return (np.uint64(score) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(doc))
 
 
 @kernel
-def settle(keys, stats, k, threshold, scratch):  # type: ignore[no-untyped-def]
-    """Cut the buffer to its best ``k`` if it holds more; returns the threshold.
+def shrink(keys, stats, k, threshold, scratch):
+    """Cut the buffer back to its best ``k`` if it holds more; returns the raised threshold.
 
-    ``scratch`` is as `lsr_index.kernels.topk.select.keep_best` takes it.
+    ``scratch`` is as `lsr_index.kernels.topk.select.select_largest` takes it.
     """
-    count = stats[STAT_COUNT]
-    if count < k or (count == k and stats[STAT_KTH_KEY] != 0):
+    if stats.count < k or (stats.count == k and stats.kth_key != 0):
         return threshold
-    smallest = keep_best(keys, count, k, scratch)
-    stats[STAT_COUNT] = k
-    stats[STAT_KTH_KEY] = smallest
+    smallest = select_largest(keys, stats.count, k, scratch)
+    stats.count = k
+    stats.kth_key = smallest
     return max(threshold, np.int64(smallest >> np.uint64(32)))
 
 
 @kernel
-def sort_keys(keys, n, spare, histogram):  # type: ignore[no-untyped-def]
-    """Sort the first ``n`` keys, ascending: by insertion if few, else digit by digit.
+def sort_keys(keys, n, spare, histogram):
+    """Sort the first ``n`` keys, ascending: insertion sort if few, else radix sort by bytes.
 
     Parameters
     ----------
@@ -82,31 +80,32 @@ def sort_keys(keys, n, spare, histogram):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rank(keys, stats, k, factor, histogram, docs, scores, floats):  # type: ignore[no-untyped-def]
+def write_hits(keys, stats, k, unit, histogram, docs, scores, floats):
     """Write a query's hits, best first.
 
     Parameters
     ----------
     keys : (>= 2 k,) uint64
-        At most ``k`` of them in use.
-    stats : (N_STATS,) int64
+        The first ``stats.count``, at most ``k``, are hits.
+    stats : STATS record
     k : int64
-    factor : float64
+    unit : float64
         Weight of one score unit.
     histogram : (>= 256,) int64
-    docs, scores : (>= k,) int64
-        Filled: the first `STAT_COUNT` places are hits, the others -1 and 0.
-    floats : (>= k,) float64
+        Scratch.
+    docs, scores : (k,) int64
+        Filled: hits, then -1 and 0.
+    floats : (k,) float64
         Filled, scores as weights.
     """
-    n = stats[STAT_COUNT]
+    n = stats.count
     sort_keys(keys, n, keys[k:], histogram)
     for i in range(n):
         key = keys[n - 1 - i]
         score = np.int64(key >> np.uint64(32))
         docs[i] = np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
         scores[i] = score
-        floats[i] = np.float64(score) * factor
+        floats[i] = np.float64(score) * unit
     docs[n:] = -1
     scores[n:] = 0
     floats[n:] = 0.0

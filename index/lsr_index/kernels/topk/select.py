@@ -1,8 +1,8 @@
-"""Order statistics over integer scores by halving the range of values, not by sorting.
+"""Selection of the k largest integers by radix bisection, without sorting.
 
-Counting how many values reach a level is a linear pass in vector registers, and the level is found
-bit by bit. The cost does not depend on the order or the ties of the input, so there is no bad case
-(a partition-based top-k over mostly-zero scores has one).
+The k-th largest value is found bit by bit: each step counts how many values reach a level, a linear
+pass in vector registers. The cost does not depend on the order or the ties of the input, so there
+is no bad case (a partition-based top-k over mostly-zero scores has one).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from lsr_index.kernels.jit import kernel
-from lsr_index.kernels.simd.masks import LANES, count_at_least
+from lsr_index.kernels.simd.masks import MASK, count_at_least
 
 
 @kernel
-def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
+def kth_largest(values, n, k):
     """The ``k``-th largest of the first ``n`` values.
 
     Parameters
@@ -28,7 +28,7 @@ def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
     -------
     int64
     """
-    padded = (n + LANES - 1) // LANES * LANES
+    padded = (n + MASK - 1) // MASK * MASK
     values[n:padded] = 0
     part = values[:padded]
     largest = part[0]
@@ -41,7 +41,7 @@ def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
     while bit != 0:
         level = found | bit
         count = np.int64(0)
-        for at in range(0, padded, LANES):
+        for at in range(0, padded, MASK):
             count += count_at_least(values, at, np.uint32(level))
         found = level if count >= k else found
         bit >>= 1
@@ -49,10 +49,10 @@ def kth_largest(values, n, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def keep_best(keys, n, k, scratch):  # type: ignore[no-untyped-def]
+def select_largest(keys, n, k, scratch):
     """Move the ``k`` largest of ``n`` distinct keys to the front and return the smallest of them.
 
-    Scores, the upper halves of keys, are selected first; their lower halves only where they tie.
+    Selects by scores, the upper halves of keys; by lower halves only among ties.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Which examples make up which batch: a pure function of the seed and the batch's number.
+"""Batch sampling: a pure function of the seed and the number of the batch.
 
-Nothing is kept between batches, so a run resumes bit for bit from a number alone, and does the same
-on any number of devices: each takes its part of the same batch.
+No state is kept between batches, so a run resumes bit for bit from a number and gives the same
+result on any number of devices, each of which takes its share of the batch.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from lsr_training.data.examples import Example
 
 
 class Pick(NamedTuple):
-    """An example, and which of its documents take part: 0 (the positive) first."""
+    """Sampled example, and the positions of its sampled documents: 0 (the positive) first."""
 
     source: int
     example: int
     documents: tuple[int, ...]
 
 
-class Drawing:
-    """Batches drawn from several sources without replacement, epoch after epoch.
+class BatchSampler:
+    """Sampler of batches from several sources, without replacement within an epoch.
 
     Parameters
     ----------
     sources : sequence of sequence of Example
     repeats : sequence of float
-        How often each example of a source is seen in an epoch; a fraction draws that share.
+        Times that each example of a source is sampled in an epoch; a fraction samples that share.
     batch_size : int
     negatives : int
-        Drawn for each example, as far as it has so many.
+        Sampled for each example; fewer if it has fewer.
     draw : {"random", "stratified"}
-        Anywhere from the list of negatives, or one from each of `negatives` equal parts of it.
+        Uniformly from the list of negatives, or one from each of `negatives` equal parts of it.
     one_source : bool
         Fill a batch from one source only.
     seed : int
@@ -46,7 +46,7 @@ class Drawing:
     Raises
     ------
     UsageError
-        There are fewer examples than a batch takes.
+        There are fewer examples than `batch_size`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Drawing:
         self._draw = draw
         self._one_source = one_source
         self._seed = seed
-        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+        self._epoch = lru_cache(maxsize=2)(self._sample_epoch)
         counts = [round(len(s) * r) for s, r in zip(sources, repeats, strict=True)]
         sizes = [n // batch_size for n in counts] if one_source else [sum(counts) // batch_size]
         self.batches_per_epoch = sum(sizes)
@@ -78,13 +78,13 @@ class Drawing:
             )
 
     def batch(self, number: int) -> list[Pick]:
-        """Return the picks of a batch, counted from 0 over all epochs."""
+        """Return the sampled examples of a batch, counted from 0 over all epochs."""
         epoch, position = divmod(number, self.batches_per_epoch)
         chosen = self._epoch(epoch)[position]
         rng = np.random.default_rng([self._seed, 1, number])
         return [self._pick(int(s), int(e), rng) for s, e in chosen]
 
-    def _draw_epoch(self, epoch: int) -> NDArray[np.int64]:
+    def _sample_epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return the batches of an epoch: (n_batches, batch_size, 2) of source and example."""
         rng = np.random.default_rng([self._seed, 0, epoch])
         parts = []

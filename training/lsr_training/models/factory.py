@@ -1,4 +1,4 @@
-"""From the section ``model`` of a recipe to a `SparseModel`."""
+"""Factory of a `SparseModel` from the section ``model`` of a recipe."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lsr_training.recipe.sections import (
 )
 
 CountPieces = Callable[[WordPieces], CollectionStatistics]
-"""Counts pieces in the documents of the training data."""
+"""Function that counts pieces in the documents of the training data."""
 
 
 def build_model(section: ModelSection, count_training: CountPieces) -> SparseModel:

@@ -1,23 +1,25 @@
-"""The settings at which each engine is compared: a peer is shown at its best.
+"""Operating points: the settings at which each engine is compared, its best ones.
 
-Of all variants and settings tried, the rounds see, at each k, the fastest (of an exact engine) or
-the fastest that reaches each recall target (of an approximate one), with reserves in case that the
-recall turns out lower on all queries or the time higher.
+Of all variants and settings tried, the rounds measure at each k the fastest of an exact engine, and
+of an approximate engine the fastest that reaches each recall target. Reserves are measured as well,
+in case recall is lower or time higher on all queries than in the trials.
 """
 
 from __future__ import annotations
 
-from lsr_eval.bench.contenders import Entry
 from lsr_eval.bench.engines import EngineSpec
 from lsr_eval.bench.records import Measurement
+from lsr_eval.bench.trials import Entry
 
 RECALL_TARGETS = (0.90, 0.95, 0.99)
 RECALL_RESERVE = 0.01
 NEARLY = 1.25
 
 
-def choose(spec: EngineSpec, trials: list[Measurement], depths: list[int]) -> list[Entry]:
-    """Choose what takes part in the rounds."""
+def choose_operating_points(
+    spec: EngineSpec, trials: list[Measurement], depths: list[int]
+) -> list[Entry]:
+    """Choose the settings that are measured in the rounds."""
     chosen: list[Entry] = []
     for k in depths:
         ranked = sorted((t for t in trials if t.k == k), key=lambda trial: trial.cpu.p50)
@@ -39,7 +41,7 @@ def _best(spec: EngineSpec, ranked: list[Measurement]) -> list[Measurement]:
 
 
 def _nearly_fastest(ranked: list[Measurement]) -> list[Measurement]:
-    """Return the two fastest; the second only if one trial cannot tell them apart."""
+    """Return the fastest trial, and the second fastest if it is within the noise of one trial."""
     return [t for t in ranked[:2] if t.cpu.p50 <= ranked[0].cpu.p50 * NEARLY]
 
 

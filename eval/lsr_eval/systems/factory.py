@@ -1,4 +1,4 @@
-"""The systems of an experiment that names, paths and options of a user stand for."""
+"""Systems of an experiment, made from the names, paths and options of a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All sources of a recipe as examples in memory."""
+"""Loading of all sources of a recipe into memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lsr_training.recipe.schema import Source
 
 @dataclass
 class Examples:
-    """The examples of one source.
+    """Examples of one source.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Examples:
     skipped : list of CorpusError
         Records left out, if the source allows that.
     fingerprint : str
-        SHA-256 of the examples: two runs with the same saw the same data.
+        SHA-256 of the examples: equal for runs on equal data.
     """
 
     source: Source
@@ -46,14 +46,14 @@ def load_examples(
     ----------
     source : Source
     needs_scores : bool
-        Whether the objective distils, so that every example must bring scores.
+        Whether every example must have scores, because the objective distils.
     progress : callable, optional
 
     Raises
     ------
     CorpusError
-        With file and line: what cannot be an example, unless the source skips such records. A
-        source without any example is an error in any case.
+        A malformed record (with file and line), unless the source skips them; a source without
+        any example.
     """
     found = Examples(source, [])
     items: list[Example] = []

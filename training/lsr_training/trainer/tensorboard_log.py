@@ -1,4 +1,4 @@
-"""The log of a run for TensorBoard: the numbers of `lsr_training.trainer.journal`, as they come."""
+"""TensorBoard log of a run: the numbers of `lsr_training.trainer.journal`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Board:
     output : Path
         Folder of the run; events go to ``tensorboard`` in it.
     step : int
-        What was written after this step is hidden: it is done again.
+        Values of later steps are hidden, because these steps are repeated.
 
     Raises
     ------
@@ -35,7 +35,7 @@ class Board:
         self._writer = SummaryWriter(str(output / FOLDER), purge_step=step + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Add the numbers of a record at its ``step``, under the names that lead to them."""
+        """Add the numbers of a record at its ``step``, under their dotted keys."""
         kind = str(record["kind"])
         for name, value in _numbers(record, kind):
             self._writer.add_scalar(name, value, int(record["step"]))

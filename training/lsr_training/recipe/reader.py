@@ -1,4 +1,4 @@
-"""Reading recipes: YAML, overrides from the command line, and errors that name the key."""
+"""Reader of recipes: YAML, overrides from the command line, and errors that name the key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
     ------
     UsageError
         The file cannot be read, a key is unknown (the message names the nearest known one) or a
-        value is not what it should be.
+        value is invalid.
     """
     content = _load(Path(path))
     for override in overrides:
@@ -105,7 +105,7 @@ def _position(place: Sequence[Any], part: str, override: str) -> int:
 
 
 def _number(value: Any) -> Any:
-    """Read ``1e-4`` as a number: YAML 1.1 wants ``1.0e-4``."""
+    """Read ``1e-4`` as a number, which YAML 1.1 reads as a string."""
     if isinstance(value, str):
         try:
             return float(value)

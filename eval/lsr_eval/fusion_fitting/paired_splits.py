@@ -1,10 +1,10 @@
-"""Splitting topics into halves that are alike.
+"""Paired splits of topics into halves, for cross-validation.
 
-What decides how a fusion does on a topic is mostly which branch does well on it. Halves at random
-differ in that by chance, on a few dozen topics by more than a fusion gains: what is found on one
-does not suit the other. So topics that the branches answer alike are paired, and each half gets
-one of each pair (stratification: Kohavi, IJCAI 1995, sections 2 and 5, finds less bias and less
-variance).
+The gain of a fusion on a topic depends mostly on which branch is better there. Random halves of a
+few dozen topics differ in that by more than a fusion gains, so that a fusion fitted on one half
+does not suit the other. Topics with similar measures of the branches are therefore paired, and each
+half gets one of each pair (stratification: Kohavi, IJCAI 1995, sections 2 and 5, finds less bias
+and less variance).
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ Positions = NDArray[np.intp]
 
 N_SPLITS = 10
 _DIGITS = 12
-"""Kept of a direction, so that the order of topics is that of their values on every machine."""
+"""Digits that projections are rounded to, so that the order of topics is equal on every machine."""
 
 
-def halves_of(single: Values, seed: int) -> Iterator[tuple[Positions, Positions]]:
-    """Yield the topics to choose by and those held out: twice for each split, turned around.
+def paired_halves(single: Values, seed: int) -> Iterator[tuple[Positions, Positions]]:
+    """Yield the topics to fit on and those held out: two for each split, with halves swapped.
 
     Parameters
     ----------
     single : (n_branches, n_topics) float64
-        The measure of each branch alone. Nothing else is known of a topic here, least of all what
-        a fusion does on it.
+        The measure of each branch alone. Splits must not depend on the measure of any fusion.
     seed : int
 
     Yields
     ------
     fitting, held_out : (n_topics / 2,) intp
-        Rising. Of an odd number of topics, any one is in the second half without a partner.
+        Ascending. With an odd number of topics, the second half has one topic without a partner.
     """
     rng = np.random.default_rng(seed)
     contrast = _contrast(single)
@@ -51,7 +50,7 @@ def halves_of(single: Values, seed: int) -> Iterator[tuple[Positions, Positions]
 
 
 def _contrast(single: Values) -> Values:
-    """Return how topics differ most in which branch is better, (n_topics,).
+    """Return the main contrast between branches on each topic, (n_topics,).
 
     Of two branches it is the difference; of more, the first principal component of the differences
     from the mean of the branches.

@@ -1,7 +1,7 @@
-"""Peers' indexes and trials kept in a folder, so that a later run need not make them again.
+"""Cache of peers' indexes and trials, kept in a folder for later runs.
 
-Only peers are remembered: they do not change while this package does. What is kept counts for the
-same vectors, the same version of the peer, the same queries and depths; anything else is made anew.
+Only peers are cached: they do not change when this package does. An entry is valid for the same
+vectors, version of the peer, queries and values of k; otherwise it is made again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ KNOWN = "known.json"
 
 
 def claim_folder(folder: Path, workload: Workload) -> None:
-    """Make `folder` ready for the indexes of `workload`.
+    """Create the cache folder of a workload, or check that `folder` is that.
 
     Raises
     ------
     UsageError
-        If there is something else in it.
+        If it holds something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / MARKER

@@ -1,4 +1,4 @@
-"""Building the engines, opening them, and trying their settings on a part of the queries."""
+"""Trials: engines are built and opened, and their settings tried on a part of the queries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lsr_eval.bench.records import BuildRecord, Measurement, Summary
 from lsr_eval.bench.workload import Workload
 
 MEMORY_SHARE = 0.8
-"""Share of the free memory that a build may take before it is stopped."""
+"""Share of the free memory that an engine may use before it is stopped."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One engine, variant and setting that takes part at one k."""
+    """One engine, variant and setting, measured at one k."""
 
     spec: EngineSpec
     variant: Variant
@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def owner(self) -> str:
-        """The process that answers: engine and variant."""
+        """Name of the process that answers: engine and variant."""
         return f"{self.spec.name} {self.variant.name}"
 
     def measured(
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Course:
-    """What all engines have to do.
+    """Task that all engines are given.
 
     Attributes
     ----------
@@ -62,11 +62,11 @@ class Course:
     depths : list of int
         The values of k.
     core : int
-        The engines answer on this one.
+        Core on which the engines answer.
     warm_up : int
         Untimed queries before each pass.
     trial_every : int
-        Settings are tried on every so-many-th query.
+        Settings are tried on each ``trial_every``-th query.
     folder : Path
         For the indexes and the engines' logs.
     """
@@ -81,7 +81,7 @@ class Course:
     folder: Path
 
     def index_folder(self, spec: EngineSpec, variant: Variant) -> Path:
-        """Return where a variant's index lies."""
+        """Return the folder of a variant's index."""
         return self.folder / spec.name / variant.name
 
     def process(self, spec: EngineSpec, threads: int = 1) -> EngineProcess:
@@ -116,7 +116,7 @@ def build_variant(course: Course, spec: EngineSpec, variant: Variant) -> BuildRe
 def open_variant(
     course: Course, process: EngineProcess, spec: EngineSpec, variant: Variant
 ) -> dict[str, float]:
-    """Open an index in a process, pinned; return what it reports."""
+    """Open an index in a process pinned to one core; return its report."""
     head, _ = process.ask(
         "open",
         folder=str(course.index_folder(spec, variant)),

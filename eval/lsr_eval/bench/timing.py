@@ -1,4 +1,4 @@
-"""Time of one call: CPU time of the whole process and wall time, in nanoseconds."""
+"""Timing of calls: CPU time of the whole process and wall time, in nanoseconds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLOCKS_PER_CALL = 200
-"""A timed region lasts at least this many times the reading of the clocks; a call that is shorter
-is repeated inside the region and the time divided."""
+"""Least length of a timed region, in readings of the clocks; a shorter call is repeated inside the
+region and the time divided."""
 
 
 class Timings(NamedTuple):
@@ -38,7 +38,7 @@ class Timings(NamedTuple):
 
 
 def clock_cost_ns() -> float:
-    """Return the median time that reading both clocks once takes."""
+    """Return the median time of reading both clocks once."""
     samples = np.empty(1001)
     for i in range(len(samples)):
         start = time.perf_counter_ns()
