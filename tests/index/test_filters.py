@@ -16,7 +16,7 @@ from lsr.errors import DataError, UsageError
 from lsr.records import Document, Metadata
 from lsr.sparse import SparseBatch
 from lsr_index import Index, IndexWriter, build_index, open_index
-from lsr_index.search import filter_cache as passing
+from lsr_index.search import filter_cache
 from lsr_index.search.filters import check_fields, parse_filter
 from lsr_index.segment import metadata_columns
 from lsr_index.segment import writer as segment_writer
@@ -478,7 +478,7 @@ def test_filters_hold_no_more_memory_than_they_may(
     limit: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(passing, "MAX_BYTES", limit)
+    monkeypatch.setattr(filter_cache, "MAX_BYTES", limit)
     index = open_index(PATH, files=crowd[0])
     queries = [query_of(row) for row in random_rows(10, numbered(20, "q")).values()]
     wanted = [index.search(query, 3000) for query in queries]

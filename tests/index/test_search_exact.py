@@ -90,7 +90,7 @@ def check_seed(seed: int) -> int:
         )
         bitmaps = segments.bitmaps(words)
         if rng.random() < 0.7:
-            bitmaps.narrow(allowance(rng))
+            bitmaps.use_filtered_postings(allowance(rng))
         queries = [
             strategies.random_query(rng, matrix.shape[1]) for _ in range(QUERIES_PER_INDEX // 4)
         ]

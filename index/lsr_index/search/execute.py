@@ -82,7 +82,7 @@ class Cancel:
 
 
 _NEVER = Cancel()
-_LEARNT_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
+_TERMS_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
 _COUNT, _UNSEEN = map((STATS.names or ()).index, ("count", "unseen"))
 _ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
 
@@ -160,7 +160,7 @@ def search_segments(
     ):  # fmt: skip
         if fault != MISSING_LISTS:
             refuse(fault, frame.indptr, width)
-        table = live.learn(terms)
+        table = live.table_with(terms)
     stats = frame.counters.tolist()
     n = stats[_COUNT]
     gap = 0.0
@@ -278,7 +278,7 @@ def search_segments_batch(
         while any(faults := batch.answer(width, rows, table, threads)):
             if MISSING_LISTS not in faults:
                 refuse(min(filter(None, faults)), offsets, width)
-            table = _learnt(bitmaps, terms)
+            table = _table_with_terms(bitmaps, terms)
         if options.approximate or stats["unseen"][rows].any():
             for row in rows.tolist():
                 gaps[row] = _gap(stats[row], int(scores[row, -1]), width, options, scale)
@@ -293,11 +293,11 @@ def search_segments_batch(
     )
 
 
-def _learnt(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Have a filter's lists of all terms; returns the table to search with."""
+def _table_with_terms(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Make the filtered posting lists of all terms; returns the live table to search with."""
     table, unique = live.table, np.unique(terms)
-    for first in range(0, unique.size, _LEARNT_AT_ONCE):
-        table = live.learn(unique[first : first + _LEARNT_AT_ONCE])
+    for first in range(0, unique.size, _TERMS_AT_ONCE):
+        table = live.table_with(unique[first : first + _TERMS_AT_ONCE])
     return table
 
 

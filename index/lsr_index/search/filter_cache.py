@@ -1,4 +1,4 @@
-"""Which documents pass a filter: evaluated once per filter, and remembered within a bound."""
+"""Filter cache: the documents that pass a filter, kept within a bound on memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_BYTES = 64 << 20
 
 
 @dataclass(eq=False)
-class Passing:
+class FilteredDocuments:
     """The documents that pass a filter.
 
     Attributes
@@ -49,9 +49,9 @@ class Passing:
 
 
 class FilterCache:
-    """The filters of late over the segments of one generation; safe from any thread.
+    """Cache of evaluated filters over the segments of one generation; safe from any thread.
 
-    A filter that comes again and that few documents pass gets lists of its own (see
+    A filter that is used again and that few documents pass gets filtered posting lists (see
     `lsr_index.search.filtered_postings`). At most `MAX_FILTERS` filters are remembered, in at most
     `MAX_BYTES` (one filter's bitmaps may be larger); the oldest are forgotten first.
 
@@ -66,8 +66,8 @@ class FilterCache:
         self._segments = segments
         self._searchers = searchers
         self._mutex = freed_after_fork(threading.RLock())
-        self._by_meaning: dict[Filter, Passing] = {}
-        self._as_written: dict[bytes, Passing] = {}
+        self._by_meaning: dict[Filter, FilteredDocuments] = {}
+        self._as_written: dict[bytes, FilteredDocuments] = {}
 
     def __len__(self) -> int:
         return len(self._by_meaning)
@@ -75,9 +75,9 @@ class FilterCache:
     @property
     def n_bytes(self) -> int:
         """Memory held by all filters."""
-        return sum(passing.n_bytes for passing in self._by_meaning.values())
+        return sum(found.n_bytes for found in self._by_meaning.values())
 
-    def find(self, filter: Any) -> Passing:
+    def find(self, filter: Any) -> FilteredDocuments:
         """Return the documents that pass.
 
         Raises
@@ -94,7 +94,7 @@ class FilterCache:
             found = self._by_meaning.get(condition)
             if found is not None and not found.repeated:
                 found.repeated = True
-                found.bitmaps.narrow(partial(_take, ref(self), ref(found)))
+                found.bitmaps.use_filtered_postings(partial(_reserve, ref(self), ref(found)))
         if found is None:
             found = self._evaluated(condition)
         with self._mutex:
@@ -104,17 +104,17 @@ class FilterCache:
             self._forget_all_beyond(found, MAX_BYTES)
         return found
 
-    def _evaluated(self, condition: Filter) -> Passing:
+    def _evaluated(self, condition: Filter) -> FilteredDocuments:
         check_fields(condition, merged_fields(segment.columns for segment in self._segments))
         words = [matching_documents(segment, condition) for segment in self._segments]
         bitmaps = LiveBitmaps(self._searchers.segments, words)
         n_bytes = sum(part.nbytes for part in words) + bitmaps.n_bytes
-        return Passing(words, bitmaps, n_bytes)
+        return FilteredDocuments(words, bitmaps, n_bytes)
 
-    def take(self, owner: Passing, n_bytes: int) -> bool:
-        """Make room for what a filter wants to hold; False where it would not fit."""
+    def reserve(self, owner: FilteredDocuments, n_bytes: int) -> bool:
+        """Reserve memory for the posting lists of a filter; False where it would not fit."""
         with self._mutex:
-            if not any(passing is owner for passing in self._by_meaning.values()):
+            if not any(found is owner for found in self._by_meaning.values()):
                 return False
             self._forget_all_beyond(owner, MAX_BYTES - n_bytes)
             if self.n_bytes + n_bytes > MAX_BYTES:
@@ -122,28 +122,28 @@ class FilterCache:
             owner.n_bytes += n_bytes
             return True
 
-    def _forget_all_beyond(self, kept: Passing, n_bytes: int) -> None:
+    def _forget_all_beyond(self, kept: FilteredDocuments, n_bytes: int) -> None:
         """Forget the oldest filters but one until the others fit."""
         oldest = [(key, found) for key, found in self._by_meaning.items() if found is not kept]
-        for key, passing in oldest:
+        for key, dropped in oldest:
             if self.n_bytes <= n_bytes and len(self._by_meaning) <= MAX_FILTERS:
                 break
             del self._by_meaning[key]
-            gone = [text for text, found in self._as_written.items() if found is passing]
+            gone = [text for text, found in self._as_written.items() if found is dropped]
             for text in gone:
                 del self._as_written[text]
         while len(self._as_written) > 2 * MAX_FILTERS:
             del self._as_written[next(iter(self._as_written))]
 
 
-def _take(cache: ref[FilterCache], owner: ref[Passing], n_bytes: int) -> bool:
+def _reserve(cache: ref[FilterCache], owner: ref[FilteredDocuments], n_bytes: int) -> bool:
     """Ask the cache for room, if both are still there.
 
     A filter's lists hold this function. Were it a bound method, the cache would be part of a cycle,
     and the maps of an index would stay until the cyclic garbage collector runs.
     """
     its_cache, itself = cache(), owner()
-    return its_cache is not None and itself is not None and its_cache.take(itself, n_bytes)
+    return its_cache is not None and itself is not None and its_cache.reserve(itself, n_bytes)
 
 
 def _written(filter: Any) -> bytes | None:

@@ -13,15 +13,15 @@ from lsr_index.kernels.score.filtered_postings import filter_terms, list_slots, 
 from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.geometry import MAX_RANGE_SIZE
 
-Take = Callable[[int], bool]
-"""Asks for a number of bytes that will be held; False: there is no room."""
+Reserve = Callable[[int], bool]
+"""Reserves memory for a number of bytes; False: there is no room."""
 
 # Lists are made where at most one document in this many passes: of more, the kernels that skip
 # blocks leave out as much.
 _SHARE = 8
 
 
-class NarrowedLists:
+class FilteredPostings:
     """The documents of one segment that pass a filter, and lists of terms in them.
 
     Safe from any thread: lists are only added, and published once they are complete.
@@ -33,16 +33,16 @@ class NarrowedLists:
         The same as the kernels take it.
     words : (n_words,) uint64
         Bitmap of the slots that pass.
-    n_passing : int
+    n_docs : int
         How many they are.
-    take : callable
-        See `Take`.
+    reserve : callable
+        See `Reserve`.
 
     Attributes
     ----------
-    docs : (n_passing,) uint32
+    docs : (n_docs,) uint32
         Their numbers in the segment, by slot.
-    range_starts, range_slots : (n_ranges + 1,) int64, (n_passing,) uint16
+    range_starts, range_slots : (n_ranges + 1,) int64, (n_docs,) uint16
         Their slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
     addresses : (n_terms,) int64
         Where the list of each of the segment's terms is; 0: there is none (yet).
@@ -51,23 +51,23 @@ class NarrowedLists:
     """
 
     @staticmethod
-    def pays(arrays: SegmentArrays, n_passing: int) -> bool:
-        """Return whether `n_passing` documents are few enough, and as many as can be numbered."""
+    def pays(arrays: SegmentArrays, n_docs: int) -> bool:
+        """Return whether `n_docs` documents are few enough, and as many as can be numbered."""
         most = min(arrays.n_docs // _SHARE, arrays.geometry.range_size, MAX_RANGE_SIZE)
-        return 0 < n_passing <= most
+        return 0 < n_docs <= most
 
     def __init__(
         self,
         arrays: SegmentArrays,
         table: NDArray[np.int64],
         words: NDArray[np.uint64],
-        n_passing: int,
-        take: Take,
+        n_docs: int,
+        reserve: Reserve,
     ) -> None:
-        self._table, self._words, self._take = table, words, take
+        self._table, self._words, self._reserve = table, words, reserve
         self.range_starts = np.empty(arrays.n_ranges + 1, np.int64)
-        self.range_slots = np.empty(n_passing, np.uint16)
-        slots = np.empty(n_passing, np.uint32)
+        self.range_slots = np.empty(n_docs, np.uint16)
+        slots = np.empty(n_docs, np.uint32)
         list_slots(words, arrays.geometry.range_size, self.range_starts, self.range_slots, slots)
         self.docs = arrays.slot_docs[slots] if arrays.reordered else slots
         self.addresses = np.zeros(arrays.terms.size, np.int64)
@@ -81,7 +81,7 @@ class NarrowedLists:
         parts = (self.docs, self.addresses, self.range_starts, self.range_slots)
         return sum(part.nbytes for part in parts)
 
-    def learn(self, term_ids: NDArray[np.uint32]) -> bool:
+    def add_terms(self, term_ids: NDArray[np.uint32]) -> bool:
         """Make the lists of some terms, where they are missing.
 
         Parameters
@@ -107,7 +107,7 @@ class NarrowedLists:
             self._table, self._words, self.range_starts, self.range_slots, missing, buffer, begins
         )
         used = int(begins[-1])
-        if not self._take(used):
+        if not self._reserve(used):
             self.full = True
             return False
         kept = buffer[:used].copy()

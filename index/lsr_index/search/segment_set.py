@@ -15,7 +15,7 @@ from lsr_index.kernels.structs import (
     LIVE,
     SegmentView,
 )
-from lsr_index.search.filtered_postings import NarrowedLists, Take
+from lsr_index.search.filtered_postings import FilteredPostings, Reserve
 from lsr_index.segment.arrays import readonly
 from lsr_index.segment.kernel_segment import KernelSegment
 
@@ -68,7 +68,7 @@ class LiveBitmaps:
             for segment, words in zip(segments, live, strict=True)
         ]
         self.segments = tuple(segments)
-        self._lists: list[NarrowedLists] = []
+        self._lists: list[FilteredPostings] = []
         records = np.zeros(len(segments), LIVE)
         for segment, record, words in zip(segments, records, self._kept, strict=True):
             record["address"] = words.ctypes.data
@@ -82,25 +82,25 @@ class LiveBitmaps:
         """Bytes of the bitmaps."""
         return sum(words.nbytes for words in self._kept)
 
-    def narrow(self, take: Take) -> None:
-        """Search what may appear through lists of its own, where it is little of a segment.
+    def use_filtered_postings(self, reserve: Reserve) -> None:
+        """Use filtered posting lists in segments where few documents may appear.
 
-        For bitmaps that many searches are made with: the first search with a term copies out what
-        the term is in these documents.
+        For bitmaps that are used by many searches: the first search with a term copies the
+        postings of the term in these documents.
 
         Parameters
         ----------
-        take : callable
-            Asked for every piece of memory; see `lsr_index.search.filtered_postings.Take`.
+        reserve : callable
+            Asked for every piece of memory; see `lsr_index.search.filtered_postings.Reserve`.
         """
         table = self.table.copy()
         records = table.view(LIVE)
         for segment, record, words in zip(self.segments, records, self._kept, strict=True):
-            n_passing = int(record["n_docs"])
-            if not NarrowedLists.pays(segment.arrays, n_passing):
+            n_docs = int(record["n_docs"])
+            if not FilteredPostings.pays(segment.arrays, n_docs):
                 continue
-            lists = NarrowedLists(segment.arrays, segment.table, words, n_passing, take)
-            if not take(lists.n_bytes):
+            lists = FilteredPostings(segment.arrays, segment.table, words, n_docs, reserve)
+            if not reserve(lists.n_bytes):
                 break
             self._lists.append(lists)
             record["lists"] = lists.addresses.ctypes.data
@@ -109,8 +109,8 @@ class LiveBitmaps:
             record["range_slots"] = lists.range_slots.ctypes.data
         self.table = table
 
-    def learn(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Have the lists of some terms; returns the table to search with.
+    def table_with(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Make the filtered posting lists of some terms; returns the live table to search with.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class LiveBitmaps:
         """
         if any(lists.full for lists in self._lists):
             return self._bitmaps_only
-        known = all(lists.learn(term_ids) for lists in self._lists)
+        known = all(lists.add_terms(term_ids) for lists in self._lists)
         return self.table if known else self._bitmaps_only
 
 
