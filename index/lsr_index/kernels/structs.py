@@ -19,6 +19,7 @@ _LONG, _ULONG, _DOUBLE = np.int64, np.uint64, np.float64
 
 def _record(*fields: tuple[Any, ...]) -> np.dtype[Any]:
     """A structured dtype whose records have their fields as attributes, compiled or not."""
+    assert not any(hasattr(np.void, name) for name, *_ in fields)  # it would hide the field
     return np.dtype((np.record, list(fields)))
 
 
@@ -55,7 +56,7 @@ N_STATS = STATS.itemsize // 8
 LIVE = _record(
     ("address", _LONG),  # bitmap of slots
     ("n_words", _LONG),  # its length; 0: all documents may be returned
-    ("base", _LONG),  # ordinal of the segment's first document
+    ("first_doc", _LONG),  # ordinal of the segment's first document
     ("n_docs", _LONG),  # documents that may be returned
     ("lists", _LONG),  # filtered posting lists by term (`score.filtered_postings`); 0: none
     ("docs", _LONG),  # with lists: documents that may be returned, by slot

@@ -74,7 +74,7 @@ class LiveBitmaps:
             record["address"] = words.ctypes.data
             record["n_words"] = words.size
             record["n_docs"] = np.bitwise_count(words).sum() if words.size else segment.n_docs
-        records["base"][1:] = np.cumsum([s.n_docs for s in segments])[:-1]
+        records["first_doc"][1:] = np.cumsum([s.n_docs for s in segments])[:-1]
         self.table = self._bitmaps_only = records.view(np.int64)
 
     @property

@@ -176,8 +176,8 @@ def evaluate_parts(
             level, stats, options,
         )  # fmt: skip
         n_hits = collect_documents(
-            segments[s], work, part, bitmap, live[s].base, copies, evaluated, n_found, threshold,
-            n_hits,
+            segments[s], work, part, bitmap, live[s].first_doc, copies, evaluated, n_found,
+            threshold, n_hits,
         )  # fmt: skip
         begin = end
         if n_rows > 0 or p + 1 == n_parts:

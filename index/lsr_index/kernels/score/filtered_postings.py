@@ -270,6 +270,6 @@ def search_filtered_postings(table, live, found, n, work, keys, stats, options):
             docs[n_hits] = number
             scores[n_hits] = acc[number]
             n_hits += 1
-    slots_to_ordinals(uint32_at(live.docs, n_docs), docs, n_hits, 0, live.base)
+    slots_to_ordinals(uint32_at(live.docs, n_docs), docs, n_hits, 0, live.first_doc)
     threshold = push_candidates(work, n_hits, threshold, options.k, keys, stats)
     stats.threshold = shrink(keys, stats, options.k, threshold, work.key_scores)
