@@ -57,8 +57,8 @@ def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np
     Raises
     ------
     ValueError
-        If a weight is negative, not finite, or would need an impact above 255. Nothing is clipped:
-        an index whose scale is too small for new documents has to be rebuilt with a larger one.
+        If a weight is negative, not finite, or would need an impact above 255: clipping is up to
+        the caller (`lsr_index.segment.weight_scale.LossCount.clip`).
     """
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be positive and finite, got {scale!r}")
