@@ -7,15 +7,20 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
 from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.base.model import BaseModel
 
 from lsr.encoders.base import EncoderAssets
 from lsr.encoders.dense import DenseEncoder, load_dense_encoder, packaged, restore_dense_encoder
+from lsr.encoders.neural.module_list import Prompts, read_prompts
 from lsr.errors import (
     EncoderMismatchError,
     IndexFormatError,
@@ -138,7 +143,7 @@ def test_prompts(tmp_path: Path) -> None:
     folder = save_repository(tmp_path)
     write_json(
         folder / "config_sentence_transformers.json",
-        {"prompts": {"query": "which man ", "passage": "new "}},
+        {"prompts": {"query": "which man ", "document": "new "}},
     )
     encoder = load_dense_encoder(folder)
     plain = load_dense_encoder(folder, query_prompt="", document_prompt="")
@@ -150,6 +155,41 @@ def test_prompts(tmp_path: Path) -> None:
         encoder.encode_documents([text]), plain.encode_documents(["new " + text]), atol=1e-6
     )
     assert encoder.fingerprint.digest != plain.fingerprint.digest
+
+
+class StandIn(SimpleNamespace):
+    """A model of sentence-transformers without its weights: "encoding" returns the prompt."""
+
+    def encode(self, prompt: str | None = None, prompt_name: str | None = None, **_: Any) -> Any:
+        return BaseModel._resolve_prompt(self, prompt, prompt_name)
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"prompts": {"query": "q: ", "document": "d: ", "passage": "p: ", "corpus": "c: "}},
+        {"prompts": {"query": "q: ", "passage": "p: "}},
+        {"prompts": {"corpus": "c: "}, "default_prompt_name": "corpus"},
+        {"prompts": {"query": None, "document": "d: "}},
+        {"prompts": {}},
+        {"prompts": None},
+        {},
+    ],
+)
+def test_sparse_and_dense_models_have_the_prompts_of_sentence_transformers(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    write_json(tmp_path / "config_sentence_transformers.json", config)
+    theirs = {}
+    for kind in (SparseEncoder, SentenceTransformer):
+        model = StandIn(prompts=dict(kind._default_prompts), default_prompt_name=None)
+        BaseModel._parse_model_config(model, {**config, "prompts": config.get("prompts") or {}})
+        BaseModel._validate_prompts(model)
+        theirs[kind] = Prompts(kind.encode_query(model, ["x"]), kind.encode_document(model, ["x"]))
+    assert set(theirs.values()) == {read_prompts(tmp_path)}
 
 
 def test_options_shape_the_fingerprint(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ pooling, not normalised, as sentence-transformers takes it).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from lsr.encoders.neural.model_files import read_json
 from lsr.encoders.neural.module_list import (
@@ -17,6 +16,7 @@ from lsr.encoders.neural.module_list import (
     class_name,
     module_entries,
     path_within,
+    read_prompts,
 )
 from lsr.errors import ModelError
 
@@ -88,7 +88,7 @@ def read_dense_layout(folder: Path) -> DenseLayout:
     if read_json(pooling).get("include_prompt") is False:
         raise ModelError(f"{pooling}: leaving the prompt out of the pooling is not supported")
     own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
-    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    prompts = read_prompts(folder)
     return DenseLayout(
         folder=transformer,
         root=folder,
@@ -96,8 +96,8 @@ def read_dense_layout(folder: Path) -> DenseLayout:
         normalise="Normalize" in names,
         max_length=own.get("max_seq_length"),
         lowercase=bool(own.get("do_lower_case")),
-        query_prompt=_prompt(prompts, "query"),
-        document_prompt=_prompt(prompts, "document", "passage", "corpus"),
+        query_prompt=prompts.query,
+        document_prompt=prompts.document,
     )
 
 
@@ -120,10 +120,6 @@ def read_pooling(path: Path) -> DensePooling:
         f"{path}: pooling {', '.join(chosen) or 'missing'} is not supported; expected exactly one "
         f"of {', '.join(_POOLING_KEYS)}"
     )
-
-
-def _prompt(prompts: Mapping[str, Any], *names: str) -> str:
-    return next((str(prompts[name]) for name in names if prompts.get(name)), "")
 
 
 def onnx_file(layout: DenseLayout) -> Path | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from lsr.encoders.neural.model_files import read_json
 from lsr.errors import ModelError
 
 TRANSFORMER_CONFIGS = (
@@ -15,6 +16,24 @@ TRANSFORMER_CONFIGS = (
     "sentence_xlm-roberta_config.json",
     "sentence_camembert_config.json",
 )
+
+
+class Prompts(NamedTuple):
+    """What is put before queries and before documents; empty: nothing."""
+
+    query: str
+    document: str
+
+
+def read_prompts(folder: Path) -> Prompts:
+    """Return the prompts of a sentence-transformers repository.
+
+    As its ``encode_query`` and ``encode_document`` apply them: by the names ``query`` and
+    ``document``. It has an empty prompt under both names by default, so that neither ``passage`` or
+    ``corpus`` nor ``default_prompt_name`` ever takes their place.
+    """
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    return Prompts(str(prompts.get("query") or ""), str(prompts.get("document") or ""))
 
 
 def module_entries(path: Path) -> list[dict[str, Any]]:

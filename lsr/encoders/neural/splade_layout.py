@@ -18,9 +18,11 @@ from typing import Any, NamedTuple, cast, get_args
 from lsr.encoders.neural.model_files import read_json
 from lsr.encoders.neural.module_list import (
     TRANSFORMER_CONFIGS,
+    Prompts,
     class_name,
     module_entries,
     path_within,
+    read_prompts,
 )
 from lsr.encoders.neural.pooling import Activation, Pooling
 from lsr.errors import ModelError, UsageError
@@ -120,16 +122,16 @@ def read_layout(folder: Path) -> ModelLayout:
         table = folder / IDF_TABLE
         plain = NeuralSide(folder, drop_specials=table.is_file())
         return ModelLayout(plain, StaticSide(folder, table) if table.is_file() else plain)
-    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    prompts = read_prompts(folder)
     listed = [(class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
               for entry in module_entries(modules)]  # fmt: skip
     if [name for name, _ in listed] in (["Router"], ["Asym"]):
         return _routed(folder, listed[0][1], prompts)
-    document = _neural_side(modules, listed, prompts.get("document"))
-    return ModelLayout(document, _neural_side(modules, listed, prompts.get("query")))
+    document = _neural_side(modules, listed, prompts.document)
+    return ModelLayout(document, _neural_side(modules, listed, prompts.query))
 
 
-def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout:
+def _routed(root: Path, router: Path, prompts: Prompts) -> ModelLayout:
     path = router / "router_config.json"
     config = read_json(path) or read_json(router / "config.json")
     types, structure = config.get("types"), config.get("structure")
@@ -142,16 +144,14 @@ def _routed(root: Path, router: Path, prompts: Mapping[str, Any]) -> ModelLayout
         route: [(class_name(types.get(name)), router / path_within(router, name)) for name in names]
         for route, names in structure.items()
     }
-    document = _neural_side(path, routes["document"], prompts.get("document"))
+    document = _neural_side(path, routes["document"], prompts.document)
     if [name for name, _ in routes["query"]] == ["SparseStaticEmbedding"]:
-        return ModelLayout(
-            document, _static_side(root, routes["query"][0][1], prompts.get("query"))
-        )
-    return ModelLayout(document, _neural_side(path, routes["query"], prompts.get("query")))
+        return ModelLayout(document, _static_side(root, routes["query"][0][1], prompts.query))
+    return ModelLayout(document, _neural_side(path, routes["query"], prompts.query))
 
 
 def _neural_side(
-    where: Path, modules: list[tuple[str, Path]], prompt: Any
+    where: Path, modules: list[tuple[str, Path]], prompt: str
 ) -> NeuralSide | PooledSide:
     names = [name for name, _ in modules]
     pooled = names[1:] in (
@@ -170,7 +170,7 @@ def _neural_side(
     if pooled:
         return PooledSide(
             transformer, pooling_folder, modules[-1][1], "Normalize" in names, max_length,
-            lowercase, str(prompt or ""),
+            lowercase, prompt,
         )  # fmt: skip
     pooling = read_json(pooling_folder / "config.json")
     return NeuralSide(
@@ -182,7 +182,7 @@ def _neural_side(
         ),
         max_length=max_length,
         lowercase=lowercase,
-        prompt=str(prompt or ""),
+        prompt=prompt,
     )
 
 
@@ -196,7 +196,7 @@ def _choice(folder: Path, config: Mapping[str, Any], key: str, allowed: Any, def
     return str(value)
 
 
-def _static_side(root: Path, folder: Path, prompt: Any) -> StaticSide:
+def _static_side(root: Path, folder: Path, prompt: str) -> StaticSide:
     named = read_json(folder / "config.json").get("path")
     candidates = [folder / "model.safetensors"]
     if named:
@@ -204,7 +204,7 @@ def _static_side(root: Path, folder: Path, prompt: Any) -> StaticSide:
         candidates = [folder / name, root / name, root / IDF_TABLE]
     for table in candidates:
         if table.is_file():
-            return StaticSide(folder, table, str(prompt or ""))
+            return StaticSide(folder, table, prompt)
     raise ModelError(
         f"{folder}: no weights of the query side; expected {' or '.join(map(str, candidates))}"
     )
