@@ -28,8 +28,7 @@ NAMES = f"{_BY_NAME}, a model folder or a hub id"
 """What an encoder is named by, for help texts."""
 
 EncoderName = Annotated[
-    str,
-    typer.Option("--encoder", metavar="NAME", help=f"{DEFAULT} (comes with lsr), {NAMES}."),
+    str, typer.Option("--encoder", metavar="NAME", help=f"{DEFAULT} (comes with lsr), {NAMES}.")
 ]
 DenseModel = Annotated[
     str | None,

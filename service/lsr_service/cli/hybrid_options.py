@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from lsr.errors import UsageError
 from lsr_index.fusion.methods import METHODS
@@ -27,7 +27,7 @@ class Mode(StrEnum):
 
 ModeOption = Annotated[
     Mode | None,
-    typer.Option(
+    Option(
         "--mode",
         help="Which vectors to search. Default: sparse; hybrid with --fusion, --with or "
         "--selective.",
@@ -36,7 +36,7 @@ ModeOption = Annotated[
 ]
 FusionOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--fusion",
         metavar="METHOD[:PARAMETERS]|FILE",
         help=f"{', '.join(METHODS)}; as in rrf:k=20 or "
@@ -45,7 +45,7 @@ FusionOption = Annotated[
 ]
 With = Annotated[
     list[Path] | None,
-    typer.Option(
+    Option(
         "--with",
         metavar="INDEX",
         help="Fuse with this index of the same documents; can be repeated.",
@@ -53,7 +53,7 @@ With = Annotated[
 ]
 Selective = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--selective",
         metavar="FILE",
         help="Compare only the dense vectors that sparse results point at, as a file of "
@@ -62,7 +62,7 @@ Selective = Annotated[
 ]
 FeedbackOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--feedback",
         metavar="METHOD[:PARAMETERS]",
         help="Pseudo-relevance feedback from the first hits: rocchio or average, as in "
@@ -71,13 +71,11 @@ FeedbackOption = Annotated[
 ]
 Rerank = Annotated[
     str | None,
-    typer.Option(
-        "--rerank", metavar="MODEL", help="Rerank the first hits with this cross-encoder."
-    ),
+    Option("--rerank", metavar="MODEL", help="Rerank the first hits with this cross-encoder."),
 ]
 RerankDepth = Annotated[
     int,
-    typer.Option(
+    Option(
         "--rerank-depth", min=1, max=1000, metavar="N", help="Number of hits that --rerank scores."
     ),
 ]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import UsageError
 
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
 
 MAX_K = 1_000_000
 
-IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")]
+IndexPath = Annotated[Path, Argument(metavar="INDEX", help="Folder of the index.")]
 Source = Annotated[
     str,
-    typer.Argument(
+    Argument(
         metavar="SOURCE",
         help="BEIR folder, .jsonl/.tsv/.csv/.parquet file (.gz too), folder of txt/md/rst/html "
         "files, ir-datasets:ID, or python-docs.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Memory = Annotated[
-    str,
-    typer.Option("--memory", metavar="SIZE", help="Bound on working memory, as 512M or 2G."),
+    str, Option("--memory", metavar="SIZE", help="Bound on working memory, as 512M or 2G.")
 ]
-Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Searches at a time.")]
+Threads = Annotated[int, Option("--threads", min=1, metavar="N", help="Searches at a time.")]
 
 
 class OnError(StrEnum):
@@ -42,12 +41,12 @@ class OnError(StrEnum):
 
 OnErrorOption = Annotated[
     OnError,
-    typer.Option("--on-error", help="fail: a malformed line stops the job; skip: it is left out."),
+    Option("--on-error", help="fail: a malformed line stops the job; skip: it is left out."),
 ]
 
 MaxErrors = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--max-errors",
         min=0,
         metavar="N",
@@ -56,7 +55,7 @@ MaxErrors = Annotated[
 ]
 CorpusFormat = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--input-format",
         metavar="FORMAT",
         help="beir, jsonl, tsv, csv, parquet, folder, ir-datasets or python-docs, where the name "
@@ -65,14 +64,14 @@ CorpusFormat = Annotated[
 ]
 Split = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--split", metavar="NAME", help="Split of a BEIR collection whose judgments count (test)."
     ),
 ]
 
 Filter = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--filter",
         metavar="JSON",
         help="Only documents whose metadata match, as in "

@@ -49,12 +49,7 @@ class Searcher:
     def answer(self, text: str, page: Page, *, explain: bool) -> SearchResults:
         """Return the hits of one text."""
         return self._retriever.search(
-            text,
-            page.k,
-            offset=page.offset,
-            explain=explain,
-            filter=page.filter,
-            **self._arguments,
+            text, page.k, offset=page.offset, explain=explain, filter=page.filter, **self._arguments
         )
 
     def run(self, texts: Sequence[str], page: Page, *, threads: int) -> list[RankedIds]:

@@ -48,10 +48,7 @@ class WorkPool:
         return self._admitted
 
     async def run(
-        self,
-        work: Callable[[], T],
-        deadline_s: float,
-        on_late: Callable[[], None] = lambda: None,
+        self, work: Callable[[], T], deadline_s: float, on_late: Callable[[], None] = lambda: None
     ) -> T:
         """Run `work` on a thread and return its result.
 

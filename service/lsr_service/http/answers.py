@@ -130,10 +130,7 @@ def _highlights(hit: Hit) -> models.Highlights:
 def document_response(document: Document) -> models.DocumentResponse:
     """Return a stored document."""
     return models.DocumentResponse(
-        id=document.id,
-        title=document.title,
-        text=document.text,
-        metadata=dict(document.metadata),
+        id=document.id, title=document.title, text=document.text, metadata=dict(document.metadata)
     )
 
 

@@ -100,9 +100,7 @@ async def put_documents(name: str, request: Request) -> Response:
 
 
 @router.delete(
-    "/v1/indexes/{name}/docs/{id:path}",
-    response_model=models.ChangeResponse,
-    responses=_errors(),
+    "/v1/indexes/{name}/docs/{id:path}", response_model=models.ChangeResponse, responses=_errors()
 )
 async def delete_document(name: str, id: str, request: Request) -> Response:
     """Delete a document by its id."""

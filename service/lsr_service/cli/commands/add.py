@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import (
@@ -28,8 +28,7 @@ def add(
     source: options.Source,
     commit_every: Annotated[
         int | None,
-        typer.Option(
-            "--commit-every",
+        Option(
             min=1,
             metavar="N",
             help="Commit after every N documents: they are then searchable and safe. Default: one "

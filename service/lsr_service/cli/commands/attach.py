@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr_service.cli import options
 from lsr_service.cli.encoder_options import NO_OPTIONS, DenseModel
@@ -24,23 +24,16 @@ class SimilarityName(StrEnum):
 def attach(
     index: options.IndexPath,
     vectors: Annotated[
-        Path, typer.Argument(metavar="VECTORS", help="A .npy file, or a faiss index file.")
+        Path, Argument(metavar="VECTORS", help="A .npy file, or a faiss index file.")
     ],
     ids: Annotated[
         Path,
-        typer.Option(
-            "--ids",
-            metavar="FILE",
-            help="Text file with the document id of each vector, one a line.",
-        ),
+        Option(metavar="FILE", help="Text file with the document id of each vector, one a line."),
     ],
     dense: DenseModel = None,
     similarity: Annotated[
         SimilarityName | None,
-        typer.Option(
-            "--similarity",
-            help="How vectors are compared. Default: cosine where all have length 1, else dot.",
-        ),
+        Option(help="How vectors are compared. Default: cosine where all have length 1, else dot."),
     ] = None,
     memory: options.Memory = "1G",
     json: options.Json = False,

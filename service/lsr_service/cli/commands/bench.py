@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import typer
+from typer import Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import options
@@ -30,98 +30,68 @@ class Written(NamedTuple):
 
 def bench(
     docs: Annotated[
-        Path,
-        typer.Option(
-            "--docs", metavar="FILE", help="Document vectors: a SciPy .npz or .parquet file."
-        ),
+        Path, Option(metavar="FILE", help="Document vectors: a SciPy .npz or .parquet file.")
     ],
-    queries: Annotated[
-        Path,
-        typer.Option("--queries", metavar="FILE", help="Query vectors, in the same formats."),
-    ],
+    queries: Annotated[Path, Option(metavar="FILE", help="Query vectors, in the same formats.")],
     k: Annotated[
         list[str] | None,
-        typer.Option(
-            "--k",
+        Option(
             metavar="N",
             help="Hits per query: several with commas, or repeated. Default: 10,100,1000.",
         ),
     ] = None,
     peers: Annotated[
         list[str] | None,
-        typer.Option(
-            "--peers",
+        Option(
             metavar="NAMES",
             help="Engines to compare with, of splade-index, bmp, seismic, scipy and pisa: several "
             "with commas, or repeated; '' for none. Default: all. Needs the extra [peers].",
         ),
     ] = None,
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, metavar="N", help="Measurements of every engine.")
-    ] = 3,
+    rounds: Annotated[int, Option(min=1, metavar="N", help="Measurements of every engine.")] = 3,
     queries_limit: Annotated[
-        int | None,
-        typer.Option("--queries-limit", min=1, metavar="N", help="Use the first N queries."),
+        int | None, Option(min=1, metavar="N", help="Use the first N queries.")
     ] = None,
     docs_limit: Annotated[
-        int | None,
-        typer.Option("--docs-limit", min=1, metavar="N", help="Use the first N documents."),
+        int | None, Option(min=1, metavar="N", help="Use the first N documents.")
     ] = None,
     trial_queries: Annotated[
         int,
-        typer.Option(
-            "--trial-queries",
-            min=1,
-            metavar="N",
-            help="Queries on which the settings of other engines are chosen.",
+        Option(
+            min=1, metavar="N", help="Queries on which the settings of other engines are chosen."
         ),
     ] = 300,
     shuffle: Annotated[
         int | None,
-        typer.Option(
-            "--shuffle", metavar="SEED", help="Put the documents in a random order, by this seed."
-        ),
+        Option(metavar="SEED", help="Put the documents in a random order, by this seed."),
     ] = None,
     synthetic: Annotated[
-        int | None,
-        typer.Option(
-            "--synthetic", min=1, metavar="N", help="Use N synthetic documents, fitted to --docs."
-        ),
+        int | None, Option(min=1, metavar="N", help="Use N synthetic documents, fitted to --docs.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Random seed of synthetic documents.")
-    ] = 0,
+    seed: Annotated[int, Option(metavar="N", help="Random seed of synthetic documents.")] = 0,
     throughput: Annotated[
-        bool,
-        typer.Option("--throughput/--no-throughput", help="Measure two threads as well."),
+        bool, Option("--throughput/--no-throughput", help="Measure two threads as well.")
     ] = True,
     ablation: Annotated[
         bool,
-        typer.Option(
-            "--ablation", help="Instead: what each optimisation of the search contributes."
-        ),
+        Option("--ablation", help="Instead: what each optimisation of the search contributes."),
     ] = False,
     growth: Annotated[
         str | None,
-        typer.Option(
-            "--growth",
+        Option(
             metavar="SIZES",
             help="Instead: this index on synthetic sets of these sizes, as 74000,1000000.",
         ),
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option("--folder", metavar="FOLDER", help="Keep indexes and logs of engines here."),
+        Path | None, Option(metavar="FOLDER", help="Keep indexes and logs of engines here.")
     ] = None,
     plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw a plot into this .png or .svg file."),
+        Path | None, Option(metavar="FILE", help="Draw a plot into this .png or .svg file.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write all figures to this .json file."
-        ),
+        Option("--output", "-o", metavar="FILE", help="Write all figures to this .json file."),
     ] = None,
     json: options.Json = False,
 ) -> None:

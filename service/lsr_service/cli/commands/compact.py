@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import progress, resumable, write, write_json
@@ -15,7 +15,7 @@ def compact(
     index: options.IndexPath,
     reorder: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--reorder/--no-reorder",
             help="Reorder documents so that similar ones are adjacent. Default: as the index was "
             "made.",

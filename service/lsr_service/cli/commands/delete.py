@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer import Argument, Option
 
 from lsr.errors import IndexStateError, UsageError
 from lsr_service.cli import options
@@ -44,34 +45,29 @@ class Matched(NamedTuple):
 
 def delete(
     index: options.IndexPath,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of documents.")] = None,
+    ids: Annotated[list[str] | None, Argument(metavar="ID", help="Ids of documents.")] = None,
     ids_from: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--ids-from",
-            metavar="FILE",
-            help="File with one id a line, - for standard input; can be repeated.",
+        Option(
+            metavar="FILE", help="File with one id a line, - for standard input; can be repeated."
         ),
     ] = None,
     filter: Annotated[
         str | None,
-        typer.Option(
-            "--filter",
+        Option(
             metavar="JSON",
             help='Documents whose metadata match, as in \'{"year": {"$lt": 2000}}\'.',
         ),
     ] = None,
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", "-y", help="Delete what --filter matches without asking; for scripts."
-        ),
+        Option("--yes", "-y", help="Delete what --filter matches without asking; for scripts."),
     ] = False,
     all: Annotated[
-        bool, typer.Option("--all", help="Allow a --filter that matches every document.")
+        bool, Option("--all", help="Allow a --filter that matches every document.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what --filter matches; delete nothing.")
+        bool, Option("--dry-run", help="Show what --filter matches; delete nothing.")
     ] = False,
     json: options.Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument
 
 from lsr.errors import IndexFormatError, IndexNotFoundError
 from lsr.models import DEFAULT
@@ -31,7 +31,7 @@ HITS_SHOWN = 3
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(
+        Argument(
             metavar="FOLDER",
             help="Where the index is made. Default: ~/.cache/lsr.",
             show_default=False,

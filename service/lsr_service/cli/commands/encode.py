@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.encoder_options import (
@@ -22,16 +22,14 @@ from lsr_service.cli.terminal import progress, report_skipped, resumable, write,
 def encode(
     source: options.Source,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
+        Path, Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
     ],
     encoder: EncoderName,
     encoder_options: EncoderOptions = NO_OPTIONS,
     on_error: options.OnErrorOption = options.OnError.FAIL,
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing file.")
-    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing file.")] = False,
     json: options.Json = False,
 ) -> None:
     """Encode a corpus to sparse vectors, kept with its texts in a Parquet file.

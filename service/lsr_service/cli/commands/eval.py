@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
-from lsr_service.cli.encoder_options import (
-    NAMES,
-    NO_OPTIONS,
-    EncoderOptions,
-    takes_encoder_options,
-)
+from lsr_service.cli.encoder_options import NAMES, NO_OPTIONS, EncoderOptions, takes_encoder_options
 from lsr_service.cli.terminal import progress, resumable, tell, write_json
 
 if TYPE_CHECKING:
@@ -25,39 +20,31 @@ if TYPE_CHECKING:
 def evaluate(
     collections: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="COLLECTION",
             help="BEIR folder (corpus, queries, qrels) or ir-datasets id; several make a table.",
         ),
     ],
     encoder: Annotated[
-        list[str] | None,
-        typer.Option("--encoder", metavar="NAME", help=f"{NAMES}; can be repeated."),
+        list[str] | None, Option(metavar="NAME", help=f"{NAMES}; can be repeated.")
     ] = None,
     dense: Annotated[
         list[str] | None,
-        typer.Option(
-            "--dense",
-            metavar="NAME",
-            help="minilm, a dense model's folder, a hub id; can be repeated.",
-        ),
+        Option(metavar="NAME", help="minilm, a dense model's folder, a hub id; can be repeated."),
     ] = None,
     index: Annotated[
-        list[Path] | None,
-        typer.Option("--index", metavar="INDEX", help="An index of this corpus; can be repeated."),
+        list[Path] | None, Option(metavar="INDEX", help="An index of this corpus; can be repeated.")
     ] = None,
     run: Annotated[
-        list[Path] | None,
-        typer.Option("--run", metavar="FILE", help="A TREC run; can be repeated."),
+        list[Path] | None, Option(metavar="FILE", help="A TREC run; can be repeated.")
     ] = None,
     mode: Annotated[
         hybrid_options.Mode,
-        typer.Option("--mode", help="How indexes are searched; hybrid measures each branch too."),
+        Option(help="How indexes are searched; hybrid measures each branch too."),
     ] = hybrid_options.Mode.SPARSE,
     fusion: Annotated[
         list[str] | None,
-        typer.Option(
-            "--fusion",
+        Option(
             metavar="METHOD[:PARAMETERS]|FILE",
             help="Fuse each sparse system with each dense one, or the systems that weights name, "
             "or with --mode hybrid the branches of an index; can be repeated. As in lsr search.",
@@ -67,20 +54,18 @@ def evaluate(
     split: options.Split = None,
     measures: Annotated[
         list[str] | None,
-        typer.Option(
-            "--measures",
+        Option(
             metavar="NAMES",
             help="Measures of ir-measures, as nDCG@10, separated by blanks or commas; can be "
             "repeated.",
         ),
     ] = None,
     k: Annotated[
-        int,
-        typer.Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Hits per topic."),
+        int, Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Hits per topic.")
     ] = 1000,
     drop_query_id: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--drop-query-id/--keep-query-id",
             help="Leave out hits whose id is that of the query. Default: for ArguAna and Quora.",
             show_default=False,
@@ -90,18 +75,14 @@ def evaluate(
     threads: options.Threads = 1,
     index_dir: Annotated[
         Path | None,
-        typer.Option(
-            "--index-dir", metavar="FOLDER", help="Keep indexes here; a later run uses them again."
-        ),
+        Option(metavar="FOLDER", help="Keep indexes here; a later run uses them again."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Write the rankings as TREC runs into it."
-        ),
+        Option("--output", "-o", metavar="FOLDER", help="Write the rankings as TREC runs into it."),
     ] = None,
     per_topic: Annotated[
-        bool, typer.Option("--per-topic", help="Add the values of every topic to the JSON.")
+        bool, Option("--per-topic", help="Add the values of every topic to the JSON.")
     ] = False,
     json: options.Json = False,
 ) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import tell, write, write_json
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="lsr-tiny-en, or the folder of such a model.")
+    str, Argument(metavar="MODEL", help="lsr-tiny-en, or the folder of such a model.")
 ]
 Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; it must not exist."),
+    Path, Option("--output", "-o", metavar="FOLDER", help="Folder to write; it must not exist.")
 ]
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import LsrError, UsageError
 from lsr_service.cli import hybrid_options, options
@@ -23,41 +23,33 @@ class NothingGainedError(LsrError):
 
 def fit_fusion(
     index: Annotated[
-        Path | None,
-        typer.Argument(metavar="INDEX", help="Index whose branches are fused; or use --run."),
+        Path | None, Argument(metavar="INDEX", help="Index whose branches are fused; or use --run.")
     ] = None,
     qrels: Annotated[
         str,
-        typer.Option(
-            "--qrels",
+        Option(
             metavar="SOURCE",
             help="A qrels file; or a test collection (BEIR folder, ir-datasets id) with queries.",
         ),
     ] = ...,  # type: ignore[assignment]  # how typer says that an option must be given
     topics: Annotated[
-        str | None,
-        typer.Option(
-            "--topics", metavar="SOURCE", help="File of queries, where --qrels is a file."
-        ),
+        str | None, Option(metavar="SOURCE", help="File of queries, where --qrels is a file.")
     ] = None,
     run: Annotated[
         list[str] | None,
-        typer.Option(
-            "--run", metavar="[NAME=]FILE", help="A TREC run as a branch; can be repeated."
-        ),
+        Option(metavar="[NAME=]FILE", help="A TREC run as a branch; can be repeated."),
     ] = None,
     also: hybrid_options.With = None,
     split: options.Split = None,
     measure: Annotated[
-        str, typer.Option("--measure", metavar="NAME", help="Measure to maximise, of ir-measures.")
+        str, Option(metavar="NAME", help="Measure to maximise, of ir-measures.")
     ] = "nDCG@10",
     seed: Annotated[
-        int | None,
-        typer.Option("--seed", min=0, metavar="N", help="Random seed of the cross-validation."),
+        int | None, Option(min=0, metavar="N", help="Random seed of the cross-validation.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the fusion to this .json file."),
+        Option("--output", "-o", metavar="FILE", help="Write the fusion to this .json file."),
     ] = None,
     json: options.Json = False,
 ) -> None:

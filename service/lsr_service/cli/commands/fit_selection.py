@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import tell, write, write_json
@@ -20,27 +20,19 @@ def fit_selection(
     index: options.IndexPath,
     queries: Annotated[
         str,
-        typer.Option(
-            "--queries",
+        Option(
             metavar="SOURCE",
             help="Queries like those to come (TSV or JSONL); judgments are not needed.",
         ),
     ] = ...,  # type: ignore[assignment]  # how typer says that an option must be given
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the selection to this .json file."
-        ),
+        Option("--output", "-o", metavar="FILE", help="Write the selection to this .json file."),
     ] = None,
     share: Annotated[
-        float,
-        typer.Option(
-            "--share", metavar="X", help="Share of the dense vectors to compare on average, 0 to 1."
-        ),
+        float, Option(metavar="X", help="Share of the dense vectors to compare on average, 0 to 1.")
     ] = 0.1,
-    most: Annotated[
-        int, typer.Option("--most", min=1, metavar="N", help="Use the first N queries.")
-    ] = 400,
+    most: Annotated[int, Option(min=1, metavar="N", help="Use the first N queries.")] = 400,
     json: options.Json = False,
 ) -> None:
     """Learn from queries which clusters of dense vectors sparse results point at.

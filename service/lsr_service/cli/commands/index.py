@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from lsr.errors import UsageError
 from lsr.models import DEFAULT
@@ -44,12 +44,11 @@ PRECOMPUTED = "precomputed"
 def index(
     source: options.Source,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="INDEX", help="Folder of the new index.")
+        Path, Option("--output", "-o", metavar="INDEX", help="Folder of the new index.")
     ],
     encoder: Annotated[
         str,
-        typer.Option(
-            "--encoder",
+        Option(
             metavar="NAME",
             help=f"{DEFAULT} (comes with lsr), {NAMES}; "
             "precomputed where SOURCE is a file of sparse vectors: .parquet (id, indices, values) "
@@ -60,8 +59,7 @@ def index(
     encoder_options: EncoderOptions = NO_OPTIONS,
     vocabulary: Annotated[
         Path | None,
-        typer.Option(
-            "--vocabulary",
+        Option(
             metavar="FILE",
             help="Terms of precomputed vectors: a tokenizer.json, or a text file with one term a "
             "line.",
@@ -73,7 +71,7 @@ def index(
     memory: options.Memory = "1G",
     reorder: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--reorder/--no-reorder",
             help="Reorder documents so that similar ones are adjacent: slower to build; can make "
             "search faster where the order of the collection is random. Default: no.",
@@ -81,11 +79,9 @@ def index(
         ),
     ] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="A smaller index, with somewhat slower search.")
+        bool, Option("--compact", help="A smaller index, with somewhat slower search.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing index.")
-    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing index.")] = False,
     json: options.Json = False,
 ) -> None:
     """Make an index of a corpus.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import MissingDependencyError
 from lsr_service.cli import options
@@ -24,62 +24,45 @@ class Choice(StrEnum):
 def mine(
     pairs: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="PAIRS",
             help="Pairs or triples: .jsonl/.tsv (.gz too), .parquet, BEIR folder, ir-datasets:ID.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The .jsonl file to write.")
+        Path, Option("--output", "-o", metavar="FILE", help="The .jsonl file to write.")
     ],
     encoder: EncoderName = "bm25",
     corpus: Annotated[
         str | None,
-        typer.Option(
-            "--corpus",
-            metavar="SOURCE",
-            help="Documents to mine negatives from. Default: those of the pairs.",
+        Option(
+            metavar="SOURCE", help="Documents to mine negatives from. Default: those of the pairs."
         ),
     ] = None,
-    negatives: Annotated[
-        int, typer.Option("--negatives", min=1, metavar="N", help="Negatives kept per query.")
-    ] = 8,
-    depth: Annotated[
-        int, typer.Option("--depth", min=1, metavar="N", help="Ranks that negatives come from.")
-    ] = 100,
-    skip_top: Annotated[
-        int, typer.Option("--skip-top", min=0, metavar="N", help="Leave out the first N ranks.")
-    ] = 0,
+    negatives: Annotated[int, Option(min=1, metavar="N", help="Negatives kept per query.")] = 8,
+    depth: Annotated[int, Option(min=1, metavar="N", help="Ranks that negatives come from.")] = 100,
+    skip_top: Annotated[int, Option(min=0, metavar="N", help="Leave out the first N ranks.")] = 0,
     max_score_ratio: Annotated[
         float | None,
-        typer.Option(
-            "--max-score-ratio",
+        Option(
             min=0.0,
             metavar="X",
             help="Leave out documents that score above this share of the positive's score.",
         ),
     ] = None,
-    choice: Annotated[Choice, typer.Option("--choice", help="The best ranked, or random ones.")] = (
-        Choice.TOP
-    ),
+    choice: Annotated[Choice, Option(help="The best ranked, or random ones.")] = (Choice.TOP),
     teacher: Annotated[
         list[str] | None,
-        typer.Option(
-            "--teacher",
+        Option(
             metavar="NAME",
             help="Score with bm25, a SPLADE model, dense:NAME or cross-encoder:NAME; "
             "can be repeated.",
         ),
     ] = None,
-    split: Annotated[
-        str, typer.Option("--split", metavar="NAME", help="Split of a BEIR folder.")
-    ] = "train",
+    split: Annotated[str, Option(metavar="NAME", help="Split of a BEIR folder.")] = "train",
     on_error: options.OnErrorOption = options.OnError.FAIL,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, metavar="N", help="Use the first N pairs."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.")] = 42,
+    limit: Annotated[int | None, Option(min=1, metavar="N", help="Use the first N pairs.")] = None,
+    seed: Annotated[int, Option(metavar="N", help="Random seed.")] = 42,
     json: options.Json = False,
 ) -> None:
     """Mine hard negatives for pairs, and let teachers score them.

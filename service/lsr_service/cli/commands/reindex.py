@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import options
@@ -22,10 +22,7 @@ from lsr_service.cli.terminal import progress, report_clipped, resumable, write,
 @takes_encoder_options
 def reindex(
     index: options.IndexPath,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", metavar="NAME", help=f"{NAMES}."),
-    ] = None,
+    encoder: Annotated[str | None, Option(metavar="NAME", help=f"{NAMES}.")] = None,
     dense: DenseModel = None,
     encoder_options: EncoderOptions = NO_OPTIONS,
     memory: options.Memory = "1G",

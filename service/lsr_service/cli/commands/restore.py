@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import write, write_json
 
 
 def restore(
-    snapshot: Annotated[
-        Path, typer.Argument(metavar="SNAPSHOT", help="Folder made by lsr snapshot.")
-    ],
+    snapshot: Annotated[Path, Argument(metavar="SNAPSHOT", help="Folder made by lsr snapshot.")],
     index: options.IndexPath,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing index.")
-    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing index.")] = False,
     json: options.Json = False,
 ) -> None:
     """Make an index of a snapshot.

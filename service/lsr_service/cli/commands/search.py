@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
@@ -29,32 +29,24 @@ class Format(StrEnum):
 def search(
     index: options.IndexPath,
     query: Annotated[
-        str | None,
-        typer.Argument(metavar="QUERY", help="Without one, queries are read line by line."),
+        str | None, Argument(metavar="QUERY", help="Without one, queries are read line by line.")
     ] = None,
     k: Annotated[
-        int,
-        typer.Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Number of hits."),
+        int, Option("--k", "-k", min=1, max=options.MAX_K, metavar="N", help="Number of hits.")
     ] = 10,
     offset: Annotated[
-        int,
-        typer.Option(
-            "--offset", min=0, max=options.MAX_K, metavar="N", help="Skip the first N hits."
-        ),
+        int, Option(min=0, max=options.MAX_K, metavar="N", help="Skip the first N hits.")
     ] = 0,
     topics: Annotated[
         str | None,
-        typer.Option(
-            "--topics", metavar="SOURCE", help="File of queries (TSV or JSONL), or ir-datasets:ID."
-        ),
+        Option(metavar="SOURCE", help="File of queries (TSV or JSONL), or ir-datasets:ID."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a TREC run to this file."),
+        Path | None, Option("--output", "-o", metavar="FILE", help="Write a TREC run to this file.")
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option(
+        Option(
             "--output-format",
             "-f",
             help="Format of the hits. Default: text; trec with --topics or --output.",
@@ -63,7 +55,7 @@ def search(
     ] = None,
     json: options.Json = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each matched term contributes.")
+        bool, Option("--explain", help="Show what each matched term contributes.")
     ] = False,
     filter: options.Filter = None,
     mode: hybrid_options.ModeOption = None,
@@ -76,15 +68,9 @@ def search(
     threads: options.Threads = 1,
     encoder: Annotated[
         str | None,
-        typer.Option(
-            "--encoder",
-            metavar="NAME",
-            help="Encoder of queries. Default: the one that the index stores.",
-        ),
+        Option(metavar="NAME", help="Encoder of queries. Default: the one that the index stores."),
     ] = None,
-    tag: Annotated[
-        str, typer.Option("--tag", metavar="NAME", help="Name of the run in a TREC file.")
-    ] = "lsr",
+    tag: Annotated[str, Option(metavar="NAME", help="Name of the run in a TREC file.")] = "lsr",
 ) -> None:
     """Search an index.
 
@@ -107,13 +93,7 @@ def search(
         raise UsageError("--offset pages through the hits of one query; a run begins at rank 1")
     page = Page(k, offset, None if filter is None else options.filter_of(filter))
     asked = hybrid_options.HybridOptions.of(
-        mode,
-        fusion,
-        also,
-        selective,
-        feedback=feedback,
-        rerank=rerank,
-        rerank_depth=rerank_depth,
+        mode, fusion, also, selective, feedback=feedback, rerank=rerank, rerank_depth=rerank_depth
     )
     with closing(Searcher(index, encoder, asked)) as searcher:
         tell_if_compiling()
@@ -135,12 +115,7 @@ def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
 
 
 def _search_one(
-    searcher: Searcher,
-    name: str,
-    query: str,
-    page: Page,
-    format: Format,
-    explain: bool,
+    searcher: Searcher, name: str, query: str, page: Page, format: Format, explain: bool
 ) -> None:
     if format is Format.JSON:
         answer = searcher.answer(query, page, explain=explain)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import tell, write_json
@@ -20,30 +20,20 @@ if TYPE_CHECKING:
 def serve(
     indexes: Annotated[
         list[str],
-        typer.Argument(
-            metavar="INDEX", help="Folders of indexes, as PATH or NAME=PATH; one or more."
-        ),
+        Argument(metavar="INDEX", help="Folders of indexes, as PATH or NAME=PATH; one or more."),
     ],
     host: Annotated[
-        str | None,
-        typer.Option("--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1)."),
+        str | None, Option(metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
     ] = None,
     port: Annotated[
-        int | None,
-        typer.Option(
-            "--port", min=0, max=65_535, metavar="N", help="Port (8080); 0 for a free one."
-        ),
+        int | None, Option(min=0, max=65_535, metavar="N", help="Port (8080); 0 for a free one.")
     ] = None,
     threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", min=1, metavar="N", help="Searches at a time (the number of cores)."
-        ),
+        int | None, Option(min=1, metavar="N", help="Searches at a time (the number of cores).")
     ] = None,
     fusion: Annotated[
         list[str] | None,
-        typer.Option(
-            "--fusion",
+        Option(
             metavar="METHOD[:PARAMETERS]|FILE",
             help="As in lsr search: searches of the indexes it fits are hybrid, fused like this; "
             "can be repeated.",
@@ -51,46 +41,40 @@ def serve(
     ] = None,
     selective: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--selective",
+        Option(
             metavar="FILE",
             help="A file of lsr fit-selection: hybrid searches of the index it fits compare fewer "
             "dense vectors; can be repeated.",
         ),
     ] = None,
     rerank: Annotated[
-        str | None,
-        typer.Option("--rerank", metavar="MODEL", help="A cross-encoder that requests can use."),
+        str | None, Option(metavar="MODEL", help="A cross-encoder that requests can use.")
     ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--insecure",
             help="Serve other machines too, who then can read everything (and change it).",
         ),
     ] = None,
     writable: Annotated[
         bool | None,
-        typer.Option("--writable", help="Take documents over HTTP: add, replace, delete, compact."),
+        Option("--writable", help="Take documents over HTTP: add, replace, delete, compact."),
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--follow/--no-follow",
             help="Show what other programs commit to the indexes, within a second or so.",
         ),
     ] = True,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="A host name to answer to beside localhost; can be repeated.",
-        ),
+        Option(metavar="NAME", help="A host name to answer to beside localhost; can be repeated."),
     ] = None,
     access_log: Annotated[
         bool | None,
-        typer.Option("--access-log/--no-access-log", help="A line per request, without its text."),
+        Option("--access-log/--no-access-log", help="A line per request, without its text."),
     ] = None,
     json: options.Json = False,
 ) -> None:

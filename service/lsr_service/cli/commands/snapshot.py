@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import write, write_json
@@ -14,7 +14,7 @@ from lsr_service.cli.terminal import write, write_json
 def snapshot(
     index: options.IndexPath,
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="Folder of the copy; it must not exist.")
+        Path, Argument(metavar="TARGET", help="Folder of the copy; it must not exist.")
     ],
     json: options.Json = False,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from lsr.errors import MissingDependencyError
 from lsr_service.cli import options
@@ -17,16 +17,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="YAML file; see docs/training.md.")
-    ],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="YAML file; see docs/training.md.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Set a key of the recipe; can be repeated."),
+        Option("--set", metavar="A.B=C", help="Set a key of the recipe; can be repeated."),
     ] = None,
     restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Discard the checkpoints of an earlier run and start over."),
+        bool, Option("--restart", help="Discard the checkpoints of an earlier run and start over.")
     ] = False,
     json: options.Json = False,
 ) -> None:

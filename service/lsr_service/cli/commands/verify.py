@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import one_line, tell, write, write_json
@@ -14,7 +15,7 @@ def verify(
     index: options.IndexPath,
     level: Annotated[
         int,
-        typer.Option(
+        Option(
             "--level",
             "-l",
             min=0,
@@ -25,10 +26,7 @@ def verify(
         ),
     ] = 2,
     generation: Annotated[
-        int | None,
-        typer.Option(
-            "--generation", min=1, metavar="N", help="Generation to check. Default: the newest."
-        ),
+        int | None, Option(min=1, metavar="N", help="Generation to check. Default: the newest.")
     ] = None,
     json: options.Json = False,
 ) -> None:
