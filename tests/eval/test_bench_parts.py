@@ -1,8 +1,7 @@
-"""The parts of the benchmark: vectors, exact scores, clock, channel, choice of settings, ratios."""
+"""The parts of the benchmark: vectors, exact scores, clock, choice of settings, ratios."""
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,9 @@ from lsr.errors import UsageError, VectorError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import write_parquet
-from lsr_eval.bench.channel import Channel
 from lsr_eval.bench.engines import SPECS, Setting, Variant, engine_specs
 from lsr_eval.bench.exact import ExactScores
-from lsr_eval.bench.operating_points import choose_operating_points
-from lsr_eval.bench.ratios import ratios_against_peers
+from lsr_eval.bench.operating_points import choose_operating_points, ratios_against_peers
 from lsr_eval.bench.records import Measurement, Summary
 from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns, time_calls
 from lsr_eval.bench.vectors import load_vectors, write_npz
@@ -130,23 +127,6 @@ def test_long_calls_are_timed_once_each() -> None:
     assert timings.wall_ns[0] >= 2e6
     assert timings.wall_ns[1] >= 4e6
     assert (timings.cpu_ns < timings.wall_ns).all(), "sleeping takes no CPU time"
-
-
-def test_channel_carries_heads_and_arrays() -> None:
-    (read_a, write_a), (read_b, write_b) = os.pipe(), os.pipe()
-    here, there = Channel(read_a, write_b), Channel(read_b, write_a)
-    arrays = {"ids": np.arange(6).reshape(2, 3), "none": np.zeros(0, np.float32)}
-    here.send({"do": "it", "k": 3}, arrays)
-    head, received = there.receive()
-    assert head == {"do": "it", "k": 3}
-    assert received.keys() == arrays.keys()
-    for name, array in arrays.items():
-        assert received[name].dtype == array.dtype
-        np.testing.assert_array_equal(received[name], array)
-    there.close()
-    with pytest.raises(EOFError):
-        here.receive()
-    here.close()
 
 
 def _measured(engine: str, name: str, k: int, p50: float, recall: float = 1.0) -> Measurement:

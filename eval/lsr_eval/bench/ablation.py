@@ -10,14 +10,12 @@ from typing import Any
 from rich.table import Table
 
 from lsr.errors import LsrError
-from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.engines import SEGMENT, SPECS, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.records import BuildRecord, Measurement
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.rounds import run_rounds
-from lsr_eval.bench.run import WARM_UP
 from lsr_eval.bench.trials import Course, Entry, build_variant
 from lsr_eval.bench.workload import Workload
 
@@ -70,7 +68,8 @@ class Ablation:
         for first in range(0, len(self.measurements), len(self.depths)):
             group = self.measurements[first : first + len(self.depths)]
             build = built[group[0].variant]
-            row = [_label(group[0]), f"{build.bytes_per_posting:.2f}", f"{build.cpu_s:.1f}"]
+            changed = group[0].variant if build.variant != BASE_VARIANT.name else group[0].setting
+            row = [changed, f"{build.bytes_per_posting:.2f}", f"{build.cpu_s:.1f}"]
             for m in group:
                 row += [f"{m.cpu.p50:,.0f}", f"{m.cpu.p50 / base[m.k]:.2f}×", f"{m.cpu.p99:,.0f}"]
             rows.append(row)
@@ -90,22 +89,8 @@ def run_ablation(
 ) -> Ablation:
     """Measure every change at every k, in interleaved rounds, on a single segment.
 
-    Parameters
-    ----------
-    workload : Workload
-    depths : list of int
-        The values of k.
-    n_rounds : int
-    progress : callable
-    settings : tuple of Setting
-        Changes of the search, `lsr_index.search.options.SearchOptions`.
-    variants : tuple of Variant
-        Changes of the build, `lsr_index.segment.build_options.BuildOptions`.
-
-    Raises
-    ------
-    LsrError
-        If the engine fails.
+    `settings` change the search (`lsr_index.search.options.SearchOptions`), `variants` the build
+    (`lsr_index.segment.build_options.BuildOptions`). Raises `LsrError` if the engine fails.
     """
     docs = workload.load_docs()
     queries = workload.load_queries(docs.shape[1])
@@ -116,16 +101,7 @@ def run_ablation(
     pairs = [(BASE_VARIANT, setting) for setting in spec.settings]
     pairs += [(variant, BASE_SETTING) for variant in variants]
     with tempfile.TemporaryDirectory(prefix="lsr-ablation-") as folder:
-        course = Course(
-            workload=workload,
-            n_terms=docs.shape[1],
-            n_postings=int(docs.nnz),
-            depths=depths,
-            core=cpu_ids()[-1],
-            warm_up=WARM_UP,
-            trial_every=1,
-            folder=Path(folder),
-        )
+        course = Course(workload, docs.shape[1], depths, Path(folder), int(docs.nnz))
         builds = []
         for number, variant in enumerate(spec.variants):
             progress(f"building {variant.name}", number, len(spec.variants))
@@ -136,9 +112,3 @@ def run_ablation(
         if skipped:
             raise LsrError("; ".join(skipped.values()))
     return Ablation(depths, builds, measured)
-
-
-def _label(measurement: Measurement) -> str:
-    if measurement.variant != BASE_VARIANT.name:
-        return measurement.variant
-    return measurement.setting

@@ -1,15 +1,18 @@
-"""Engine processes: starting one, sending it requests, ending it."""
+"""Engine processes: starting one, sending it requests, ending it.
+
+Requests and replies go over a socket of their own, because several peers print to standard output.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import LsrError
-from lsr_eval.bench.channel import Arrays, Channel
 from lsr_eval.bench.workload import Workload
 
 THREAD_POOLS = (
@@ -30,11 +33,6 @@ class EngineProcess:
 
     Parameters
     ----------
-    engine : str
-        Name in `lsr_eval.bench.engines.SPECS`.
-    workload : Workload
-    threads : int
-        Size of every thread pool in the process.
     memory_limit_bytes : int, optional
         Address space for data; beyond it the engine fails instead of the machine.
     log : Path, optional
@@ -56,24 +54,21 @@ class EngineProcess:
         log: Path | None = None,
     ) -> None:
         self.engine = engine
-        our_read, their_write = os.pipe()
-        their_read, our_write = os.pipe()
+        self._channel, theirs = Pipe()
         self._log = open(log or os.devnull, "ab")  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lsr_eval.bench.worker", str(their_read), str(their_write)],
-            pass_fds=(their_read, their_write),
+            [sys.executable, "-m", "lsr_eval.bench.worker", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
             env=_environment(threads),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )
-        os.close(their_read)
-        os.close(their_write)
-        self._channel = Channel(our_read, our_write)
+        theirs.close()
         if memory_limit_bytes is not None:
             _limit_memory(self._process.pid, memory_limit_bytes)
         try:
-            self._request({"engine": engine, "workload": workload.as_dict()})
+            self._request({"engine": engine, "workload": workload})
         except EngineFailureError:
             self.close()
             raise
@@ -84,8 +79,8 @@ class EngineProcess:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def ask(self, do: str, **request: Any) -> tuple[dict[str, Any], Arrays]:
-        """Call a method of the worker and return its answer.
+    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+        """Call a method of the worker and return its figures.
 
         Raises
         ------
@@ -108,17 +103,17 @@ class EngineProcess:
         """End the process at once."""
         self._process.kill()
 
-    def _request(self, request: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             self._channel.send(request)
-            head, arrays = self._channel.receive()
+            reply: dict[str, Any] = self._channel.recv()
         except (EOFError, OSError) as error:
             status = self._process.wait()
             reason = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise EngineFailureError(f"{self.engine}: the process ended ({reason})") from error
-        if "error" in head:
-            raise EngineFailureError(f"{self.engine}: {head['error']}")
-        return head, arrays
+        if "error" in reply:
+            raise EngineFailureError(f"{self.engine}: {reply['error']}")
+        return reply
 
 
 def _environment(threads: int) -> dict[str, str]:

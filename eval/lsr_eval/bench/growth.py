@@ -6,7 +6,6 @@ Documents are generated while they are indexed, so that the memory measured is t
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -17,15 +16,13 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from lsr.machine import cpu_count, cpu_ids
+from lsr.machine import cpu_count
 from lsr.progress import Progress
-from lsr_eval.bench.client import EngineProcess
 from lsr_eval.bench.engines import OURS, SPECS
 from lsr_eval.bench.plot import STYLE, import_pyplot
 from lsr_eval.bench.records import Summary
 from lsr_eval.bench.report import table_of
-from lsr_eval.bench.run import WARM_UP
-from lsr_eval.bench.trials import Course, open_variant
+from lsr_eval.bench.trials import Course, Entry, ask_round, open_variant
 from lsr_eval.bench.vectors import load_vectors
 from lsr_eval.bench.workload import Workload
 
@@ -113,44 +110,23 @@ class Growth:
 def run_growth(
     workload: Workload, n_docs: list[int], depths: list[int], n_rounds: int, progress: Progress
 ) -> Growth:
-    """Build, measure and delete an index of each size.
+    """Build, measure and delete an index of each size, of documents fitted to the workload's.
 
-    Parameters
-    ----------
-    workload : Workload
-        The synthetic documents are fitted to its documents.
-    n_docs : list of int
-    depths : list of int
-        The values of k.
-    n_rounds : int
-    progress : callable
-
-    Raises
-    ------
-    LsrError
-        If the engine fails.
+    Raises `LsrError` if the engine fails.
     """
     n_terms = int(load_vectors(workload.docs).shape[1])
     sizes = []
     for number, n in enumerate(sorted(n_docs)):
         progress(f"{n:,} documents", number, len(n_docs))
         made = replace(workload, synthetic=n, docs_limit=None, shuffle=None)
-        folder = Path(tempfile.mkdtemp(prefix="lsr-growth-"))
-        try:
-            sizes.append(_measure_size(made, n_terms, depths, n_rounds, folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="lsr-growth-") as folder:
+            course = Course(made, n_terms, depths, Path(folder))
+            sizes.append(_measure_size(course, n_rounds))
     return Growth(depths, sizes)
 
 
 def plot_growth(growth: Growth, path: Path) -> None:
-    """Draw latency, size, build time and memory against the number of documents.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without matplotlib.
-    """
+    """Draw latency, size, build time and memory against the number of documents."""
     plt = import_pyplot()
     n = [size.n_docs for size in growth.sizes]
     with plt.rc_context(STYLE):
@@ -173,31 +149,22 @@ def plot_growth(growth: Growth, path: Path) -> None:
         plt.close(figure)
 
 
-def _measure_size(
-    workload: Workload, n_terms: int, depths: list[int], n_rounds: int, folder: Path
-) -> Size:
+def _measure_size(course: Course, n_rounds: int) -> Size:
     spec = SPECS[OURS]
     variant, setting = spec.variants[0], spec.settings[0]
-    course = Course(
-        workload=workload,
-        n_terms=n_terms,
-        n_postings=0,
-        depths=depths,
-        core=cpu_ids()[-1],
-        warm_up=WARM_UP,
-        trial_every=1,
-        folder=folder,
-    )
     index_folder = str(course.index_folder(spec, variant))
     with course.process(spec, threads=cpu_count()) as process:
-        request = {"folder": index_folder, "params": dict(variant.params), "stream": True}
-        built, _ = process.ask("build", **request)
+        built = process.ask("build", folder=index_folder, params=dict(variant.params), stream=True)
     with course.process(spec) as process:
         opened = open_variant(course, process, spec, variant)
-        cpu = {k: _rounds(course, process, k, dict(setting.params), n_rounds) for k in depths}
-        rss_bytes = _resident(process, depths[-1], dict(setting.params))
+        cpu = {}
+        for k in course.depths:
+            entry = Entry(spec, variant, setting, k)
+            passes = [ask_round(process, entry)["cpu_ns"] for _ in range(n_rounds)]
+            cpu[k] = Summary.of_ns(np.median(passes, axis=0))
+        rss_bytes = ask_round(process, entry, warm_up=0)["rss_bytes"]
     return Size(
-        n_docs=workload.synthetic or 0,
+        n_docs=course.workload.synthetic or 0,
         n_postings=built["n_postings"],
         wall_s=built["wall_s"] - built["making_s"],
         cpu_s=built["cpu_s"] - built["making_s"],
@@ -215,19 +182,6 @@ def _latency_figure(k: int, percentile: str) -> Figure:
         return float(getattr(size.cpu[k], percentile))
 
     return f"{percentile} µs, k={k}", read, 0
-
-
-def _rounds(
-    course: Course, process: EngineProcess, k: int, params: dict[str, Any], n_rounds: int
-) -> Summary:
-    request = {"k": k, "params": params, "warm_up": course.warm_up}
-    passes = [process.ask("round", **request)[1]["cpu_ns"] for _ in range(n_rounds)]
-    return Summary.of_ns(np.median(passes, axis=0))
-
-
-def _resident(process: EngineProcess, k: int, params: dict[str, Any]) -> int:
-    head, _ = process.ask("round", k=k, params=params, warm_up=0)
-    return int(head["rss_bytes"])
 
 
 def _slope(before: tuple[int, float], after: tuple[int, float]) -> float:

@@ -1,4 +1,4 @@
-"""Operating points: the settings at which each engine is compared, its best ones.
+"""Operating points: the settings at which engines are compared, their best ones; and the ratios.
 
 Of all variants and settings tried, the rounds measure at each k the fastest of an exact engine, and
 of an approximate engine the fastest that reaches each recall target. Reserves are measured as well,
@@ -7,8 +7,8 @@ in case recall is lower or time higher on all queries than in the trials.
 
 from __future__ import annotations
 
-from lsr_eval.bench.engines import EngineSpec
-from lsr_eval.bench.records import Measurement
+from lsr_eval.bench.engines import OURS, EngineSpec
+from lsr_eval.bench.records import Measurement, Ratio
 from lsr_eval.bench.trials import Entry
 
 RECALL_TARGETS = (0.90, 0.95, 0.99)
@@ -49,3 +49,21 @@ def _entry(spec: EngineSpec, trial: Measurement) -> Entry:
     variant = next(v for v in spec.variants if v.name == trial.variant)
     setting = next(s for s in spec.settings if s.name == trial.setting)
     return Entry(spec, variant, setting, trial.k)
+
+
+def ratios_against_peers(measurements: list[Measurement], specs: list[EngineSpec]) -> list[Ratio]:
+    """Divide our times, of the first variant and setting, by those of each peer at its best."""
+    ours = next(spec for spec in specs if spec.name == OURS)
+    default = (OURS, ours.variants[0].name, ours.settings[0].name)
+    ratios = []
+    for mine in measurements:
+        if (mine.engine, mine.variant, mine.setting) != default:
+            continue
+        for peer in (spec for spec in specs if spec.name != OURS):
+            own = [m for m in measurements if m.engine == peer.name and m.k == mine.k]
+            for target in RECALL_TARGETS if peer.approximate else (None,):
+                qualified = [m for m in own if m.recall >= (target or 0.0)]
+                if qualified:
+                    best = min(qualified, key=lambda m: m.cpu.p50)
+                    ratios.append(Ratio.of(mine, best, target))
+    return ratios

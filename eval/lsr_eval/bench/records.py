@@ -113,6 +113,13 @@ class Ratio:
     p50: float
     p99: float
 
+    @classmethod
+    def of(cls, mine: Measurement, peer: Measurement, target: float | None) -> Ratio:
+        """Divide the times of two measurements at the same k."""
+        p50, p99 = mine.cpu.p50 / peer.cpu.p50, mine.cpu.p99 / peer.cpu.p99
+        setting = peer.variant, peer.setting, peer.recall
+        return cls(peer.engine, mine.k, target, *setting, p50, p99)
+
 
 @dataclass
 class Benchmark:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from math import ceil
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from lsr.progress import Progress
 from lsr_eval.bench.client import EngineFailureError, EngineProcess
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.records import Measurement
-from lsr_eval.bench.trials import Course, Entry, open_variant
+from lsr_eval.bench.trials import WARM_UP, Course, Entry, ask_round, open_variant
 
 THROUGHPUT_PASSES = 5
 THROUGHPUT_PASS_S = 0.2
@@ -41,6 +40,15 @@ class _Times:
         self.repeats = 1
         self.recall = 0.0
 
+    def add_pass(self, process: EngineProcess, entry: Entry, exact: ExactScores) -> None:
+        first = not self.cpu_ns
+        found = ask_round(process, entry, want_ordinals=first)
+        self.cpu_ns.append(found["cpu_ns"])
+        self.wall_ns.append(found["wall_ns"])
+        self.repeats = found["repeats"]
+        if first:
+            self.recall = exact.recall(found["ordinals"], entry.k)
+
     def summary(self, entry: Entry) -> Measurement:
         cpu_ns, wall_ns = np.median(self.cpu_ns, axis=0), np.median(self.wall_ns, axis=0)
         return entry.measured(self.recall, cpu_ns, wall_ns, self.repeats)
@@ -56,21 +64,8 @@ def run_rounds(
 ) -> tuple[list[Entry], list[Measurement]]:
     """Measure all entries, interleaved.
 
-    Parameters
-    ----------
-    course : Course
-    entries : list of Entry
-    exact : ExactScores
-        Recall is computed from the answers of the first round.
-    n_rounds : int
-    progress : callable
-    skipped : dict
-        Receives the reason of every engine that fails.
-
-    Returns
-    -------
-    (entries, measurements)
-        Of the engines that did not fail.
+    Recall is computed from the answers of the first round. The reason of every engine that fails is
+    put into `skipped`; returned are the entries and measurements of the others.
     """
     times = {id(entry): _Times() for entry in entries}
     with ExitStack() as stack:
@@ -84,7 +79,7 @@ def run_rounds(
                     if entry.owner not in processes:
                         processes[entry.owner] = stack.enter_context(course.process(entry.spec))
                         open_variant(course, processes[entry.owner], entry.spec, entry.variant)
-                    _one_pass(course, processes[entry.owner], entry, times[id(entry)], exact)
+                    times[id(entry)].add_pass(processes[entry.owner], entry, exact)
                 except EngineFailureError as error:
                     skipped[entry.owner] = str(error)
                 progress("rounds", number * len(entries) + step + 1, n_rounds * len(entries))
@@ -116,7 +111,7 @@ def add_throughput(
             with course.process(first.spec, threads=len(cores)) as process:
                 open_variant(course, process, first.spec, first.variant)
                 for i in positions:
-                    rates = _rates(course, process, entries[i], cores)
+                    rates = _rates(process, entries[i], cores)
                     measured[i] = replace(measurements[i], queries_per_s=rates)
         except EngineFailureError as error:
             skipped[f"{owner}, several threads"] = str(error)
@@ -124,60 +119,26 @@ def add_throughput(
     return measured
 
 
-def _rates(
-    course: Course, process: EngineProcess, entry: Entry, cores: list[int]
-) -> dict[int, float]:
+def _rates(process: EngineProcess, entry: Entry, cores: list[int]) -> dict[int, float]:
+    def answer_batch(threads: int, repeats: int) -> dict[str, float]:
+        return process.ask(
+            "throughput",
+            k=entry.k,
+            params=dict(entry.setting.params),
+            threads=threads,
+            cores=cores[:threads],
+            warm_up=WARM_UP,
+            repeats=repeats,
+        )
+
     best = dict.fromkeys(range(1, len(cores) + 1), 0.0)
-    once = max(_throughput(course, process, entry, 1, cores[:1], 1)["seconds"], 1e-6)
+    once = max(answer_batch(1, 1)["seconds"], 1e-6)
     repeats = ceil(THROUGHPUT_PASS_S / once)
     passes = max(1, min(THROUGHPUT_PASSES, int(_ENOUGH_S / once)))
     for _ in range(passes):
         for threads in best:
-            head = _throughput(course, process, entry, threads, cores[:threads], repeats)
-            best[threads] = max(best[threads], head["queries_per_s"])
+            best[threads] = max(best[threads], answer_batch(threads, repeats)["queries_per_s"])
     return best
-
-
-def _one_pass(
-    course: Course,
-    process: EngineProcess,
-    entry: Entry,
-    times: _Times,
-    exact: ExactScores,
-) -> None:
-    first = not times.cpu_ns
-    head, arrays = process.ask(
-        "round",
-        k=entry.k,
-        params=dict(entry.setting.params),
-        warm_up=course.warm_up,
-        want_ids=first,
-    )
-    times.cpu_ns.append(arrays["cpu_ns"])
-    times.wall_ns.append(arrays["wall_ns"])
-    times.repeats = head["repeats"]
-    if first:
-        times.recall = exact.recall(arrays["doc_ids"], entry.k)
-
-
-def _throughput(
-    course: Course,
-    process: EngineProcess,
-    entry: Entry,
-    threads: int,
-    cores: list[int],
-    repeats: int,
-) -> dict[str, Any]:
-    head, _ = process.ask(
-        "throughput",
-        k=entry.k,
-        params=dict(entry.setting.params),
-        threads=threads,
-        cores=cores,
-        warm_up=course.warm_up,
-        repeats=repeats,
-    )
-    return head
 
 
 def _rotated(n: int, by: int) -> Iterator[int]:

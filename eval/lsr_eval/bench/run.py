@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from lsr_eval.bench.client import EngineFailureError
 from lsr_eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
 from lsr_eval.bench.exact import TIE_TOLERANCE, ExactScores
 from lsr_eval.bench.machine import machine_facts, package_version
-from lsr_eval.bench.operating_points import RECALL_TARGETS, choose_operating_points
+from lsr_eval.bench.operating_points import (
+    RECALL_TARGETS,
+    choose_operating_points,
+    ratios_against_peers,
+)
 from lsr_eval.bench.peer_cache import claim_folder, recall_peer, remember_peer
-from lsr_eval.bench.ratios import ratios_against_peers
 from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement
 from lsr_eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
 from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns
-from lsr_eval.bench.trials import Course, Entry, build_variant, try_settings
+from lsr_eval.bench.trials import WARM_UP, Course, Entry, build_variant, try_settings
 from lsr_eval.bench.workload import Workload
-
-WARM_UP = 20
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,11 @@ class Options:
     depths : list of int
         The values of k.
     peers : list of str
-        Names of `lsr_eval.bench.engines.SPECS`; this package's own index always takes part.
-    rounds : int
+        Names of `lsr_eval.bench.engines.PEERS`; this package's own index always takes part.
     trial_queries : int
-        About so many queries are used to try settings.
+        Settings are tried on about so many queries.
     folder : Path or None
-        Keeps indexes, the cache of peers and the engines' logs for later runs; a temporary folder
-        otherwise.
+        Keeps indexes, the cache of peers and the engines' logs; a temporary folder otherwise.
     throughput : bool
         Whether to measure several threads too.
     """
@@ -58,15 +57,8 @@ class Options:
 def run_benchmark(workload: Workload, options: Options, progress: Progress) -> Benchmark:
     """Compare this package's index with peers on one workload.
 
-    An engine that cannot be imported, built or opened is left out, with its reason in
-    ``skipped``; the others go on.
-
-    Raises
-    ------
-    UsageError
-        For an unknown peer or a k below 1.
-    DataError
-        For files that cannot be read.
+    An engine that cannot be imported, built or opened is left out, with its reason in ``skipped``.
+    Raises `UsageError` for an unknown peer or a k below 1, `DataError` for an unreadable file.
     """
     if not options.depths or min(options.depths) < 1:
         raise UsageError("every k must be at least 1")
@@ -80,24 +72,19 @@ def run_benchmark(workload: Workload, options: Options, progress: Progress) -> B
         method=_method(options),
         machine=machine_facts(),
     )
-    kept = options.folder is not None
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="lsr-bench-"))
-    try:
+    with ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="lsr-bench-", ignore_cleanup_errors=True)
+        folder = options.folder or Path(stack.enter_context(temporary))
         claim_folder(folder, workload)
         course = Course(
-            workload=workload,
-            n_terms=docs.shape[1],
+            workload,
+            docs.shape[1],
+            options.depths,
+            folder,
             n_postings=int(docs.nnz),
-            depths=options.depths,
-            core=cpu_ids()[-1],
-            warm_up=WARM_UP,
             trial_every=max(1, queries.shape[0] // options.trial_queries),
-            folder=folder,
         )
         _measure(course, specs, options, exact, result, progress)
-    finally:
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
@@ -138,7 +125,8 @@ def _enter(
     result.trials += trials
     if spec.name == OURS:
         # Our own variants all take part: the default is compared, the others are shown.
-        return [e for v in spec.variants for e in _all_of(spec, v.name, trials, course.depths)]
+        own = [[t for t in trials if t.variant == variant.name] for variant in spec.variants]
+        return [e for tried in own for e in choose_operating_points(spec, tried, course.depths)]
     return choose_operating_points(spec, trials, course.depths)
 
 
@@ -161,14 +149,6 @@ def _known_or_new(
     if spec.name != OURS:
         remember_peer(folder, key, record, trials)
     return record, trials
-
-
-def _all_of(
-    spec: EngineSpec, variant: str, trials: list[Measurement], depths: list[int]
-) -> list[Entry]:
-    return choose_operating_points(
-        spec, [trial for trial in trials if trial.variant == variant], depths
-    )
 
 
 def _shape(docs: Any, queries: Any) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.machine import cpu_count
+from lsr.machine import cpu_count, cpu_ids
 from lsr_eval.bench.client import EngineProcess
 from lsr_eval.bench.engines import EngineSpec, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
@@ -18,6 +19,8 @@ from lsr_eval.bench.workload import Workload
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that an engine may use before it is stopped."""
+WARM_UP = 20
+"""Untimed queries before each pass."""
 
 
 @dataclass(frozen=True)
@@ -57,28 +60,23 @@ class Course:
 
     Attributes
     ----------
-    workload : Workload
-    n_terms, n_postings : int
     depths : list of int
         The values of k.
-    core : int
-        Core on which the engines answer.
-    warm_up : int
-        Untimed queries before each pass.
-    trial_every : int
-        Settings are tried on each ``trial_every``-th query.
     folder : Path
         For the indexes and the engines' logs.
+    trial_every : int
+        Settings are tried on each ``trial_every``-th query.
+    core : int
+        Core on which the engines answer.
     """
 
     workload: Workload
     n_terms: int
-    n_postings: int
     depths: list[int]
-    core: int
-    warm_up: int
-    trial_every: int
     folder: Path
+    n_postings: int = 0
+    trial_every: int = 1
+    core: int = field(default_factory=lambda: cpu_ids()[-1])
 
     def index_folder(self, spec: EngineSpec, variant: Variant) -> Path:
         """Return the folder of a variant's index."""
@@ -94,30 +92,24 @@ class Course:
 
 
 def build_variant(course: Course, spec: EngineSpec, variant: Variant) -> BuildRecord:
-    """Build one variant with all cores.
-
-    Raises
-    ------
-    EngineFailureError
-        If the engine fails, or needs more memory than there is.
-    """
+    """Build one variant with all cores; raise `EngineFailureError` if it fails."""
     folder = course.index_folder(spec, variant)
     with course.process(spec, threads=cpu_count()) as process:
-        head, _ = process.ask("build", folder=str(folder), params=dict(variant.params))
+        built = process.ask("build", folder=str(folder), params=dict(variant.params))
     return BuildRecord(
         engine=spec.name,
         variant=variant.name,
         version=package_version(spec.distribution),
-        bytes_per_posting=head["bytes"] / max(course.n_postings, 1),
-        **head,
+        bytes_per_posting=built["bytes"] / max(course.n_postings, 1),
+        **built,
     )
 
 
 def open_variant(
     course: Course, process: EngineProcess, spec: EngineSpec, variant: Variant
 ) -> dict[str, float]:
-    """Open an index in a process pinned to one core; return its report."""
-    head, _ = process.ask(
+    """Open an index in a process pinned to one core; return its figures."""
+    return process.ask(
         "open",
         folder=str(course.index_folder(spec, variant)),
         cores=[course.core],
@@ -125,7 +117,12 @@ def open_variant(
         k=course.depths[0],
         params=dict(spec.settings[0].params),
     )
-    return head
+
+
+def ask_round(process: EngineProcess, entry: Entry, **options: Any) -> dict[str, Any]:
+    """Let a process answer the queries once; return its figures (see `Worker.round`)."""
+    options = {"warm_up": WARM_UP, **options}
+    return process.ask("round", k=entry.k, params=dict(entry.setting.params), **options)
 
 
 def try_settings(
@@ -149,13 +146,6 @@ def try_settings(
 
 
 def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactScores) -> Measurement:
-    head, arrays = process.ask(
-        "round",
-        k=entry.k,
-        params=dict(entry.setting.params),
-        warm_up=course.warm_up,
-        every=course.trial_every,
-        want_ids=True,
-    )
-    recall = exact.recall(arrays["doc_ids"], entry.k, course.trial_every)
-    return entry.measured(recall, arrays["cpu_ns"], arrays["wall_ns"], head["repeats"])
+    found = ask_round(process, entry, every=course.trial_every, want_ordinals=True)
+    recall = exact.recall(found["ordinals"], entry.k, course.trial_every)
+    return entry.measured(recall, found["cpu_ns"], found["wall_ns"], found["repeats"])

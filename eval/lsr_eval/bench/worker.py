@@ -1,7 +1,7 @@
-"""Engine worker process: ``python -m lsr_eval.bench.worker READ_FD WRITE_FD``.
+"""Engine worker process: ``python -m lsr_eval.bench.worker FD``.
 
-Receives requests over a `Channel` and answers each with one message. The answer to a request that
-raised is the text of the exception, so that other engines are still measured.
+Answers each request on a socket with one dictionary of figures. The answer to a request that raised
+is the text of the exception, so that other engines are still measured.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
-from lsr_eval.bench.channel import Arrays, Channel
 from lsr_eval.bench.engines import SPECS, Engine, load_engine
 from lsr_eval.bench.machine import (
     cpu_seconds,
@@ -31,7 +31,7 @@ from lsr_eval.bench.timing import time_calls
 from lsr_eval.bench.workload import Workload
 from lsr_eval.synthetic import SyntheticCollection
 
-Reply = tuple[dict[str, Any], Arrays]
+Figures = dict[str, Any]
 
 
 class Worker:
@@ -42,7 +42,7 @@ class Worker:
         self._workload = workload
         self._queries: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
 
-    def build(self, request: dict[str, Any]) -> Reply:
+    def build(self, request: Figures) -> Figures:
         """Build one variant and measure it; the documents are read before the measurement.
 
         With ``stream``, they are synthetic and made while the engine takes them.
@@ -62,9 +62,9 @@ class Worker:
             "input_rss_bytes": before,
             "bytes": folder_bytes(folder),
             **({} if metered is None else metered.figures()),
-        }, {}
+        }
 
-    def open(self, request: dict[str, Any]) -> Reply:
+    def open(self, request: Figures) -> Figures:
         """Open, answer a first query, and report what both cost in this fresh process."""
         pin_process(request["cores"])
         queries = self._workload.load_queries(request["n_terms"])
@@ -85,18 +85,24 @@ class Worker:
             "first_query_ms": (answered - prepared) * 1e3,
             "rss_bytes": memory_bytes(),
             "rss_before_bytes": before,
-        }, {}
+        }
 
-    def round(self, request: dict[str, Any]) -> Reply:
+    def round(self, request: Figures) -> Figures:
         """Answer the queries once, one after the other, timing each."""
         prepared = self._prepared(request)
         timings = time_calls(self._engine.search, prepared, request["warm_up"])
-        arrays: Arrays = {"cpu_ns": timings.cpu_ns, "wall_ns": timings.wall_ns}
-        if request.get("want_ids"):
-            arrays["doc_ids"] = self._padded(timings.results, request["k"])
-        return {"repeats": timings.repeats, "rss_bytes": memory_bytes()}, arrays
+        ordinals = None
+        if request.get("want_ordinals"):
+            ordinals = self._padded(timings.results, request["k"])
+        return {
+            "repeats": timings.repeats,
+            "rss_bytes": memory_bytes(),
+            "cpu_ns": timings.cpu_ns,
+            "wall_ns": timings.wall_ns,
+            "ordinals": ordinals,
+        }
 
-    def throughput(self, request: dict[str, Any]) -> Reply:
+    def throughput(self, request: Figures) -> Figures:
         """Answer all queries as one batch, ``repeats`` times over, with some threads."""
         pin_process(request["cores"])
         prepared = self._prepared(request)
@@ -105,16 +111,12 @@ class Worker:
         )
         batch = self._engine.gather(prepared * request["repeats"])
         n_queries = len(prepared) * request["repeats"]
-        wall, cpu = time.perf_counter(), time.process_time()
+        start = time.perf_counter()
         self._engine.search_all(batch, request["threads"])
-        seconds = time.perf_counter() - wall
-        return {
-            "queries_per_s": n_queries / seconds,
-            "cpu_s_per_query": (time.process_time() - cpu) / n_queries,
-            "seconds": seconds,
-        }, {}
+        seconds = time.perf_counter() - start
+        return {"queries_per_s": n_queries / seconds, "seconds": seconds}
 
-    def _prepared(self, request: dict[str, Any]) -> list[Any]:
+    def _prepared(self, request: Figures) -> list[Any]:
         chosen = self._queries[:: request.get("every", 1)]
         return [
             self._engine.prepare(terms, weights, request["k"], request["params"])
@@ -147,35 +149,31 @@ class _Metered:
             self._n_postings += block.nnz
             yield block
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Figures:
         return {"making_s": self._making_s, "n_postings": self._n_postings}
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: Connection) -> None:
     """Answer requests until the channel is closed."""
     worker: Worker | None = None
     while True:
         try:
-            request, _ = channel.receive()
+            request = channel.recv()
         except EOFError:
             return
+        reply: Figures = {}
         try:
             if worker is None:
-                worker = Worker(request["engine"], Workload(**request["workload"]))
-                reply: Reply = ({}, {})
+                worker = Worker(request["engine"], request["workload"])
             else:
-                action: Callable[[dict[str, Any]], Reply] = getattr(worker, request["do"])
-                reply = action(request)
+                reply = getattr(worker, request["do"])(request)
         except BaseException as error:  # a Rust panic derives from BaseException alone
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
-            reply = {"error": _one_line(error), "traceback": traceback.format_exc()}, {}
-        channel.send(*reply)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+            traceback.print_exc()
+            reply = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+        channel.send(reply)
 
 
 if __name__ == "__main__":
-    serve(Channel(int(sys.argv[1]), int(sys.argv[2])))
+    serve(Connection(int(sys.argv[1])))

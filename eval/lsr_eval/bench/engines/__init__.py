@@ -12,6 +12,7 @@ OURS = "lsr"
 SEGMENT = "lsr-segment"
 PEERS = ("splade-index", "bmp", "seismic", "scipy", "pisa")
 
+_SEISMIC_BUILD = {"centroid_fraction": 0.2, "summary_energy": 0.5}
 _SEISMIC_SETTINGS = tuple(
     Setting(f"cut={cut} factor={factor}", {"query_cut": cut, "heap_factor": factor})
     for cut, factor in product((4, 6, 9, 14, 100), (0.6, 0.7, 0.8, 0.9, 1.0))
@@ -41,25 +42,9 @@ SPECS: dict[str, EngineSpec] = {
             "Seismic",
             "pyseismic-lsr",
             variants=(
-                Variant("default", {}),
-                Variant(
-                    "recall95",
-                    {
-                        "n_postings": 4000,
-                        "centroid_fraction": 0.2,
-                        "summary_energy": 0.5,
-                        "max_fraction": 3.0,
-                    },
-                ),
-                Variant(
-                    "recall99",
-                    {
-                        "n_postings": 3000,
-                        "centroid_fraction": 0.2,
-                        "summary_energy": 0.5,
-                        "max_fraction": 6.0,
-                    },
-                ),
+                Variant("default"),
+                Variant("recall95", {**_SEISMIC_BUILD, "n_postings": 4000, "max_fraction": 3.0}),
+                Variant("recall99", {**_SEISMIC_BUILD, "n_postings": 3000, "max_fraction": 6.0}),
             ),
             settings=_SEISMIC_SETTINGS,
             approximate=True,
@@ -69,9 +54,8 @@ SPECS: dict[str, EngineSpec] = {
             f"{_PACKAGE}.peer_pisa",
             "Pisa",
             "pyterrier-pisa",
-            settings=(
-                Setting("maxscore", {"algorithm": "maxscore"}),
-                Setting("block_max_wand", {"algorithm": "block_max_wand"}),
+            settings=tuple(
+                Setting(name, {"algorithm": name}) for name in ("maxscore", "block_max_wand")
             ),
         ),
     )
@@ -79,13 +63,7 @@ SPECS: dict[str, EngineSpec] = {
 
 
 def engine_specs(names: list[str]) -> list[EngineSpec]:
-    """Return the engines of these names.
-
-    Raises
-    ------
-    UsageError
-        For a name that is not among them.
-    """
+    """Return the engines of these names; raise `UsageError` for a name that is not among them."""
     unknown = [name for name in names if name not in (OURS, *PEERS)]
     if unknown:
         raise UsageError(f"no such peer: {', '.join(unknown)}; choose from {', '.join(PEERS)}")
@@ -93,13 +71,7 @@ def engine_specs(names: list[str]) -> list[EngineSpec]:
 
 
 def load_engine(spec: EngineSpec) -> Engine:
-    """Import an engine and make one.
-
-    Raises
-    ------
-    ImportError
-        If its package is not installed.
-    """
+    """Import an engine and make one; raise `ImportError` if its package is not installed."""
     engine: Engine = getattr(import_module(spec.module), spec.attribute)()
     return engine
 

@@ -7,16 +7,15 @@ its document names) is done outside the timed call.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 Params = Mapping[str, Any]
 
@@ -37,31 +36,48 @@ class Variant:
     params: Params = field(default_factory=dict)
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """One engine, in the process that builds or serves it."""
 
-    def build(self, docs: csr_array[Any, tuple[int, int]], folder: Path, params: Params) -> None:
-        """Index `docs` into the empty `folder`."""
+    @abstractmethod
+    def build(self, docs: Any, folder: Path, params: Params) -> None:
+        """Index `docs`, (n_docs, n_terms) CSR of float32, into the empty `folder`."""
 
+    @abstractmethod
     def open(self, folder: Path) -> None:
         """Open the index in `folder`."""
 
+    @abstractmethod
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> Any:
         """Return the query in the engine's format; not timed."""
 
+    @abstractmethod
     def search(self, query: Any) -> Any:
         """Answer one prepared query; timed."""
 
+    @abstractmethod
     def ordinals(self, result: Any) -> NDArray[np.int64]:
         """Return the rows of the documents found, best first; not timed."""
 
     def gather(self, queries: Sequence[Any]) -> Any:
         """Return prepared queries as one batch in the engine's format; not timed."""
+        return queries
 
     def search_all(self, batch: Any, threads: int) -> None:
-        """Answer a batch with `threads` threads, by the engine's fastest interface."""
+        """Answer a batch with `threads` threads, by the engine's fastest interface; timed.
+
+        By default Python threads share the queries: faster than one if the engine frees the GIL.
+        """
+
+        def answer(part: Sequence[Any]) -> None:
+            for query in part:
+                self.search(query)
+
+        parts = [batch[i::threads] for i in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(answer, parts))
 
 
 @dataclass(frozen=True)
@@ -76,14 +92,10 @@ class EngineSpec:
         Where the `Engine` is.
     distribution : str
         The package whose version is reported.
-    variants : tuple of Variant
-        All are built; the best at each k enters the comparison.
-    settings : tuple of Setting
-        All are tried; the best at each k enters the comparison.
+    variants, settings : tuple
+        All are built and tried; the best at each k enters the comparison.
     approximate : bool
         Whether it is compared at its fastest setting of at least a given recall.
-    threads : bool
-        Whether it offers search in several threads.
     """
 
     name: str
@@ -93,23 +105,9 @@ class EngineSpec:
     variants: tuple[Variant, ...] = (Variant("default"),)
     settings: tuple[Setting, ...] = (Setting("exact"),)
     approximate: bool = False
-    threads: bool = True
 
 
 def quantised_weights(weights: NDArray[np.float32], levels: int = 255) -> NDArray[np.int64]:
     """Return weights as integers from 1 to `levels`, linear in the largest weight."""
     scale = levels / float(weights.max(initial=1e-9))
     return np.asarray(np.clip(np.rint(weights * scale), 1, levels), np.int64)
-
-
-def search_in_threads(engine: Engine, queries: Sequence[Any], threads: int) -> None:
-    """Share queries among Python threads; faster than one thread if the engine frees the GIL."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def answer(part: Sequence[Any]) -> None:
-        for query in part:
-            engine.search(query)
-
-    parts = [queries[i::threads] for i in range(threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(answer, parts))

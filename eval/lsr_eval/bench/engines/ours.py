@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_eval.bench.engines.base import Params
+from lsr_eval.bench.engines.base import Engine, Params
 from lsr_index import build_index, open_index
 from lsr_index.search.options import SearchOptions
 
 BATCH_DOCS = 4096
 
 
-class BlockMaxIndex:
+class BlockMaxIndex(Engine):
     """One `index.Index`."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
@@ -30,27 +31,22 @@ class BlockMaxIndex:
         build_index(folder / "index", _Stream(docs), n_terms=n_terms, **params).close()
 
     def open(self, folder: Path) -> None:
-        """Map the index."""
         self._index = open_index(folder / "index")
 
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[SparseBatch, int, SearchOptions]:
-        """Make a batch of one vector."""
         indptr = np.array([0, len(terms)], np.int64)
         return SparseBatch(indptr, terms.astype(np.uint32), weights), k, SearchOptions(**params)
 
     def search(self, query: tuple[SparseBatch, int, SearchOptions]) -> Any:
-        """Search."""
         vector, k, options = query
         return self._index.search(vector, k, options=options)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Take the ids."""
         return np.asarray(result.ordinals, np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[SparseBatch, int, SearchOptions]:
-        """Stack the vectors."""
         _, k, options = queries[0]
         return SparseBatch.concatenate([query[0] for query in queries]), k, options
 
@@ -60,15 +56,15 @@ class BlockMaxIndex:
         self._index.search_batch(vectors, k, threads=threads, options=options)
 
 
+@dataclass
 class _Stream:
     """Vectors as batches of documents without text, any number of times."""
 
-    def __init__(self, docs: Any) -> None:
-        self._docs = docs
+    docs: Any
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         first = 0
-        for vectors in _parts(self._docs) if hasattr(self._docs, "shape") else self._docs:
+        for vectors in _parts(self.docs) if hasattr(self.docs, "shape") else self.docs:
             n = vectors.n_rows
             ids = [str(number) for number in range(first, first + n)]
             yield DocumentBatch(ids, vectors, [""] * n, [""] * n, [{}] * n)

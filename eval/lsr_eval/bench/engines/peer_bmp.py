@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_eval.bench.engines.base import Params, quantised_weights, search_in_threads
+from lsr_eval.bench.engines.base import Engine, Params, quantised_weights
 
 
-class BlockMaxPruning:
+class BlockMaxPruning(Engine):
     """One `bmp.Searcher`; terms are named by their ids."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
@@ -31,7 +30,6 @@ class BlockMaxPruning:
         indexer.finish()
 
     def open(self, folder: Path) -> None:
-        """Load the index into memory."""
         from bmp import Searcher
 
         self._searcher = Searcher(str(folder / "index.bmp"))
@@ -50,13 +48,4 @@ class BlockMaxPruning:
         return self._searcher.search(*query) if query[0] else ([], [])
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Convert document names to row numbers."""
         return np.array(result[0], dtype=np.int64)
-
-    def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return the queries unchanged."""
-        return queries
-
-    def search_all(self, batch: Sequence[Any], threads: int) -> None:
-        """Share the queries among Python threads."""
-        search_in_threads(self, batch, threads)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_eval.bench.engines.base import Params, quantised_weights
+from lsr_eval.bench.engines.base import Engine, Params, quantised_weights
 
 ENCODING = "block_simdbp"
 BLOCK_SIZE = 40
@@ -21,7 +21,7 @@ QUERY_SCALE = 100.0
 """Scale of query weights, which become repetitions of the term; the default of pyterrier-pisa."""
 
 
-class Pisa:
+class Pisa(Engine):
     """An index with 8-bit impacts, block_simdbp, blocks of 40."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
@@ -37,7 +37,6 @@ class Pisa:
             (folder / leftover).unlink()
 
     def open(self, folder: Path) -> None:
-        """Map the compressed index."""
         from pyterrier_pisa import _pisathon
 
         self._pisa = _pisathon
@@ -55,16 +54,10 @@ class Pisa:
         return named, k, params["algorithm"]
 
     def search(self, query: tuple[dict[str, float], int, str]) -> Any:
-        """Search."""
         return self._retrieve([query], 1)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Convert document names to row numbers."""
         return np.array(result, dtype=np.int64)
-
-    def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return the queries unchanged."""
-        return queries
 
     def search_all(self, batch: Sequence[Any], threads: int) -> None:
         """Pass all queries at once; PISA distributes them over its threads."""

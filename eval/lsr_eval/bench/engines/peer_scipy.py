@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from lsr_eval.bench.engines.base import Params, search_in_threads
+from lsr_eval.bench.engines.base import Engine, Params
 
 
-class ScipyProduct:
+class ScipyProduct(Engine):
     """One row times a CSR matrix of the documents by term."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
-        """Store the transposed matrix."""
         by_term = docs.T.tocsr()
         for name in ("data", "indices", "indptr"):
             np.save(folder / f"{name}.npy", getattr(by_term, name))
         np.save(folder / "shape.npy", np.array(by_term.shape))
 
     def open(self, folder: Path) -> None:
-        """Read the matrix."""
         arrays = tuple(np.load(folder / f"{name}.npy") for name in ("data", "indices", "indptr"))
         n_terms, n_docs = (int(size) for size in np.load(folder / "shape.npy"))
         self._by_term: Any = csr_array(arrays, shape=(n_terms, n_docs))
@@ -32,12 +29,10 @@ class ScipyProduct:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[Any, int]:
-        """Make a matrix of one row."""
         row = csr_array((weights, terms, [0, len(terms)]), shape=(1, self._by_term.shape[0]))
         return row, k
 
     def search(self, query: tuple[Any, int]) -> NDArray[np.int64]:
-        """Multiply, select, sort."""
         row, k = query
         scores = row @ self._by_term
         if k >= scores.nnz:
@@ -48,13 +43,4 @@ class ScipyProduct:
         return np.asarray(scores.indices[best], np.int64)
 
     def ordinals(self, result: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return them as they are."""
         return result
-
-    def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return them as they are."""
-        return queries
-
-    def search_all(self, batch: Sequence[Any], threads: int) -> None:
-        """Share the queries among Python threads."""
-        search_in_threads(self, batch, threads)

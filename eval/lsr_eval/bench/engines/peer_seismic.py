@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_eval.bench.engines.base import Params
+from lsr_eval.bench.engines.base import Engine, Params
 
 
-class Seismic:
+class Seismic(Engine):
     """One `seismic.SeismicIndexRaw`."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
-        """Write its input file, build, save."""
         from seismic import SeismicIndexRaw
 
         source = folder / "documents.bin"
@@ -32,7 +31,6 @@ class Seismic:
         source.unlink()
 
     def open(self, folder: Path) -> None:
-        """Load the index into memory."""
         from seismic import SeismicIndexRaw
 
         self._batch_file = folder / "queries.bin"
@@ -41,16 +39,13 @@ class Seismic:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[Any, ...]:
-        """Make the arguments of its search function."""
         return terms, weights, k, params["query_cut"], params["heap_factor"], 0, True
 
     def search(self, query: tuple[Any, ...]) -> list[tuple[float, int]]:
-        """Search."""
         answer: list[tuple[float, int]] = self._index.search(*query) if len(query[0]) else []
         return answer
 
     def ordinals(self, result: list[tuple[float, int]]) -> NDArray[np.int64]:
-        """Take the ids."""
         return np.array([ordinal for _, ordinal in result], dtype=np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_eval.bench.engines.base import Params
+from lsr_eval.bench.engines.base import Engine, Params
 
 ARRAYS = ("data", "indices", "indptr")
 
 
-class SpladeIndexScan:
+class SpladeIndexScan(Engine):
     """The arrays that `splade_index.SPLADE.index` makes, searched by its Numba back end."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
@@ -45,7 +45,6 @@ class SpladeIndexScan:
         return terms, weights, min(k, self._scores["num_docs"])
 
     def search(self, query: tuple[NDArray[np.int32], NDArray[np.float32], int]) -> Any:
-        """Score all postings of the query's terms."""
         terms, weights, k = query
         return self._retrieve([terms], [weights], self._scores, k, show_progress=False, n_threads=1)
 
@@ -55,7 +54,6 @@ class SpladeIndexScan:
         return np.asarray(ids[0][scores[0] > 0], np.int64)
 
     def gather(self, queries: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
-        """Make a list of all terms and one of all weights."""
         return [query[0] for query in queries], [query[1] for query in queries], queries[0][2]
 
     def search_all(self, batch: tuple[list[Any], list[Any], int], threads: int) -> None:

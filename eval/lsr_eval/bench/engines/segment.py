@@ -6,14 +6,13 @@ Used to switch off optimisations of the search one by one (`lsr_eval.bench.ablat
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_eval.bench.engines.base import Params, search_in_threads
+from lsr_eval.bench.engines.base import Engine, Params
 from lsr_index.search.execute import search_segments
 from lsr_index.search.options import SearchOptions
 from lsr_index.search.segment_set import Segments
@@ -24,11 +23,10 @@ from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents
 
 
-class Segment:
+class Segment(Engine):
     """Arrays of a segment, memory-mapped."""
 
     def build(self, docs: Any, folder: Path, params: Params) -> None:
-        """Quantise, build in memory, store each array."""
         impacts = quantize_documents(docs.data, fit_scale(float(docs.data.max())))
         kept = np.flatnonzero(impacts)
         kept_before = np.concatenate([[0], np.cumsum(impacts > 0)])
@@ -44,7 +42,6 @@ class Segment:
         (folder / "params.json").write_text(json.dumps(built.params()))
 
     def open(self, folder: Path) -> None:
-        """Map the arrays."""
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
         params = json.loads((folder / "params.json").read_text())
         self._segments = Segments([KernelSegment(SegmentArrays.from_arrays(arrays, params))])
@@ -52,22 +49,11 @@ class Segment:
     def prepare(
         self, terms: NDArray[np.int32], weights: NDArray[np.float32], k: int, params: Params
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, SearchOptions]:
-        """Keep the arrays and make the options."""
         return terms.astype(np.uint32), weights, k, SearchOptions(**params)
 
     def search(self, query: tuple[Any, Any, int, SearchOptions]) -> Any:
-        """Search."""
         terms, weights, k, options = query
         return search_segments(self._segments, terms, weights, k, options=options)
 
     def ordinals(self, result: Any) -> NDArray[np.int64]:
-        """Take the ids."""
         return np.asarray(result.ordinals, np.int64)
-
-    def gather(self, queries: Sequence[Any]) -> Sequence[Any]:
-        """Return them as they are."""
-        return queries
-
-    def search_all(self, batch: Sequence[Any], threads: int) -> None:
-        """Share the queries among Python threads."""
-        search_in_threads(self, batch, threads)
