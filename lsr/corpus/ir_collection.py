@@ -92,6 +92,15 @@ def load_dataset(dataset_id: str) -> Any:
         ) from error
 
 
+def read_judgments(name: str, dataset: Any) -> dict[str, dict[str, int]]:
+    """Return the qrels of a dataset, ``{query id: {document id: grade}}``; errors as in `fetched`."""
+    qrels: dict[str, dict[str, int]] = {}
+    for judgment in fetched(name, dataset.qrels_iter):
+        grades = qrels.setdefault(str(judgment.query_id), {})
+        grades[str(judgment.doc_id)] = int(judgment.relevance)
+    return qrels
+
+
 def fetched(name: str, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """Yield records of a dataset, fetching its files first where they are missing.
 

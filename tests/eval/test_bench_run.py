@@ -182,11 +182,11 @@ def test_ablation_changes_one_thing_at_a_time(workload: Workload) -> None:
         variants=(Variant("blocks of 32", {"block_size": 32}),),
     )
     assert [(m.variant, m.setting) for m in result.measurements] == [
-        ("as built by default", "all levers"),
+        ("as built by default", "all optimisations"),
         ("as built by default", "without block bounds"),
-        ("blocks of 32", "all levers"),
+        ("blocks of 32", "all optimisations"),
     ]
-    assert len({m.recall for m in result.measurements}) == 1, "no lever changes the answers"
+    assert len({m.recall for m in result.measurements}) == 1, "no optimisation changes the answers"
     assert result.table().row_count == 3
 
 

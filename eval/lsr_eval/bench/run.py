@@ -73,8 +73,9 @@ def run_benchmark(workload: Workload, options: Options, progress: Progress) -> B
         machine=machine_facts(),
     )
     with ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="lsr-bench-", ignore_cleanup_errors=True)
-        folder = options.folder or Path(stack.enter_context(temporary))
+        folder = options.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lsr-bench-")))
         claim_folder(folder, workload)
         course = Course(
             workload,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lsr.corpus.ir_collection import fetched
+from lsr.corpus.ir_collection import read_judgments
 from lsr.corpus.opening import IR_DATASETS_PREFIX as PREFIX
 from lsr.corpus.queries import open_queries
 from lsr.errors import UsageError
@@ -22,12 +22,7 @@ from lsr.trec.qrels import Qrels
 def resolve(name: str, split: str | None) -> str:
     """Return the id of a data set with queries and judgments.
 
-    Parameters
-    ----------
-    name : str
-        An id with or without the prefix ``ir-datasets:``, such as ``beir/scifact/test``.
-    split : str, optional
-        Appended as the last part when the id itself has no judgments (``beir/scifact``).
+    `split` is appended as the last part when the id itself has no judgments (``beir/scifact``).
 
     Raises
     ------
@@ -44,7 +39,9 @@ def resolve(name: str, split: str | None) -> str:
         )
     if _evaluable(dataset):
         return bare
-    below = [other for other in _ids() if other.startswith(f"{bare}/")]
+    import ir_datasets
+
+    below = [other for other in ir_datasets.registry if other.startswith(f"{bare}/")]
     with_qrels = [other for other in below if _evaluable(_lookup(other))]
     if split is not None and f"{bare}/{split}" in with_qrels:
         return f"{bare}/{split}"
@@ -62,11 +59,7 @@ def load(dataset_id: str) -> tuple[list[Query], Qrels]:
     """
     name = PREFIX + dataset_id
     with _quiet():
-        queries = list(open_queries(name))
-        qrels: Qrels = {}
-        for judgment in fetched(name, _lookup(dataset_id).qrels_iter):
-            qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
-    return queries, qrels
+        return list(open_queries(name)), read_judgments(name, _lookup(dataset_id))
 
 
 def _lookup(dataset_id: str) -> Any:
@@ -76,12 +69,6 @@ def _lookup(dataset_id: str) -> Any:
         return ir_datasets.load(dataset_id)
     except KeyError:
         return None
-
-
-def _ids() -> list[str]:
-    import ir_datasets
-
-    return list(ir_datasets.registry)
 
 
 def _evaluable(dataset: Any) -> bool:

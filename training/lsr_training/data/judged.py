@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.corpus import open_corpus
-from lsr.corpus.ir_collection import fetched, load_dataset
+from lsr.corpus.ir_collection import fetched, load_dataset, read_judgments
 from lsr.corpus.opening import IR_DATASETS_PREFIX
 from lsr.corpus.queries import open_queries
 from lsr.errors import CorpusError, UsageError
@@ -45,11 +45,7 @@ def ir_datasets_pairs(name: str) -> Iterator[Place]:
         return
     if not (dataset.has_qrels() and dataset.has_queries() and dataset.has_docs()):
         raise CorpusError("to train on, a collection needs documents, queries and qrels", name)
-    judgments: Qrels = {}
-    for judgment in fetched(name, dataset.qrels_iter):
-        grades = judgments.setdefault(str(judgment.query_id), {})
-        grades[str(judgment.doc_id)] = int(judgment.relevance)
-    yield from _pairs(judgments, name, name)
+    yield from _pairs(read_judgments(name, dataset), name, name)
 
 
 def _pairs(judgments: Qrels, corpus: str, queries: str) -> Iterator[Place]:
