@@ -93,7 +93,7 @@ def load_dataset(dataset_id: str) -> Any:
 
 
 def read_judgments(name: str, dataset: Any) -> dict[str, dict[str, int]]:
-    """Return the qrels of a dataset, ``{query id: {document id: grade}}``; errors as in `fetched`."""
+    """Return the qrels of a dataset, {query id: {document id: grade}}; errors as in `fetched`."""
     qrels: dict[str, dict[str, int]] = {}
     for judgment in fetched(name, dataset.qrels_iter):
         grades = qrels.setdefault(str(judgment.query_id), {})
