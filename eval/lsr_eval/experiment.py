@@ -12,13 +12,12 @@ from lsr import __version__
 from lsr.errors import UsageError
 from lsr.machine import cpu_count
 from lsr.progress import Progress
-from lsr.trec.measures import Measured, measure_run, measures_within
+from lsr.trec.measures import measure_run, measures_within
 from lsr_eval.collections.collection import JudgedCollection, open_collection
 from lsr_eval.comparisons import compare_with_first, compare_with_parts
 from lsr_eval.measures.significance import (
     N_RESAMPLES,
     SEED,
-    Comparison,
     Correction,
     Test,
     bootstrap_interval,
@@ -59,10 +58,12 @@ def evaluate(
 ) -> Report:
     """Evaluate encoders, indexes and run files on a test collection.
 
+    Systems are compared with the first: encoders first, then dense ones, indexes, runs, each in the
+    order given. Fusions come last and are compared with their parts as well. Parameters that are
+    not described here are those of `lsr.evaluate`.
+
     Parameters
     ----------
-    collection : str or path
-        A folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/``, or an ir-datasets id.
     encoder : str or sequence of str
         ``bm25``, model folders, hub ids: the corpus is indexed with each of them.
     index : path or sequence of paths
@@ -83,32 +84,8 @@ def evaluate(
     encoder_options : mapping, optional
         Further keyword arguments of `lsr.encoders.load_encoder`. With ``bm25`` beside models, each
         gets those that are its own; otherwise one that does not belong is an error.
-    corpus_options : mapping, optional
-        Keyword arguments of `lsr.corpus.open_corpus`.
-    split : str, optional
-        Which judgments; "test" unless given.
-    measures : iterable of str, optional
-        Names of ir-measures, cut off at `k` or before. Default:
-        `lsr.trec.measures.DEFAULT_MEASURES`, their cutoffs lowered to `k`.
-    k : int
-        Hits retrieved per topic. Run files are measured to their full depth.
     drop_query_id : bool, optional
         Leave out hits whose id equals the query's id; by default for ArguAna and Quora.
-    index_dir : path, optional
-        Keeps the indexes of encoders. A later evaluation of the same corpus and encoder reuses
-        them, an interrupted one resumes. Without it they are temporary.
-    threads : int
-        Of the search for rankings.
-    test, correction
-        See `lsr_eval.measures.significance.compare`; systems are compared with the first: encoders
-        first, then dense ones, indexes, runs, each in the order given. Fusions come last and are
-        compared with their parts as well.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
-
-    Returns
-    -------
-    Report
 
     Raises
     ------
@@ -184,10 +161,30 @@ def run_experiment(
         n_topics=len(collection.queries),
         n_judgments=collection.n_judgments,
         measures=[str(measure) for measure in parsed],
-        parameters=_parameters(collection, settings, test, correction),
+        parameters={
+            "k": settings.k,
+            "drop_query_id": collection.drop_query_id,
+            "corpus_options": dict(settings.corpus_options),
+            "test": test,
+            "correction": correction,
+            "resamples": N_RESAMPLES,
+            "seed": SEED,
+        },
         systems=[
-            _system_report(*parts)
-            for parts in zip(everything, names, answers, measured, comparisons, versus, strict=True)
+            SystemReport(
+                name,
+                system.kind,
+                system.source,
+                system.query_encoder if isinstance(system, EncoderSystem) else None,
+                dict(system.options) if isinstance(system, EncoderSystem) else {},
+                found,
+                values,
+                {measure: bootstrap_interval(v) for measure, v in values.per_topic.items()},
+                *compared,
+            )
+            for system, name, found, values, *compared in zip(
+                everything, names, answers, measured, comparisons, versus, strict=True
+            )
         ],
         warnings=collection.warnings,
         environment=environment(),
@@ -214,42 +211,6 @@ def _answers(
         report_stage = _labelled(progress, names[at] if len(systems) > 1 else None)
         found[at] = systems[at].answer(Trial(collection, settings, report_stage))
     return [found[at] for at in range(len(systems))]
-
-
-def _system_report(
-    system: System | FusedSystem,
-    name: str,
-    answers: Answers,
-    measured: Measured,
-    comparisons: Mapping[str, Comparison],
-    versus_parts: Mapping[str, Mapping[str, Comparison]],
-) -> SystemReport:
-    return SystemReport(
-        name,
-        "fusion" if isinstance(system, FusedSystem) else system.kind,
-        system.source,
-        system.query_encoder if isinstance(system, EncoderSystem) else None,
-        dict(system.options) if isinstance(system, EncoderSystem) else {},
-        answers,
-        measured,
-        {measure: bootstrap_interval(v) for measure, v in measured.per_topic.items()},
-        comparisons,
-        versus_parts,
-    )
-
-
-def _parameters(
-    collection: JudgedCollection, settings: SearchSettings, test: Test, correction: Correction
-) -> dict[str, object]:
-    return {
-        "k": settings.k,
-        "drop_query_id": collection.drop_query_id,
-        "corpus_options": dict(settings.corpus_options),
-        "test": test,
-        "correction": correction,
-        "resamples": N_RESAMPLES,
-        "seed": SEED,
-    }
 
 
 def _unique(names: Sequence[str]) -> list[str]:

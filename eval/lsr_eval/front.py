@@ -44,7 +44,7 @@ def evaluate(
         which the corpus is indexed.
     measures : iterable of str, optional
         Names of ir-measures, such as ``"nDCG@10"``, cut off at `k` or before. Default:
-        `lsr.trec.measures.DEFAULT_MEASURES`.
+        `lsr.trec.measures.DEFAULT_MEASURES`, their cutoffs lowered to `k`.
     mode : {"sparse", "dense", "hybrid"}
         How indexes are searched.
     fusion : str, optional
@@ -52,21 +52,18 @@ def evaluate(
     split : str, optional
         Which judgments; "test" unless given.
     k : int
-        Hits retrieved per topic.
+        Hits retrieved per topic. Run files are measured to their full depth.
     threads : int
         Of the search for rankings.
     index_dir : path, optional
-        Keeps the indexes that are made for encoders.
+        Keeps the indexes of encoders. A later evaluation of the same corpus and encoder reuses
+        them, an interrupted one resumes. Without it they are temporary.
     corpus_options : mapping, optional
         Keyword arguments of `lsr.corpus.open_corpus`.
     test, correction
         Of significance; see `lsr_eval.measures.significance.compare`.
     progress : callable, optional
         ``progress(stage, done, total)``.
-
-    Returns
-    -------
-    Report
 
     Raises
     ------

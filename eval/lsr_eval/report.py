@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,8 @@ def render_table(report: Report) -> RenderableType:
 def render_summary(reports: Sequence[Report]) -> RenderableType:
     """Return one table of several collections: the first measure of every system on each."""
     measure = reports[0].measures[0]
-    table = _table(f"{measure} on {len(reports)} collections")
-    for report in reports:
-        table.add_column(report.collection, justify="right", no_wrap=True)
+    headings = [report.collection for report in reports]
+    table = table_of(f"{measure} on {len(reports)} collections", "system", headings)
     names = dict.fromkeys(system.name for report in reports for system in report.systems)
     for name in names:
         found = [next((s for s in report.systems if s.name == name), None) for report in reports]
@@ -50,14 +50,7 @@ def render_summary(reports: Sequence[Report]) -> RenderableType:
 
 
 def to_json(report: Report, *, per_topic: bool = False) -> dict[str, Any]:
-    """Return the report as JSON values, with the schema number `SCHEMA`.
-
-    Parameters
-    ----------
-    report : Report
-    per_topic : bool
-        Add the values of every topic.
-    """
+    """Return the report as JSON values; `per_topic` adds the values of every topic."""
     return {
         "schema": SCHEMA,
         "collection": {
@@ -100,9 +93,7 @@ def write_runs(report: Report, path: str | Path) -> list[Path]:
 
 def _effectiveness(report: Report) -> Table:
     title = f"{report.collection} {report.split}: {report.n_topics} topics"
-    table = _table(title)
-    for measure in report.measures:
-        table.add_column(measure, justify="right", no_wrap=True)
+    table = table_of(title, "system", report.measures)
     for system in report.systems:
         cells = [_value(system, measure) for measure in report.measures]
         table.add_row(Text(system.name), *cells)
@@ -111,27 +102,30 @@ def _effectiveness(report: Report) -> Table:
 
 def _against_parts(report: Report) -> Table:
     measure = report.measures[0]
-    table = _table(f"fusions against their parts, {measure}")
+    table = table_of(f"fusions against their parts, {measure}", "system")
     for heading in ("part", "difference", "95 % interval", "p"):
         table.add_column(heading, justify="left" if heading == "part" else "right", no_wrap=True)
     for system in report.systems:
         for at, (part, versus) in enumerate(system.versus_parts.items()):
-            found = versus[measure]
-            table.add_row(
-                Text(system.name if at == 0 else ""),
-                Text(part),
-                f"{found.difference:+.4f}",
-                f"{found.interval.low:+.4f} … {found.interval.high:+.4f}",
-                f"{found.p_corrected:.4f}",
-            )
+            cells = comparison_cells(versus[measure])
+            table.add_row(Text(system.name if at == 0 else ""), Text(part), *cells)
     return table
 
 
-def _table(title: str) -> Table:
+def comparison_cells(found: Comparison) -> tuple[str, str, str]:
+    """Return the difference, its interval and the corrected p-value, as cells of a table."""
+    low, high = found.interval
+    return f"{found.difference:+.4f}", f"{low:+.4f} … {high:+.4f}", f"{found.p_corrected:.4f}"
+
+
+def table_of(title: str, first: str, numbers: Sequence[str] = ()) -> Table:
+    """Return an empty table: a column of names, then columns of numbers."""
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
-    table.add_column("system", overflow="fold")
+    table.add_column(first, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -147,10 +141,8 @@ def _value(system: SystemReport, measure: str) -> Text:
 
 
 def _cost(report: Report) -> Table:
-    table = _table("cost")
     headings = ["doc nnz", "query nnz", "FLOPS", "docs/s", "index MB", "p50 ms", "p99 ms"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = table_of("cost", "system", headings)
     for system in report.systems:
         sparsity, latency = system.answers.sparsity, system.answers.latency
         indexing = system.answers.indexing
@@ -194,7 +186,7 @@ def _notes(report: Report) -> Iterable[Text]:
 
 
 def _system_json(system: SystemReport, per_topic: bool) -> dict[str, Any]:
-    answers, measured = system.answers, system.measured
+    answers, measured, indexing = system.answers, system.measured, system.answers.indexing
     values: dict[str, Any] = {
         "name": system.name,
         "kind": system.kind,
@@ -208,17 +200,20 @@ def _system_json(system: SystemReport, per_topic: bool) -> dict[str, Any]:
             name: {
                 "value": value,
                 "interval": list(system.intervals[name]),
-                "versus_first": _comparison_json(system.comparisons.get(name)),
+                "versus_first": (
+                    system.comparisons[name].as_json() if name in system.comparisons else None
+                ),
             }
             for name, value in measured.overall.items()
         },
         "versus_parts": {
-            part: {name: _comparison_json(comparison) for name, comparison in versus.items()}
+            part: {name: comparison.as_json() for name, comparison in versus.items()}
             for part, versus in system.versus_parts.items()
         },
-        "sparsity": _sparsity_json(system),
-        "indexing": _indexing_json(system),
-        "latency": _latency_json(system),
+        "sparsity": answers.sparsity and asdict(answers.sparsity),
+        "indexing": indexing
+        and {**asdict(indexing), "encode_docs_per_second": indexing.encode_docs_per_second},
+        "latency": answers.latency and asdict(answers.latency),
         "warnings": list(answers.warnings),
     }
     if per_topic:
@@ -227,49 +222,3 @@ def _system_json(system: SystemReport, per_topic: bool) -> dict[str, Any]:
             for at, topic in enumerate(measured.topics)
         }
     return values
-
-
-def _comparison_json(comparison: Comparison | None) -> dict[str, Any] | None:
-    if comparison is None:
-        return None
-    return comparison._asdict() | {"interval": list(comparison.interval)}
-
-
-def _sparsity_json(system: SystemReport) -> dict[str, Any] | None:
-    sparsity = system.answers.sparsity
-    if sparsity is None:
-        return None
-    return {
-        "n_docs": sparsity.n_docs,
-        "n_queries": sparsity.n_queries,
-        "document_nnz": sparsity.document_nnz,
-        "query_nnz": sparsity.query_nnz,
-        "flops": sparsity.flops,
-    }
-
-
-def _indexing_json(system: SystemReport) -> dict[str, Any] | None:
-    indexing = system.answers.indexing
-    if indexing is None:
-        return None
-    return {
-        "n_docs": indexing.n_docs,
-        "index_bytes": indexing.index_bytes,
-        "reused": indexing.reused,
-        "encode_seconds": indexing.encode_seconds,
-        "encode_docs_per_second": indexing.encode_docs_per_second,
-        "build_seconds": indexing.build_seconds,
-    }
-
-
-def _latency_json(system: SystemReport) -> dict[str, Any] | None:
-    latency = system.answers.latency
-    if latency is None:
-        return None
-    return {
-        "wall_ms": latency.wall_ms._asdict(),
-        "cpu_ms": latency.cpu_ms._asdict(),
-        "n_queries": latency.n_queries,
-        "warm_up_queries": latency.warm_up_queries,
-        "k": latency.k,
-    }

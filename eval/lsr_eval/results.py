@@ -21,7 +21,6 @@ class Indexing:
 
     Attributes
     ----------
-    n_docs : int
     index_bytes : int
         All files of the index, stored texts included.
     reused : bool
@@ -49,14 +48,12 @@ class Answers:
 
     Attributes
     ----------
-    run : Run
     rank_safe : bool or None
         Whether every ranking is what an exhaustive scan gives; None for a run file.
     fingerprint : str or None
         Digest of the encoder.
     sparsity, latency, indexing
         None for a run file.
-    warnings : sequence of str
     least_score : float or None
         The least score there can be, where it is known.
     """
@@ -79,14 +76,12 @@ class SystemReport:
     ----------
     name : str
         Unique within the report.
-    kind : {"encoder", "index", "run", "fusion"}
     source : str
         The encoder, index or run file as it was named.
     query_encoder : str or None
         As it was named; None for the encoder's own.
     options : mapping
         Further options of the encoder.
-    answers : Answers
     measured : Measured
         Without hits equal to the query id where the experiment drops them.
     intervals : mapping of measure name to Interval
@@ -115,14 +110,10 @@ class Report:
 
     Attributes
     ----------
-    collection, split : str
-    n_topics, n_judgments : int
-    measures : sequence of str
     parameters : mapping
         JSON values: ``k``, ``drop_query_id``, options of the corpus, the significance test.
     systems : sequence of SystemReport
         The first is the baseline.
-    warnings : sequence of str
     environment : mapping of str
         Versions and the number of processor cores.
     """

@@ -10,7 +10,7 @@ from lsr_eval.measures.latency import Percentiles, measure_latency
 
 def test_percentiles() -> None:
     found = Percentiles.of(range(101))
-    assert found == (50, 95, 99, 50)
+    assert found == Percentiles(50, 95, 99, 50)
 
 
 def test_waiting_takes_wall_time_but_no_processor_time() -> None:

@@ -13,7 +13,7 @@ from lsr.encoders import load_encoder
 from lsr.errors import UsageError
 from lsr_eval.bench import hybrid_latency
 from lsr_eval.dense_selection import __main__ as selective
-from lsr_eval.dense_selection.evaluate import Bench, Point, Probing, fit_on, queries_of
+from lsr_eval.dense_selection.evaluate import Bench, Point, Way, fit_on, queries_of
 from lsr_eval.dense_selection.queries import with_dense_queries
 from lsr_eval.measures.latency import Percentiles
 from lsr_index.build.index_corpus import index_corpus
@@ -68,7 +68,7 @@ def test_a_part_of_the_vectors_finds_a_part(folder: Path) -> None:
     texts = [json.loads(line)["text"] for line in lines]
     with with_dense_queries(folder / "x.index", texts, lsa=8, clusters=25) as (retriever, vectors):
         bench = Bench(retriever, queries_of(retriever, texts, vectors))
-        few, many = (bench.measure(Probing(bench, str(n), n)) for n in (1, 12))
+        few, many = (bench.measure(Way(str(n), n)) for n in (1, 12))
         assert few.compared < many.compared < 1
         assert few.dense < many.dense <= 1
         assert many.compared_hybrid >= many.compared

@@ -36,8 +36,6 @@ class JudgedCollection:
     ----------
     name : str
         Name of the folder, or the id of ir-datasets.
-    split : str
-        Which qrels.
     source : str
         What `lsr.corpus.open_corpus` opens.
     queries : sequence of Query
@@ -46,8 +44,6 @@ class JudgedCollection:
         The same topics as `queries`.
     drop_query_id : bool
         Whether hits whose id equals the query's id are to be dropped.
-    warnings : sequence of str
-        Problems found, a sentence each.
     """
 
     name: str
@@ -149,14 +145,7 @@ def _judged(queries: list[Query], qrels: Qrels, name: str) -> tuple[list[Query],
 
 
 def topic_warnings(qrels: Qrels, kept: Collection[str]) -> list[str]:
-    """Warnings about judged topics that are left out or have no relevant document.
-
-    Parameters
-    ----------
-    qrels : mapping of qid to mapping of doc_id to grade
-    kept : collection of str
-        The topics with a text.
-    """
+    """Warn of judged topics that have no text (are not `kept`) or no relevant document."""
     warnings = []
     known = set(kept)
     missing = [qid for qid in qrels if qid not in known]

@@ -3,9 +3,8 @@
 Plain IVF opens the lists nearest to the query; selective search
 (`lsr_index.search.cluster_selection`) ranks the lists by their centres and the first thousand
 sparse results. Both are measured by the share of vectors compared with the query, and by recall
-against an exact search
-(`lsr_eval.dense_selection.evaluate`). The selection is fitted on some of the queries and measured
-on others; no judgements are needed.
+against an exact search (`lsr_eval.dense_selection.evaluate`). The selection is fitted on some of
+the queries and measured on others; no judgements are needed.
 
 ``--qrels FILE`` adds the recall of relevant documents among the first 100; then the selection is
 fitted on queries that are not judged there. ``--lsa D`` gives a temporary copy of the index
@@ -27,7 +26,7 @@ from typing import NamedTuple
 from lsr.corpus.queries import open_queries
 from lsr.errors import UsageError
 from lsr.trec.qrels import read_qrels
-from lsr_eval.dense_selection.evaluate import Bench, Point, Probing, Selecting, fit_on, queries_of
+from lsr_eval.dense_selection.evaluate import Bench, Point, Way, fit_on, queries_of
 from lsr_eval.dense_selection.queries import with_dense_queries
 from lsr_index.fusion import parse_fusion
 from lsr_index.search.cluster_selection import SHARES
@@ -46,13 +45,7 @@ class Questions(NamedTuple):
 
 
 def questions_of(path: Path, qrels: Path | None, n_fit: int, n_test: int) -> Questions:
-    """Read queries.
-
-    Raises
-    ------
-    UsageError
-        There are too few.
-    """
+    """Read queries; raise `UsageError` if there are too few."""
     if qrels is None:
         texts = [query.text for query in open_queries(path)][: n_fit + n_test]
         found = Questions(texts[:n_fit], texts[n_fit:], None)
@@ -80,10 +73,10 @@ def measure(bench: Bench, training: Bench) -> list[Point]:
     """Measure exact search, IVF at several numbers of probes, and selective search at shares."""
     n_lists = max(arrays.n_lists for arrays in bench.index.segments)
     probes = sorted({max(1, round(n_lists * share)) for share in PROBE_SHARES})
-    ways: list[Probing | Selecting] = [Probing(bench, "every list opened")]
-    ways += [Probing(bench, f"ivf, {n} of {n_lists:,} lists", n) for n in probes]
+    ways = [Way("every list opened")]
+    ways += [Way(f"ivf, {n} of {n_lists:,} lists", n) for n in probes]
     fitted = fit_on(training, SHARES[0])
-    ways += [Selecting(bench, replace(fitted, share=share)) for share in SHARES]
+    ways += [Way.selective(replace(fitted, share=share)) for share in SHARES]
     return [bench.measure(way) for way in ways]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,6 @@ class Point(NamedTuple):
 
     Attributes
     ----------
-    name : str
     compared, compared_hybrid : float
         Share of the vectors that dense and hybrid search compared with the query.
     dense : float
@@ -47,34 +46,33 @@ class Point(NamedTuple):
     compared_hybrid: float
     hybrid: float
     hybrid_10: float
-    judged: float | None
-    judged_hybrid: float | None
+    judged: float | None = None
+    judged_hybrid: float | None = None
 
 
-class Way(Protocol):
-    """Search method."""
+class Way(NamedTuple):
+    """Search method: the nearest lists (plain IVF), or those that a selection chooses, or all."""
 
     name: str
+    probes: int | None = None
+    selection: Selection | None = None
 
-    def dense(self, at: int) -> DenseHits:
-        """Return the first 100 of dense search for a query."""
+    @classmethod
+    def selective(cls, selection: Selection) -> Way:
+        """Return the search by a selection."""
+        return cls(f"selective, {selection.share:.2%}", selection=selection)
 
-    def hybrid(self, at: int) -> list[str]:
-        """Return the ids of the first 100 of hybrid search for a query."""
+    @property
+    def exact(self) -> bool:
+        """Whether every vector is compared."""
+        return self.probes is None and self.selection is None
 
 
 @dataclass(frozen=True)
 class Bench:
     """Queries with their dense vectors, to be searched by several methods.
 
-    Attributes
-    ----------
-    retriever : Retriever
-    queries : sequence of QueryParts
-        With their dense vectors.
-    relevant : sequence of set of str, or None
-        The relevant documents of each query.
-    fusion : Fusion
+    `relevant` has the relevant documents of each query.
     """
 
     retriever: Retriever
@@ -93,23 +91,23 @@ class Bench:
         assert vector is not None
         return vector
 
-    def ids(
-        self,
-        at: int,
-        *,
-        selection: Selection | None = None,
-        probes: int | None = None,
-        exact: bool = False,
-    ) -> list[str]:
+    def dense(self, at: int, way: Way) -> DenseHits:
+        """Return the first 100 of dense search for a query."""
+        if way.selection is not None:
+            guides = self.guides[at]
+            return search_selectively(self.index, self.vector(at), K, guides, way.selection)
+        return self.index.search(self.vector(at), K, probes=way.probes, exact=way.exact)
+
+    def hybrid(self, at: int, way: Way) -> list[str]:
         """Return the ids of the first 100 of hybrid search for a query."""
         (found,) = self.retriever.search_batch(
             [self.queries[at]],
             K,
             mode="hybrid",
             fusion=self.fusion,
-            selection=selection,
-            probes=probes,
-            exact=exact,
+            selection=way.selection,
+            probes=way.probes,
+            exact=way.exact,
         )
         return found.ids
 
@@ -123,9 +121,9 @@ class Bench:
     @cached_property
     def exact(self) -> list[tuple[set[int], list[str]]]:
         """The exact first 100 of each query: documents of dense search, ids of hybrid search."""
-        way = Probing(self, "exact")
+        way = Way("exact")
         return [
-            (set(way.dense(at).ordinals.tolist()), way.hybrid(at))
+            (set(self.dense(at, way).ordinals.tolist()), self.hybrid(at, way))
             for at in range(len(self.queries))
         ]
 
@@ -133,7 +131,7 @@ class Bench:
         """Measure one search method on every query."""
         rows = []
         for at in range(len(self.queries)):
-            hits, together = way.dense(at), way.hybrid(at)
+            hits, together = self.dense(at, way), self.hybrid(at, way)
             documents, exact = self.exact[at]
             scored = np.setdiff1d(self.guides[at][: self.fusion.depth_for(K)], hits.ordinals)
             rows.append(
@@ -146,68 +144,15 @@ class Bench:
                     _share(set(exact[:10]), together[:10]),
                 )
             )
-        compared, dense, compared_hybrid, hybrid, hybrid_10 = np.mean(rows, axis=0).tolist()
-        judged, judged_hybrid = self._judged(way)
-        return Point(
-            way.name, compared, dense, compared_hybrid, hybrid, hybrid_10, judged, judged_hybrid
-        )
-
-    def _judged(self, way: Way) -> tuple[float | None, float | None]:
+        point = Point(way.name, *np.mean(rows, axis=0).tolist())
         if self.relevant is None:
-            return None, None
+            return point
         found = [
-            (_share(wanted, way.dense(at).ids), _share(wanted, way.hybrid(at)))
+            (_share(wanted, self.dense(at, way).ids), _share(wanted, self.hybrid(at, way)))
             for at, wanted in enumerate(self.relevant)
         ]
         dense, hybrid = np.mean(found, axis=0).tolist()
-        return dense, hybrid
-
-
-class Probing:
-    """Search of the lists with the nearest centres: plain IVF.
-
-    Parameters
-    ----------
-    bench : Bench
-    name : str
-    probes : int, optional
-        Default: compare everything.
-    """
-
-    def __init__(self, bench: Bench, name: str, probes: int | None = None) -> None:
-        self.name = name
-        self._bench = bench
-        self._probes, self._exact = probes, probes is None
-
-    def dense(self, at: int) -> DenseHits:
-        """Return the first 100 of dense search for a query."""
-        return self._bench.index.search(
-            self._bench.vector(at), K, probes=self._probes, exact=self._exact
-        )
-
-    def hybrid(self, at: int) -> list[str]:
-        """Return the ids of the first 100 of hybrid search for a query."""
-        return self._bench.ids(at, probes=self._probes, exact=self._exact)
-
-
-class Selecting:
-    """Search of the lists that a selection chooses by sparse results."""
-
-    def __init__(self, bench: Bench, selection: Selection) -> None:
-        self.name = f"selective, {selection.share:.2%}"
-        self._bench = bench
-        self._selection = selection
-
-    def dense(self, at: int) -> DenseHits:
-        """Return the first 100 of dense search for a query."""
-        bench = self._bench
-        return search_selectively(
-            bench.index, bench.vector(at), K, bench.guides[at], self._selection
-        )
-
-    def hybrid(self, at: int) -> list[str]:
-        """Return the ids of the first 100 of hybrid search for a query."""
-        return self._bench.ids(at, selection=self._selection)
+        return point._replace(judged=dense, judged_hybrid=hybrid)
 
 
 def fit_on(bench: Bench, share: float) -> Selection:
@@ -221,24 +166,9 @@ def fit_and_check(
 ) -> tuple[Selection, Mapping[str, Point]]:
     """Fit a selection on every second query and measure it on the others.
 
-    Parameters
-    ----------
-    retriever : Retriever
-    texts : sequence of str
-        Queries; judgements are not needed.
-    share : float
-        Mean share of the vectors that is compared.
-
-    Returns
-    -------
-    Selection
-    mapping of str to Point
-        ``selective``, and ``nearest``: a plain search that opens the same share of the lists.
-
-    Raises
-    ------
-    UsageError
-        Too few queries, or an index without clusters.
+    `share` is the mean share of the vectors that is compared. The measurements are ``selective``,
+    and ``nearest``: a plain search that opens the same share of the lists. Raises `UsageError` for
+    too few queries or an index without clusters.
     """
     queries = queries_of(retriever, texts)
     if len(queries) < FEWEST:
@@ -248,10 +178,10 @@ def fit_and_check(
         )
     selection = fit_on(Bench(retriever, queries[::2]), share)
     bench = Bench(retriever, queries[1::2])
-    measured = bench.measure(Selecting(bench, selection))
+    measured = bench.measure(Way.selective(selection))
     n_lists = max(arrays.n_lists for arrays in bench.index.segments)
     probes = max(1, round(n_lists * measured.compared))
-    nearest = bench.measure(Probing(bench, f"nearest, {probes} lists", probes))
+    nearest = bench.measure(Way(f"nearest, {probes} lists", probes))
     return replace(selection, share=share), {"selective": measured, "nearest": nearest}
 
 

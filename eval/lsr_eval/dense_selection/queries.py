@@ -23,13 +23,7 @@ _READ_DOCS = 8192
 
 
 def query_texts(path: Path, least: int, most: int) -> list[str]:
-    """Return the first queries of a file.
-
-    Raises
-    ------
-    UsageError
-        It holds fewer than `least`.
-    """
+    """Return the first queries of a file; raise `UsageError` if it holds fewer than `least`."""
     texts = [query.text for query in open_queries(path)][:most]
     if len(texts) < least:
         raise UsageError(f"{path}: {len(texts)} queries; expected {least} or more")
@@ -49,8 +43,6 @@ def with_dense_queries(
 
     Parameters
     ----------
-    path : Path
-    texts : sequence of str, (n,)
     lsa : int, optional
         Give a temporary copy of the index synthetic dense vectors of so many numbers: its sparse
         vectors, projected (`lsr_eval.synthetic.lsa`).
@@ -64,11 +56,6 @@ def with_dense_queries(
     Retriever
     (n, dimension) float32
         Zeros for a text that has no known term.
-
-    Raises
-    ------
-    UsageError
-        No dense vectors, no model for those that are there, or too few in the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         if lsa is not None:

@@ -38,13 +38,10 @@ class Bagged(NamedTuple):
 
 
 def weight_grid(n_branches: int) -> Values:
-    """Return an even grid of weights with sum 1, which contains the single branches.
+    """Return an even grid of weights with sum 1, (n_points, n_branches) float64.
 
-    Tenths for two branches, fifths or less for more, so that there are at most 36.
-
-    Returns
-    -------
-    (n_points, n_branches) float64
+    It contains the single branches. Tenths for two branches, fifths or less for more, so that there
+    are at most 36.
     """
     steps = next(
         steps
@@ -64,15 +61,9 @@ def draws(n_topics: int, rng: np.random.Generator, n_draws: int = N_DRAWS) -> ND
 
 
 def bag(values: Values, grid: Values, counts: NDArray[np.int64]) -> Bagged:
-    """Average the best weights over draws.
+    """Average the best weights over the resamples of `draws`.
 
-    Parameters
-    ----------
-    values : (n_points, n_topics) float64
-        The measure of each topic with each row of `grid`.
-    grid : (n_points, n_branches) float64
-    counts : (n_draws, n_topics) int64
-        From `draws`.
+    `values`, (n_points, n_topics) float64, is the measure of each topic with each row of `grid`.
     """
     means = values @ counts.T
     best = (means >= means.max(axis=0) - _TIED).astype(np.float64)

@@ -43,14 +43,7 @@ _DIGITS = 12
 
 
 class Half(NamedTuple):
-    """Fusion fitted on one half of the topics.
-
-    Attributes
-    ----------
-    fusion : Fusion
-    gain : float
-        On the other half, over its best branch.
-    """
+    """Fusion fitted on one half of the topics, and its gain on the other over the best branch."""
 
     fusion: Fusion
     gain: float
@@ -66,9 +59,6 @@ class FusionFit:
         Fitted on all topics, with weights.
     halves : sequence of Half, (2 * N_SPLITS,)
         Fitted on one half and tested on the other.
-    measure : str
-    branches : sequence of str
-    n_topics : int
     seed : int
         Of the splits.
     fused : float
@@ -113,18 +103,8 @@ class FusionFit:
 def fit(bench: Bench, *, seed: int = SEED, progress: Progress | None = None) -> FusionFit:
     """Fit a fusion and test it on held-out topics.
 
-    Parameters
-    ----------
-    bench : Bench
-    seed : int
-        Of the splits and of the draws.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
-
-    Raises
-    ------
-    UsageError
-        Fewer than two branches or ten topics.
+    `seed` is that of the splits and of the draws. Raises `UsageError` for fewer than two branches
+    or ten topics.
     """
     if len(bench.branches) < 2:
         raise UsageError(
@@ -172,14 +152,6 @@ def cross_fit(
     bench: Bench, measured: Measured, *, seed: int = SEED, progress: Progress | None = None
 ) -> tuple[Values, list[Half]]:
     """Fit a fusion on each half of several splits and test it on the other half.
-
-    Parameters
-    ----------
-    bench : Bench
-    measured : Measured
-        From `Bench.measured`.
-    seed, progress
-        As in `fit`.
 
     Returns
     -------

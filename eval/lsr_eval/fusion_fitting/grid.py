@@ -46,7 +46,6 @@ class Measured:
 
     Attributes
     ----------
-    branches : sequence of str
     families : sequence of Fusion
         Without weights, the preferred ones first.
     grid : (n_points, n_branches) float64
@@ -72,11 +71,8 @@ class Bench:
 
     Parameters
     ----------
-    branches : sequence of str
     bounds : sequence of float or None, (n_branches,)
         Least score of each branch.
-    topics : sequence of Topic
-    qrels : mapping of qid to mapping of doc_id to grade
     measure
         Of ir-measures.
     scorer : Scorer, optional
@@ -149,18 +145,9 @@ class Bench:
         grid: Sequence[Sequence[float]] | Values,
         at: Sequence[int] | None = None,
     ) -> Values:
-        """Return the measure of a family with each row of weights.
+        """Return the measure of a family with each row of weights, (n_points, n_topics) float64.
 
-        Parameters
-        ----------
-        family : Fusion
-        grid : (n_points, n_branches)
-        at : sequence of int, optional
-            Positions of the topics; all of them.
-
-        Returns
-        -------
-        (n_points, n_topics) float64
+        `grid` is (n_points, n_branches), `at` the positions of the topics: all of them by default.
         """
         topics = range(len(self.topics)) if at is None else at
         found = []

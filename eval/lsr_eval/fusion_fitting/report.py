@@ -7,36 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lsr import __version__
 from lsr_eval.fusion_fitting.fit import FusionFit
+from lsr_eval.report import comparison_cells, table_of
 from lsr_index.fusion import BranchIdentity, FusionArtefact
 
 
 def render(found: FusionFit, warnings: Sequence[str] = ()) -> RenderableType:
     """Return a report for `rich.console.Console.print`."""
-    table = Table(
-        title=f"{found.measure} on {found.n_topics} topics, each held out",
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("", overflow="fold")
-    for heading in (found.measure, "fusion gains", "95 % interval", "p"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = f"{found.measure} on {found.n_topics} topics, each held out"
+    table = table_of(title, "", [found.measure, "fusion gains", "95 % interval", "p"])
     for name, value, against in zip(found.branches, found.single, found.comparisons, strict=True):
-        table.add_row(
-            Text(name),
-            f"{value:.4f}",
-            f"{against.difference:+.4f}",
-            f"{against.interval.low:+.4f} … {against.interval.high:+.4f}",
-            f"{against.p_corrected:.4f}",
-        )
+        table.add_row(Text(name), f"{value:.4f}", *comparison_cells(against))
     low, high = found.interval
     table.add_row("fusion", f"{found.fused:.4f}", "", f"{low:.4f} … {high:.4f}", "")
     return Group(
@@ -91,7 +76,7 @@ def evidence_of(found: FusionFit, source: str) -> dict[str, Any]:
             "interval": list(found.interval),
             "branches": dict(zip(found.branches, found.single, strict=True)),
             "versus": {
-                name: each._asdict() | {"interval": list(each.interval)}
+                name: each.as_json()
                 for name, each in zip(found.branches, found.comparisons, strict=True)
             },
         },

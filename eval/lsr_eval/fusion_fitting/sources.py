@@ -15,9 +15,9 @@ from lsr.errors import CorpusError, UsageError
 from lsr.progress import Progress
 from lsr.trec.qrels import Qrels, absent_documents, read_qrels
 from lsr.trec.runs import Ranking, Run, read_run
-from lsr_eval.collections.collection import JudgedCollection, open_collection, topic_warnings
+from lsr_eval.collections.collection import open_collection, topic_warnings
 from lsr_eval.fusion_fitting.grid import DEPTHS, Bench
-from lsr_eval.fusion_fitting.topics import Topic, topics_of
+from lsr_eval.fusion_fitting.topics import topics_of
 from lsr_index.fusion import BranchIdentity
 
 if TYPE_CHECKING:
@@ -26,17 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """Judgments, and the texts of their topics where they are known.
-
-    Attributes
-    ----------
-    name : str
-        Of the collection or file.
-    qrels : mapping of qid to mapping of doc_id to grade
-    texts : mapping of qid to str
-    warnings : sequence of str
-        What a reader of results should know.
-    """
+    """Judgments of a collection or file, and the texts of their topics where they are known."""
 
     name: str
     qrels: Qrels
@@ -45,14 +35,7 @@ class Judged:
 
 
 class Source(NamedTuple):
-    """Rankings that a fusion is fitted to.
-
-    Attributes
-    ----------
-    bench : Bench
-    branches : sequence of BranchIdentity
-    warnings : sequence of str
-    """
+    """Rankings that a fusion is fitted to."""
 
     bench: Bench
     branches: Sequence[BranchIdentity]
@@ -70,10 +53,6 @@ def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -
         File of queries, beside a qrels file.
     split : str, optional
         Of a test collection.
-
-    Raises
-    ------
-    UsageError, CorpusError
     """
     if Path(qrels).is_file():
         found = read_qrels(Path(qrels))
@@ -88,7 +67,7 @@ def judged_of(qrels: str, topics: str | None = None, split: str | None = None) -
         return Judged(Path(qrels).name, kept, texts, topic_warnings(found, kept))
     if topics is not None:
         raise UsageError("--topics goes with a qrels file; a test collection has its own")
-    collection: JudgedCollection = open_collection(qrels, split=split)
+    collection = open_collection(qrels, split=split)
     return Judged(
         f"{collection.name}/{collection.split}",
         collection.qrels,
@@ -113,9 +92,10 @@ def bench_of_runs(runs: Mapping[str, Path], judged: Judged, measure: Any) -> Sou
             )
     topics = topics_of(read, judged.qrels)
     if not any(judged.qrels[t.qid].get(doc_id, 0) > 0 for t in topics for doc_id in t.doc_ids):
+        some_id = next((doc_id for topic in topics for doc_id in topic.doc_ids), "")
         raise CorpusError(
             f"no run returns a relevant document of {judged.name}; they are of another corpus, or "
-            f"the ids of documents differ (in the runs, such as {_first_doc_id(topics)!r})"
+            f"the ids of documents differ (in the runs, such as {some_id!r})"
         )
     names = list(runs)
     bench = Bench(names, [None] * len(names), topics, judged.qrels, measure)
@@ -179,7 +159,3 @@ def bench_of_branches(
         score,
     )
     return Source(bench, identities(branches), (*judged.warnings, *absent))
-
-
-def _first_doc_id(topics: Sequence[Topic]) -> str:
-    return next((doc_id for topic in topics for doc_id in topic.doc_ids), "")

@@ -19,12 +19,7 @@ Scorer = Callable[[str, str, Sequence[str]], NDArray[np.float64]]
 class Topic:
     """What the branches returned for one topic.
 
-    Attributes
-    ----------
-    qid : str
-    doc_ids : sequence of str
-        Ascending; the keys of the lists are positions in it.
-    lists : sequence of RankedList, (n_branches,)
+    `doc_ids` ascend; the keys of the lists, one of each branch, are positions in it.
     """
 
     qid: str
@@ -40,15 +35,7 @@ class Topic:
     ) -> Pool:
         """Return the pool of the first hits of some branches.
 
-        Parameters
-        ----------
-        depth : int or None
-        used : sequence of int
-            Positions of the branches.
-        branches : sequence of str
-            Names of all branches, for the scorer.
-        scorer : Scorer, optional
-            Gives the missing scores.
+        `used` are their positions among all `branches`; `scorer` gives missing scores.
         """
         pool = gather([self.lists[branch] for branch in used], depth)
         for row, branch in enumerate(used if scorer else ()):
@@ -64,14 +51,7 @@ class Topic:
 
 
 def topics_of(runs: Sequence[Run], qids: Iterable[str]) -> list[Topic]:
-    """Join the rankings of several runs by topic.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        One for each branch.
-    qids : iterable of str
-    """
+    """Join the rankings of several runs, one for each branch, by topic."""
     topics = []
     for qid in qids:
         rankings = [run[qid] for run in runs]
@@ -100,13 +80,10 @@ def fuse_runs(
 
     Parameters
     ----------
-    runs : mapping of branch name to Run
     fusion : Fusion
         Its depth, where it has none: `k`.
     name : str
         Tag of the new run.
-    k : int
-        Hits kept per topic.
     bounds : mapping of branch name to float or None, optional
         The least score of branches where it is known, for ``theoretical-min``.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +15,8 @@ MAX_QUERIES = 1000
 WARM_UP_QUERIES = 100
 
 
-class Percentiles(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Percentiles:
     """Milliseconds per query."""
 
     p50: float
@@ -63,15 +63,9 @@ def measure_latency(
     max_queries: int = MAX_QUERIES,
     warm_up_queries: int = WARM_UP_QUERIES,
 ) -> Latency:
-    """Time a search function on queries.
+    """Time ``search(text, k)``, encoding and reading stored documents included.
 
-    Parameters
-    ----------
-    search : callable
-        ``search(text, k)``, such as `Retriever.search`; the time includes encoding the query and
-        reading stored documents.
-    texts : sequence of str
-        When there are more than `max_queries`, evenly spaced ones are timed.
+    When there are more than `max_queries` texts, evenly spaced ones are timed.
     """
     if not texts:
         raise UsageError("latency cannot be measured without a query")

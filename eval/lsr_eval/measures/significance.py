@@ -8,7 +8,7 @@ bootstrap says how large the difference may be. Everything random starts from a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,10 @@ class Comparison(NamedTuple):
     ties: int
     losses: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return self._asdict() | {"interval": list(self.interval)}
+
 
 def compare(
     baseline: ArrayLike,
@@ -81,11 +85,6 @@ def compare(
         Of the intervals; these are not corrected.
     n_resamples, seed : int
         Of the randomisation test and the bootstrap.
-
-    Returns
-    -------
-    list of Comparison
-        One for each system.
     """
     check_choices(test, correction)
     p_values = [
@@ -98,18 +97,12 @@ def compare(
     comparisons = []
     for system, p_value, p_corrected in zip(systems, p_values, corrected, strict=True):
         difference = _differences(system, baseline)
+        interval = bootstrap_interval(
+            difference, confidence=confidence, n_resamples=n_resamples, seed=seed
+        )
+        signs = [int((np.sign(difference) == sign).sum()) for sign in (1, 0, -1)]
         comparisons.append(
-            Comparison(
-                float(difference.mean()),
-                bootstrap_interval(
-                    difference, confidence=confidence, n_resamples=n_resamples, seed=seed
-                ),
-                p_value,
-                p_corrected,
-                int((difference > 0).sum()),
-                int((difference == 0).sum()),
-                int((difference < 0).sum()),
-            )
+            Comparison(float(difference.mean()), interval, p_value, p_corrected, *signs)
         )
     return comparisons
 
@@ -122,15 +115,7 @@ def permutation_test(
     Under the hypothesis of no difference each topic's values could as well have come in the other
     order. All ``2**n`` orders are tried when they are at most `n_resamples`, else that many are
     drawn, and the observed order counts as one of them (no p-value of 0).
-
-    Parameters
-    ----------
-    a, b : (n,) float64
-
-    Returns
-    -------
-    float
-        The p-value; 1 when all differences are 0.
+    `a` and `b` are (n,) float64; the p-value is 1 when all differences are 0.
     """
     difference = _differences(a, b)
     n = len(difference)
@@ -157,11 +142,8 @@ def permutation_test(
 def t_test(a: ArrayLike, b: ArrayLike) -> float:
     """Two-sided paired t-test.
 
-    Returns
-    -------
-    float
-        The p-value. 1 when all differences are 0 or there is one topic only; 0 when they are all
-        the same other number.
+    The p-value is 1 when all differences are 0 or there is one topic only, 0 when they are all the
+    same other number.
     """
     from scipy.special import stdtr
 
@@ -182,13 +164,7 @@ def bootstrap_interval(
     n_resamples: int = N_RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Percentile bootstrap interval of the mean over topics.
-
-    Parameters
-    ----------
-    values : (n,) float64
-        Values of a measure, or differences of two systems.
-    """
+    """Percentile bootstrap interval of the mean of `values`, (n,) float64, over topics."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not len(sample):
         raise UsageError(f"expected values of at least one topic, got shape {sample.shape}")

@@ -64,17 +64,7 @@ class VectorCounter:
 
 @dataclass(frozen=True, slots=True)
 class Sparsity:
-    """Sparsity of a system on a collection.
-
-    Attributes
-    ----------
-    n_docs, n_queries : int
-        Vectors counted.
-    document_nnz, query_nnz : float
-        Mean number of weights.
-    flops : float
-        Expected multiply-adds of a query with a document.
-    """
+    """Vectors counted, their mean numbers of weights, and FLOPS (see the module)."""
 
     n_docs: int
     n_queries: int

@@ -21,16 +21,9 @@ def listed(given: OneOrMore) -> list[str | Path]:
 def encoder_systems(
     given: OneOrMore, query_encoder: str | None, options: Mapping[str, Any]
 ) -> list[EncoderSystem]:
-    """Return a system for each encoder.
+    """Return a system for each encoder; of several, each gets the options that it takes.
 
-    Of several encoders, each gets the options that it takes.
-
-    Raises
-    ------
-    UsageError
-        A query side that is none, or without an encoder; an option that no encoder takes.
-    ModelError
-        There is no such encoder.
+    Raises `UsageError` for a query side without an encoder and an option that no encoder takes.
     """
     encoders = [str(name) for name in listed(given)]
     if query_encoder is not None and not encoders:
@@ -58,13 +51,7 @@ def encoder_systems(
 def index_systems(
     given: OneOrMore, mode: Mode, fusions: Sequence[str], selective: str | Path | None
 ) -> list[IndexSystem]:
-    """Return the systems for each index: one, or with mode hybrid its branches and their fusions.
-
-    Raises
-    ------
-    UsageError
-        A selection without mode hybrid.
-    """
+    """Return the systems for each index: one, or with mode hybrid its branches and fusions."""
     way = None if selective is None else Path(selective)
     chosen: list[str | None] = [*fusions] or [None]
     systems = []

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lsr.errors import UsageError
 from lsr.trec.runs import slug
-from lsr_eval.results import Answers
+from lsr_eval.results import Answers, SystemKind
 
 if TYPE_CHECKING:  # measuring a run needs no index
     from lsr_index.fusion import Fusion
@@ -19,18 +19,13 @@ if TYPE_CHECKING:  # measuring a run needs no index
 class FusedSystem:
     """The fused rankings of other systems of the same experiment.
 
-    Attributes
-    ----------
-    fusion : Fusion
-    parts : sequence of str
-        Names of the systems, as the report calls them.
-    source : str
-        The fusion as it was named.
+    `parts` are the names of the systems in the report, `source` is the fusion as it was named.
     """
 
     fusion: Fusion
     parts: Sequence[str]
     source: str
+    kind: ClassVar[SystemKind] = "fusion"
 
     @property
     def name(self) -> str:
@@ -57,28 +52,23 @@ def fused_systems(
     A fusion with weights takes the systems that these name. Without weights, it takes each sparse
     system with each dense one; where there is no dense one or no other, all systems together.
 
-    Parameters
-    ----------
-    fusions : sequence of str
-        What `lsr_index.fusion.parse_fusion` reads, or files of ``lsr fit-fusion``.
-    names : sequence of str
-        Of all systems.
-    dense : sequence of str
-        Of those that are dense.
-
-    Raises
-    ------
-    UsageError
-        Fewer than two systems, or a weight for one that is not there.
+    `fusions` are what `lsr_index.fusion.parse_fusion` reads, or files of ``lsr fit-fusion``;
+    `names` are those of all systems, `dense` of the dense ones. Raises `UsageError` for fewer than
+    two systems, or a weight for one that is not there.
     """
-    if fusions and len(names) < 2:
+    if not fusions:
+        return []
+    from lsr_index.fusion import parse_fusion, read_artefact
+
+    if len(names) < 2:
         raise UsageError("a fusion needs two systems or more: name encoders, indexes or runs")
     others = [name for name in names if name not in dense]
     pairs: list[tuple[str, ...]] = [(sparse, one) for one in dense for sparse in others]
     pairs = pairs or [tuple(names)]
     made = []
     for text in fusions:
-        fusion = _read(text)
+        is_file = Path(text).is_file() or text.endswith(".json")
+        fusion = read_artefact(text).fusion if is_file else parse_fusion(text)
         if fusion.weights is None:
             made += [FusedSystem(fusion, parts, text) for parts in pairs]
             continue
@@ -89,11 +79,3 @@ def fused_systems(
             )
         made.append(FusedSystem(fusion, [n for n in names if n in fusion.weights], text))
     return made
-
-
-def _read(text: str) -> Fusion:
-    from lsr_index.fusion import parse_fusion, read_artefact
-
-    if Path(text).is_file() or text.endswith(".json"):
-        return read_artefact(text).fusion
-    return parse_fusion(text)

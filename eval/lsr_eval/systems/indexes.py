@@ -36,14 +36,8 @@ def made_index(
 ) -> Iterator[tuple[Retriever, Indexing]]:
     """Index the corpus, or open the index of an earlier evaluation, within the context.
 
-    Parameters
-    ----------
-    trial : Trial
-    name : str
-        Of the system: a part of the name of the index.
-    encoder : Encoder
-    dense : DenseEncoder, optional
-        Gives the index dense vectors as well; then its queries are the ones asked.
+    `name`, of the system, is a part of the name of the index. With `dense`, the index has dense
+    vectors as well, and queries are encoded by it.
     """
     collection, folder = trial.collection, trial.settings.index_dir
     corpus = collection.corpus(**trial.settings.corpus_options)

@@ -1,13 +1,11 @@
 """Search of an index for all topics of a collection: run, sparsity and latency.
 
 The sparse vectors alone are searched in batches, and counted (`answers_of`); other branches, and
-several fused, one topic at a time (`BranchSearch`).
+several fused, one topic at a time (`branch_answers`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.encoders.base import QueryEncoder
@@ -28,17 +26,7 @@ QUERIES_PER_STEP = 64
 
 
 def answers_of(retriever: Retriever, indexing: Indexing, tag: str, trial: Trial) -> Answers:
-    """Search the sparse vectors of an index for all topics.
-
-    Parameters
-    ----------
-    retriever : Retriever
-        With an encoder of its own.
-    indexing : Indexing
-        What is known of how the index was made.
-    tag : str
-        Name of the run.
-    trial : Trial
+    """Search the sparse vectors of an index for all topics; `tag` is the name of the run.
 
     Raises
     ------
@@ -90,87 +78,48 @@ def _search(
     return rankings, rank_safe
 
 
-@dataclass(frozen=True, slots=True)
-class BranchSearch:
-    """A search of the dense branch, or of all branches fused, as `Retriever.search` takes it.
+def branch_answers(
+    retriever: Retriever,
+    mode: Mode,
+    indexing: Indexing,
+    tag: str,
+    trial: Trial,
+    *,
+    fusion: Fusion | None = None,
+    selection: Selection | None = None,
+) -> Answers:
+    """Search the dense branch of an index, or all branches fused, for all topics.
 
-    Attributes
-    ----------
-    retriever : Retriever
-    mode : {"dense", "hybrid"}
-    fusion : Fusion or None
-        None: the default.
-    selection : Selection or None
-        Of the dense vectors that are compared; None: an exact search.
+    `mode`, `fusion` and `selection` are those of `Retriever.search`, the rest as in `answers_of`.
     """
-
-    retriever: Retriever
-    mode: Mode = "hybrid"
-    fusion: Fusion | None = None
-    selection: Selection | None = None
-
-    @classmethod
-    def of_index(
-        cls,
-        retriever: Retriever,
-        mode: Mode,
-        fusion: str | None,
-        selective: Path | None,
-    ) -> BranchSearch:
-        """Return the search of an index that a command line names.
-
-        Raises
-        ------
-        UsageError, DataError, EncoderMismatchError
-            See `lsr_index.fusion.fusion_of` and `lsr_index.hybrid.selection_for`.
-        """
-        from lsr_index.fusion import fusion_of
-        from lsr_index.hybrid import identities, selection_for
-
-        parts = identities(retriever.chosen(mode))
-        return cls(
-            retriever,
-            mode,
-            None if fusion is None else fusion_of(fusion, parts),
-            None if selective is None else selection_for(selective, retriever.index),
+    branches = retriever.chosen(mode)
+    warnings = _absent(branches[0].index, trial)
+    for branch in branches:
+        branch.load()
+    rankings, rank_safe = {}, True
+    total = len(trial.collection.queries)
+    for done, query in enumerate(trial.collection.queries):
+        trial.progress("search", done, total)
+        (found,) = retriever.search_batch(
+            [query.text], trial.depth, mode=mode, fusion=fusion, selection=selection
         )
-
-    def answers(self, indexing: Indexing, tag: str, trial: Trial) -> Answers:
-        """Search for all topics; parameters and errors are those of `answers_of`."""
-        branches = self.retriever.chosen(self.mode)
-        warnings = _absent(branches[0].index, trial)
-        for branch in branches:
-            branch.load()
-        retriever, mode, fusion, selection = (
-            self.retriever,
-            self.mode,
-            self.fusion,
-            self.selection,
-        )
-        rankings, rank_safe = {}, True
-        total = len(trial.collection.queries)
-        for done, query in enumerate(trial.collection.queries):
-            trial.progress("search", done, total)
-            (found,) = retriever.search_batch(
-                [query.text], trial.depth, mode=mode, fusion=fusion, selection=selection
-            )
-            rankings[query.id] = trial.ranking(query.id, found.ids, found.scores)
-            rank_safe &= found.rank_safe
-        trial.progress("search", total, total)
-        latency = trial.latency(
-            lambda text, k: retriever.search(text, k, mode=mode, fusion=fusion, selection=selection)
-        )
-        digests = [b.fingerprint.digest for b in branches if b.fingerprint is not None]
-        return Answers(
-            Run(tag, rankings),
-            rank_safe,
-            "+".join(digests) or None,
-            None,
-            latency,
-            indexing,
-            warnings,
-            branches[0].least_score if len(branches) == 1 else None,
-        )
+        rankings[query.id] = trial.ranking(query.id, found.ids, found.scores)
+        rank_safe &= found.rank_safe
+    trial.progress("search", total, total)
+    latency = trial.latency(
+        lambda text, k: retriever.search(text, k, mode=mode, fusion=fusion, selection=selection)
+    )
+    digests = [b.fingerprint.digest for b in branches if b.fingerprint is not None]
+    return Answers(
+        Run(tag, rankings),
+        rank_safe,
+        "+".join(digests) or None,
+        None,
+        latency,
+        indexing,
+        warnings,
+        branches[0].least_score if len(branches) == 1 else None,
+    )
 
 
 def _absent(index: Index, trial: Trial) -> tuple[str, ...]:

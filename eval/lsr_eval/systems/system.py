@@ -41,14 +41,8 @@ class System(Protocol):
 class EncoderSystem:
     """Index the corpus with an encoder, then search it.
 
-    Attributes
-    ----------
-    encoder : str
-        What `lsr.encoders.load_encoder` takes: ``bm25``, a model folder, a hub id.
-    query_encoder : {"model", "idf"} or None
-        Another query side than the encoder's own choice.
-    options : mapping
-        Further keyword arguments of `load_encoder`.
+    `encoder` and `options` are those of `lsr.encoders.load_encoder`; `query_encoder`, "model" or
+    "idf", is another query side than the encoder's own choice.
     """
 
     encoder: str
@@ -90,13 +84,7 @@ class DenseSystem:
     """Encode the corpus with a dense encoder, then search the vectors.
 
     The index it makes has the vectors of BM25 too, so that it can be searched with mode hybrid.
-
-    Attributes
-    ----------
-    encoder : str
-        What `lsr.encoders.dense.load_dense_encoder` takes.
-    options : mapping
-        Its further keyword arguments.
+    `encoder` and `options` are those of `lsr.encoders.dense.load_dense_encoder`.
     """
 
     encoder: str
@@ -118,27 +106,21 @@ class DenseSystem:
         from lsr.encoders import load_encoder
         from lsr.encoders.dense import load_dense_encoder
         from lsr_eval.systems.indexes import made_index
-        from lsr_eval.systems.search import BranchSearch
+        from lsr_eval.systems.search import branch_answers
         from lsr_index.hybrid import Retriever
 
         encoder, lexical = load_dense_encoder(self.encoder, **self.options), load_encoder("bm25")
         with made_index(trial, self.name, lexical, encoder) as (retriever, indexing):
             dense = Retriever.of(retriever.index, retriever.encoder, dense_encoder=encoder)
-            return BranchSearch(dense, "dense").answers(indexing, slug(self.name), trial)
+            return branch_answers(dense, "dense", indexing, slug(self.name), trial)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSystem:
     """Search of an existing index as ``lsr search`` does it, with its own encoders.
 
-    Attributes
-    ----------
-    path : Path
-    mode : {"sparse", "dense", "hybrid"}
-    fusion : str or None
-        With mode hybrid: what `lsr_index.fusion.fusion_of` reads; None: the default.
-    selective : Path or None
-        With mode hybrid: what `lsr_index.hybrid.selection_for` reads.
+    With mode hybrid, `fusion` is what `lsr_index.fusion.fusion_of` reads (None: the default) and
+    `selective` what `lsr_index.hybrid.selection_for` reads.
     """
 
     path: Path
@@ -172,14 +154,22 @@ class IndexSystem:
     def answer(self, trial: Trial) -> Answers:
         """Search all topics."""
         from lsr_eval.systems.indexes import opened_index
-        from lsr_eval.systems.search import BranchSearch, answers_of
+        from lsr_eval.systems.search import answers_of, branch_answers
+        from lsr_index.fusion import fusion_of
+        from lsr_index.hybrid import identities, selection_for
 
         with opened_index(self.path) as (retriever, indexing):
             tag = slug(self.name)
             if self.mode == "sparse":
                 return answers_of(retriever, indexing, tag, trial)
-            search = BranchSearch.of_index(retriever, self.mode, self.fusion, self.selective)
-            return search.answers(indexing, tag, trial)
+            parts, fusion, selection = identities(retriever.chosen(self.mode)), None, None
+            if self.fusion is not None:
+                fusion = fusion_of(self.fusion, parts)
+            if self.selective is not None:
+                selection = selection_for(self.selective, retriever.index)
+            return branch_answers(
+                retriever, self.mode, indexing, tag, trial, fusion=fusion, selection=selection
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +200,9 @@ class RunSystem:
                 "it is a run of another collection or split",
                 self.path,
             )
-        warnings = []
-        if answered < len(collection.qrels):
-            warnings.append(
-                f"{len(collection.qrels) - answered} of {len(collection.qrels)} topics are not in "
-                "the run; they count as 0"
-            )
-        return Answers(run, warnings=tuple(warnings))
+        absent = len(collection.qrels) - answered
+        warning = f"{absent} of {len(collection.qrels)} topics are not in the run; they count as 0"
+        return Answers(run, warnings=(warning,) if absent else ())
 
 
 def _last_part(encoder: str) -> str:

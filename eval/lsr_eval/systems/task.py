@@ -25,9 +25,7 @@ class SearchSettings:
     k : int
         Hits kept per topic.
     index_dir : Path or None
-        Where indexes of encoders are kept and found again; None: a temporary folder.
-    corpus_options : mapping
-        Keyword arguments of `lsr.corpus.open_corpus`.
+        Where indexes of encoders are kept; None: a temporary folder.
     threads : int
         For the rankings; latency is always measured one query at a time.
     latency_k : int
@@ -48,14 +46,7 @@ class SearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One system's part of an experiment.
-
-    Attributes
-    ----------
-    collection : JudgedCollection
-    settings : SearchSettings
-    progress : callable
-    """
+    """One system's part of an experiment."""
 
     collection: JudgedCollection
     settings: SearchSettings
