@@ -62,11 +62,11 @@ def test_every_query_is_answered_once_and_as_if_alone(
         n = len(alone.ordinals)
         assert found.counts[row] == n
         assert np.array_equal(found.ordinals[row, :n], alone.ordinals)
+        assert np.array_equal(found.int_scores[row, :n], alone.int_scores)
         assert np.array_equal(found.scores[row, :n], alone.scores)
-        assert np.array_equal(found.float_scores[row, :n], alone.float_scores)
         assert (found.ordinals[row, n:] == -1).all()
+        assert not found.int_scores[row, n:].any()
         assert not found.scores[row, n:].any()
-        assert not found.float_scores[row, n:].any()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -89,7 +89,7 @@ def test_the_order_of_terms_does_not_matter(segment: KernelSegment) -> None:
         one = search_segments([segment], terms, weights, 50)
         other = search_segments([segment], terms[order], weights[order], 50)
         assert np.array_equal(one.ordinals, other.ordinals)
-        assert np.array_equal(one.scores, other.scores)
+        assert np.array_equal(one.int_scores, other.int_scores)
 
 
 def test_results_of_searches_at_the_same_time_do_not_mix(segment: KernelSegment) -> None:
@@ -100,7 +100,7 @@ def test_results_of_searches_at_the_same_time_do_not_mix(segment: KernelSegment)
     )
     for batch in chain.from_iterable(found):
         assert np.array_equal(batch.ordinals, truth.ordinals)
-        assert np.array_equal(batch.scores, truth.scores)
+        assert np.array_equal(batch.int_scores, truth.int_scores)
 
 
 @pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")

@@ -445,7 +445,7 @@ def test_searches_with_a_filter_that_comes_again_read_lists_of_its_own(
     assert set(first.ids) == set(wanted)
     assert len(wanted) > 10
     assert list(first.scores) == list(again.scores) == list(third.scores)
-    postings = [hits.counters.postings_scored for hits in (first, again, third)]
+    postings = [hits.counters["postings_scored"] for hits in (first, again, third)]
     inside = sum(term in row for row in allowed.values() for term in query)
     assert postings[1] == postings[2] <= inside < postings[0], "no posting of another document"
     held = index.snapshot.filters.n_bytes

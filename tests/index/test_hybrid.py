@@ -24,7 +24,6 @@ from lsr_index.hybrid import (
     SparseBranch,
     parse_feedback,
 )
-from lsr_index.search.scoring import score_documents
 from lsr_index.storage.dense_part import DenseSpec
 from tests.index import fusion_oracle
 from tests.index.collections import N_TERMS, batch_of, numbered, query_of, random_rows
@@ -159,11 +158,11 @@ class TestAgainstBruteForce:
             found = index.search(query.sparse, k=1000)
             scores = dict(zip(found.ordinals.tolist(), found.scores.tolist(), strict=True))
             wanted = np.random.default_rng(1).permutation(index.select({}))[:90]
-            assert score_documents(index, query.sparse, wanted).tolist() == [
+            assert index.scores(query.sparse, wanted).tolist() == [
                 scores.get(int(ordinal), 0.0) for ordinal in wanted
             ]
         with pytest.raises(UsageError, match="not one of this generation"):
-            score_documents(index, queries()[0].sparse, np.array([10**6]))
+            index.scores(queries()[0].sparse, np.array([10**6]))
 
 
 class TestPages:

@@ -17,12 +17,11 @@ from lsr_index.kernels.score import scan
 from lsr_index.kernels.score.search import search_batch
 from lsr_index.kernels.structs import MAX_PARTS
 from lsr_index.search.execute import (
-    BatchResult,
     Cancel,
-    SearchResult,
     search_segments,
     search_segments_batch,
 )
+from lsr_index.search.hits import BatchHits, Hits
 from lsr_index.search.options import EXHAUSTIVE, SearchOptions
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.inverter import build_segment
@@ -39,7 +38,7 @@ def searcher(matrix: NDArray[np.int64], **options: int) -> KernelSegment:
     return KernelSegment(build_segment(*strategies.from_dense(matrix), options=settings))
 
 
-def ask(segment: KernelSegment, terms: list[int], k: int, **more: object) -> SearchResult:
+def ask(segment: KernelSegment, terms: list[int], k: int, **more: object) -> Hits:
     ids = np.array(terms, dtype=np.uint32)
     return search_segments([segment], ids, np.ones(ids.size, np.float32), k, **more)  # type: ignore[arg-type]
 
@@ -90,7 +89,7 @@ def test_1024_terms() -> None:
     found = search_segments([searcher(matrix)], terms, weights, 20)
     truth = oracle.best(oracle.scores(matrix, terms, weights, 32), 20)
     assert np.array_equal(found.ordinals, truth.ordinals)
-    assert np.array_equal(found.scores, truth.scores)
+    assert np.array_equal(found.int_scores, truth.scores)
 
 
 @pytest.mark.parametrize(("block_size", "range_size"), [(16, 64), (16, 1024), (128, 128)])
@@ -116,8 +115,8 @@ def test_more_small_ranges_than_fit_into_a_group(block_size: int, range_size: in
         found = search_segments(segments, terms, weights, k, live=words)
         truth = oracle.best(everything, k, kept)
         assert np.array_equal(found.ordinals, truth.ordinals), k
-        assert np.array_equal(found.scores, truth.scores), k
-        assert found.counters.ranges_visited > MAX_PARTS
+        assert np.array_equal(found.int_scores, truth.scores), k
+        assert found.counters["ranges_visited"] > MAX_PARTS
 
 
 @pytest.mark.parametrize("bad", [[1.0, np.nan], [1.0, np.inf], [1.0, 0.0], [1.0, -1.0]])
@@ -144,12 +143,12 @@ def test_approximate_modes_report_a_gap_that_holds() -> None:
             terms, weights = strategies.random_query(rng, matrix.shape[1])
             found = search_segments([segment], terms, weights, 5, options=options)
             exact = search_segments([segment], terms, weights, 5)
-            kth = found.float_scores[-1] if found.ordinals.size == 5 else 0.0
+            kth = found.scores[-1] if found.ordinals.size == 5 else 0.0
             missed = ~np.isin(exact.ordinals, found.ordinals)
             if found.rank_safe:
                 assert np.array_equal(found.ordinals, exact.ordinals)
             elif missed.any():
-                best = exact.float_scores[missed].max()
+                best = exact.scores[missed].max()
                 assert best <= kth + found.bound_gap + 1e-9
 
 
@@ -178,7 +177,7 @@ def test_threads_and_single_calls_agree() -> None:
         one = search_segments([segment], terms, weights, 7)
         count = int(found.counts[row])
         assert np.array_equal(found.ordinals[row, :count], one.ordinals)
-        assert np.array_equal(found.float_scores[row, :count], one.float_scores)
+        assert np.array_equal(found.scores[row, :count], one.scores)
 
 
 @pytest.mark.skipif(not JIT_ENABLED, reason="needs compiled kernels")
@@ -227,7 +226,7 @@ def test_real_queries_equal_the_exhaustive_scan_and_float_recall() -> None:
         pruned = search_segments_batch([segment], *arguments, threads=2)
         full = search_segments_batch([segment], *arguments, options=EXHAUSTIVE, threads=2)
         assert np.array_equal(pruned.ordinals, full.ordinals)
-        assert np.array_equal(pruned.scores, full.scores)
+        assert np.array_equal(pruned.int_scores, full.int_scores)
         recalls = []
         for row in range(0, queries.shape[0], 25):
             query = queries[row]
@@ -241,7 +240,7 @@ def test_real_queries_equal_the_exhaustive_scan_and_float_recall() -> None:
         compare_with_plain_sums(integers.tocsc(), queries[:: 1 if EVERY_QUERY else 10], k, pruned)
 
 
-def compare_with_plain_sums(by_term: Any, queries: Any, k: int, found: BatchResult) -> None:
+def compare_with_plain_sums(by_term: Any, queries: Any, k: int, found: BatchHits) -> None:
     """The same hits from column sums in NumPy, which share no code with the search."""
     step = found.counts.size // queries.shape[0]
     for number in range(queries.shape[0]):
@@ -256,4 +255,4 @@ def compare_with_plain_sums(by_term: Any, queries: Any, k: int, found: BatchResu
         best = best[np.lexsort((best, -scores[best]))][:k]
         row, n = number * step, int(found.counts[number * step])
         assert np.array_equal(found.ordinals[row, :n], best)
-        assert np.array_equal(found.scores[row, :n], scores[best])
+        assert np.array_equal(found.int_scores[row, :n], scores[best])

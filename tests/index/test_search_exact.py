@@ -112,7 +112,7 @@ def check_seed(seed: int) -> int:
             count = int(found.counts[row])
             where = f"seed {seed} shape {shape} k {k} row {row} {options}"
             assert np.array_equal(found.ordinals[row, :count], truth.ordinals), where
-            assert np.array_equal(found.scores[row, :count], truth.scores), where
+            assert np.array_equal(found.int_scores[row, :count], truth.scores), where
             assert (found.ordinals[row, count:] == -1).all(), where
             assert found.rank_safe[row], where
             cases += 1

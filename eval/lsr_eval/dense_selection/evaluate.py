@@ -19,7 +19,8 @@ from lsr_index.fusion import Fusion
 from lsr_index.hybrid import BranchOptions, QueryParts, Retriever
 from lsr_index.search.cluster_features import GUIDES
 from lsr_index.search.cluster_selection import Selection, fit_selection, search_selectively
-from lsr_index.search.dense_index import DenseHits, DenseIndex
+from lsr_index.search.dense_index import DenseIndex
+from lsr_index.search.hits import Hits
 
 K = 100
 FEWEST = 20
@@ -91,7 +92,7 @@ class Bench:
         assert vector is not None
         return vector
 
-    def dense(self, at: int, way: Way) -> DenseHits:
+    def dense(self, at: int, way: Way) -> Hits:
         """Return the first 100 of dense search for a query."""
         if way.selection is not None:
             guides = self.guides[at]
@@ -136,10 +137,10 @@ class Bench:
             scored = np.setdiff1d(self.guides[at][: self.fusion.depth_for(K)], hits.ordinals)
             rows.append(
                 (
-                    hits.n_compared / self.index.n_vectors,
+                    hits.counters["vectors_compared"] / self.index.n_vectors,
                     _share(documents, hits.ordinals.tolist()),
                     # A fusion scores the sparse results that the dense branch did not return.
-                    (hits.n_compared + len(scored)) / self.index.n_vectors,
+                    (hits.counters["vectors_compared"] + len(scored)) / self.index.n_vectors,
                     _share(set(exact), together),
                     _share(set(exact[:10]), together[:10]),
                 )

@@ -1,4 +1,4 @@
-"""`create`: whatever holds documents, to an index that is open for searching."""
+"""`create`: documents in any form made into an index that is open for searching."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def create(
 ) -> SearchIndex:
     """Make an index and open it.
 
-    It appears complete and durable, in one step. Where `source` is a path, an interrupted call
-    leaves ``<path>.building``, and the same call again goes on there.
+    The index appears complete and durable, in one step. If `source` is a path, an interrupted call
+    leaves ``<path>.building``, and the same call again resumes there.
 
     Parameters
     ----------
     path : path
-        Where the index will be. Its folder must exist.
+        Of the new index. Its folder must exist.
     source : path, iterable, data frame, SciPy matrix or SparseBatch
         A file or folder of documents or ``"ir-datasets:ID"`` (see `lsr.corpus.open_corpus`); an
-        iterable of `Document` or of mappings with ``id``, ``text``, perhaps ``title``, and
-        metadata, such as a Hugging Face data set; a pandas or polars frame (of pandas, row labels
-        are the ids where no column is); sparse vectors of documents, (n, n_terms).
+        iterable of `Document` or of mappings with ``id``, ``text``, optional ``title`` and
+        metadata, such as a Hugging Face data set; a pandas or polars frame (pandas row labels are
+        the ids without an id column); sparse vectors of documents, (n, n_terms).
     encoder : str, path, Encoder or TextEncoder, optional
-        What turns texts into vectors: ``"bm25"``, a model folder or hub id, or what `lsr.encoder`
-        returns. Default: ``"lsr-tiny-en"``.
+        ``"bm25"``, a model folder or hub id, or an encoder of `lsr.encoder`. Default:
+        ``"lsr-tiny-en"``.
     dense : str, path, DenseEncoder or (n, dimension) array, optional
         Dense vectors beside the sparse ones: the encoder that makes them of the texts
         (``"minilm"``, …), or with vectors as `source` a matrix of them.
@@ -77,24 +77,20 @@ def create(
     id_field, text_field, title_field : str, optional
         Names of the fields of records, in place of the usual ones.
     overwrite : bool
-        Replace an index that is already there; it serves until the new one is committed.
+        Replace an existing index, which serves until the new one is committed.
     compact : bool
         Smaller postings, somewhat slower search.
     reorder : bool, optional
-        Put similar documents next to each other: slower to build, faster to search.
+        Similar documents next to each other: slower to build, faster to search.
     progress : callable, optional
         ``progress(stage, done, total)``.
-
-    Returns
-    -------
-    SearchIndex
 
     Raises
     ------
     IndexExistsError
-        Something is at `path`, and `overwrite` is off.
+        `path` exists, and `overwrite` is off.
     UsageError
-        `source` is none of these, such as a dense matrix, or options do not go together.
+        `source` has another form, such as a dense matrix, or options contradict.
     CorpusError, DataError, VectorError
         Malformed documents or vectors; names the record or row.
     ModelError, MissingDependencyError

@@ -1,4 +1,4 @@
-"""Parts of a search by name: fusion, feedback, reranking and selection, as people write them."""
+"""Fusion, feedback, reranking and selection by name, as users write them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lsr_index.hybrid.branch import identities
 from lsr_index.hybrid.feedback import Feedback, parse_feedback
 from lsr_index.hybrid.results import Mode
 from lsr_index.hybrid.retriever import Retriever
+from lsr_index.hybrid.run_branches import Reranking
 from lsr_index.hybrid.selection import selection_for
-from lsr_index.hybrid.steps import Reranking
 from lsr_index.search.cluster_selection import Selection
 
 FusionLike = str | Path | Fusion
@@ -44,14 +44,14 @@ def named(
     rerank_depth: int,
     selection: SelectionLike | None,
 ) -> Named:
-    """Return the parts of a search that are given by name.
+    """Return fusion, feedback, reranking and selection as objects.
 
     Raises
     ------
     UsageError
-        A name that is none, a fusion or selection without mode "hybrid".
+        An unknown name; a fusion or selection without mode "hybrid".
     DataError, EncoderMismatchError
-        A file that is malformed, or was fitted to another index.
+        A malformed file, or one that was fitted to another index.
     ModelError, MissingDependencyError
         The cross-encoder cannot be loaded.
     """

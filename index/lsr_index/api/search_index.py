@@ -50,15 +50,8 @@ def _awaitable(
 class SearchIndex:
     """An index, open for searching. Safe to use from several threads.
 
-    A search sees one committed state. What a `writer` of this object commits is seen by the next
-    search; after commits of others call `refresh`.
-
-    Parameters
-    ----------
-    retriever : Retriever
-        Of one index.
-    encoder : QueryEncoder, optional
-        Given instead of the stored one.
+    A search sees one committed state. The commits of `writer` are visible to the next search, those
+    of other processes after `refresh`.
 
     Examples
     --------
@@ -76,13 +69,7 @@ class SearchIndex:
 
     @property
     def retriever(self) -> Retriever:
-        """What searches the current state.
-
-        Raises
-        ------
-        IndexStateError
-            The index is closed.
-        """
+        """The retriever of the current state; IndexStateError when the index is closed."""
         retriever = self._open
         if retriever is None:
             raise IndexStateError(f"{self.path}: the index is closed; open it again with lsr.open")
@@ -121,46 +108,40 @@ class SearchIndex:
         offset : int
             Hits to skip before them, for paging.
         mode : {"sparse", "dense", "hybrid"}
-            Which vectors are searched; "hybrid" fuses both rankings.
+            Vectors to search; "hybrid" fuses both rankings.
         fusion : str, path or Fusion, optional
             With mode "hybrid": ``"rrf"``, ``"min-max"``, ``"rrf:k=20"``, … or a file of a fitted
             fusion. Default: ``"min-max"`` with equal weights.
         filter : mapping, optional
             Condition on metadata, such as ``{"year": {"$gte": 2000}}``; exact.
         feedback : str or Feedback, optional
-            Search a second time with what the first hits say: ``"rocchio"``, ``"average:docs=3"``.
+            Pseudo-relevance feedback: ``"rocchio"``, ``"average:docs=3"``.
         rerank : str, callable or Reranking, optional
-            A cross-encoder by name, or a function of the query and a list of texts that returns
-            their scores: orders the first `rerank_depth` hits; there are none beyond them.
+            A cross-encoder by name, or ``function(query, texts)`` that returns scores. Reorders the
+            first `rerank_depth` hits; there are no others.
         rerank_depth : int
         selection : path or Selection, optional
-            With mode "hybrid": a fitted selection of the dense vectors that are compared.
+            With mode "hybrid": a fitted selection of clusters of dense vectors.
         explain : bool
-            Say what each matched term, and each branch, contributes: `Hit.explanation` and
-            `Hit.branches`.
+            Contributions of matched terms and of branches: `Hit.explanation`, `Hit.branches`.
         alpha, beta : float
             Below 1: approximate sparse search, `alpha` scales bounds, `beta` is the share of query
             terms kept.
         max_work : int
             Postings after which a sparse search stops early; 0: never.
         probes : int, optional
-            Clusters of dense vectors that are opened.
+            Clusters of dense vectors to open.
         exact : bool
             Compare every dense vector.
         cancel : Cancel, optional
             Ends the search from another thread.
 
-        Returns
-        -------
-        SearchResults
-            A sequence of `Hit`.
-
         Raises
         ------
         UsageError
-            An argument out of range, or a query that this index cannot take.
+            An argument out of range, or a query that this index cannot encode.
         VectorError
-            A vector that is none.
+            A malformed vector.
         IndexStateError
             The index is closed.
         """
@@ -210,18 +191,10 @@ class SearchIndex:
         Parameters
         ----------
         queries : mapping of query id to query, iterable of queries, SparseBatch or SciPy matrix
-            `Query` records bring their ids; other queries of an iterable, and rows of a matrix,
-            are called ``"0"``, ``"1"``, …
-        k : int
+            `Query` records have ids; other queries of an iterable, and rows of a matrix, get the
+            ids ``"0"``, ``"1"``, …
         threads : int
-            Queries searched at the same time.
-        mode, fusion, filter, feedback, rerank, rerank_depth, selection, alpha, beta, max_work, \
-probes, exact, cancel
-            As in `search`; errors too.
-
-        Returns
-        -------
-        Runs
+            Queries searched at the same time. Further parameters and errors as in `search`.
         """
         started = time.perf_counter()
         retriever = self.retriever
@@ -258,15 +231,15 @@ probes, exact, cancel
     )
 
     def writer(self) -> Writer:
-        """Return what changes this index, to be used in a ``with`` statement.
+        """Return a `Writer` of this index, for a ``with`` statement.
 
-        Leaving it commits; an exception rolls back. There is one writer of an index at a time.
+        Leaving it commits; an exception rolls back. An index has one writer at a time.
         """
         _ = self.retriever  # raises when closed
         return Writer(self.path, self.refresh)
 
     def refresh(self) -> bool:
-        """See the newest committed state; return whether there was a newer one."""
+        """Open the newest committed state; return whether it is newer."""
         retriever = self.retriever
         newest = retriever.index.refresh()
         if newest is retriever.index:
@@ -275,7 +248,7 @@ probes, exact, cancel
         return True
 
     def get(self, doc_id: str) -> Document | None:
-        """Return a document by its id; None when there is none."""
+        """Return a document by its id, or None."""
         return self.retriever.index.document(doc_id)
 
     def __contains__(self, doc_id: object) -> bool:
@@ -289,7 +262,7 @@ probes, exact, cancel
 
     @property
     def generation(self) -> int:
-        """Number of the state that is searched; each commit adds one."""
+        """State of the index; each commit adds one."""
         return self.retriever.index.generation
 
     def stats(self) -> IndexStats:
@@ -301,7 +274,7 @@ probes, exact, cancel
         return self.retriever.index.fields()
 
     def close(self) -> None:
-        """Release the files; harmless when closed already."""
+        """Release the files; closing twice is allowed."""
         retriever, self._open = self._open, None
         if retriever is not None:
             retriever.close()
@@ -326,7 +299,7 @@ probes, exact, cancel
 def open(path: str | Path, *, encoder: QueryEncoder | TextEncoder | None = None) -> SearchIndex:
     """Open an index for searching.
 
-    Costs milliseconds, whatever its size; files are mapped, not read.
+    Takes milliseconds for an index of any size: files are mapped, not read.
 
     Parameters
     ----------
@@ -334,16 +307,12 @@ def open(path: str | Path, *, encoder: QueryEncoder | TextEncoder | None = None)
     encoder : QueryEncoder or TextEncoder, optional
         Of queries, instead of the stored one.
 
-    Returns
-    -------
-    SearchIndex
-
     Raises
     ------
     IndexNotFoundError
         There is no index at `path`.
     EncoderMismatchError
-        `encoder` makes other vectors than those of the index.
+        The vectors of the index come from another encoder.
     CorruptIndexError, FormatVersionError
         The files cannot be read.
 
@@ -359,7 +328,7 @@ def open(path: str | Path, *, encoder: QueryEncoder | TextEncoder | None = None)
 
 
 def _with_ids(queries: Any) -> tuple[list[str] | None, Any]:
-    """Return the ids of queries, None where places are their ids, and the queries."""
+    """Return query ids, None for numbered queries, and the queries."""
     if isinstance(queries, Mapping):
         qids = list(queries)
         if not all(isinstance(qid, str) for qid in qids):

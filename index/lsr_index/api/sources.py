@@ -1,4 +1,4 @@
-"""What documents can be made of: files, records in memory, data frames, vectors."""
+"""Sources of documents: records in memory, data frames, vectors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ from lsr.corpus.fields import DOCUMENT_FIELDS, FieldError, FieldNames, document_
 from lsr.errors import DataError, UsageError
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_index.search.inputs import dense_matrix_problem
+from lsr_index.build.batches import batches_of, dense_matrix_problem
 
 _ROWS_AT_A_TIME = 1024
 
 
 class Records(Corpus):
-    """Documents in memory, or of any iterable, as a corpus.
+    """Documents of an iterable or data frame as a corpus.
 
-    Parameters
-    ----------
-    source : iterable of Document or mapping, or a data frame
-        Rows of a frame are records; without an id column their labels are the ids.
-    names : FieldNames
-        Of the records' id, text and title.
+    Rows of a frame are records; without an id column their labels are the ids. `names` are the
+    field names of id, text and title.
     """
 
     kind = "records"
@@ -40,7 +36,7 @@ class Records(Corpus):
         self._id = secrets.token_hex(16)  # what is in memory cannot be recognised later
 
     def count_hint(self) -> int | None:
-        """Return the number of records, where it is known."""
+        """Return the number of records, if known."""
         return len(self._source) if hasattr(self._source, "__len__") else None
 
     def _rows(self) -> Iterator[Row]:
@@ -73,17 +69,7 @@ class Vectors(NamedTuple):
 
     def batches(self) -> Iterator[DocumentBatch]:
         """Yield the documents, without texts."""
-        for start in range(0, len(self.ids), _ROWS_AT_A_TIME):
-            end = min(start + _ROWS_AT_A_TIME, len(self.ids))
-            empty = [""] * (end - start)
-            yield DocumentBatch(
-                self.ids[start:end],
-                self.vectors.rows(start, end),
-                empty,
-                empty,
-                [{}] * (end - start),
-                None if self.dense is None else self.dense[start:end],
-            )
+        return batches_of(self.vectors, self.ids, self.dense)
 
 
 def is_vectors(source: Any) -> bool:
@@ -95,14 +81,14 @@ def is_vectors(source: Any) -> bool:
 
 
 def vectors_of(source: Any, ids: Iterable[Any] | None, dense: Any = None) -> Vectors:
-    """Return vectors with ids, ``"0"``, ``"1"``, … where none are given.
+    """Return vectors with ids, by default ``"0"``, ``"1"``, …
 
     Raises
     ------
     UsageError
-        There are not as many ids or dense vectors as rows.
+        The number of ids or dense vectors is not that of the rows.
     DataError
-        An id is neither a string nor an integer, or there twice.
+        An id is neither a string nor an integer, or not unique.
     """
     vectors = source if isinstance(source, SparseBatch) else SparseBatch.from_scipy(source)
     n = vectors.n_rows
@@ -143,7 +129,7 @@ def _dense_matrix(dense: Any, n: int) -> NDArray[np.float32]:
 
 
 def _records(source: Any, names: FieldNames) -> Iterator[Any]:
-    """Yield the records of a source: of frames their rows as mappings."""
+    """Yield the records of a source; rows of frames as mappings."""
     if isinstance(source, str | bytes | Mapping) or not hasattr(source, "__iter__"):
         raise UsageError(
             f"cannot read documents of {type(source).__name__}; expected a path, a list of "
@@ -162,7 +148,7 @@ def _records(source: Any, names: FieldNames) -> Iterator[Any]:
 
 
 def _document(record: Any, names: FieldNames) -> Document | str:
-    """Return a record as a document, or what is wrong with it."""
+    """Return a record as a document, or an error message."""
     if isinstance(record, Document):
         if not all(isinstance(part, str) for part in record[:3]):
             return f"id, text and title of a Document are strings, got {tuple(record[:3])!r}"
@@ -189,7 +175,7 @@ def _document(record: Any, names: FieldNames) -> Document | str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a frame or data set as a JSON value; None where it is missing."""
+    """Return a value of a frame or data set as a JSON value; None for a missing one."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

@@ -11,8 +11,8 @@ from lsr.encoders.base import EncoderAssets, Fingerprint
 from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
+from lsr_index.build.batches import Batches, as_batches, spread
 from lsr_index.search.index import Index, open_index
-from lsr_index.search.inputs import Batches, as_batches, spread
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.geometry import plan_geometry

@@ -1,6 +1,6 @@
 """Fusion: several rankings of the same documents made into one, as pure functions.
 
-What is imported from here is loaded on first use, so that the list of methods costs no kernel.
+Names are imported on first use, so that the list of methods loads no kernel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A fitted fusion as a file: what it is, which branches it was fitted to, and on what evidence."""
+"""A fitted fusion as a file, with the branches it was fitted to and its evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BranchIdentity:
     kind : str
         ``sparse``, ``dense``, or ``run`` for a run file.
     encoder : str or None
-        Fingerprint of its encoder, where it is known.
+        Fingerprint of its encoder, if known.
     """
 
     name: str
@@ -44,7 +44,7 @@ class FusionArtefact:
         With a weight for each branch.
     branches : sequence of BranchIdentity
     evidence : mapping
-        JSON values: the measure, the collection, what was gained on held-out topics.
+        JSON values: measure, collection, gain on held-out topics.
     """
 
     fusion: Fusion
@@ -52,14 +52,9 @@ class FusionArtefact:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, branches: Sequence[BranchIdentity], source: Path | str = "the fusion") -> None:
-        """Refuse branches that this fusion was not fitted to.
+        """Raise an error for branches that this fusion was not fitted to.
 
-        Raises
-        ------
-        UsageError
-            The branches have other names.
-        EncoderMismatchError
-            A branch has another encoder.
+        UsageError: other names. EncoderMismatchError: another encoder.
         """
         there = {branch.name: branch for branch in branches}
         missing = [branch.name for branch in self.branches if branch.name not in there]
@@ -101,19 +96,9 @@ def _made(values: dict[str, Any]) -> FusionArtefact:
 
 
 def fusion_of(text: str, branches: Sequence[BranchIdentity]) -> Fusion:
-    """Return the fusion that a command line names: a fitted one by its file, or a method.
+    """Return the fusion of a command line: a path of an artefact, or what `parse_fusion` reads.
 
-    Parameters
-    ----------
-    text : str
-        Path of an artefact, or what `parse_fusion` reads.
-    branches : sequence of BranchIdentity
-        The branches to fuse.
-
-    Raises
-    ------
-    UsageError, DataError, EncoderMismatchError
-        See `parse_fusion`, `read_artefact`, `FusionArtefact.check` and `Fusion.shares`.
+    Raises UsageError, DataError or EncoderMismatchError unless it fits the branches.
     """
     if Path(text).is_file() or text.endswith(".json"):
         artefact = read_artefact(text)

@@ -1,8 +1,7 @@
-"""`fuse`: the ranks or scores of a document in several lists made into one score.
+"""`fuse`: the normalised scores of a document in several lists combined into one score.
 
-What a branch gives a document is the normalisation of the method (`lsr_index.fusion.methods`).
-These values are put together with the weights of the branches, which have the sum 1; for ``rrf``
-the mean 1, so that equal weights give the formula of its paper.
+Normalisations are those of the methods (`lsr_index.fusion.methods`). The weights of the branches
+have the sum 1; for ``rrf`` the mean 1, so that equal weights give the formula of its paper.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ _COMBINATIONS: dict[Combination, int] = {"sum": MIN_MAX, "largest": MAX, "rank-s
 
 
 class BranchScore(NamedTuple):
-    """What one branch says of a hit.
+    """Rank, score and contribution of a hit in one branch.
 
     Attributes
     ----------
     rank : int or None
         None where the branch did not return it within the depth.
     score : float or None
-        As the branch gave it; None where it was not computed.
+        Of the branch; None where it was not computed.
     normalised : float
     contribution : float
-        Weighted; what was added to the score of the hit, or offered to it with ``max``.
+        Weighted; added to the score of the hit, or compared with others with ``max``.
     """
 
     rank: int | None
@@ -67,7 +66,7 @@ class Fused(NamedTuple):
     contributions: Values
 
     def explain(self, position: int) -> list[BranchScore]:
-        """Return what each branch says of the hit at a position of the ranking."""
+        """Return rank, score and contribution of each branch for the hit at a position."""
         at = int(self.order[position])
         return [
             BranchScore(
@@ -92,27 +91,21 @@ def fuse(
     shares: Sequence[float],
     bounds: Sequence[float | None] | None = None,
 ) -> Fused:
-    """Rank a pool.
+    """Rank a pool. The result does not depend on the order of the branches, to the last bit.
 
     Parameters
     ----------
     pool : Pool
-        From `gather`; a score put where a branch did not return a document is used for it.
-    fusion : Fusion
+        From `gather`; scores of documents that a branch did not return may be added.
     shares : sequence of float, (n_branches,)
         From `Fusion.shares`.
     bounds : sequence of float or None, (n_branches,)
-        Least score each branch can give, for ``theoretical-min``; None: that of the list.
+        Least possible score of each branch, for ``theoretical-min``; None: that of the list.
 
     Raises
     ------
     DataError
-        A registered method gave a value that is not finite.
-
-    Returns
-    -------
-    Fused
-        Does not depend on the order of the branches, to the last bit.
+        A registered method returned a value that is not finite.
     """
     method = METHODS[fusion.method]
     n_branches = len(shares)

@@ -1,4 +1,4 @@
-"""`Fusion`: which method, with which weights, over how many hits of each branch."""
+"""`Fusion`: method, weights and depth of a fusion."""
 
 from __future__ import annotations
 
@@ -22,30 +22,27 @@ _SYNTAX = (
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How rankings become one.
+    """Parameters of a fusion.
 
     Attributes
     ----------
     method : str
         A name of `lsr_index.fusion.methods.METHODS`.
     weights : mapping of branch name to float, or None
-        None: all branches count the same. A branch of weight 0 is left out and not searched. Only
-        their ratio matters.
+        Only their ratio matters; None: equal. A branch of weight 0 is not searched.
     parameters : mapping of str to float
-        Those of the method (``k`` of ``rrf``); one that is not given gets its default.
+        Those of the method (``k`` of ``rrf``), with defaults.
     depth : int or None
-        Hits taken of each branch; together they are the pool, which does not depend on the page.
-        None: 100, or the number of hits of a page where that is more.
+        Hits of each branch; together they are the pool, which does not depend on the page. None:
+        100, or the number of hits of a page where that is more.
     absent : {"score", "floor"}
-        What a branch gives a document that only others returned: the score it has in that branch,
-        computed for it, or that branch's smallest in the pool. Without meaning for a method that
-        counts ranks only.
+        Value of a document that a branch did not return: its computed score in that branch, or
+        that branch's smallest in the pool. Methods that use ranks only ignore it.
 
     Raises
     ------
     UsageError
-        An unknown method, a negative or no positive weight, a number out of range; says the
-        choices.
+        An unknown method, a negative or no positive weight, a number out of range.
     """
 
     method: str = DEFAULT_METHOD
@@ -75,11 +72,11 @@ class Fusion:
 
     @property
     def scores_absent(self) -> bool:
-        """Whether a branch is asked for the scores of documents that only others returned."""
+        """Whether branches score the documents that only others returned."""
         return self.absent == "score" and METHODS[self.method].uses_scores
 
     def depth_for(self, k: int) -> int:
-        """Return the number of hits to take of each branch for pages of `k` hits."""
+        """Return the number of hits of each branch for pages of `k` hits."""
         return max(DEPTH, k) if self.depth is None else self.depth
 
     def shares(self, branches: Sequence[str]) -> list[float]:
@@ -88,7 +85,7 @@ class Fusion:
         Raises
         ------
         UsageError
-            Weights name a branch that is not there, or leave one out that is.
+            Weights name a missing branch, or lack one.
         """
         given = dict.fromkeys(branches, 1.0) if self.weights is None else self.weights
         unknown = sorted(given.keys() - set(branches))
@@ -116,9 +113,9 @@ class Fusion:
 
     @classmethod
     def from_json(cls, values: Any) -> Fusion:
-        """Read what `to_json` wrote; raises UsageError like the constructor.
+        """Read what `to_json` returned; raises UsageError like the constructor.
 
-        A parameter of another method is left out: files of the first version hold ``k`` always.
+        Parameters of other methods are ignored: files of the first version always hold ``k``.
         """
         numbers = parameters()
         if not isinstance(values, dict) or values.keys() - {*RESERVED, *numbers}:
@@ -146,14 +143,10 @@ class Fusion:
 
 
 def parse_fusion(text: str) -> Fusion:
-    """Read ``METHOD`` or ``METHOD:name=value,…``.
+    """Read ``METHOD`` or ``METHOD:name=value,…``, or raise UsageError.
 
-    ``depth``, ``absent`` and the parameters of the method are what `Fusion` says; every other name
+    ``depth``, ``absent`` and the parameters of the method are those of `Fusion`; every other name
     is a branch with its weight.
-
-    Raises
-    ------
-    UsageError
     """
     name, separator, rest = text.partition(":")
     found = find_method(name)
@@ -187,7 +180,7 @@ def _number(text: str, key: str, value: str) -> float:
 
 
 def _complete_parameters(method: str, given: Mapping[str, float]) -> dict[str, float]:
-    """Return a value for each parameter of a method; raises UsageError on one out of range."""
+    """Return all parameters of a method; raises UsageError on one out of range."""
     known = METHODS[method].parameters
     foreign = sorted(given.keys() - {each.name for each in known})
     if foreign:

@@ -1,13 +1,12 @@
 """The fusion methods, one record each: parameters, normalisation with its source, combination.
 
-`METHODS` is the one list. Reading a fusion, help texts, the HTTP schema, the fitting grid and
-`lsr_index.fusion.combine.fuse` use it; `register_method` adds to it. Each record holds its formula
-as a NumPy function. For the methods of this package a compiled kernel gives the same numbers.
+`METHODS` is the one list: parsing, help texts, the HTTP schema, the fitting grid and `fuse` use it,
+and `register_method` adds to it. Each record holds its formula as a NumPy function; for the methods
+of this package a compiled kernel returns the same numbers.
 
-Minimum, maximum, mean and deviation are those of the branch's own hits, so that what a branch says
-does not depend on the other branches. If all hits of a branch have one score (a single hit, for
-instance), they get 1 and everything else 0 (``z-score``: 0 and -1; ``dbsf``: 0.5 and 0). Importing
-this module loads no kernel.
+Minimum, maximum, mean and deviation are those of the branch's own hits, so the values of a branch
+do not depend on the other branches. If all hits of a branch have one score, they get 1 and other
+documents 0 (``z-score``: 0 and -1; ``dbsf``: 0.5 and 0). This module loads no kernel.
 """
 
 from __future__ import annotations
@@ -29,16 +28,7 @@ RESERVED = ("method", "weights", "depth", "absent")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number that a method takes.
-
-    Attributes
-    ----------
-    name : str
-    default, minimum, maximum : float
-        Both ends of the range belong to it.
-    help : str
-        A sentence for people.
-    """
+    """A number that a method takes, from `minimum` to `maximum`, with a sentence of help."""
 
     name: str
     default: float
@@ -49,40 +39,38 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FusionMethod:
-    """A way to make one ranking of several.
+    """A method of making one ranking of several.
 
     Attributes
     ----------
     name : str
         Lower case, with ``-`` between words.
     formula : str
-        What a branch gives a document that it returned, for people.
+        Value of a document that a branch returned, for people.
     absent : str
-        What it gives a document that only other branches returned.
+        Value of a document that only other branches returned.
     source : str
-        Where the formula is from.
+        Reference of the formula.
     normalise : callable
-        ``normalise(ranks, scores, bound, **parameters)``: what one branch gives each document of
-        the pool, (n,) float64, finite. `ranks` is (n,) int64, from 1, 0 where the branch did not
-        return the document; `scores` (n,) float64, NaN where it has none; `bound` the least score
-        that the branch can give, NaN where that is not known.
+        ``normalise(ranks, scores, bound, **parameters)``: the values of one branch for the
+        documents of the pool, (n,) float64, finite. `ranks` is (n,) int64, from 1, 0 where the
+        branch did not return the document; `scores` (n,) float64, NaN where there is none; `bound`
+        the least possible score of the branch, NaN if unknown.
     aliases : tuple of str
-        Further names.
     parameters : tuple of Parameter
     combine : {"sum", "largest", "rank-sum"}
         The weighted sum, weights with the sum 1; the largest weighted value, weights with the
         maximum 1; the weighted sum, weights with the mean 1.
     uses_scores : bool
-        False: only ranks count, so no branch is asked for scores of documents it did not return.
+        False: only ranks count, so branches compute no further scores.
     needs_bound : bool
         Without a least score of every branch it is another method.
     fitting_order : int or None
-        Place among the methods that ``lsr fit-fusion`` tries, the preferred ones first. None: not
-        tried.
+        Place among the methods of ``lsr fit-fusion``, the preferred first; None: not tried.
     fitting : tuple of mapping
-        Values of the parameters that it tries.
+        Values of the parameters to try.
     kernel_code : int or None
-        The method in `lsr_index.kernels.fusion`, for those of this package.
+        Its code in `lsr_index.kernels.fusion`, for the methods of this package.
     """
 
     name: str
@@ -150,7 +138,7 @@ def _on_line(
 ) -> Values:
     """Return ``(scores - origin) / unit``; without a score, the value of the last hit.
 
-    With a unit of 0 the hits get the first of `tied`, documents below or without a score the other.
+    With a unit of 0, hits get the first of `tied`, documents below or without a score the other.
     """
     least = hits.min()
     if unit == 0:
@@ -213,17 +201,12 @@ DEFAULT_METHOD = "min-max"
 
 
 def register_method(method: FusionMethod) -> None:
-    """Add a method, before the command line or the server is imported: their help is made then.
-
-    Parameters
-    ----------
-    method : FusionMethod
-        One registered before under its name is replaced.
+    """Add or replace a method, before the import of command line and server, which read its help.
 
     Raises
     ------
     UsageError
-        A name is taken by a method of this package, or cannot be written in ``--fusion``; a
+        A name belongs to a method of this package, or cannot be written in ``--fusion``; a
         parameter has a reserved name, or a default out of its range.
     """
     for name in (method.name, *method.aliases):
@@ -260,7 +243,7 @@ def find_method(name: str) -> FusionMethod | None:
 
 
 def parameters() -> dict[str, tuple[Parameter, list[str]]]:
-    """Return the parameters of all methods by name, and which methods take them."""
+    """Return the parameters of all methods by name, each with the methods that take it."""
     found: dict[str, tuple[Parameter, list[str]]] = {}
     for method in METHODS.values():
         for parameter in method.parameters:

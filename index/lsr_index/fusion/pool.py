@@ -1,4 +1,4 @@
-"""The pool: all documents that some branch returned, with their rank and score in each."""
+"""The pool: the documents of all branches, with their rank and score in each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NO_SCORES = np.zeros(0)
 
 
 class RankedList(NamedTuple):
-    """What one branch returned, best first.
+    """The hits of one branch, best first.
 
     Attributes
     ----------
     keys : (n,) int64
-        Documents, each once; their order decides ties.
+        Documents, unique; their order breaks ties.
     scores : (n,) float64
-        Finite, never rising; equal ones by key ascending.
+        Finite, descending; equal ones by key ascending.
     """
 
     keys: NDArray[np.int64]
@@ -32,12 +32,9 @@ class RankedList(NamedTuple):
 
     @classmethod
     def of(cls, keys: ArrayLike, scores: ArrayLike) -> RankedList:
-        """Order hits by score descending, then key ascending; of a key given twice the best counts.
+        """Sort hits by score descending, then key ascending; of equal keys the best counts.
 
-        Raises
-        ------
-        DataError
-            Not as many scores as keys, or a score that is not finite.
+        Raises DataError for arrays of different lengths, or a score that is not finite.
         """
         ids = np.asarray(keys, dtype=np.int64)
         values = np.asarray(scores, dtype=np.float64)
@@ -67,7 +64,7 @@ class Pool(NamedTuple):
     ranks : (n_branches, n) int64
         From 1; 0 where the branch did not return the document.
     scores : (n_branches, n) float64
-        NaN where the branch has none for the document.
+        NaN where the branch has no score of the document.
     """
 
     keys: NDArray[np.int64]
@@ -75,19 +72,12 @@ class Pool(NamedTuple):
     scores: NDArray[np.float64]
 
     def without_score(self, branch: int) -> NDArray[np.int64]:
-        """Return the positions of documents that a branch has no score for."""
+        """Return the positions of documents without a score of a branch."""
         return np.flatnonzero(np.isnan(self.scores[branch]))
 
 
 def gather(lists: Sequence[RankedList], depth: int | None = None) -> Pool:
-    """Collect the first `depth` documents of each list.
-
-    Parameters
-    ----------
-    lists : sequence of RankedList
-    depth : int, optional
-        Default: all.
-    """
+    """Return the pool of the first `depth` documents of each list; None: of all."""
     keys = [each.keys[:depth] for each in lists]
     starts = np.array([0, *accumulate(len(ids) for ids in keys)], np.int64)
     together = np.concatenate([_NO_KEYS, *keys])

@@ -1,4 +1,4 @@
-"""Searching an index by text or vector: its branches, fused; feedback; reranking."""
+"""Search of an index by text or vector: branches, fusion, feedback, reranking."""
 
 from lsr_index.hybrid.branch import Branch, BranchOptions, identities
 from lsr_index.hybrid.dense_branch import DenseBranch
@@ -14,6 +14,7 @@ from lsr_index.hybrid.results import (
     TermContribution,
 )
 from lsr_index.hybrid.retriever import Retriever
+from lsr_index.hybrid.run_branches import Reranking
 from lsr_index.hybrid.selection import (
     SelectionArtefact,
     read_selection,
@@ -21,7 +22,6 @@ from lsr_index.hybrid.selection import (
     write_selection,
 )
 from lsr_index.hybrid.sparse_branch import SparseBranch
-from lsr_index.hybrid.steps import Reranking
 
 __all__ = [
     "Branch",

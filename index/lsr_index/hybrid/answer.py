@@ -1,4 +1,4 @@
-"""Putting the answer of a search together: one page of its ranking, and what is known of it."""
+"""The result of a search: one page of its ranking, documents, explanations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from lsr_index.hybrid.results import BranchAnswer, Hit, Mode, SearchResults, Ter
 from lsr_index.hybrid.run_branches import Plan, Ran
 from lsr_index.hybrid.sparse_branch import SparseBranch
 from lsr_index.hybrid.steps import Ranking
-from lsr_index.search.dense_index import DenseHits
 
 
 def answer_of(
@@ -27,20 +26,10 @@ def answer_of(
     explain: bool,
     started: float,
 ) -> SearchResults:
-    """Return hits `offset` to `offset + k` of a ranking, with their documents.
+    """Return hits `offset` to `offset + k` of a ranking as `SearchResults`.
 
-    Parameters
-    ----------
-    plan : Plan
-    ran : sequence of Ran
-        What each branch of the plan did.
-    ranking : Ranking
-    mode : {"sparse", "dense", "hybrid"}
-    k, offset : int
-    explain : bool
-        Say what each branch and each matched term gave each hit.
-    started : float
-        When the search began, of `time.perf_counter`.
+    `ran` holds the hits of each branch of the plan; `started` is the `time.perf_counter` of the
+    start of the search.
     """
     keys = ranking.keys[offset : offset + k]
     hits = [
@@ -78,7 +67,7 @@ def _branch_answers(plan: Plan, ran: Sequence[Ran]) -> list[BranchAnswer]:
             each.hits.bound_gap,
             branch.index.generation,
             each.took_ms,
-            each.hits.n_compared if isinstance(each.hits, DenseHits) else None,
+            each.hits.counters.get("vectors_compared"),
         )
         for branch, share, each in zip(plan.branches, plan.shares, ran, strict=True)
     ]
@@ -92,7 +81,7 @@ def _explained(
     keys: NDArray[np.int64],
     offset: int,
 ) -> list[Hit]:
-    """Return hits with what terms contribute, and what branches do where several were fused."""
+    """Return hits with contributions of terms, and those of branches after a fusion."""
     terms = _term_contributions(plan, ran, ranking, keys)
     explained = [hit._replace(explanation=found) for hit, found in zip(hits, terms, strict=True)]
     fused = ranking.fused
@@ -109,7 +98,7 @@ def _explained(
 def _term_contributions(
     plan: Plan, ran: Sequence[Ran], ranking: Ranking, keys: NDArray[np.int64]
 ) -> list[list[TermContribution]]:
-    """Return what the matched terms contribute in the first sparse branch."""
+    """Return the contributions of the matched terms in the first sparse branch."""
     for at, branch in enumerate(plan.branches):
         if isinstance(branch, SparseBranch):
             ordinals, known = ranking.joined.ordinals(at, keys)

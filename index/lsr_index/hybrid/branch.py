@@ -1,7 +1,4 @@
-"""`Branch`: one of the ways in which an index, or one of several, can be searched.
-
-A branch turns a query into its own kind of vector, finds documents with it and scores given ones.
-"""
+"""`Branch`: sparse or dense vectors of an index with the encoder of their queries."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from lsr_index.search.options import EXACT, SearchOptions
 
 @dataclass(frozen=True, slots=True)
 class BranchOptions:
-    """What every branch of a search is told.
+    """Options that all branches of a search share.
 
     Attributes
     ----------
@@ -34,7 +31,7 @@ class BranchOptions:
     cancel : Cancel or None
         Ends sparse searches from another thread.
     sparse : SearchOptions
-        The default is exact.
+        Of sparse branches. Default: exact.
     probes : int or None
         Lists of dense vectors to open in a clustered segment; None: one in six.
     exact : bool
@@ -49,7 +46,7 @@ class BranchOptions:
 
 
 class Branch(Protocol):
-    """One way to search."""
+    """One ranking of an index: encodes a query, searches with its vector, scores documents."""
 
     name: str
     index: Index
@@ -58,34 +55,34 @@ class Branch(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """What its vectors are."""
+        """Kind of the vectors."""
 
     @property
     def least_score(self) -> float | None:
-        """The least score there can be; None where there is no such bound."""
+        """The least possible score; None without such a bound."""
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """Identity of the encoder."""
+        """Fingerprint of the encoder."""
 
     def encode(self, query: QueryParts) -> tuple[Any, list[str]]:
         """Return the vector of a query, and the terms that are not in the vocabulary."""
 
     def load(self) -> None:
-        """Load what encoding a text needs, so that the first query does not wait for it."""
+        """Load the query encoder before the first query."""
 
     def search(self, vector: Any, k: int, options: BranchOptions) -> Hits:
         """Return the `k` best documents."""
 
     def scores(self, vector: Any, ordinals: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the scores of documents; NaN where there is none."""
+        """Return the scores of documents, (n,); NaN without one."""
 
     def expand(self, vector: Any, ordinals: NDArray[np.int64], feedback: Feedback) -> Any:
         """Return the vector moved towards documents."""
 
 
 def identities(branches: Sequence[Branch]) -> list[BranchIdentity]:
-    """Return the names, kinds and encoders of branches, as an artefact keeps them."""
+    """Return names, kinds and encoders of branches, for a fusion artefact."""
     return [
         BranchIdentity(
             branch.name,

@@ -1,4 +1,4 @@
-"""`DenseBranch`: the dense vectors of an index, and the encoder of its queries."""
+"""`DenseBranch`: the dense vectors of an index, and the encoder of their queries."""
 
 from __future__ import annotations
 
@@ -23,22 +23,19 @@ from lsr_index.search.index import Index
 
 
 class DenseBranch:
-    """Dense vectors.
+    """The dense vectors of an index, and the encoder of their queries.
 
     Parameters
     ----------
-    index : Index
-        With dense vectors.
     encoder : DenseEncoder, optional
-        Instead of the one that the index stores, which is loaded with the first text.
-    name : str
+        Default: the stored one, loaded with the first text.
 
     Raises
     ------
     UsageError
         The index has no dense vectors.
     EncoderMismatchError
-        `encoder` makes other vectors than those of the index.
+        The vectors of the index come from another encoder.
     """
 
     kind: Kind = "dense"
@@ -56,16 +53,16 @@ class DenseBranch:
 
     @property
     def least_score(self) -> float | None:
-        """-1 for the cosine; an inner product has no bound."""
+        """-1 for the cosine; None for an inner product."""
         return -1.0 if self.dense.similarity == "cosine" else None
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """Identity of the encoder."""
+        """Fingerprint of the encoder."""
         return self.dense.fingerprint
 
     def encode(self, query: QueryParts) -> tuple[NDArray[np.float32], list[str]]:
-        """Return the vector of a query; of zeros when nothing in its text is known."""
+        """Return the vector of a query; zeros for a text without a known word."""
         if query.dense is not None:
             given = np.asarray(query.dense)
             check_query(given, self.dense.similarity, self.dense.dimension)
@@ -77,12 +74,12 @@ class DenseBranch:
         return self._encoder.encode_queries([query.text])[0], []
 
     def load(self) -> None:
-        """Load the stored encoder, unless another was given."""
+        """Load the stored encoder, unless there is an encoder."""
         if self._encoder is None:
             self._encoder = _restored(self.dense)
 
     def search(self, vector: NDArray[np.float32], k: int, options: BranchOptions) -> Hits:
-        """Return the `k` best documents; none for a text without a word, which has no vector."""
+        """Return the `k` best documents; none for a vector of zeros."""
         if self._is_nothing(vector):
             return self._no_hits()
         return self.dense.search(
@@ -90,7 +87,7 @@ class DenseBranch:
         )
 
     def selective(self, options: BranchOptions) -> bool:
-        """Return whether there are clusters for sparse results to choose from, and none chosen."""
+        """Return whether sparse hits may select clusters: neither `probes` nor `exact` is set."""
         return options.probes is None and not (options.exact or self.dense.exact)
 
     def search_selectively(
@@ -101,12 +98,9 @@ class DenseBranch:
         selection: Selection,
         options: BranchOptions,
     ) -> Hits:
-        """Return the `k` best documents of the clusters that sparse results point at.
+        """Return the `k` best documents of the clusters that sparse hits select.
 
-        Parameters
-        ----------
-        guides : (n,) int64
-            Documents that a sparse search of the same index with the same filter found.
+        `guides`, (n,) int64, are hits of a sparse search of the same index with the same filter.
         """
         if self._is_nothing(vector):
             return self._no_hits()
@@ -117,14 +111,12 @@ class DenseBranch:
 
     def _no_hits(self) -> Hits:
         nothing = np.zeros(0, np.int64)
-        return Hits(
-            nothing, np.zeros(0), nothing, True, 0.0, self.index.generation, index=self.index
-        )
+        return Hits(nothing, np.zeros(0), nothing, True, 0.0, self.index)
 
     def scores(
         self, vector: NDArray[np.float32], ordinals: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Return the scores of documents; NaN for one that has no vector."""
+        """Return the scores of documents; NaN without a vector."""
         if not vector.any():
             return np.full(len(ordinals), np.nan)
         return self.dense.scores(vector, ordinals)

@@ -1,10 +1,8 @@
-"""Pseudo-relevance feedback: the query moves towards the documents found first, and searches again.
+"""Pseudo-relevance feedback: the query moves towards its first documents, and searches again.
 
 ``average``: the mean of the query and its first documents. ``rocchio``: ``alpha`` times the query
 plus ``beta`` times the mean of the documents, sparse vectors at length 1 and cut to their heaviest
-terms.
-
-It helps deep recall and can hurt the first ranks, so nothing does it unasked.
+terms. It raises deep recall and can lower early precision, so it is off by default.
 
 References
 ----------
@@ -32,23 +30,19 @@ Source = Literal["fused", "own"]
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How a query learns from its first documents.
+    """Parameters of pseudo-relevance feedback; UsageError for one out of range.
 
     Attributes
     ----------
     method : {"rocchio", "average"}
     docs : int
-        Documents learned from, 1 to 100.
+        Feedback documents, 1 to 100.
     terms : int
         New terms of a sparse query, 1 to 1000.
     alpha, beta : float
-        Of ``rocchio``: what the query and what the documents count.
+        Weights of the query and of the documents in ``rocchio``.
     source : {"fused", "own"}
-        Each branch learns from the documents of the fused ranking, or from its own.
-
-    Raises
-    ------
-    UsageError
+        Feedback documents of a branch: the first of the fused ranking, or of its own.
     """
 
     method: FeedbackMethod = "rocchio"
@@ -75,12 +69,7 @@ class Feedback:
 
 
 def parse_feedback(text: str) -> Feedback:
-    """Read ``METHOD`` or ``METHOD:name=value,…``, as in ``rocchio:docs=10,source=own``.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Read ``METHOD`` or ``METHOD:name=value,…``, as in ``rocchio:docs=10,source=own``."""
     method, separator, rest = text.partition(":")
     fields: dict[str, Any] = {}
     readers = {"docs": int, "terms": int, "alpha": float, "beta": float, "source": str}
@@ -102,7 +91,7 @@ def expand_dense(
     ordinals: NDArray[np.int64],
     feedback: Feedback,
 ) -> NDArray[np.float32]:
-    """Return a dense query moved towards documents; those without a vector say nothing."""
+    """Return a dense query moved towards documents; those without a vector are ignored."""
     found = dense.vectors(ordinals).astype(np.float64)
     found = found[found.any(axis=1)]
     if not len(found):
@@ -122,7 +111,7 @@ def expand_sparse(
 ) -> SparseBatch:
     """Return a sparse query moved towards documents.
 
-    Of the documents' terms that the query lacks, the heaviest `feedback.terms` are added.
+    The heaviest `feedback.terms` of the documents' terms that the query lacks are added.
     """
     terms, weights = query.row(0)
     start = _unit(dict(zip(terms.tolist(), weights.astype(np.float64).tolist(), strict=True)))

@@ -1,8 +1,8 @@
 """Documents of several indexes under one numbering.
 
-Within one index a document's number is its key. With several, documents are the same when their ids
-are: the keys are the numbers of the first index, and documents that it lacks come after, in the
-order of their ids, so that the outcome does not depend on which branch answered first.
+In one index the ordinal is the key. In several, documents with the same id are the same: the keys
+are the ordinals of the first index, and documents that it lacks come after, in the order of their
+ids, so that the result does not depend on the order of the branches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BEYOND = 1 << 40
 
 
 class Joined(NamedTuple):
-    """The documents that some searches found.
+    """The documents of several searches.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Joined(NamedTuple):
     keys : sequence of (n,) int64, (n_branches,)
         Of the hits of each search.
     doc_ids : list of str
-        Of the documents that the first index lacks, rising.
+        Of the documents that the first index lacks, ascending.
     """
 
     indexes: Sequence[Index]
@@ -39,13 +39,13 @@ class Joined(NamedTuple):
 
     @property
     def own(self) -> bool:
-        """Whether all searches ran on one index: keys are its numbers."""
+        """Whether all searches ran on one index, whose ordinals are the keys."""
         return all(index is self.indexes[0] for index in self.indexes)
 
     def ordinals(
         self, branch: int, keys: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return documents' numbers in the index of a branch, and whether it has them."""
+        """Return the ordinals of documents in the index of a branch, and whether it has them."""
         if self.indexes[branch] is self.indexes[0]:
             return keys, keys < _BEYOND
         found = [self.indexes[branch].find(doc_id) for doc_id in self.ids(keys)]
@@ -53,7 +53,7 @@ class Joined(NamedTuple):
         return np.array([ordinal or 0 for ordinal in found], np.int64), known
 
     def ids(self, keys: NDArray[np.int64]) -> list[str]:
-        """Return documents' own ids."""
+        """Return the ids of documents."""
         own = iter(self.indexes[0].doc_ids(keys[keys < _BEYOND]))
         return [
             self.doc_ids[key - _BEYOND] if key >= _BEYOND else next(own) for key in keys.tolist()
@@ -75,14 +75,7 @@ class Joined(NamedTuple):
 
 
 def join(indexes: Sequence[Index], hits: Sequence[Hits]) -> Joined:
-    """Put the hits of searches under one numbering.
-
-    Parameters
-    ----------
-    indexes : sequence of Index
-        The one that each search ran on.
-    hits : sequence of Hits
-    """
+    """Return the hits of searches, each of one of `indexes`, under one numbering."""
     first = indexes[0]
     if all(index is first for index in indexes):
         return Joined(indexes, [each.ordinals for each in hits], [])

@@ -1,4 +1,4 @@
-"""`QueryParts`: a query as the branches of a search take it, and the forms it can be given in."""
+"""`QueryParts`: a query as text, sparse vector and dense vector, and the input forms of a query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Terms = Mapping[str, float] | Mapping[int, float] | SparseBatch
 
 @dataclass(frozen=True, slots=True)
 class QueryParts:
-    """A query as its branches take it; what is not given is encoded from the text.
+    """A query for all branches; missing vectors are encoded from the text.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ def parts_of(query: QueryInput) -> QueryParts:
     Raises
     ------
     UsageError
-        It is given in none of the forms of `QueryInput`.
+        Its form is none of `QueryInput`.
     VectorError
         Its arrays are no sparse vector.
     """
@@ -71,13 +71,7 @@ def parts_of(query: QueryInput) -> QueryParts:
 
 
 def many_parts_of(queries: Any) -> list[QueryParts]:
-    """Return many queries, in a sequence or as the rows of a batch or matrix.
-
-    Raises
-    ------
-    UsageError, VectorError
-        As in `parts_of`; also for a single text, and a mapping.
-    """
+    """Return the queries of a sequence, or the rows of a batch or matrix; errors as `parts_of`."""
     if hasattr(queries, "tocsr"):
         queries = SparseBatch.from_scipy(queries)
     if isinstance(queries, SparseBatch):

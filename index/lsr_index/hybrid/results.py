@@ -66,26 +66,26 @@ class Hit(NamedTuple):
 
 
 class BranchAnswer(NamedTuple):
-    """What is known of one branch of a search.
+    """Hits and work of one branch of a search.
 
     Attributes
     ----------
     name : str
     kind : {"sparse", "dense"}
     weight : float
-        Its share; the shares of all branches sum to 1.
+        Its share; all shares sum to 1.
     n_hits : int
-        Hits it brought into the pool.
+        Hits in the pool.
     rank_safe : bool
         True: exactly its best documents.
     bound_gap : float
-        How much a document it left out may have over its last one.
+        By how much a document that is no hit can beat its last hit.
     generation : int
         State of its index.
     took_ms : float
         Wall time of encoding and search, in milliseconds.
     n_compared : int or None
-        Dense vectors that were compared with the query.
+        Dense vectors compared with the query.
     """
 
     name: str
@@ -101,17 +101,17 @@ class BranchAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedIds:
-    """A ranking without its documents.
+    """Ids and scores of a ranking.
 
     Attributes
     ----------
     ids : list of str, (n,)
     scores : (n,) float64
-        Never rising.
+        Descending.
     rank_safe : bool
         Whether it is exactly what an exhaustive scan returns.
     bound_gap : float
-        How much score a document left out may have over the last one; 0 when `rank_safe`.
+        By how much a document that is no hit can beat the last one; 0 when `rank_safe`.
     """
 
     ids: list[str]
@@ -125,29 +125,29 @@ class RankedIds:
 
 @dataclass(frozen=True, repr=False)
 class SearchResults(Sequence[Hit]):
-    """The hits of one query, a sequence of `Hit`, and what is known of them.
+    """The hits of one query, a sequence of `Hit`.
 
     Attributes
     ----------
     hits : list of Hit
         Score descending, then order of insertion.
     rank_safe : bool
-        True: exactly what an exhaustive scan returns. In a hybrid search: every branch is.
+        True: exactly what an exhaustive scan returns; in a hybrid search in every branch.
     bound_gap : float
-        How much score a document left out may have over the last hit; 0 when `rank_safe`. In a
-        hybrid search the largest of any branch, in its own scores.
+        By how much a document that is no hit can beat the last one; 0 when `rank_safe`. In a hybrid
+        search the largest of any branch, in its own scores.
     generation : int
-        State of the index that answered; each commit adds one.
+        State of the index; each commit adds one.
     unknown_terms : list of str
-        Terms of the query that the vocabulary does not have; they match nothing.
+        Terms of the query that are not in the vocabulary; they match nothing.
     took_ms : float
         Wall time of encoding and search, in milliseconds.
     mode : {"sparse", "dense", "hybrid"}
     fusion : Fusion or None
-        With its depth; None when one branch answered and there was nothing to fuse.
+        None for a single branch.
     branches : sequence of BranchAnswer
     pool_size : int
-        Documents that were ranked; there are no hits beyond.
+        Ranked documents; there are no hits beyond.
     """
 
     hits: list[Hit]
@@ -197,12 +197,8 @@ class SearchResults(Sequence[Hit]):
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each hit: rank, id, score, title, text and each metadata field.
 
-        A metadata field that is called like one of the columns gets the prefix ``metadata.``.
-
-        Raises
-        ------
-        MissingDependencyError
-            pandas is not installed.
+        A metadata field with the name of a column gets the prefix ``metadata.``. Raises
+        MissingDependencyError without pandas.
         """
         columns = ("rank", "id", "score", "title", "text")
         rows: list[dict[str, Any]] = []

@@ -1,10 +1,9 @@
-"""`Retriever`: an index together with the encoders of its queries, searched by text or vector.
+"""`Retriever`: an index with the encoders of its queries, searched by text or vector.
 
-Everybody searches through it, which is why the terminal, HTTP, Python and the evaluation return the
-same ids, scores and order. A search asks one or several branches (`lsr_index.hybrid.branch`) and
-fuses what they find. Branches run in threads where that pays; the kernels release the GIL. Filters
-and deletes hold in each of them. The pool of a search (`Fusion.depth` hits of each branch) does not
-depend on the page asked for, so pages never overlap or leave a gap.
+Terminal, HTTP, Python and evaluation search through it, so all return the same hits. A search runs
+one or several branches (`lsr_index.hybrid.branch`) and fuses their hits. The pool of a search
+(`Fusion.depth` hits of each branch) does not depend on the page, so pages never overlap or leave a
+gap.
 """
 
 from __future__ import annotations
@@ -14,43 +13,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
+from lsr.encoders import restore_encoder
 from lsr.encoders.base import QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr_index.fusion import Fusion
 from lsr_index.hybrid.answer import answer_of
-from lsr_index.hybrid.batch import rank_many
 from lsr_index.hybrid.branch import Branch, BranchOptions
+from lsr_index.hybrid.dense_branch import DenseBranch
 from lsr_index.hybrid.feedback import Feedback
-from lsr_index.hybrid.opening import branches_of, open_branches, query_encoder
 from lsr_index.hybrid.query import QueryInput, many_parts_of, parts_of
 from lsr_index.hybrid.results import Mode, RankedIds, SearchResults
-from lsr_index.hybrid.run_branches import Plan
-from lsr_index.hybrid.sparse_branch import SparseBranch
-from lsr_index.hybrid.steps import Reranking, carry_out, plan_search
+from lsr_index.hybrid.run_branches import Plan, Reranking
+from lsr_index.hybrid.sparse_branch import SparseBranch, require_encoder
+from lsr_index.hybrid.steps import rank_many, search_plan
 from lsr_index.search.cluster_selection import Selection
 from lsr_index.search.execute import Cancel
-from lsr_index.search.index import Index
-from lsr_index.search.inputs import check_page
+from lsr_index.search.index import Index, open_index
 from lsr_index.search.options import sparse_options
+from lsr_index.search.query import require_page
 
 
 class Retriever:
-    """Search an index, or several indexes of the same documents.
-
-    `Retriever.open` makes one of an index on the disk, `Retriever.of` of one that is open. Safe to
-    use from several threads.
+    """Search of an index, or of several indexes of the same documents. Thread-safe.
 
     Parameters
     ----------
     branches : sequence of Branch
-        Their names differ. Documents of several indexes are joined by their ids; title, text and
+        With unique names. Documents of several indexes are joined by their ids; title, text and
         metadata of a hit come from the first index that has it.
-
-    Attributes
-    ----------
-    branches : list of Branch
 
     Raises
     ------
@@ -72,24 +64,17 @@ class Retriever:
         *,
         dense_encoder: DenseEncoder | None = None,
     ) -> Self:
-        """Return what searches an open index.
-
-        Its branches are ``sparse``, and ``dense`` where the index has dense vectors.
+        """Return the retriever of an open index: branch ``sparse``, and ``dense`` if it has them.
 
         Parameters
         ----------
-        index : Index
         encoder : QueryEncoder, optional
-            Without one, its sparse vectors are searched by vector only.
+            Without one, sparse vectors are searched by vector only.
         dense_encoder : DenseEncoder, optional
-            Instead of the stored one, which is loaded with the first text.
-
-        Raises
-        ------
-        EncoderMismatchError
-            `dense_encoder` makes other vectors than those of the index.
+            Default: the stored one, loaded with the first text. EncoderMismatchError unless its
+            vectors are like those of the index.
         """
-        return cls(branches_of(index, encoder, dense_encoder))
+        return cls(_branches_of(index, encoder, dense_encoder))
 
     @classmethod
     def open(
@@ -99,7 +84,7 @@ class Retriever:
         *,
         encoder: QueryEncoder | None = None,
     ) -> Self:
-        """Open an index, and restore the query encoder it was made with.
+        """Open an index, and restore its query encoder; errors as `open_index`.
 
         Parameters
         ----------
@@ -108,29 +93,19 @@ class Retriever:
             Further indexes of the same documents. With any, branches are named after the folders:
             ``NAME`` for sparse vectors, ``NAME-dense`` for dense ones.
         encoder : QueryEncoder, optional
-            Use this one with the first index, instead of the stored one.
-
-        Raises
-        ------
-        IndexNotFoundError, CorruptIndexError, FormatVersionError
-            See `open_index`.
-        EncoderMismatchError
-            `encoder` makes other vectors than the ones in the index.
+            Of the first index, instead of the stored one. EncoderMismatchError unless its vectors
+            are like those of the index.
         """
-        return cls(open_branches([path, *also], encoder))
+        return cls(_open_branches([path, *also], encoder))
 
     def following(self, index: Index, encoder: QueryEncoder | None = None) -> Self:
-        """Return what searches another generation of the one index that this searches.
+        """Return the retriever of another generation of the same index.
 
-        Parameters
-        ----------
-        index : Index
-        encoder : QueryEncoder, optional
-            Instead of the stored one, which is restored again where a commit replaced it.
+        The stored encoder is restored again only if a commit replaced it.
         """
         if encoder is None and index.manifest.encoder == self.index.manifest.encoder:
             encoder = self.encoder
-        return type(self)(branches_of(index, query_encoder(index, encoder)))
+        return type(self)(_branches_of(index, _query_encoder(index, encoder)))
 
     @property
     def index(self) -> Index:
@@ -143,7 +118,7 @@ class Retriever:
         return next((b.encoder for b in self.branches if isinstance(b, SparseBranch)), None)
 
     def chosen(self, mode: Mode) -> list[Branch]:
-        """Return the branches that a mode asks.
+        """Return the branches of a mode.
 
         Raises
         ------
@@ -182,52 +157,15 @@ class Retriever:
     ) -> SearchResults:
         """Return hits `offset` to `offset + k` of a query.
 
-        Parameters
-        ----------
-        query : str, mapping, SparseBatch, SciPy matrix, pair of arrays, array or QueryParts
-            See `lsr_index.hybrid.query.QueryInput`.
-        k, offset : int
-            How many hits, and how many before them to skip; `k` is at least 1.
-        mode : {"sparse", "dense", "hybrid"}
-            Which branches to ask; a single one keeps its own scores.
-        fusion : Fusion, optional
-            How several rankings become one. Default: ``min-max`` with equal weights.
-        filter : mapping, optional
-            See `lsr_index.search.filters`; each index applies it to its own metadata.
-        feedback : Feedback, optional
-            Search a second time with what the first documents say.
-        rerank : Reranking, optional
-            Order the first hits by another score; there are no hits beyond them.
-        selection : Selection, optional
-            In a hybrid search, let the results of the sparse branch choose the clusters that the
-            dense branch of the same index opens.
-        explain : bool
-            Say what each branch gave each hit, and what each matched term contributes to its score
-            in the first sparse branch.
-        cancel : Cancel, optional
-            Ends sparse searches from another thread.
-        alpha, beta, max_work
-            Below 1, below 1, above 0: approximate sparse searches; see
-            `lsr_index.search.options.SearchOptions`.
-        probes, exact
-            How many dense vectors to compare; see `lsr_index.search.dense_index.DenseIndex.search`.
-
-        Raises
-        ------
-        UsageError
-            A number out of range, a missing branch or weight, or a query that a branch cannot
-            encode.
-        VectorError
-            A vector that is none.
-        IndexStateError
-            The index is closed.
+        Parameters and errors are those of `lsr.SearchIndex.search`, with fusion, feedback,
+        reranking and selection as objects. `explain` covers the terms of the first sparse branch.
         """
         started = time.perf_counter()
         options = BranchOptions(
             filter, cancel, sparse_options(alpha, beta, max_work), probes, exact
         )
-        plan = self._plan(k, offset, mode, fusion, rerank, selection, options)
-        ran, ranking = carry_out(plan, parts_of(query), feedback, rerank)
+        plan = self._plan(k, offset, mode, fusion, feedback, rerank, selection, options)
+        ran, ranking = search_plan(plan, parts_of(query))
         return answer_of(
             plan, ran, ranking, mode=mode, k=k, offset=offset, explain=explain, started=started
         )
@@ -251,26 +189,22 @@ class Retriever:
         probes: int | None = None,
         exact: bool = False,
     ) -> list[RankedIds]:
-        """Return ids and scores of the `k` best documents for each query, for runs.
+        """Return ids and scores of the `k` best documents for each query.
 
         Parameters
         ----------
         queries : sequence of queries, SparseBatch or SciPy matrix
             As in `search`; the rows of a batch or matrix are queries.
-        k : int
         threads : int
-            Queries searched at the same time.
-        mode, fusion, filter, feedback, rerank, selection, cancel, alpha, beta, max_work, probes, \
-exact
-            As in `search`; errors too.
+            Queries searched at the same time. Further parameters and errors as in `search`.
         """
         if type(threads) is not int or threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads!r}")
         options = BranchOptions(
             filter, cancel, sparse_options(alpha, beta, max_work), probes, exact
         )
-        plan = self._plan(k, 0, mode, fusion, rerank, selection, options)
-        return rank_many(plan, many_parts_of(queries), k, feedback, rerank, threads=threads)
+        plan = self._plan(k, 0, mode, fusion, feedback, rerank, selection, options)
+        return rank_many(plan, many_parts_of(queries), k, threads=threads)
 
     def _plan(
         self,
@@ -278,15 +212,33 @@ exact
         offset: int,
         mode: Mode,
         fusion: Fusion | None,
+        feedback: Feedback | None,
         rerank: Reranking | None,
         selection: Selection | None,
         options: BranchOptions,
     ) -> Plan:
-        check_page(k, offset)
+        """Return the branches of a search, their weights and the number of hits of each."""
+        require_page(k, offset)
         if not isinstance(fusion, Fusion | None):
             raise UsageError(f"a fusion is a Fusion, as parse_fusion returns it; got {fusion!r}")
         branches = self.chosen(mode)
-        return plan_search(branches, fusion or Fusion(), k, offset, rerank, selection, options)
+        depth = rerank.depth if rerank else 0
+        if len(branches) == 1:
+            depth = max(offset + k, depth)
+            return Plan(branches, [1.0], None, depth, options, None, feedback, rerank)
+        fusion = fusion or Fusion()
+        shares = fusion.shares([branch.name for branch in branches])
+        used = [at for at, share in enumerate(shares) if share > 0]
+        return Plan(
+            [branches[at] for at in used],
+            [shares[at] for at in used],
+            fusion,
+            max(fusion.depth_for(k), depth),
+            options,
+            selection,
+            feedback,
+            rerank,
+        )
 
     def close(self) -> None:
         """Release the files of the indexes."""
@@ -298,3 +250,34 @@ exact
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _branches_of(
+    index: Index, encoder: QueryEncoder | None, dense_encoder: DenseEncoder | None = None
+) -> list[Branch]:
+    branches: list[Branch] = [SparseBranch(index, encoder)]
+    if index.dense is not None:
+        branches.append(DenseBranch(index, dense_encoder))
+    return branches
+
+
+def _open_branches(paths: Sequence[Path | str], encoder: QueryEncoder | None) -> list[Branch]:
+    """Return the branches of indexes; `encoder` replaces the stored one of the first."""
+    branches: list[Branch] = []
+    for at, path in enumerate(paths):
+        index = open_index(path)
+        opened = _branches_of(index, _query_encoder(index, encoder if at == 0 else None))
+        if len(paths) > 1:
+            name = index.path.resolve().name.removesuffix(".index")
+            for branch in opened:
+                branch.name = name if branch.kind == "sparse" else f"{name}-dense"
+        branches += opened
+    return branches
+
+
+def _query_encoder(index: Index, encoder: QueryEncoder | None) -> QueryEncoder | None:
+    """Return `encoder` if it fits the index; without one the stored encoder."""
+    if encoder is not None:
+        require_encoder(index, encoder)
+        return encoder
+    return None if index.encoder_assets is None else restore_encoder(index.encoder_assets)

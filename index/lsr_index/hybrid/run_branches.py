@@ -1,4 +1,4 @@
-"""Running the branches of a search: which at the same time, which after another one."""
+"""The branches of a search: in parallel, or one after the other whose hits it needs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lsr_index.fusion import Fusion
 from lsr_index.hybrid.branch import Branch, BranchOptions
 from lsr_index.hybrid.dense_branch import DenseBranch
+from lsr_index.hybrid.feedback import Feedback
 from lsr_index.hybrid.query import QueryParts
 from lsr_index.hybrid.sparse_branch import SparseBranch
 from lsr_index.hybrid.thread_pool import side_by_side
@@ -23,19 +24,38 @@ from lsr_index.search.hits import Hits
 T = TypeVar("T")
 
 
+class Reranking(NamedTuple):
+    """Scores of the first hits by another model, such as a cross-encoder.
+
+    Attributes
+    ----------
+    score : callable
+        ``score(query, texts)``: (n,) float64.
+    depth : int
+        Hits to score.
+    """
+
+    score: Callable[[str, Sequence[str]], NDArray[np.float64]]
+    depth: int = 50
+
+
 class Plan(NamedTuple):
-    """The branches that count, their shares, and how many hits each brings.
+    """The branches of a search with a weight above 0, and what each step needs.
 
     Attributes
     ----------
     branches : list of Branch
     shares : list of float
+        Weights with the sum 1.
     fusion : Fusion or None
         None for a single branch, which keeps its own scores.
     depth : int
+        Hits of each branch.
     options : BranchOptions
     selection : Selection or None
-        Lets sparse results choose what dense branches look at.
+        Lets sparse results select the clusters of dense branches.
+    feedback : Feedback or None
+    rerank : Reranking or None
     """
 
     branches: list[Branch]
@@ -44,9 +64,11 @@ class Plan(NamedTuple):
     depth: int
     options: BranchOptions
     selection: Selection | None = None
+    feedback: Feedback | None = None
+    rerank: Reranking | None = None
 
     def guides(self) -> dict[int, int]:
-        """Return which branches another one chooses for, and that one: sparse, of its index."""
+        """Return the dense branches with selected clusters, and the sparse branch of each."""
         if self.selection is None:
             return {}
         sparse = {
@@ -64,18 +86,18 @@ class Plan(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What one branch did.
+    """Result of one branch.
 
     Attributes
     ----------
     vector
-        Of the query, as the branch takes it.
+        The encoded query.
     hits : Hits
     unknown : list of str
         Terms that are not in its vocabulary.
     took_ms : float
     guides : (n,) int64 or None
-        The documents that chose what it looked at.
+        Sparse hits that selected its clusters.
     """
 
     vector: Any
@@ -86,7 +108,7 @@ class Ran(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """The query of a branch that waits for another one; as in `Ran`."""
+    """The encoded query of a branch that waits for another one; fields as in `Ran`."""
 
     vector: Any
     unknown: list[str]
@@ -94,9 +116,9 @@ class Encoded(NamedTuple):
 
 
 def run_branches(plan: Plan, query: QueryParts) -> list[Ran]:
-    """Search the branches, at the same time where that pays.
+    """Search the branches, in parallel where that is faster.
 
-    One that another chooses for is only encoded at first, and searched when that one is done.
+    Branches with selected clusters are encoded first, and searched after their sparse branch.
     """
     if len(plan.branches) == 1:
         return [run_branch(plan.branches[0], query, plan.depth, plan.options)]
@@ -147,19 +169,7 @@ def _run_guided(plan: Plan, at: int, encoded: Ran | Encoded, guides: NDArray[np.
 
 
 def selective_hits(plan: Plan, at: int, vector: Any, guides: NDArray[np.int64]) -> Hits:
-    """Search the dense branch at a place of the plan where sparse results point.
-
-    Parameters
-    ----------
-    plan : Plan
-        With a selection.
-    at : int
-        Place of a dense branch.
-    vector : (dimension,) float32
-        The encoded query.
-    guides : (n,) int64
-        Documents of the sparse results, best first.
-    """
+    """Search the dense branch `at` in the clusters that `guides`, sparse hits, select."""
     branch = plan.branches[at]
     assert isinstance(branch, DenseBranch)
     assert plan.selection is not None
@@ -173,7 +183,7 @@ def _depth_of(plan: Plan, at: int, guides: Mapping[int, int]) -> int:
 def together(
     plan: Plan, places: Sequence[int], step: Mapping[int, str], run: Callable[[int], T]
 ) -> dict[int, T]:
-    """Run a step of some branches side by side, and remember how long each took."""
+    """Run a step of some branches in parallel, and record how long each took."""
     usual = [plan.branches[at].usual_ms for at in places]
     done = side_by_side(
         [partial(_timed, run, at) for at in places],

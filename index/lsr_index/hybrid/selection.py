@@ -1,4 +1,4 @@
-"""A fitted selection as a file: what it is, which vectors it was fitted to, on what evidence."""
+"""A fitted selection of clusters as a file, with the encoders it belongs to and its evaluation."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ class SelectionArtefact:
     ----------
     selection : Selection
     encoders : mapping
-        Fingerprints of the encoders it was fitted to, by ``sparse`` and ``dense``; None where one
-        was not known.
+        Fingerprints of the encoders it was fitted to, by ``sparse`` and ``dense``; None if unknown.
     evidence : mapping
-        JSON values: what it finds and saves on queries that it was not fitted to.
+        JSON values: recall and savings on queries that it was not fitted to.
     """
 
     selection: Selection
@@ -46,15 +45,7 @@ class SelectionArtefact:
         return cls(selection, encoders_of(index), evidence)
 
     def check(self, index: Index, source: Path | str = "the selection") -> None:
-        """Refuse an index that this selection was not fitted to.
-
-        Raises
-        ------
-        UsageError
-            It has no dense vectors.
-        EncoderMismatchError
-            Its vectors come from other encoders.
-        """
+        """Raise EncoderMismatchError for an index with vectors of other encoders."""
         for kind, given in encoders_of(index).items():
             fitted = self.encoders.get(kind)
             if fitted and given and fitted != given:

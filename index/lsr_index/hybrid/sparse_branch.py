@@ -17,20 +17,14 @@ from lsr_index.hybrid.query import QueryParts
 from lsr_index.hybrid.results import Kind, TermContribution
 from lsr_index.search.hits import Hits
 from lsr_index.search.index import Index
-from lsr_index.search.inputs import single_vector
-from lsr_index.search.scoring import score_documents
+from lsr_index.search.query import single_vector
 from lsr_index.segment.encoder_store import differences
 
 
 class SparseBranch:
-    """The sparse vectors of an index, and the encoder of its queries.
+    """The sparse vectors of an index, and the encoder of their queries.
 
-    Parameters
-    ----------
-    index : Index
-    encoder : QueryEncoder, optional
-        Without one, only vectors can be searched.
-    name : str
+    Without an encoder it is searched by vector only.
     """
 
     kind: Kind = "sparse"
@@ -46,7 +40,7 @@ class SparseBranch:
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """Identity of the encoder that made the vectors."""
+        """Fingerprint of the encoder that made the vectors."""
         return self.index.fingerprint
 
     def encode(self, query: QueryParts) -> tuple[SparseBatch, list[str]]:
@@ -120,10 +114,10 @@ class SparseBranch:
 
     def scores(self, vector: SparseBatch, ordinals: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the scores of documents."""
-        return score_documents(self.index, vector, ordinals)
+        return self.index.scores(vector, ordinals)
 
     def explain(self, vector: SparseBatch, ordinal: int) -> list[TermContribution]:
-        """Return what each matched term contributes to the score of a document, largest first."""
+        """Return the contributions of matched terms to a document's score, largest first."""
         contributions = [
             TermContribution(self._term(term_id), contribution)
             for term_id, contribution in self.index.explain(vector, ordinal)
@@ -140,8 +134,8 @@ class SparseBranch:
         return str(term_id) if self.encoder is None else self.encoder.term(term_id)
 
 
-def refuse_another_encoder(index: Index, encoder: QueryEncoder) -> None:
-    """Raise EncoderMismatchError unless an encoder makes vectors like those of an index."""
+def require_encoder(index: Index, encoder: QueryEncoder) -> None:
+    """Raise EncoderMismatchError unless an encoder makes vectors like those of the index."""
     stored = index.fingerprint
     if stored is None or stored.digest == encoder.fingerprint.digest:
         return

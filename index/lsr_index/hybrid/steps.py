@@ -1,41 +1,37 @@
-"""One search, step by step: plan, rank what the branches found, feed back, rerank."""
+"""The steps of a search: run the branches, rank their hits, feedback, reranking."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr_index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
-from lsr_index.hybrid.branch import Branch, BranchOptions
+from lsr_index.fusion import Fused, Pool, RankedList, fuse, gather
 from lsr_index.hybrid.feedback import Feedback
 from lsr_index.hybrid.joined_documents import Joined, join
 from lsr_index.hybrid.query import QueryParts
-from lsr_index.hybrid.run_branches import Plan, Ran, run_branches, selective_hits, together
-from lsr_index.search.cluster_selection import Selection
+from lsr_index.hybrid.results import RankedIds
+from lsr_index.hybrid.run_branches import (
+    Plan,
+    Ran,
+    Reranking,
+    run_branches,
+    selective_hits,
+    together,
+)
+from lsr_index.hybrid.sparse_branch import SparseBranch
 
-
-class Reranking(NamedTuple):
-    """Another score for the first hits, such as a cross-encoder's.
-
-    Attributes
-    ----------
-    score : callable
-        Query text and texts of documents to their scores, (n,).
-    depth : int
-        Hits to score.
-    """
-
-    score: Callable[[str, Sequence[str]], NDArray[np.float64]]
-    depth: int = 50
+_QUERIES_PER_STEP = 256
+"""Queries whose vectors are in memory at a time."""
 
 
 class Ranking(NamedTuple):
-    """The documents in the order in which pages show them.
+    """The documents in final order.
 
     Attributes
     ----------
@@ -54,40 +50,55 @@ class Ranking(NamedTuple):
     positions: NDArray[np.int64]
 
 
-def plan_search(
-    branches: list[Branch],
-    fusion: Fusion,
-    k: int,
-    offset: int,
-    rerank: Reranking | None,
-    selection: Selection | None,
-    options: BranchOptions,
-) -> Plan:
-    """Decide what to search, and how deep."""
-    if len(branches) == 1:
-        depth = max(offset + k, rerank.depth if rerank else 0)
-        return Plan(branches, [1.0], None, depth, options)
-    shares = fusion.shares([branch.name for branch in branches])
-    used = [at for at, share in enumerate(shares) if share > 0]
-    depth = max(fusion.depth_for(k), rerank.depth if rerank else 0)
-    chosen, counted = [branches[at] for at in used], [shares[at] for at in used]
-    return Plan(chosen, counted, fusion, depth, options, selection)
-
-
-def carry_out(
-    plan: Plan, query: QueryParts, feedback: Feedback | None, rerank: Reranking | None
-) -> tuple[list[Ran], Ranking]:
-    """Search the branches of a plan and rank what they found."""
+def search_plan(plan: Plan, query: QueryParts) -> tuple[list[Ran], Ranking]:
+    """Search the branches of a plan and rank their hits."""
     ran = run_branches(plan, query)
     ranking = rank(plan, ran)
-    if feedback is not None:
-        ran = search_again(plan, ran, ranking, feedback)
+    if plan.feedback is not None:
+        ran = search_again(plan, ran, ranking, plan.feedback)
         ranking = rank(plan, ran)
-    return ran, ranking if rerank is None else reranked(ranking, rerank, query)
+    return ran, ranking if plan.rerank is None else reranked(ranking, plan.rerank, query)
+
+
+def rank_many(
+    plan: Plan, queries: Sequence[QueryParts], k: int, *, threads: int
+) -> list[RankedIds]:
+    """Return ids and scores of the `k` best documents of each query."""
+    first, *others = plan.branches
+    if isinstance(first, SparseBranch) and not (others or plan.feedback or plan.rerank):
+        return _rank_sparse(first, queries, plan, threads)
+
+    def one(query: QueryParts) -> RankedIds:
+        ran, ranking = search_plan(plan, query)
+        return RankedIds(
+            ranking.joined.ids(ranking.keys[:k]),
+            ranking.scores[:k],
+            all(each.hits.rank_safe for each in ran),
+            max(each.hits.bound_gap for each in ran),
+        )
+
+    if threads == 1 or len(queries) < 2:
+        return [one(query) for query in queries]
+    with ThreadPoolExecutor(threads, "lsr-search") as pool:
+        return list(pool.map(one, queries))
+
+
+def _rank_sparse(
+    branch: SparseBranch, queries: Sequence[QueryParts], plan: Plan, threads: int
+) -> list[RankedIds]:
+    """Search sparse vectors with one kernel call for many of them."""
+    found: list[RankedIds] = []
+    for start in range(0, len(queries), _QUERIES_PER_STEP):
+        vectors = branch.encode_many(queries[start : start + _QUERIES_PER_STEP])
+        found += [
+            RankedIds(hits.ids, hits.scores, hits.rank_safe, hits.bound_gap)
+            for hits in branch.search_batch(vectors, plan.depth, plan.options, threads=threads)
+        ]
+    return found
 
 
 def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
-    """Join what the branches found, and fuse it."""
+    """Join the hits of the branches, and fuse them."""
     joined = join([branch.index for branch in plan.branches], [each.hits for each in ran])
     if plan.fusion is None:
         hits = ran[0].hits
@@ -103,7 +114,7 @@ def rank(plan: Plan, ran: Sequence[Ran]) -> Ranking:
 
 
 def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) -> None:
-    """Put the scores of documents into the pool that only other branches returned."""
+    """Add the scores of documents to the pool that only other branches returned."""
     for at, branch in enumerate(plan.branches):
         absent = pool.without_score(at)
         ordinals, known = joined.ordinals(at, pool.keys[absent])
@@ -112,7 +123,7 @@ def _score_absent(plan: Plan, ran: Sequence[Ran], joined: Joined, pool: Pool) ->
 
 
 def search_again(plan: Plan, ran: Sequence[Ran], ranking: Ranking, feedback: Feedback) -> list[Ran]:
-    """Search a second time, with vectors that learned from the first documents."""
+    """Search a second time, with vectors moved towards the first documents."""
 
     def one(at: int) -> Ran:
         branch, first = plan.branches[at], ran[at]
@@ -136,7 +147,7 @@ def search_again(plan: Plan, ran: Sequence[Ran], ranking: Ranking, feedback: Fee
 
 
 def reranked(ranking: Ranking, rerank: Reranking, query: QueryParts) -> Ranking:
-    """Order the first documents by another score; the others are left out."""
+    """Return the first documents in the order of another score, without the others."""
     if query.text is None:
         raise UsageError("reranking needs the text of the query")
     keys = ranking.keys[: rerank.depth]

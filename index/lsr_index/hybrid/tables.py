@@ -1,4 +1,4 @@
-"""Hits as tables: text for a prompt, HTML for a notebook, a pandas frame for analysis."""
+"""Tables of hits: text for a prompt, HTML for a notebook, a pandas frame for analysis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HTML_CHARS = 200
 
 
 class Row(Protocol):
-    """What the tables show of a hit."""
+    """The fields of a hit that the tables show."""
 
     @property
     def rank(self) -> int:
@@ -56,7 +56,7 @@ def text_table(hits: Sequence[Row], summary: str) -> str:
 
 
 def html_table(hits: Sequence[Row], summary: str) -> str:
-    """Return all hits as an HTML table; what documents hold is escaped."""
+    """Return all hits as an HTML table, with escaped texts."""
     rows = "".join(
         f"<tr><td>{hit.rank}</td><td>{hit.score:.4f}</td><td>{escape(hit.id)}</td>"
         f"<td>{escape(hit.title)}</td><td>{escape(_shortened(hit.text, _HTML_CHARS))}</td></tr>"
@@ -70,13 +70,7 @@ def html_table(hits: Sequence[Row], summary: str) -> str:
 
 
 def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Return rows as a frame that has `columns` even without a row.
-
-    Raises
-    ------
-    MissingDependencyError
-        pandas is not installed.
-    """
+    """Return rows as a frame with at least `columns`; MissingDependencyError without pandas."""
     try:
         import pandas as pd
     except ImportError as error:

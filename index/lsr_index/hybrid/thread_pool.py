@@ -1,8 +1,7 @@
-"""Jobs at the same time, where that is faster than one after the other.
+"""Parallel jobs, where that is faster than one after the other.
 
-Handing a job to another thread costs little while a core is idle, and more than most searches take
-while none is: then the thread waits for its turn. So it is measured how long threads took to begin
-lately.
+A job in another thread costs little while a core is idle, and more than most searches while none
+is, since the thread waits for its turn. So the delay of thread starts is measured.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _FORGETTING = 0.95
 
 
 class Delay:
-    """How long threads took to begin lately, in milliseconds.
+    """Recent delay of thread starts, in milliseconds.
 
     Shared by all threads without a lock: a lost update is one measurement less.
     """
@@ -48,13 +47,13 @@ class Delay:
         self.usual_ms = 0.0
 
     def measured(self, ms: float) -> None:
-        """Take a measurement."""
+        """Add a measurement."""
         self.usual_ms = _MEMORY * self.usual_ms + (1 - _MEMORY) * ms
 
     def pays(self, job_ms: float, longest_ms: float) -> bool:
-        """Return whether a job is done sooner in another thread, while the longest runs here.
+        """Return whether a job ends sooner in another thread, while the longest runs here.
 
-        Each time it is not, the delay is believed a little less, so that it is measured again.
+        Each time it does not, the delay decays a little, so that it is measured again.
         """
         if job_ms <= _HANDING_OVER_MS:
             return False
@@ -71,21 +70,9 @@ _DELAY = Delay()
 def side_by_side(
     jobs: Sequence[Callable[[], T]], usual_ms: Sequence[float | None], delay: Delay = _DELAY
 ) -> list[T]:
-    """Run jobs, at the same time where that pays; an error of any is raised.
+    """Run jobs, in parallel where that is faster, the longest in this thread; return their results.
 
-    The longest runs in this thread.
-
-    Parameters
-    ----------
-    jobs : sequence of callable
-    usual_ms : sequence of float or None
-        How long each takes, where that is known.
-    delay : Delay
-
-    Returns
-    -------
-    list
-        What each returned.
+    `usual_ms` are the expected times in milliseconds, None if unknown. An error of a job is raised.
     """
     if not jobs:
         return []

@@ -1,4 +1,4 @@
-"""What speaks for a cluster of dense vectors: how near it is, what sparse results lie in it."""
+"""Features of dense clusters: the distance of the centre, and the sparse results in the cluster."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Features = NDArray[np.float64]
 
 
 class Signs(NamedTuple):
-    """What speaks for the lists of all clustered segments, one segment after the other.
+    """Features of the lists of all clustered segments, one segment after the other.
 
     Attributes
     ----------
-    features : (lists, `N_SIGNS`) float64
-    sizes : (lists,) int64
+    features : (n_lists, `N_SIGNS`) float64
+    sizes : (n_lists,) int64
     known : Known
         The sparse results that have a vector.
     """
@@ -50,7 +50,7 @@ class Signs(NamedTuple):
 def signs_of(
     dense: DenseIndex, query: NDArray[np.floating], guides: NDArray[np.integer] | Sequence[int]
 ) -> Signs:
-    """Return what speaks for each list of the clustered segments."""
+    """Return the features of each list of the clustered segments."""
     vector = check_query(np.asarray(query), dense.similarity, dense.dimension)
     clustered = [arrays for arrays in dense.segments if not arrays.flat]
     centres = np.concatenate([arrays.centroids @ vector for arrays in clustered])
@@ -82,7 +82,7 @@ def signs_of(
 
 
 def _nearness(scores: NDArray[np.float32], otherwise: float) -> float:
-    """Return the score that a good number of known documents have, or more."""
+    """Return the score of the `_NEAR`-th known document; `otherwise` without any."""
     if not len(scores):
         return otherwise
     return float(np.sort(scores)[-min(_NEAR, len(scores))])
@@ -91,7 +91,7 @@ def _nearness(scores: NDArray[np.float32], otherwise: float) -> float:
 def lists_of(
     dense: DenseIndex, ordinals: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Return which documents have a vector in a clustered segment, and the list of each.
+    """Return the places of documents with a vector in a clustered segment, and the list of each.
 
     Lists are counted through the clustered segments.
     """

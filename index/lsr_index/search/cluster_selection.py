@@ -1,13 +1,13 @@
-"""Sparse results choose the dense clusters worth opening.
+"""Selection of dense clusters by sparse results.
 
-After Yang et al., "CluSD: Cluster-based Selective Dense Retrieval" (2024): a cluster is worth
-opening when its centre is near the query or when the sparse search found documents of it. How much
-each sign counts is learned: the paper uses an LSTM, this module a Poisson regression of the number
-of wanted documents in a cluster, which is fitted in seconds and needs no judgements, since the
-wanted documents are those that an exact dense search finds.
+After Yang et al., "CluSD: Cluster-based Selective Dense Retrieval" (2024): a cluster is opened when
+its centre is near the query or when the sparse search found documents of it. The weights of these
+features are learned: the paper uses an LSTM, this module a Poisson regression of the number of
+relevant documents in a cluster, fitted in seconds. It needs no judgements: relevant are documents
+that an exact dense search finds.
 
-The sparse results themselves are compared with the query as well. So a query whose sparse results
-lie near to it opens few clusters, and one that they know nothing of opens many.
+Sparse results are compared with the query too, so a query near its sparse results opens few
+clusters, and one far from them opens many.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from lsr_index.search.cluster_features import (
     lists_of,
     signs_of,
 )
-from lsr_index.search.dense_index import DenseHits, DenseIndex
+from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.dense_probe import Opening
+from lsr_index.search.hits import Hits
 
 SHARE = 0.1
 """Of the vectors, compared on average where nothing else is asked for."""
@@ -47,20 +48,20 @@ _LARGEST = 20.0
 
 @dataclass(frozen=True)
 class Selection:
-    """How signs are weighed, and how much has to be expected of a cluster that is opened.
+    """Weights of the features, and the threshold of opening a cluster.
 
     Attributes
     ----------
     weights : tuple of float, (`N_SIGNS`,)
         Of: one; how many standard deviations the centre scores below the best one, and the square
         of that; the logarithms of the centre's rank and of the cluster's size; how many deviations
-        the centre, and the best document that is known of the cluster, score over the 20th best
-        known document; the logarithm of the number of sparse results within each of `BINS`.
+        the centre, and the cluster's best known document, score over the 20th best known document;
+        the logarithm of the number of sparse results within each of `BINS`.
     levels : tuple of float, (len(`SHARES`),)
-        A cluster is opened when the logarithm of the wanted documents expected for a comparison
-        reaches this level. With each of them the share of `SHARES` is compared on average.
+        Thresholds of the logarithm of the expected relevant documents per comparison; with each of
+        them the share of `SHARES` is compared on average.
     share : float
-        The share that is asked for, 0 to 0.5.
+        Share of the vectors to compare, 0 to 0.5.
     """
 
     weights: tuple[float, ...]
@@ -72,7 +73,7 @@ class Selection:
 
     @property
     def level(self) -> float:
-        """The level that belongs to the share."""
+        """The threshold for `share`."""
         return float(np.interp(np.log(self.share), np.log(SHARES), self.levels))
 
     def to_json(self) -> dict[str, Any]:
@@ -81,13 +82,7 @@ class Selection:
 
     @classmethod
     def from_json(cls, body: Any) -> Selection:
-        """Read what `to_json` made.
-
-        Raises
-        ------
-        DataError
-            Anything else.
-        """
+        """Read what `to_json` returned; raises DataError for anything else."""
         try:
             fits = body["bins"] == list(BINS) and body["shares"] == list(SHARES)
             weights, levels = (tuple(map(float, body[key])) for key in ("weights", "levels"))
@@ -102,7 +97,7 @@ class Selection:
 
 
 def check_share(share: float) -> None:
-    """Raise UsageError unless a share can be asked for."""
+    """Raise UsageError unless a share is in range."""
     if not 0 < share <= SHARES[-1]:
         raise UsageError(
             f"the share of the vectors to compare is above 0 and at most {SHARES[-1]}, got {share}"
@@ -117,25 +112,16 @@ def search_selectively(
     selection: Selection,
     *,
     filter: Any = None,
-) -> DenseHits:
-    """Return the `k` best documents of the clusters worth opening and of the sparse results.
+) -> Hits:
+    """Return the `k` best documents of the selected clusters and of the sparse results.
 
     Parameters
     ----------
-    dense : DenseIndex
     query : (dimension,) floats
-    k : int
     guides : (n,) integers
-        Documents that a sparse search with the same filter found, best first; the first
-        thousand count.
-    selection : Selection
+        Hits of a sparse search with the same filter, best first; the first thousand count.
     filter : mapping, optional
-        Exact, as in `DenseIndex.search`.
-
-    Raises
-    ------
-    UsageError, VectorError
-        As `DenseIndex.search`.
+        Exact, as in `DenseIndex.search`; errors too.
     """
     if dense.exact:
         return dense.search(query, k, filter=filter)
@@ -145,7 +131,7 @@ def search_selectively(
 
 
 def openings_of(dense: DenseIndex, signs: Signs, selection: Selection) -> list[Opening | None]:
-    """Return for each segment its lists, most promising first, and how many of them to open."""
+    """Return the lists of each segment, most promising first, and how many of them to open."""
     worth = _worth(signs, selection.weights)
     openings: list[Opening | None] = []
     first = 0
@@ -168,17 +154,17 @@ def fit_selection(
     share: float = SHARE,
     wanted: int = WANTED,
 ) -> Selection:
-    """Learn how signs are weighed, from queries without judgements.
+    """Fit the weights to queries without judgements.
 
     Parameters
     ----------
     dense : DenseIndex
     queries : (n, dimension) floats
-        Some hundred; like those that will be searched.
+        Some hundred, like those of later searches.
     guides : sequence of (m,) integers, (n,)
-        What a sparse search found for each, best first.
+        Sparse hits of each query, best first.
     share : float
-        Of the vectors, to be compared on average.
+        Average share of the vectors to compare.
     wanted : int
         Documents of an exact dense search that should be found.
 
@@ -213,14 +199,14 @@ def fit_selection(
 
 
 def _worth(signs: Signs, weights: Sequence[float]) -> NDArray[np.float64]:
-    """Return the logarithm of the wanted documents expected for a comparison in each list."""
+    """Return the logarithm of the expected relevant documents per comparison in each list."""
     expected = signs.features @ np.array(weights) - signs.features[:, SIZE]
     found: NDArray[np.float64] = np.where(signs.sizes > 0, expected, -np.inf)
     return found
 
 
 def _levels(every: Sequence[Signs], weights: Sequence[float], n_vectors: int) -> tuple[float, ...]:
-    """Return the levels with which each of `SHARES` is compared on average."""
+    """Return the thresholds with which each of `SHARES` is compared on average."""
     worth = np.concatenate([_worth(signs, weights) for signs in every])
     sizes = np.concatenate([signs.sizes for signs in every])
     order = np.argsort(-worth, kind="stable")
@@ -232,7 +218,7 @@ def _levels(every: Sequence[Signs], weights: Sequence[float], n_vectors: int) ->
 
 
 def _poisson(features: Features, counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Weights w that make ``exp(features @ w)`` the expected counts (Newton's method)."""
+    """Return weights w that make ``exp(features @ w)`` the expected counts (Newton's method)."""
     centre, spread = features.mean(axis=0), features.std(axis=0)
     centre[0], spread[spread < 1e-9] = 0, 1
     scaled = (features - centre) / spread

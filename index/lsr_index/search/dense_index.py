@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -22,14 +21,14 @@ from lsr_index.dense.codes import check_query, decode
 from lsr_index.dense.sortable import sortable
 from lsr_index.search.dense_probe import (
     Effort,
-    Found,
     Opening,
+    SegmentHits,
     best,
     score_documents,
     search_segment,
 )
-from lsr_index.search.hits import Hits
-from lsr_index.search.inputs import MAX_K, document_numbers
+from lsr_index.search.hits import Hits, SearchedIndex
+from lsr_index.search.query import ordinals_of, require_k
 from lsr_index.segment.delete_bitmap import Words
 from lsr_index.segment.encoder_store import differences, read_assets
 from lsr_index.storage.container import Container
@@ -37,12 +36,12 @@ from lsr_index.storage.dense_part import DensePart
 
 
 class Known(NamedTuple):
-    """Documents that have been compared with a query already.
+    """Documents that pass the filter and were compared with the query before.
 
     Attributes
     ----------
     ordinals : (n,) int64
-        Each once; all of them may be returned.
+        Unique.
     scores : (n,) float32
         From `DenseIndex.scores`.
     """
@@ -52,56 +51,30 @@ class Known(NamedTuple):
 
 
 Openings = Sequence[Opening | None]
-"""For every segment which lists to open; None: as usual."""
+"""Lists to open in each segment; None: the nearest ones."""
 
 
-@dataclass(eq=False)
-class DenseHits(Hits):
-    """What a dense search found. `rank_safe` and `bound_gap` hold as they do for sparse ones.
-
-    Attributes
-    ----------
-    n_compared : int
-        Vectors compared with the query.
-    n_opened : int
-        Lists opened.
-    """
-
-    n_compared: int = 0
-    n_opened: int = 0
-
-
-class Owner(Protocol):
-    """What a dense index asks of the index it belongs to."""
+class Owner(SearchedIndex, Protocol):
+    """The index that dense vectors belong to."""
 
     path: Path
 
-    @property
-    def generation(self) -> int:
-        """Which state of the index this is."""
-
-    def doc_ids(self, ordinals: Any) -> list[str]:
-        """Return the ids of documents by their numbers."""
-
 
 class DenseIndex:
-    """The dense vectors of one generation. Safe to use from several threads.
+    """The dense vectors of one generation, `Index.dense`. Safe to use from several threads.
 
-    `Index.dense` is one, where the index has dense vectors. Document numbers are those of the
-    index; deleted documents are never found, and filters are exact.
+    Ordinals are those of the index. Deleted documents are never returned, and filters are exact.
 
     Parameters
     ----------
-    owner : Index
-    part : DensePart
     segments : sequence of DenseArrays
         In the order of the index.
-    bases : (segments + 1,) int64
-        Number of each segment's first document.
+    bases : (n_segments + 1,) int64
+        Ordinal of each segment's first document.
     encoder : Container or None
         The stored encoder.
     bitmaps : callable
-        Filter to the bitmaps of the documents that pass, one for each segment.
+        Filter to the bitmap of each segment; see `SearchSnapshot.words`.
     """
 
     def __init__(
@@ -122,22 +95,22 @@ class DenseIndex:
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """Length of a vector."""
         return self.part.dimension
 
     @property
     def similarity(self) -> Similarity:
-        """How vectors are compared: "cosine" (scores from -1 to 1) or "dot"."""
+        """Similarity of vectors: "cosine" (scores from -1 to 1) or "dot"."""
         return self.part.similarity
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """Identity of the encoder that made the vectors."""
+        """Fingerprint of the encoder that made the vectors."""
         return self.part.fingerprint
 
     @property
     def n_vectors(self) -> int:
-        """Vectors stored, those of deleted documents included."""
+        """Number of vectors, with those of deleted documents."""
         return sum(arrays.n_vectors for arrays in self.segments)
 
     @property
@@ -160,18 +133,11 @@ class DenseIndex:
 
     @cached_property
     def encoder_assets(self) -> EncoderAssets | None:
-        """The stored encoder, read and checked when first asked for."""
+        """The stored encoder, read and checked on first use."""
         return None if self._encoder is None else read_assets(self._encoder)
 
     def restore_encoder(self) -> DenseEncoder:
-        """Load the encoder that the index was made with.
-
-        Raises
-        ------
-        UsageError
-            The index stores none.
-        ModelError, EncoderMismatchError, MissingDependencyError, IndexFormatError
-        """
+        """Return the stored encoder, or raise UsageError where the index stores none."""
         if self.encoder_assets is None:
             raise UsageError(
                 f"{self._owner.path}: the dense vectors were made elsewhere and no model is stored "
@@ -206,7 +172,7 @@ class DenseIndex:
         exact: bool = False,
         openings: Openings | None = None,
         known: Known | None = None,
-    ) -> DenseHits:
+    ) -> Hits:
         """Return the `k` best documents for one query vector.
 
         Parameters
@@ -214,18 +180,18 @@ class DenseIndex:
         query : (dimension,) floats
             Scaled to length 1 where the index compares by cosine.
         k : int
-            1 to 1,000,000; more than there are documents is allowed.
+            1 to 1,000,000; may exceed the number of documents.
         filter : mapping, optional
-            Return only documents whose metadata passes; see `lsr_index.search.filters`.
+            Condition on metadata; see `lsr_index.search.filters`.
         probes : int, optional
-            Lists opened in a clustered segment; more until there are `k` documents. Default: one
+            Lists to open in a clustered segment; more until there are `k` documents. Default: one
             in six.
         exact : bool
-            Compare every vector that may be returned.
+            Compare every vector.
         openings : sequence of Opening or None, optional
-            For every segment the lists to open, instead of the nearest ones.
+            Lists to open in each segment. Default: the nearest ones.
         known : Known, optional
-            Documents that were compared already, and compete with those of the lists.
+            Documents that compete with those of the lists.
 
         Raises
         ------
@@ -247,7 +213,7 @@ class DenseIndex:
         filter: Any = None,
         probes: int | None = None,
         exact: bool = False,
-    ) -> list[DenseHits]:
+    ) -> list[Hits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
         effort = self._effort(k, probes, exact)
         if threads < 1:
@@ -256,7 +222,7 @@ class DenseIndex:
         vectors = [check_query(row, self.similarity, self.dimension) for row in matrix]
         live = self._bitmaps(filter)
 
-        def one(vector: NDArray[np.float32]) -> DenseHits:
+        def one(vector: NDArray[np.float32]) -> Hits:
             return self._search(vector, int(k), live, effort)
 
         if threads == 1 or len(vectors) < 2:
@@ -267,29 +233,20 @@ class DenseIndex:
     def scores(
         self, query: NDArray[np.floating], ordinals: NDArray[np.integer] | Sequence[int]
     ) -> NDArray[np.float64]:
-        """Return what documents score, as a search would say: to the last bit.
+        """Return the scores of documents, (n,) float64, to the last bit those of a search.
 
-        Parameters
-        ----------
-        query : (dimension,) floats
-        ordinals : (n,) integers
-            Document numbers, in any order; deleted ones too.
-
-        Returns
-        -------
-        (n,) float64
-            NaN for a document without a vector.
+        NaN for a document without a vector. Ordinals may be in any order, of deleted documents too.
         """
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
-        numbers = document_numbers(ordinals, self._bases[-1])
+        numbers = ordinals_of(ordinals, self._bases[-1])
         found = np.full(len(numbers), np.nan)
         for segment, places, documents in self.placed(numbers):
             found[places] = score_documents(segment, vector, documents)
         return found
 
     def vectors(self, ordinals: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
-        """Return the vectors of documents, (n, dimension); zeros for one that has none."""
-        numbers = document_numbers(ordinals, self._bases[-1])
+        """Return the vectors of documents, (n, dimension) float32; zeros where there is none."""
+        numbers = ordinals_of(ordinals, self._bases[-1])
         found = np.zeros((len(numbers), self.dimension), np.float32)
         for segment, places, documents in self.placed(numbers):
             found[places] = decode(segment.codes_of(documents))
@@ -303,7 +260,7 @@ class DenseIndex:
         effort: Effort,
         openings: Openings | None = None,
         known: Known | None = None,
-    ) -> DenseHits:
+    ) -> Hits:
         chosen = [None] * len(self.segments) if openings is None else openings
         found = [
             search_segment(arrays, vector, k, words, effort, opening)
@@ -318,24 +275,18 @@ class DenseIndex:
             scores = np.concatenate([scores, known.scores[new]])
         numbers, scores = best(numbers, scores, k)
         gap, safe = _gap(found, scores, k)
-        return DenseHits(
-            numbers,
-            scores.astype(np.float64),
-            sortable(scores),
-            safe,
-            gap,
-            self._owner.generation,
-            index=self._owner,
-            n_compared=sum(part.n_compared for part in found)
-            + (0 if known is None else len(known.ordinals)),
-            n_opened=sum(part.n_opened for part in found),
-        )
+        n_compared = sum(part.n_compared for part in found)
+        counters = {
+            "vectors_compared": n_compared + (0 if known is None else len(known.ordinals)),
+            "lists_opened": sum(part.n_opened for part in found),
+        }
+        exact = scores.astype(np.float64)
+        return Hits(numbers, exact, sortable(scores), safe, gap, self._owner, counters=counters)
 
     def _effort(
         self, k: int, probes: int | None, exact: bool, openings: Openings | None = None
     ) -> Effort:
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
-            raise UsageError(f"k must be a whole number from 1 to {MAX_K}, got {k!r}")
+        require_k(k)
         whole = isinstance(probes, (int, np.integer)) and not isinstance(probes, bool)
         if probes is not None and not (whole and probes >= 1):
             raise UsageError(f"probes must be a whole number of at least 1, got {probes!r}")
@@ -349,7 +300,7 @@ class DenseIndex:
     def placed(
         self, numbers: NDArray[np.int64]
     ) -> list[tuple[DenseArrays, NDArray[np.intp], NDArray[np.int64]]]:
-        """Return, by segment, where its documents are in `numbers` and which they are."""
+        """Return for each segment the places of its documents in `numbers`, and their positions."""
         if len(self.segments) == 1:
             return [(self.segments[0], np.arange(len(numbers)), numbers)]
         owners = np.searchsorted(self._bases, numbers, side="right") - 1
@@ -361,8 +312,8 @@ class DenseIndex:
         return placed
 
 
-def _gap(found: Sequence[Found], scores: NDArray[np.float32], k: int) -> tuple[float, bool]:
-    """By how much a document that was not compared can beat the last hit; whether none can."""
+def _gap(found: Sequence[SegmentHits], scores: NDArray[np.float32], k: int) -> tuple[float, bool]:
+    """Return by how much a vector that was not compared can beat the last hit; whether none can."""
     bound = max((part.bound for part in found), default=-math.inf)
     if bound == -math.inf:
         return 0.0, True

@@ -1,4 +1,4 @@
-"""The best vectors of one segment for a query: which rows are compared, and what they score."""
+"""Dense search of one segment: the lists it opens, the vectors it compares, their scores."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ALL_LIVE = np.zeros(0, np.uint64)
 
 
 class Effort(NamedTuple):
-    """How much of a clustered segment is looked at.
+    """Work limits of a dense search in a clustered segment.
 
     Attributes
     ----------
     probes : int or None
-        Lists opened; None: a share of them, see `default_probes`.
+        Lists to open; None: see `default_probes`.
     exact : bool
         Compare every vector.
     """
@@ -35,37 +35,37 @@ class Effort(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """Which lists of a segment are opened.
+    """Lists of a segment to open.
 
     Attributes
     ----------
-    order : (l,) intp
-        All of its lists, most promising first.
+    order : (n_lists,) intp
+        All lists, most promising first.
     least : int
-        The first ones that are opened; more until there are enough documents.
+        How many to open; more until there are enough documents.
     """
 
     order: NDArray[np.intp]
     least: int
 
     def fits(self, n_lists: int) -> bool:
-        """Whether it names each list of a segment once."""
+        """Return whether `order` names each list of a segment once."""
         order = self.order
         inside = len(order) == n_lists and order.min() >= 0 and order.max() < n_lists
         return bool(inside and (np.bincount(order, minlength=n_lists) == 1).all())
 
 
-class Found(NamedTuple):
+class SegmentHits(NamedTuple):
     """The best documents of one segment.
 
     Attributes
     ----------
-    documents : (m,) int64
-    scores : (m,) float32
+    documents : (n,) int64
+    scores : (n,) float32
     bound : float
-        No document that was not compared scores more; -inf: all were compared.
+        Upper bound of the scores of vectors that were not compared; -inf: all were.
     n_compared, n_opened : int
-        Vectors compared with the query, and lists opened.
+        Vectors compared with the query, lists opened.
     """
 
     documents: NDArray[np.int64]
@@ -76,7 +76,7 @@ class Found(NamedTuple):
 
 
 def default_probes(n_lists: int) -> int:
-    """Return how many lists are opened where nothing else is asked for: one in six.
+    """Return the number of lists to open by default, one in six.
 
     With questions and passages of MiniLM that finds 0.93 of the first 10 and 0.89 of the first 100.
     """
@@ -90,13 +90,13 @@ def search_segment(
     live: Words | None,
     effort: Effort,
     opening: Opening | None = None,
-) -> Found:
+) -> SegmentHits:
     """Return the `k` best documents of a segment.
 
     Parameters
     ----------
-    query : (d,) float32
-        As `lsr_index.dense.codes.check_query` returned it.
+    query : (dimension,) float32
+        From `lsr_index.dense.codes.check_query`.
     live : bitmap or None
         Documents that may be returned; None: all.
     opening : Opening, optional
@@ -120,7 +120,7 @@ def search_segment(
 
 
 def _held(arrays: DenseArrays, opening: Opening | None, least: int) -> int:
-    """Return how many vectors the lists hold that will be opened, roughly for the nearest ones."""
+    """Return the number of vectors in the lists to open, an estimate for the nearest ones."""
     if opening is None:
         return arrays.n_vectors * least // arrays.n_lists
     return int(np.diff(arrays.starts)[opening.order[:least]].sum())
@@ -129,7 +129,7 @@ def _held(arrays: DenseArrays, opening: Opening | None, least: int) -> int:
 def score_documents(
     arrays: DenseArrays, query: NDArray[np.float32], documents: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the scores of some documents, NaN for those without a vector."""
+    """Return the scores of documents, (n,); NaN without a vector."""
     arrays = arrays.checked
     return _scores(arrays, query, arrays.rows[documents])
 
@@ -137,7 +137,7 @@ def score_documents(
 def best(
     documents: NDArray[np.int64], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the `k` best, score descending, then document ascending."""
+    """Return the `k` best: score descending, then document ascending."""
     kept = _at_least_kth(scores, k)
     documents, scores = documents[kept], scores[kept]
     order = np.lexsort((documents, -scores))[:k]
@@ -163,7 +163,7 @@ def _kth(scores: NDArray[np.float32], k: int) -> np.float32:
 def _opened(
     arrays: DenseArrays, order: NDArray[np.intp], least: int, wanted: int, live: Words | None
 ) -> tuple[NDArray[np.int32], int]:
-    """Open lists in order: so many, and on until there are `wanted` documents."""
+    """Return the rows of `least` lists, more until there are `wanted`; and the number of lists."""
     if live is None and least >= arrays.n_lists:
         return arrays.all_rows, arrays.n_lists
     out = np.empty(arrays.n_vectors, np.int32)
@@ -191,7 +191,10 @@ def _bound(
     centres: NDArray[np.float32],
     opened: NDArray[np.intp],
 ) -> float:
-    """No vector x of a list with centre c and radius r scores more than ``q.c + |q| r``."""
+    """Return the largest possible score in lists that are not opened.
+
+    No vector of a list with centre c and radius r scores more than ``q.c + |q| r``.
+    """
     closed = np.diff(arrays.starts) > 0
     closed[opened] = False
     if not closed.any():
@@ -210,8 +213,8 @@ def _ranked(
     rows: NDArray[np.int32],
     bound: float,
     n_opened: int,
-) -> Found:
+) -> SegmentHits:
     scores = _scores(arrays, query, rows)
     kept = _at_least_kth(scores, k)
     documents = arrays.documents[rows[kept]].astype(np.int64)
-    return Found(*best(documents, scores[kept], k), bound, len(rows), n_opened)
+    return SegmentHits(*best(documents, scores[kept], k), bound, len(rows), n_opened)

@@ -1,8 +1,8 @@
-"""Queries in, ranked documents out: checks, segments side by side, threads.
+"""Sparse search of segments: checks, scratch, calls of the kernel, threads.
 
-A query runs through the segments one after the other; its running k-th score is the threshold the
-next segment starts with. Results are ordered by score descending, then segment, then document id,
-and are equal to an exhaustive scan unless an approximate option is set.
+A query is evaluated in one segment after the other; its k-th score so far is the threshold that the
+next segment starts with. Hits are ordered by score descending, then ordinal ascending; they equal
+those of an exhaustive scan unless an approximate option is set.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from lsr_index.kernels.accumulator import NARROW, WIDE, Width, contribution, wid
 from lsr_index.kernels.score.search import MISSING_LISTS
 from lsr_index.kernels.score.search import search_batch as search_batch_kernel
 from lsr_index.kernels.structs import N_STATS, STATS
+from lsr_index.search.hits import BatchHits, Hits, SearchedIndex
 from lsr_index.search.options import ALPHA_ONE, EXACT, SearchOptions
-from lsr_index.search.query import query_arrays, refuse
+from lsr_index.search.query import query_arrays, raise_fault
 from lsr_index.search.scratch import return_frame, take_frame
 from lsr_index.search.segment_set import LiveBitmaps, Segments
 from lsr_index.search.thread_pool import side_by_side
@@ -27,51 +28,8 @@ from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import MAX_IMPACT
 
 
-class Counters(NamedTuple):
-    """Work of a search.
-
-    Postings scattered from lists, cells of dense rows added to whole ranges, (block, row) pairs
-    added on their own, ranges entered, and those of them to which rows were added as a whole.
-    """
-
-    postings_scored: int
-    cells_added: int
-    blocks_evaluated: int
-    ranges_visited: int
-    ranges_scanned: int
-
-
-class SearchResult(NamedTuple):
-    """Hits of one query, best first.
-
-    ``ordinals`` count through the segments in the given order. ``scores`` are the integers that
-    decide the order, ``float_scores`` the reconstructed weights. With ``rank_safe`` the result is
-    the exact top k; otherwise no left-out document beats the last hit by more than ``bound_gap``.
-    """
-
-    ordinals: NDArray[np.int64]
-    scores: NDArray[np.int64]
-    float_scores: NDArray[np.float64]
-    rank_safe: bool
-    bound_gap: float
-    cancelled: bool
-    counters: Counters
-
-
-class BatchResult(NamedTuple):
-    """Hits of many queries, in rows of ``k``; unused places hold doc id -1 and score 0."""
-
-    ordinals: NDArray[np.int64]
-    scores: NDArray[np.int64]
-    float_scores: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    rank_safe: NDArray[np.bool_]
-    bound_gap: NDArray[np.float64]
-    counters: NDArray[np.int64]
-
-
 class Cancel:
-    """A flag that ends the searches it was given to before their next range."""
+    """A flag that ends searches before their next range."""
 
     def __init__(self) -> None:
         self.flag = np.zeros(1, dtype=np.uint8)
@@ -85,6 +43,9 @@ _NEVER = Cancel()
 _TERMS_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
 _COUNT, _UNSEEN = map((STATS.names or ()).index, ("count", "unseen"))
 _ONE_QUERY = np.zeros(0, np.int64)  # the queue of a single query
+_COUNTERS = (  # of `STATS`
+    "postings_scored", "cells_added", "blocks_evaluated", "ranges_visited", "ranges_scanned",
+)  # fmt: skip
 
 
 def _prepared(
@@ -92,7 +53,7 @@ def _prepared(
     live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None,
     k: int,
 ) -> tuple[Segments, LiveBitmaps, int]:
-    """Segments, bitmaps, and how many hits there can be."""
+    """Return segments, bitmaps, and the largest possible number of hits."""
     if k < 1:
         raise UsageError(f"k must be at least 1, got {k}")
     if not isinstance(segments, Segments):
@@ -114,29 +75,26 @@ def search_segments(
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
-) -> SearchResult:
-    """Top ``k`` documents of one query over all segments.
+    index: SearchedIndex | None = None,
+) -> Hits:
+    """Return the top ``k`` documents of one query over all segments.
 
     Parameters
     ----------
     segments : Segments, or sequence of KernelSegment
-        A `Segments` saves their preparation.
+        Ordinals count through them. A `Segments` is prepared once for many searches.
     query_term_ids : (n,) integer
         Unique; unknown ids are allowed.
     query_weights : (n,) float32
         Positive and finite.
     k : int
-        At least 1; more than there are documents is allowed.
-    live : LiveBitmaps, or a sequence that it takes, optional
-        Which documents may appear.
+        At least 1; may exceed the number of documents.
+    live : LiveBitmaps or sequence of bitmaps, optional
+        Documents that may be returned. Default: all.
     scale : float
-        Document scale, for ``float_scores``.
-    options : SearchOptions
-    cancel : Cancel, optional
-
-    Returns
-    -------
-    SearchResult
+        Document scale, for the scores.
+    index : SearchedIndex, optional
+        Owner of the hits.
 
     Raises
     ------
@@ -150,32 +108,31 @@ def search_segments(
     frame = take_frame(n_terms, k, segments, width)
     frame.indptr[1] = n_terms
     flag = cancel or _NEVER
-    ordinals, scores = np.empty(k, np.int64), np.empty(k, np.int64)
-    float_scores = np.empty(k, np.float64)
+    ordinals, int_scores = np.empty(k, np.int64), np.empty(k, np.int64)
+    scores = np.empty(k, np.float64)
     table = live.table
     while fault := search_batch_kernel(
         segments.table, table, frame.table, frame.acc, frame.indptr, terms, weights,
-        _ONE_QUERY, ordinals, scores, float_scores, frame.counters, options.packed(k), flag.flag,
+        _ONE_QUERY, ordinals, int_scores, scores, frame.counters, options.packed(k), flag.flag,
         options.beta, scale,
     ):  # fmt: skip
         if fault != MISSING_LISTS:
-            refuse(fault, frame.indptr, width)
+            raise_fault(fault, frame.indptr, width)
         table = live.table_with(terms)
     stats = frame.counters.tolist()
     n = stats[_COUNT]
     gap = 0.0
     if stats[_UNSEEN] or options.approximate:
-        gap = _gap(frame.counters.view(STATS)[0], int(scores[k - 1]), width, options, scale)
+        gap = _gap(frame.counters.view(STATS)[0], int(int_scores[k - 1]), width, options, scale)
     return_frame(frame)
     if n < k:
-        ordinals, scores, float_scores = ordinals[:n], scores[:n], float_scores[:n]
-    return SearchResult(
-        ordinals, scores, float_scores, gap == 0, gap, bool(flag.flag[0]), Counters(*stats[:5])
-    )
+        ordinals, scores, int_scores = ordinals[:n], scores[:n], int_scores[:n]
+    counters = dict(zip(_COUNTERS, stats, strict=False))
+    return Hits(ordinals, scores, int_scores, gap == 0, gap, index, bool(flag.flag[0]), counters)
 
 
 def _gap(stats: Any, kth_score: int, width: Width, options: SearchOptions, scale: float) -> float:
-    """By how much a document left out can beat the k-th score, 0 with fewer than k hits."""
+    """Return by how much a document that is not a hit can beat the k-th score."""
     unseen = int(stats.unseen)
     if options.alpha < 1:
         unseen = max(unseen, -(-int(stats.threshold) * ALPHA_ONE // options.alpha_units) - 1)
@@ -186,7 +143,7 @@ def _gap(stats: Any, kth_score: int, width: Width, options: SearchOptions, scale
 
 
 class _Batch(NamedTuple):
-    """Queries and the arrays that take their results, as the kernels take them."""
+    """Queries and the arrays of their results, as the kernels take them."""
 
     segments: Segments
     offsets: NDArray[np.int64]
@@ -198,26 +155,26 @@ class _Batch(NamedTuple):
     cancel: NDArray[np.uint8]
     scale: float
 
-    def answer(
+    def search(
         self, width: Width, rows: NDArray[np.int64], table: NDArray[np.int64], threads: int
     ) -> list[int]:
-        """Answer the queries ``rows``; returns what the kernel did in each thread."""
+        """Search the queries ``rows``; return the fault code of each thread, 0 for none."""
         longest = int((self.offsets[rows + 1] - self.offsets[rows]).max())
         queue = np.concatenate([np.zeros(1, np.int64), rows])
-        docs, scores, floats, counters = self.results
+        docs, int_scores, scores, counters = self.results
         n_queries = self.offsets.size - 1
 
-        def take_queries() -> int:
+        def search_queue() -> int:
             frame = take_frame(longest, docs.size // n_queries, self.segments, width)
             fault: int = search_batch_kernel(
                 self.segments.table, table, frame.table, frame.acc, self.offsets, self.terms,
-                self.weights, queue, docs, scores, floats, counters, self.packed, self.cancel,
+                self.weights, queue, docs, int_scores, scores, counters, self.packed, self.cancel,
                 self.options.beta, self.scale,
             )  # fmt: skip
             return_frame(frame)
             return fault
 
-        return side_by_side(take_queries, min(threads, rows.size))
+        return side_by_side(search_queue, min(threads, rows.size))
 
 
 def search_segments_batch(
@@ -232,26 +189,18 @@ def search_segments_batch(
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
-) -> BatchResult:
-    """Top ``k`` documents of many queries, which threads take one after the other.
+) -> BatchHits:
+    """Return the top ``k`` documents of many queries, which threads take from a queue.
+
+    Each thread has its own scratch and makes one call, without the GIL, for all its queries.
 
     Parameters
     ----------
     segments, k, live, scale, options, cancel
-        As in `search_segments`.
+        As in `search_segments`; errors too.
     indptr, term_ids, weights : (n_queries + 1,), (nnz,), (nnz,)
         Queries as CSR.
     threads : int
-        Each has a workspace of its own and makes one call, without the GIL, for all its queries.
-
-    Returns
-    -------
-    BatchResult
-
-    Raises
-    ------
-    UsageError, VectorError
-        If an argument is not as described.
     """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
@@ -263,38 +212,37 @@ def search_segments_batch(
         raise UsageError("indptr must end at the number of term ids")
     terms, values = query_arrays(np.asarray(term_ids), np.asarray(weights))
     n_queries = offsets.size - 1
-    ordinals, scores = np.empty((2, n_queries, room), np.int64)
-    float_scores = np.empty((n_queries, room), np.float64)
+    ordinals, int_scores = np.empty((2, n_queries, room), np.int64)
+    scores = np.empty((n_queries, room), np.float64)
     counters = np.zeros((n_queries, N_STATS), np.int64)
     stats = counters.view(STATS)[:, 0]
     gaps = np.zeros(n_queries, np.float64)
     batch = _Batch(
         prepared, offsets, terms, values,
-        (ordinals.ravel(), scores.ravel(), float_scores.ravel(), counters.ravel()),
+        (ordinals.ravel(), int_scores.ravel(), scores.ravel(), counters.ravel()),
         options, options.packed(room), (cancel or _NEVER).flag, scale,
     )  # fmt: skip
     table = bitmaps.table
     for width, rows in _by_width(np.diff(offsets), options):
-        while any(faults := batch.answer(width, rows, table, threads)):
+        while any(faults := batch.search(width, rows, table, threads)):
             if MISSING_LISTS not in faults:
-                refuse(min(filter(None, faults)), offsets, width)
+                raise_fault(min(filter(None, faults)), offsets, width)
             table = _table_with_terms(bitmaps, terms)
         if options.approximate or stats["unseen"][rows].any():
             for row in rows.tolist():
-                gaps[row] = _gap(stats[row], int(scores[row, -1]), width, options, scale)
-    return BatchResult(
+                gaps[row] = _gap(stats[row], int(int_scores[row, -1]), width, options, scale)
+    return BatchHits(
         _widened(ordinals, k, -1),
         _widened(scores, k, 0),
-        _widened(float_scores, k, 0),
+        _widened(int_scores, k, 0),
         stats["count"].copy(),
         gaps == 0,
         gaps,
-        counters,
     )
 
 
 def _table_with_terms(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Make the filtered posting lists of all terms; returns the live table to search with."""
+    """Make the filtered posting lists of all terms; return the live table to search with."""
     table, unique = live.table, np.unique(terms)
     for first in range(0, unique.size, _TERMS_AT_ONCE):
         table = live.table_with(unique[first : first + _TERMS_AT_ONCE])
@@ -304,14 +252,14 @@ def _table_with_terms(live: LiveBitmaps, terms: NDArray[np.uint32]) -> NDArray[n
 def _by_width(
     lengths: NDArray[np.int64], options: SearchOptions
 ) -> list[tuple[Width, NDArray[np.int64]]]:
-    """Numbers of the queries of each accumulator width."""
+    """Return the rows of the queries of each accumulator width."""
     widths = [width_for(n, options.width) for n in lengths.tolist()]
     groups = ((width, np.flatnonzero([w is width for w in widths])) for width in (NARROW, WIDE))
     return [(width, rows) for width, rows in groups if rows.size]
 
 
 def _widened(rows: NDArray[Any], k: int, empty: int) -> NDArray[Any]:
-    """Rows of ``k`` places, where there are fewer documents than that."""
+    """Return rows padded to ``k`` places, where there are fewer documents."""
     if rows.shape[1] == k:
         return rows
     out = np.full((len(rows), k), empty, rows.dtype)

@@ -1,4 +1,4 @@
-"""Filter cache: the documents that pass a filter, kept within a bound on memory."""
+"""Filter cache: the documents that match a filter, within a bound on memory."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MAX_BYTES = 64 << 20
 
 @dataclass(eq=False)
 class FilteredDocuments:
-    """The documents that pass a filter.
+    """The documents that match a filter.
 
     Attributes
     ----------
     words : list of bitmaps
         One for each segment.
     bitmaps : LiveBitmaps
-        The same, as the kernels take it.
+        The same for the kernels.
     n_bytes : int
-        Memory held.
+        Memory of the bitmaps and of the filtered posting lists.
     repeated : bool
-        Asked for more than once.
+        The filter was used more than once.
     """
 
     words: list[Words]
@@ -51,15 +51,15 @@ class FilteredDocuments:
 class FilterCache:
     """Cache of evaluated filters over the segments of one generation; safe from any thread.
 
-    A filter that is used again and that few documents pass gets filtered posting lists (see
-    `lsr_index.search.filtered_postings`). At most `MAX_FILTERS` filters are remembered, in at most
-    `MAX_BYTES` (one filter's bitmaps may be larger); the oldest are forgotten first.
+    A filter that is used again and that few documents match gets filtered posting lists (see
+    `lsr_index.search.filtered_postings`). The cache holds at most `MAX_FILTERS` filters and
+    `MAX_BYTES` (one filter's bitmaps may be larger); the oldest leave first.
 
     Parameters
     ----------
     segments : sequence of SegmentReader
     searchers : Segments
-        The same, as the kernels take them.
+        The same for the kernels.
     """
 
     def __init__(self, segments: Sequence[SegmentReader], searchers: Segments) -> None:
@@ -74,17 +74,11 @@ class FilterCache:
 
     @property
     def n_bytes(self) -> int:
-        """Memory held by all filters."""
+        """Memory of all filters."""
         return sum(found.n_bytes for found in self._by_meaning.values())
 
     def find(self, filter: Any) -> FilteredDocuments:
-        """Return the documents that pass.
-
-        Raises
-        ------
-        UsageError
-            The filter is none, or names what no document has (see `check_fields`).
-        """
+        """Return the documents that match a filter; raises UsageError as `check_fields`."""
         written = _written(filter)
         found = self._as_written.get(written) if written is not None else None
         if found is not None and found.repeated:
@@ -112,7 +106,7 @@ class FilterCache:
         return FilteredDocuments(words, bitmaps, n_bytes)
 
     def reserve(self, owner: FilteredDocuments, n_bytes: int) -> bool:
-        """Reserve memory for the posting lists of a filter; False where it would not fit."""
+        """Reserve memory for posting lists of a filter; return False without room for it."""
         with self._mutex:
             if not any(found is owner for found in self._by_meaning.values()):
                 return False
@@ -123,7 +117,7 @@ class FilterCache:
             return True
 
     def _forget_all_beyond(self, kept: FilteredDocuments, n_bytes: int) -> None:
-        """Forget the oldest filters but one until the others fit."""
+        """Remove the oldest filters but `kept` until the others fit into `n_bytes`."""
         oldest = [(key, found) for key, found in self._by_meaning.items() if found is not kept]
         for key, dropped in oldest:
             if self.n_bytes <= n_bytes and len(self._by_meaning) <= MAX_FILTERS:
@@ -137,17 +131,17 @@ class FilterCache:
 
 
 def _reserve(cache: ref[FilterCache], owner: ref[FilteredDocuments], n_bytes: int) -> bool:
-    """Ask the cache for room, if both are still there.
+    """Reserve memory in the cache, if cache and filter still exist.
 
-    A filter's lists hold this function. Were it a bound method, the cache would be part of a cycle,
-    and the maps of an index would stay until the cyclic garbage collector runs.
+    The posting lists of a filter hold this function. A bound method would make the cache part of a
+    cycle, and the maps of an index would stay until the cyclic garbage collector runs.
     """
     its_cache, itself = cache(), owner()
     return its_cache is not None and itself is not None and its_cache.reserve(itself, n_bytes)
 
 
 def _written(filter: Any) -> bytes | None:
-    """A filter of plain values as bytes: made in a fraction of the time of parsing it."""
+    """Return a filter of plain values as bytes, faster than parsing it; None for other values."""
     try:
         return marshal.dumps(filter, 2)
     except ValueError:

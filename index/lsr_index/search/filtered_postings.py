@@ -1,4 +1,4 @@
-"""Posting lists of the documents that pass a filter, each made when a search first needs it."""
+"""Filtered posting lists: postings of the documents that match a filter, made on first use."""
 
 from __future__ import annotations
 
@@ -22,37 +22,36 @@ _SHARE = 8
 
 
 class FilteredPostings:
-    """The documents of one segment that pass a filter, and lists of terms in them.
+    """The documents of one segment that match a filter, and their posting lists by term.
 
-    Safe from any thread: lists are only added, and published once they are complete.
+    Safe from any thread: lists are only added, and published when they are complete.
 
     Parameters
     ----------
-    arrays : SegmentArrays
-    table : (15, 2) int64
-        The same as the kernels take it.
+    table : (n_arrays, 2) int64
+        Address table of the `SegmentView`.
     words : (n_words,) uint64
-        Bitmap of the slots that pass.
+        Bitmap of the matching slots.
     n_docs : int
-        How many they are.
+        Number of matching slots.
     reserve : callable
         See `Reserve`.
 
     Attributes
     ----------
     docs : (n_docs,) uint32
-        Their numbers in the segment, by slot.
+        Position in the segment, by slot.
     range_starts, range_slots : (n_ranges + 1,) int64, (n_docs,) uint16
-        Their slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
+        Slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
     addresses : (n_terms,) int64
-        Where the list of each of the segment's terms is; 0: there is none (yet).
+        Address of the list of each term; 0: there is none yet.
     full : bool
-        There was no room for a list; no more are made.
+        `reserve` refused memory; no more lists are made.
     """
 
     @staticmethod
     def pays(arrays: SegmentArrays, n_docs: int) -> bool:
-        """Return whether `n_docs` documents are few enough, and as many as can be numbered."""
+        """Return whether so few documents match that filtered lists are faster, and fit 16 bits."""
         most = min(arrays.n_docs // _SHARE, arrays.geometry.range_size, MAX_RANGE_SIZE)
         return 0 < n_docs <= most
 
@@ -77,22 +76,12 @@ class FilteredPostings:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes held besides the lists."""
+        """Bytes without the posting lists."""
         parts = (self.docs, self.addresses, self.range_starts, self.range_slots)
         return sum(part.nbytes for part in parts)
 
     def add_terms(self, term_ids: NDArray[np.uint32]) -> bool:
-        """Make the lists of some terms, where they are missing.
-
-        Parameters
-        ----------
-        term_ids : (n,) uint32
-
-        Returns
-        -------
-        bool
-            False: there was no room.
-        """
+        """Make the missing lists of terms, (n,) uint32; return False without memory for them."""
         with self._mutex:
             return not self.full and self._make(term_ids)
 

@@ -58,7 +58,7 @@ class AnyOf:
     keys: tuple[tuple[ValueType, Key], ...]
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         if columns.rounded(self.field, self.keys):
             return columns.scan(self.matches)
         found = np.zeros(n_docs, np.bool_)
@@ -68,7 +68,7 @@ class AnyOf:
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         if self.field not in metadata:
             return False
         return not set(self.keys).isdisjoint(typed_keys(metadata[self.field]))
@@ -86,7 +86,7 @@ class Range:
     open_high: bool
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         if columns.rounded(self.field, [(self.kind, self.low), (self.kind, self.high)]):
             return columns.scan(self.matches)
         found = np.zeros(n_docs, np.bool_)
@@ -95,7 +95,7 @@ class Range:
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         if self.field not in metadata:
             return False
         return any(
@@ -111,85 +111,85 @@ class Range:
 
 @dataclass(frozen=True)
 class Exists:
-    """The field has a string, a number, true or false; null, objects and empty lists are none."""
+    """The field has a string, a number or a boolean; null, objects and empty lists do not count."""
 
     field: str
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         found = np.zeros(n_docs, np.bool_)
         for column in columns.columns(self.field):
             found[column.between(None, None, False, False)] = True
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         return next(typed_keys(metadata.get(self.field)), None) is not None
 
 
 @dataclass(frozen=True)
 class All:
-    """Every part passes; no part at all: everything passes."""
+    """Every part matches; without parts everything matches."""
 
     parts: tuple[Filter, ...]
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         found = np.ones(n_docs, np.bool_)
         for part in self.parts:
             found &= part.mask(columns, n_docs)
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         return all(part.matches(metadata) for part in self.parts)
 
 
 @dataclass(frozen=True)
 class Either:
-    """At least one part passes."""
+    """At least one part matches."""
 
     parts: tuple[Filter, ...]
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         found = np.zeros(n_docs, np.bool_)
         for part in self.parts:
             found |= part.mask(columns, n_docs)
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         return any(part.matches(metadata) for part in self.parts)
 
 
 @dataclass(frozen=True)
 class Not:
-    """The part does not pass."""
+    """The part does not match."""
 
     part: Filter
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         return ~self.part.mask(columns, n_docs)
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         return not self.part.matches(metadata)
 
 
 @dataclass(frozen=True)
 class Lenient:
-    """The part passes; `check_fields` does not look into it."""
+    """The part matches; `check_fields` skips it."""
 
     part: Filter
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return one element per document."""
+        """Return the matching documents of a segment, (n_docs,) bool."""
         return self.part.mask(columns, n_docs)
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether one document's metadata passes."""
+        """Return whether the metadata of a document matches."""
         return self.part.matches(metadata)
 
 
@@ -197,10 +197,10 @@ Filter = AnyOf | Range | Exists | All | Either | Not | Lenient
 
 
 class HasFields(Protocol):
-    """An index, as far as filters need to know it."""
+    """An index with metadata fields."""
 
     def fields(self) -> Mapping[str, set[str]]:
-        """Return the metadata fields that filters can name, and the types their values have."""
+        """Return the metadata fields and the types of their values."""
 
 
 def merged_fields(segments: Iterable[HasFields]) -> dict[str, set[str]]:
@@ -213,10 +213,10 @@ def merged_fields(segments: Iterable[HasFields]) -> dict[str, set[str]]:
 
 
 def check_fields(filter: Any, index: HasFields | Mapping[str, set[str]]) -> None:
-    """Refuse a filter that names a field, or a type of a field, that no document has.
+    """Raise UsageError for a filter with a field, or a type of a field, that no document has.
 
     Such a filter selects nothing, or with a negation everything: mostly a typing error. A filter
-    with ``"$lenient": true`` is not checked, nor is anything inside it.
+    with ``"$lenient": true``, and all inside it, is not checked.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def check_fields(filter: Any, index: HasFields | Mapping[str, set[str]]) -> None
     Raises
     ------
     UsageError
-        It is no filter, or selects by what is not there; lists the fields and their types.
+        The filter is malformed or names a missing field or type; lists the fields and their types.
     """
     fields = index if isinstance(index, Mapping) else index.fields()
     if not fields:
@@ -300,13 +300,7 @@ class _Budget(NamedTuple):
 
 
 def parse_filter(source: Any) -> Filter:
-    """Parse a filter of JSON values.
-
-    Raises
-    ------
-    UsageError
-        It is no filter; says which part.
-    """
+    """Parse a filter of JSON values, or raise UsageError that names the malformed part."""
     if isinstance(source, AnyOf | Range | Exists | All | Either | Not | Lenient):
         return source
     return _parse(source, _Budget(0, [0]))

@@ -1,8 +1,4 @@
-"""`Index`: one generation of an index, opened for searching.
-
-An index object never changes: what it reads is mapped by `lsr_index.search.snapshot_reader`, and
-`refresh` opens the newest generation.
-"""
+"""`Index`: one generation of an index, opened for searching. It never changes."""
 
 from __future__ import annotations
 
@@ -17,11 +13,12 @@ from numpy.typing import NDArray
 from lsr.errors import CorruptIndexError, IndexNotFoundError, IndexStateError, UsageError
 from lsr_index.kernels.accumulator import width_for
 from lsr_index.kernels.fork import freed_after_fork
+from lsr_index.kernels.score.score_docs import score_documents
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
 from lsr_index.search.hits import Hits
-from lsr_index.search.inputs import check_k, single_vector, vectors_of
 from lsr_index.search.options import EXACT, SearchOptions
+from lsr_index.search.query import ordinals_of, require_k, single_vector, vectors_of
 from lsr_index.search.snapshot import SearchSnapshot
 from lsr_index.search.snapshot_reader import Generation
 from lsr_index.segment.delete_bitmap import Words
@@ -49,19 +46,18 @@ def open_index(
     ----------
     path : path
     verify : {"header", "checksums", "structure"}
-        What is proven before the first search. "header": manifest, lengths, directories, deletion
-        bitmaps; documents are checked when they are fetched. "checksums": every byte, about 2 GB/s.
-        "structure": also that no number in the files can lead a kernel out of its arrays, for an
-        index from somebody else.
+        Checks before the first search. "header": manifest, lengths, directories, delete bitmaps;
+        documents are checked when they are read. "checksums": every byte, about 2 GB/s.
+        "structure": also every number that a kernel uses as a position, for an index from an
+        untrusted source.
     generation : int, optional
-        An older generation that is still there. Default: the newest.
+        An older generation that still exists. Default: the newest.
     files : Files
-        The disk.
 
     Raises
     ------
     IndexNotFoundError
-        There is no index at `path`, or not this generation.
+        There is no index at `path`, or no such generation.
     CorruptIndexError
         A file is damaged or missing; names it and the offset.
     FormatVersionError
@@ -94,18 +90,15 @@ def _open_generation(files: Files, path: Path, generation: int | None) -> Index:
             manifest = read_manifest(files, path, wanted)
             return Index(path, manifest, files)
         except (FileNotFoundError, CorruptIndexError):
-            # A writer may have moved on and removed what was about to be opened. If it has not,
-            # the file is really missing or damaged.
+            # A writer may have removed the files of a former generation. If the newest is still
+            # the same, the file is missing or damaged.
             if generations(files, path)[-1] == present[-1]:
                 raise
     raise IndexStateError(f"{path}: the index changed {_OPEN_ATTEMPTS} times while being opened")
 
 
 class Index(Generation):
-    """One generation of an index, with all that searches it. Safe to use from several threads.
-
-    Made by `open_index`.
-    """
+    """One generation of an index, opened by `open_index`. Safe to use from several threads."""
 
     def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
         super().__init__(path, manifest, files)
@@ -114,12 +107,12 @@ class Index(Generation):
 
     @property
     def snapshot(self) -> SearchSnapshot:
-        """What searches run on, checked when first asked for.
+        """Segments, bitmaps and filters of searches, checked on first use.
 
         Raises
         ------
         CorruptIndexError
-            A number in a file would lead a kernel out of its arrays.
+            A position in a file is outside of its array.
         IndexStateError
             The index is closed.
         """
@@ -134,7 +127,7 @@ class Index(Generation):
 
     @property
     def dense(self) -> DenseIndex | None:
-        """The dense vectors, where the index has them."""
+        """The dense vectors; None where the index has none."""
         part = self.manifest.dense
         if part is None:
             return None
@@ -142,7 +135,7 @@ class Index(Generation):
         return DenseIndex(self, part, arrays, self._bases, self._dense_encoder, self._words)
 
     def require_dense(self) -> DenseIndex:
-        """Return the dense vectors, or raise UsageError that says how to get them."""
+        """Return the dense vectors, or raise UsageError."""
         dense = self.dense
         if dense is None:
             raise UsageError(
@@ -166,9 +159,9 @@ class Index(Generation):
         ----------
         query : SparseBatch of one row, or SciPy matrix of one row
         k : int
-            1 to 1,000,000; more than there are documents is allowed.
+            1 to 1,000,000; may exceed the number of documents.
         filter : mapping, optional
-            Return only documents whose metadata passes; see `lsr_index.search.filters`. Exact.
+            Condition on metadata, exact; see `lsr_index.search.filters`.
         cancel : Cancel, optional
             Ends the search from another thread.
         options : SearchOptions
@@ -177,12 +170,12 @@ class Index(Generation):
         Raises
         ------
         UsageError
-            `k` is out of range, or the filter is none.
+            `k` is out of range, or the filter is malformed.
         """
         vector = single_vector(query)
-        check_k(k)
+        require_k(k)
         snapshot = self.snapshot
-        found = search_segments(
+        return search_segments(
             snapshot.segments,
             vector.indices,
             vector.values,
@@ -191,17 +184,7 @@ class Index(Generation):
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
-        )
-        return Hits(
-            found.ordinals,
-            found.float_scores,
-            found.scores,
-            found.rank_safe,
-            found.bound_gap,
-            self.generation,
-            found.cancelled,
-            found.counters,
-            self,
+            index=self,
         )
 
     def search_batch(
@@ -216,11 +199,11 @@ class Index(Generation):
     ) -> list[Hits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
         batch = vectors_of(queries)
-        check_k(k)
+        require_k(k)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         snapshot = self.snapshot
-        found = search_segments_batch(
+        return search_segments_batch(
             snapshot.segments,
             batch.indptr,
             batch.indices,
@@ -231,40 +214,64 @@ class Index(Generation):
             scale=self.manifest.scale,
             options=options,
             cancel=cancel,
-        )
-        rows = zip(
-            found.ordinals,
-            found.float_scores,
-            found.scores,
-            found.counts.tolist(),
-            found.rank_safe.tolist(),
-            found.bound_gap.tolist(),
-            strict=True,
-        )
-        generation = self.generation
-        return [
-            Hits(ids, weights, scores, safe, gap, generation, index=self)
-            if n == k
-            else Hits(ids[:n], weights[:n], scores[:n], safe, gap, generation, index=self)
-            for ids, weights, scores, n, safe, gap in rows
-        ]
+        ).by_query(self)
 
     def select(self, filter: Any) -> NDArray[np.int64]:
-        """Return the numbers of all documents that match a filter, rising."""
+        """Return the ordinals of all documents that match a filter, ascending."""
         return self.snapshot.select(filter)
 
     def _words(self, filter: Any) -> Sequence[Words | None]:
-        if filter is None:  # needs nothing of the postings
+        if filter is None:  # without reading postings
             return [segment.live for segment in self.segments]
         return self.snapshot.words(filter)
 
-    def explain(self, query: Any, ordinal: int) -> list[tuple[int, float]]:
-        """Return each matched term's contribution; they sum to the score of a search.
+    def scores(
+        self, query: Any, ordinals: NDArray[np.integer] | Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return the scores of documents for a query, to the last bit those of a search.
+
+        Looks each document up in the posting list of each term: for a hundred documents a fraction
+        of the time of a search.
+
+        Parameters
+        ----------
+        query : SparseBatch of one row, or SciPy matrix of one row
+        ordinals : (n,) integers
+            Document numbers of this generation, in any order; deleted documents too.
 
         Returns
         -------
-        list of (term id, contribution)
-            Largest contribution first.
+        (n,) float64
+            0 for a document that shares no term with the query.
+
+        Raises
+        ------
+        UsageError
+            A number is not one of this generation.
+        """
+        segments = self.snapshot.segments
+        numbers = ordinals_of(ordinals, segments.n_docs)
+        terms, weights = single_vector(query).row(0)
+        width = width_for(len(terms))
+        ints, query_scale = quantize_query(weights, width)
+        scores = np.zeros(len(numbers), np.int64)
+        maps = segments.slot_maps  # its arrays must live until the kernel returns
+        score_documents(
+            segments.table,
+            maps.table,
+            segments.bases,
+            terms.astype(np.int64),
+            ints.astype(np.int64),
+            np.uint32(width.shift),
+            numbers,
+            scores,
+        )
+        return scores.astype(np.float64) * (self.manifest.scale * query_scale)
+
+    def explain(self, query: Any, ordinal: int) -> list[tuple[int, float]]:
+        """Return (term id, contribution) of each matched term, largest contribution first.
+
+        The contributions sum to the score of a search.
         """
         terms, weights = single_vector(query).row(0)
         segment, position = self._place(ordinal)
@@ -277,14 +284,14 @@ class Index(Generation):
         return sorted(matched, key=lambda pair: (-pair[1], pair[0]))
 
     def refresh(self) -> Index:
-        """Return the newest generation: this object when it is the newest, else another one."""
+        """Return the newest generation: this object if it is the newest, else another one."""
         newest = generations(self._files, self.path)[-1]
         if newest == self.generation:
             return self
         return _open_generation(self._files, self.path, None)
 
     def close(self) -> None:
-        """Let go of the files. A search that is running keeps what it reads until it ends."""
+        """Release the files. A running search keeps its maps until it ends."""
         with self._mutex:
             super().close()
             self._snapshot = None

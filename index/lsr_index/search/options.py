@@ -1,4 +1,4 @@
-"""Knobs of a search and their packed form."""
+"""Options of a sparse search and their packed form."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SearchOptions:
 
     @property
     def alpha_units(self) -> int:
-        """``alpha`` as the kernels take it, in 1/65536."""
+        """``alpha`` in 1/65536, for the kernels."""
         return max(1, round(self.alpha * ALPHA_ONE))
 
     @cached_property
@@ -84,7 +84,7 @@ class SearchOptions:
         return self.alpha < 1 or self.beta < 1
 
     def packed(self, k: int) -> NDArray[np.int64]:
-        """Options as the kernels take them; not to be written to."""
+        """Return the options as an `OPTIONS` record, (n,) int64; read-only."""
         found = self._packed.get(k)
         if found is None:
             values = (

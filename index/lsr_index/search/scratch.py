@@ -1,4 +1,4 @@
-"""Scratch of the kernels, kept from one search to the next."""
+"""Scratch memory of the kernels, reused by later searches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PADDING = 64
 
 
 class Sizes(NamedTuple):
-    """What a frame has room for.
+    """Capacity of a frame.
 
     Keys of a query, slots of a group of ranges, terms of a query (or ranges of a segment),
     segments.
@@ -41,14 +41,7 @@ class Sizes(NamedTuple):
 
 
 class Frame:
-    """Accumulators and other scratch, and the offsets and counters of a single query.
-
-    Parameters
-    ----------
-    sizes : Sizes
-    width : Width
-        Of the accumulators.
-    """
+    """Accumulators and other scratch of one thread, offsets and counters of a single query."""
 
     def __init__(self, sizes: Sizes, width: Width) -> None:
         self.sizes = sizes
@@ -79,16 +72,7 @@ _spare: dict[int, list[Frame]] = {NARROW.top: [], WIDE.top: []}
 
 
 def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
-    """A frame that no other search uses, to be given back with `return_frame`.
-
-    Parameters
-    ----------
-    n_terms : int
-        Of the longest query.
-    k : int
-    segments : Segments
-    width : Width
-    """
+    """Return a frame of the needed capacity for one search, which ends with `return_frame`."""
     try:
         frame = _spare[width.top].pop()
     except IndexError:
@@ -111,5 +95,5 @@ def take_frame(n_terms: int, k: int, segments: Segments, width: Width) -> Frame:
 
 
 def return_frame(frame: Frame) -> None:
-    """Keep a frame for the next search: its memory has been touched, and may be in the cache."""
+    """Keep a frame for later searches: its pages are mapped and may be in the CPU cache."""
     frame.home.append(frame)

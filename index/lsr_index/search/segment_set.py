@@ -1,4 +1,4 @@
-"""The segments of one search, and bitmaps of the documents that may appear."""
+"""The segments of a search, and bitmaps of the documents that may be returned."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MAX_DOCS = 0xFFFFFFFF
 
 
 class SlotMaps(NamedTuple):
-    """Where the documents of each segment stand.
+    """Slots of the documents of each segment.
 
     Attributes
     ----------
     table : (n_segments, 2) int64
         Addresses and lengths of the maps.
     kept : tuple of (n_docs,) or (0,) uint32
-        The maps, so that they live as long as their addresses.
+        The maps; they must live as long as their addresses are used.
     """
 
     table: NDArray[np.int64]
@@ -39,14 +39,14 @@ class SlotMaps(NamedTuple):
 
 
 class LiveBitmaps:
-    """Which documents of each segment may appear, as the kernels take it.
+    """Documents of each segment that may be returned, as `LIVE` records for the kernels.
 
     Parameters
     ----------
     segments : sequence of KernelSegment
     live : sequence of (ceil(n_docs / 64),) uint64 or None
-        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may
-        appear; ``None`` or an empty array means all.
+        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may be
+        returned; ``None`` or an empty array: all.
 
     Raises
     ------
@@ -83,15 +83,10 @@ class LiveBitmaps:
         return sum(words.nbytes for words in self._kept)
 
     def use_filtered_postings(self, reserve: Reserve) -> None:
-        """Use filtered posting lists in segments where few documents may appear.
+        """Use filtered posting lists in segments where few documents may be returned.
 
-        For bitmaps that are used by many searches: the first search with a term copies the
-        postings of the term in these documents.
-
-        Parameters
-        ----------
-        reserve : callable
-            Asked for every piece of memory; see `lsr_index.search.filtered_postings.Reserve`.
+        For bitmaps of many searches: the first search with a term copies its postings in these
+        documents. `reserve` is called for every piece of memory.
         """
         table = self.table.copy()
         records = table.view(LIVE)
@@ -110,17 +105,7 @@ class LiveBitmaps:
         self.table = table
 
     def table_with(self, term_ids: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Make the filtered posting lists of some terms; returns the live table to search with.
-
-        Parameters
-        ----------
-        term_ids : (n,) uint32
-
-        Returns
-        -------
-        (n_segments * m,) int64
-            LIVE records.
-        """
+        """Make the filtered posting lists of terms, (n,) uint32; return the `LIVE` records."""
         if any(lists.full for lists in self._lists):
             return self._bitmaps_only
         known = all(lists.add_terms(term_ids) for lists in self._lists)
@@ -137,17 +122,12 @@ def _checked(segment: KernelSegment, words: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 class Segments:
-    """The segments of one search, as the kernels take them.
-
-    Parameters
-    ----------
-    segments : iterable of KernelSegment
-        Together below 2**32 documents.
+    """The segments of a search, as address tables for the kernels.
 
     Raises
     ------
     ValueError
-        If there are too many documents.
+        If there are 2**32 - 1 documents or more.
     """
 
     def __init__(self, segments: Iterable[KernelSegment]) -> None:
@@ -165,16 +145,16 @@ class Segments:
 
     @cached_property
     def slot_maps(self) -> SlotMaps:
-        """Where documents stand; 4 bytes a document of reordered segments, made when asked for."""
+        """Slot of each document; 4 bytes a document of reordered segments, made on first use."""
         kept = tuple(segment.slots_of_documents() for segment in self.segments)
         return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
 
     def _group_slots(self) -> int:
-        """Slots that a search takes together: a range, or a group of small ones."""
+        """Return the slots that a search evaluates together: a range, or a group of small ones."""
         sizes = [s.n_slots for s in self.segments]
         whole = sum(size * s.n_ranges for size, s in zip(sizes, self.segments, strict=True))
         return max([min(GROUP_SLOTS, whole), *sizes])
 
     def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
-        """The bitmaps of a search; see `LiveBitmaps`."""
+        """Return the bitmaps of a search; see `LiveBitmaps`."""
         return self.all_live if live is None else LiveBitmaps(self.segments, live)

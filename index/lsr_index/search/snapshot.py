@@ -1,4 +1,4 @@
-"""`SearchSnapshot`: what the searches of one generation run on."""
+"""`SearchSnapshot`: segments, bitmaps and filter cache of one generation."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ from lsr_index.segment.reader import SegmentReader
 
 
 class SearchSnapshot:
-    """Segments, bitmaps of documents and filters that belong together.
+    """Segments, bitmaps and filters of one generation. Immutable.
 
-    It never changes. A search holds the one it began with until it ends, so that closing the index
-    takes no array away from a kernel, and no bitmap meets a segment that it was not made for.
-
-    Parameters
-    ----------
-    readers : sequence of SegmentReader
+    A search holds its snapshot until it ends, so closing the index unmaps nothing that a kernel
+    reads, and every bitmap fits its segment.
 
     Raises
     ------
     CorruptIndexError
-        A number in a file would lead a kernel out of its arrays.
+        A position in a file is outside of its array.
     """
 
     def __init__(self, readers: Sequence[SegmentReader]) -> None:
@@ -37,17 +33,17 @@ class SearchSnapshot:
         self.filters = FilterCache(self.readers, self.segments)
 
     def bitmaps(self, filter: Any) -> LiveBitmaps:
-        """Return which documents may appear, as the kernels take it."""
+        """Return the documents that may be returned, for the kernels."""
         return self.live if filter is None else self.filters.find(filter).bitmaps
 
     def words(self, filter: Any) -> Sequence[Words | None]:
-        """Return which documents may appear: a bitmap for each segment, None: all."""
+        """Return the documents that may be returned: a bitmap for each segment, None: all."""
         if filter is None:
             return [reader.live for reader in self.readers]
         return self.filters.find(filter).words
 
     def select(self, filter: Any) -> NDArray[np.int64]:
-        """Return the numbers of all documents that match a filter, rising."""
+        """Return the ordinals of all documents that match a filter, ascending."""
         found = [
             np.flatnonzero(mask_of(words, reader.n_docs)) + base
             for words, reader, base in zip(

@@ -1,7 +1,6 @@
-"""`Generation`: the files of one generation of an index, mapped, and the documents in them.
+"""`Generation`: the mapped files of one generation of an index, and its documents.
 
-It holds the maps of its files, so that it reads as it did on the first day while writers move on
-and remove their names. `lsr_index.search.index` searches it.
+The maps keep the files readable after a writer removes their names.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from lsr_index.storage.manifest import Manifest
 
 
 class Generation:
-    """What one generation of an index stores. Safe to use from several threads.
+    """The content of one generation of an index. Safe to use from several threads.
 
-    Document numbers (`ordinal`) count through the segments and are valid in this generation only;
-    ids (`doc_id`) are the user's and stay.
+    An ordinal is a document's number through all segments, valid in this generation only; `doc_id`
+    is the user's permanent id.
     """
 
     def __init__(self, path: Path, manifest: Manifest, files: Files = DISK) -> None:
@@ -49,14 +48,14 @@ class Generation:
 
     @property
     def segments(self) -> list[SegmentReader]:
-        """The segments in the order of their documents' numbers."""
+        """The segments in the order of ordinals."""
         if self._segments is None:
             raise IndexStateError(f"{self.path}: the index is closed; open it again")
         return self._segments
 
     @property
     def n_docs(self) -> int:
-        """Documents that a search can return."""
+        """Number of documents without deleted ones."""
         return self.manifest.n_docs
 
     @property
@@ -66,17 +65,17 @@ class Generation:
 
     @property
     def generation(self) -> int:
-        """Which state of the index this is; each commit adds one."""
+        """State of the index; each commit adds one."""
         return self.manifest.generation
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """Identity of the encoder that made the vectors."""
+        """Fingerprint of the encoder that made the vectors."""
         return self.manifest.fingerprint
 
     @cached_property
     def encoder_assets(self) -> EncoderAssets | None:
-        """The stored encoder, read and checked when first asked for."""
+        """The stored encoder, read and checked on first use."""
         return None if self._encoder is None else read_assets(self._encoder)
 
     def stats(self) -> IndexStats:
@@ -84,11 +83,11 @@ class Generation:
         return count_index(self.manifest, self.segments)
 
     def fields(self) -> dict[str, set[str]]:
-        """Return the metadata fields that filters can name, and the types their values have."""
+        """Return the metadata fields that filters can name, and the types of their values."""
         return merged_fields(segment.columns for segment in self.segments)
 
     def find(self, doc_id: str) -> int | None:
-        """Return the document number of an id, or None when there is no such live document."""
+        """Return the ordinal of an id, or None for an unknown or deleted one."""
         for base, segment in zip(self._bases, self.segments, strict=False):
             position = segment.find(doc_id)
             if position is not None:
@@ -96,18 +95,18 @@ class Generation:
         return None
 
     def document(self, doc_id: str) -> Document | None:
-        """Return a document by its id, or None when there is no such live document."""
+        """Return a document by its id, or None for an unknown or deleted one."""
         ordinal = self.find(doc_id)
         return None if ordinal is None else self.documents([ordinal])[0]
 
     def doc_ids(self, ordinals: Iterable[int] | NDArray[np.int64]) -> list[str]:
-        """Return the ids of documents by their numbers."""
+        """Return the ids of documents by their ordinals."""
         return [
             segment.doc_ids.doc_id(position) for segment, position in map(self._place, ordinals)
         ]
 
     def documents(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[Document]:
-        """Return documents by their numbers, in the order given."""
+        """Return documents by their ordinals, in the given order."""
         placed = [self._place(int(ordinal)) for ordinal in ordinals]
         found: list[Document | None] = [None] * len(placed)
         for segment in {id(segment): segment for segment, _ in placed}.values():
@@ -121,12 +120,12 @@ class Generation:
         return [document for document in found if document is not None]
 
     def vector(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-        """Return term ids and impacts of a document; an impact times `scale` is a weight."""
+        """Return term ids and impacts of a document, (nnz,) each; impact times `scale`: weight."""
         segment, position = self._place(ordinal)
         return segment.vectors.vector(position)
 
     def containers(self) -> list[Container]:
-        """Return all files of this generation but the manifest, as they were when opened."""
+        """Return all open files of this generation but the manifest."""
         found = [c for segment in self.segments for c in (segment.container, segment.deletes) if c]
         found += [self._encoder] if self._encoder else []
         return [*found, self._dense_encoder] if self._dense_encoder else found
@@ -137,12 +136,12 @@ class Generation:
             container.check()
 
     def check_structure(self) -> None:
-        """Prove that no number in the files leads out of an array. Raises CorruptIndexError."""
+        """Check every number that a kernel uses as a position. Raises CorruptIndexError."""
         for segment in self.segments:
             segment.check_structure()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Release the files."""
         self._segments = None
 
     def __enter__(self) -> Self:

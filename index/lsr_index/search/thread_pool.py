@@ -1,7 +1,4 @@
-"""The same work in several threads, which are kept from one batch of queries to the next.
-
-To start a thread and to end it costs as much as several queries.
-"""
+"""Threads for batches of queries, kept: to start one costs as much as several queries."""
 
 from __future__ import annotations
 
@@ -33,21 +30,20 @@ def side_by_side(work: Callable[[], T], threads: int) -> list[T]:
     Parameters
     ----------
     work : callable
-        Safe to run in several threads at once. It takes its share from a common queue: a run that
-        begins late, or not at all because the threads serve other callers, only leaves more to the
-        others.
+        Thread-safe; takes its share from a common queue. A run that begins late, or never because
+        the threads are busy, only leaves more to the others.
     threads : int
-        At least 1, the calling one included.
+        At least 1, with the calling one.
 
     Returns
     -------
     list
-        What the runs returned that took place.
+        Results of the runs that took place.
 
     Raises
     ------
     BaseException
-        What a run raised; all have ended then.
+        The error of a run, after all have ended.
     """
     global _crew
     if threads == 1:

@@ -261,7 +261,7 @@ def test_lists_asked_for_are_the_ones_opened() -> None:
         expected |= {int(base + row) for row in rows}
     expected &= set(index.select({}).tolist())
     hits = dense.search(query, 1, openings=openings)
-    assert (hits.n_opened, hits.n_compared) == (3, len(expected))
+    assert hits.counters == {"lists_opened": 3, "vectors_compared": len(expected)}
     own = sorted(expected)
     assert hits.ordinals[0] == own[int(np.argmax(dense.scores(query, own)))]
     assert not hits.rank_safe
@@ -319,7 +319,7 @@ class TestBadQueries:
         [
             ({"k": 0}, "k must be a whole number"),
             ({"k": True}, "k must be a whole number"),
-            ({"probes": 0}, "probes must be at least 1"),
+            ({"probes": 0}, "probes must be a whole number of at least 1"),
             ({"openings": []}, "0 openings for 1 segments"),
             ({"filter": {"n": {"$near": 1}}}, "near"),
         ],

@@ -16,7 +16,7 @@ from lsr.records import Document, DocumentBatch
 from lsr_index import Index, IndexWriter, build_index, open_index
 from lsr_index.search.cluster_features import BINS, COUNTS, N_SIGNS, RANK, signs_of
 from lsr_index.search.cluster_selection import SHARES, Selection, fit_selection, search_selectively
-from lsr_index.search.dense_index import DenseHits
+from lsr_index.search.hits import Hits
 from lsr_index.storage.dense_part import DenseSpec
 from tests.index.collections import N_TERMS, batch_of, numbered
 from tests.index.dense.collections import dense_batch
@@ -52,7 +52,7 @@ def sparse_results(index: Index, queries: NDArray[np.float32]) -> list[NDArray[n
     return found
 
 
-Search = Callable[[int], DenseHits]
+Search = Callable[[int], Hits]
 
 
 def recall(index: Index, queries: NDArray[np.float32], search: Search) -> tuple[float, float]:
@@ -63,7 +63,7 @@ def recall(index: Index, queries: NDArray[np.float32], search: Search) -> tuple[
         exact = set(dense.search(query, 30, exact=True).ids)
         hits = search(at)
         shares.append(len(exact & set(hits.ids)) / len(exact))
-        compared.append(hits.n_compared)
+        compared.append(hits.counters["vectors_compared"])
     return float(np.mean(shares)), float(np.mean(compared))
 
 
@@ -76,7 +76,7 @@ def test_sparse_results_that_know_the_way_save_work(index: Index) -> None:
     for share in (0.06, 0.1, 0.15):
         selection = replace(fitted, share=share)
 
-        def selective(at: int, selection: Selection = selection) -> DenseHits:
+        def selective(at: int, selection: Selection = selection) -> Hits:
             return search_selectively(dense, queries[at], 30, found[at], selection)
 
         with_sparse = recall(index, queries, selective)
@@ -98,7 +98,7 @@ def test_the_share_is_kept_on_average(index: Index) -> None:
         compared = []
         for query, known in zip(training, guides, strict=True):
             hits = search_selectively(dense, query, 1, known, selection)
-            compared.append((hits.n_compared - len(known)) / N)
+            compared.append((hits.counters["vectors_compared"] - len(known)) / N)
         assert np.mean(compared) == pytest.approx(share, abs=0.02)
         assert np.std(compared) > 0.005, "queries differ in what they open"
 
