@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 from lsr.errors import UsageError
 from lsr_index.fusion import Fusion, fusion_of
@@ -23,16 +23,13 @@ RerankLike = str | Path | Reranking | Callable[[str, Sequence[str]], Any]
 SelectionLike = str | Path | Selection
 
 
-class Named(NamedTuple):
-    """The parts of a search, loaded."""
+class Named(TypedDict, total=False):
+    """Keywords of `Retriever.search`."""
 
-    fusion: Fusion | None = None
-    feedback: Feedback | None = None
-    rerank: Reranking | None = None
-    selection: Selection | None = None
-
-
-_NOTHING = Named()
+    fusion: Fusion | None
+    feedback: Feedback | None
+    rerank: Reranking | None
+    selection: Selection | None
 
 
 def named(
@@ -56,7 +53,7 @@ def named(
         The cross-encoder cannot be loaded.
     """
     if fusion is feedback is rerank is selection is None:
-        return _NOTHING
+        return {}
     for what, given in (("fusion", fusion), ("selection", selection)):
         if given is not None and mode != "hybrid":
             raise UsageError(f'{what} needs sparse and dense vectors; search with mode="hybrid"')
@@ -73,7 +70,8 @@ def named(
     ):
         if not isinstance(part, kind | None):
             raise UsageError(f"{what} must be a name or a {kind.__name__}, got {part!r}")
-    return Named(fusion, feedback, _reranking(rerank, rerank_depth), selection)
+    reranking = _reranking(rerank, rerank_depth)
+    return Named(fusion=fusion, feedback=feedback, rerank=reranking, selection=selection)
 
 
 def _reranking(rerank: RerankLike | None, depth: int) -> Reranking | None:

@@ -146,17 +146,12 @@ class SearchIndex:
             The index is closed.
         """
         retriever = self.retriever
-        chosen = named(retriever, mode, fusion, feedback, rerank, rerank_depth, selection)
         return retriever.search(
             query,
             k,
             offset=offset,
             mode=mode,
-            fusion=chosen.fusion,
             filter=filter,
-            feedback=chosen.feedback,
-            rerank=chosen.rerank,
-            selection=chosen.selection,
             explain=explain,
             cancel=cancel,
             alpha=alpha,
@@ -164,6 +159,7 @@ class SearchIndex:
             max_work=max_work,
             probes=probes,
             exact=exact,
+            **named(retriever, mode, fusion, feedback, rerank, rerank_depth, selection),
         )
 
     def search_batch(
@@ -198,24 +194,20 @@ class SearchIndex:
         """
         started = time.perf_counter()
         retriever = self.retriever
-        chosen = named(retriever, mode, fusion, feedback, rerank, rerank_depth, selection)
         qids, given = _with_ids(queries)
         found = retriever.search_batch(
             given,
             k,
             threads=threads,
             mode=mode,
-            fusion=chosen.fusion,
             filter=filter,
-            feedback=chosen.feedback,
-            rerank=chosen.rerank,
-            selection=chosen.selection,
             cancel=cancel,
             alpha=alpha,
             beta=beta,
             max_work=max_work,
             probes=probes,
             exact=exact,
+            **named(retriever, mode, fusion, feedback, rerank, rerank_depth, selection),
         )
         qids = [str(at) for at in range(len(found))] if qids is None else qids
         took_ms = (time.perf_counter() - started) * 1e3

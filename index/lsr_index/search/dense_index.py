@@ -74,7 +74,7 @@ class DenseIndex:
     encoder : Container or None
         The stored encoder.
     bitmaps : callable
-        Filter to the bitmap of each segment; see `SearchSnapshot.words`.
+        Filter to the bitmap of each segment, None: all documents.
     """
 
     def __init__(

@@ -128,39 +128,25 @@ class Exists:
 
 
 @dataclass(frozen=True)
-class All:
-    """Every part matches; without parts everything matches."""
+class Group:
+    """Every part matches, or with `either` at least one; `check_fields` may skip the parts."""
 
     parts: tuple[Filter, ...]
+    either: bool = False
+    checked: bool = True
 
     def mask(self, columns: Columns, n_docs: int) -> Mask:
         """Return the matching documents of a segment, (n_docs,) bool."""
-        found = np.ones(n_docs, np.bool_)
+        combine = np.logical_or if self.either else np.logical_and
+        found = np.full(n_docs, not self.either)
         for part in self.parts:
-            found &= part.mask(columns, n_docs)
+            combine(found, part.mask(columns, n_docs), out=found)
         return found
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
         """Return whether the metadata of a document matches."""
-        return all(part.matches(metadata) for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Either:
-    """At least one part matches."""
-
-    parts: tuple[Filter, ...]
-
-    def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return the matching documents of a segment, (n_docs,) bool."""
-        found = np.zeros(n_docs, np.bool_)
-        for part in self.parts:
-            found |= part.mask(columns, n_docs)
-        return found
-
-    def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether the metadata of a document matches."""
-        return any(part.matches(metadata) for part in self.parts)
+        combine = any if self.either else all
+        return combine(part.matches(metadata) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -178,22 +164,7 @@ class Not:
         return not self.part.matches(metadata)
 
 
-@dataclass(frozen=True)
-class Lenient:
-    """The part matches; `check_fields` skips it."""
-
-    part: Filter
-
-    def mask(self, columns: Columns, n_docs: int) -> Mask:
-        """Return the matching documents of a segment, (n_docs,) bool."""
-        return self.part.mask(columns, n_docs)
-
-    def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether the metadata of a document matches."""
-        return self.part.matches(metadata)
-
-
-Filter = AnyOf | Range | Exists | All | Either | Not | Lenient
+Filter = AnyOf | Range | Exists | Group | Not
 
 
 class HasFields(Protocol):
@@ -250,12 +221,12 @@ def check_fields(filter: Any, index: HasFields | Mapping[str, set[str]]) -> None
 
 
 def _conditions(filter: Filter) -> Iterator[AnyOf | Range | Exists]:
-    if isinstance(filter, All | Either):
-        for part in filter.parts:
+    if isinstance(filter, Group):
+        for part in filter.parts if filter.checked else ():
             yield from _conditions(part)
     elif isinstance(filter, Not):
         yield from _conditions(filter.part)
-    elif not isinstance(filter, Lenient):
+    else:
         yield filter
 
 
@@ -301,7 +272,7 @@ class _Budget(NamedTuple):
 
 def parse_filter(source: Any) -> Filter:
     """Parse a filter of JSON values, or raise UsageError that names the malformed part."""
-    if isinstance(source, AnyOf | Range | Exists | All | Either | Not | Lenient):
+    if isinstance(source, Filter):
         return source
     return _parse(source, _Budget(0, [0]))
 
@@ -318,8 +289,9 @@ def _parse(source: Any, budget: _Budget) -> Filter:
         for name, value in source.items()
         if name != "$lenient"
     ]
-    whole = parts[0] if len(parts) == 1 else All(tuple(parts))
-    return Lenient(whole) if lenient else whole
+    if len(parts) == 1 and not lenient:
+        return parts[0]
+    return Group(tuple(parts), checked=not lenient)
 
 
 def _condition(name: Any, value: Any, budget: _Budget) -> Filter:
@@ -329,7 +301,7 @@ def _condition(name: Any, value: Any, budget: _Budget) -> Filter:
         if not isinstance(value, list):
             raise UsageError(f"{name} takes a list of filters, got {_shown(value)}")
         parts = tuple(_parse(part, budget) for part in value)
-        return All(parts) if name == "$and" else Either(parts)
+        return Group(parts, either=name == "$or")
     if name == "$not":
         return Not(_parse(value, budget))
     if name.startswith("$"):
@@ -365,7 +337,7 @@ def _operators(field: str, operators: Mapping[Any, Any], budget: _Budget) -> Fil
     if bounds:
         budget.spend(len(bounds))
         parts.append(_range(field, bounds))
-    return parts[0] if len(parts) == 1 else All(tuple(parts))
+    return parts[0] if len(parts) == 1 else Group(tuple(parts))
 
 
 def _any_of(field: str, values: list[Any], budget: _Budget) -> AnyOf:

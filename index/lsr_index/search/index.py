@@ -223,7 +223,7 @@ class Index(Generation):
     def _words(self, filter: Any) -> Sequence[Words | None]:
         if filter is None:  # without reading postings
             return [segment.live for segment in self.segments]
-        return self.snapshot.words(filter)
+        return self.snapshot.filters.find(filter).words
 
     def scores(
         self, query: Any, ordinals: NDArray[np.integer] | Sequence[int]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsr_index.search.filter_cache import FilterCache
 from lsr_index.search.segment_set import LiveBitmaps, Segments
-from lsr_index.segment.delete_bitmap import Words, mask_of
+from lsr_index.segment.delete_bitmap import mask_of
 from lsr_index.segment.reader import SegmentReader
 
 
@@ -35,12 +35,6 @@ class SearchSnapshot:
     def bitmaps(self, filter: Any) -> LiveBitmaps:
         """Return the documents that may be returned, for the kernels."""
         return self.live if filter is None else self.filters.find(filter).bitmaps
-
-    def words(self, filter: Any) -> Sequence[Words | None]:
-        """Return the documents that may be returned: a bitmap for each segment, None: all."""
-        if filter is None:
-            return [reader.live for reader in self.readers]
-        return self.filters.find(filter).words
 
     def select(self, filter: Any) -> NDArray[np.int64]:
         """Return the ordinals of all documents that match a filter, ascending."""
