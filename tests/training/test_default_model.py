@@ -19,7 +19,6 @@ from lsr.encoders.neural.onnx_vectors import OnnxVectors  # noqa: E402
 from lsr.encoders.neural.splade import load_splade  # noqa: E402
 from lsr.errors import CorpusError, ModelError, UsageError  # noqa: E402
 from lsr_training.default_model import __main__ as command  # noqa: E402
-from lsr_training.default_model.export import shape_of  # noqa: E402
 from lsr_training.default_model.int8_graph import (  # noqa: E402
     EMBEDDING_BLOCK,
     pack_int4,
@@ -189,7 +188,7 @@ def test_graph_makes_the_embeddings_of_torch_and_smoothing_helps(teacher, tmp_pa
         folder.mkdir()
         for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
             (folder / file).write_text((teacher / file).read_text())
-        write_graph(weights, shape_of(config), factors, None, folder)
+        write_graph(weights, config, factors, None, folder)
         found = OnnxVectors(folder, max_length=32).run(rows)
         assert found.shape == expected.shape
         distances[name] = np.linalg.norm(found - expected, axis=1).mean()

@@ -19,17 +19,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lsr.analysis import Analyzer
 from lsr.encoders.neural.idf import inverse_document_frequency
 from lsr.encoders.neural.onnx_vectors import OnnxVectors
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import LsrError
-from lsr_training.default_model.export import export_default, shape_of
+from lsr_training.default_model.export import export_default
 from lsr_training.default_model.int8_graph import Head, write_graph
 from lsr_training.default_model.pool import PAIRS, PASSAGES, SEED, Pool, read_pool
 from lsr_training.default_model.regression import bag_of_pieces, fit_table, reduce_rank, unexplained
 from lsr_training.default_model.smoothing import measure_smoothing
 from lsr_training.default_model.teacher import embed, load_teacher
-from lsr_training.default_model.terms import allowed_terms
 from lsr_training.default_model.thresholds import FAVOUR, SHARE, fit_thresholds
 
 LEARNED, TOP_K, RIDGE, RANK, FEWEST = 7.6, 100, 20.0, 256, 5
@@ -74,7 +74,7 @@ def make(given: argparse.Namespace) -> None:
     idf = inverse_document_frequency(counts, pieces.n_terms)
     idf[pieces.special_ids] = 0
     table, seen, facts = _fitted(network, tokenizer, pieces, idf, pool, documents, given.work)
-    allowed = allowed_terms(pieces)
+    allowed = _allowed_terms(pieces)
     kept = allowed[seen[allowed] >= FEWEST]
     terms, reduced, share = reduce_rank(table[kept], documents, RANK)
     _tell(f"rank {RANK} keeps {share:.4f} of the variance of scores")
@@ -100,7 +100,7 @@ def _document_embeddings(
     """Return the embeddings of texts by the graph without a head, (n, n_hidden)."""
     with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
-        write_graph(weights, shape_of(config), smoothing, None, folder)
+        write_graph(weights, config, smoothing, None, folder)
         for file, content in (
             ("config.json", json.dumps(config)),
             ("tokenizer.json", tokenizer),
@@ -120,9 +120,7 @@ def _fitted(
     documents: NDArray[np.float32],
     work: Path,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, Any]]:
-    """Return a vector for each piece, the number of queries it was fitted to, and how well the
-    vectors fit queries that were left out.
-    """
+    """Return a vector for each piece, its number of queries, and facts about the fit."""
     targets = embed(network, tokenizer, pool.queries, work / "queries",
                     lambda done, of: _tell(f"teacher: query {done:,} of {of:,}"))  # fmt: skip
     singles = embed(network, tokenizer, [pieces.term(i) for i in range(pieces.n_terms)],
@@ -141,6 +139,23 @@ def _fitted(
     facts = {"queries": len(rows), "unexplained_in_queries_left_out": round(missed, 4)}
     seen = np.bincount(bag.indices, minlength=pieces.n_terms)
     return table, seen, facts
+
+
+def _allowed_terms(pieces: WordPieces) -> NDArray[np.int64]:
+    """Return the terms that may be active: no stop words, punctuation or single characters.
+
+    Their posting lists would be the longest, and the BM25 half weights them better.
+    """
+    analyzer = Analyzer()
+    kept = []
+    for term_id in np.setdiff1d(np.arange(pieces.n_terms), pieces.special_ids).tolist():
+        term = pieces.term(term_id)
+        letters = term.removeprefix("##")
+        if not (letters.isascii() and letters.isalnum()) or len(letters) == 1:
+            continue
+        if letters != term or analyzer.terms(term):
+            kept.append(term_id)
+    return np.array(kept, np.int64)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from lsr.encoders.neural.int8_files import ARCHITECTURE, IDF, MODEL_TYPE
 from lsr.encoders.registry import DESCRIPTION
-from lsr_training.default_model.int8_graph import Head, Shape, write_graph
+from lsr_training.default_model.int8_graph import Head, write_graph
 
 MARK = "~"
 LENGTH = 256
@@ -39,11 +39,8 @@ def export_default(
 
     Parameters
     ----------
-    weights, config : mapping
-        Of a BERT without a head.
-    smoothing : mapping
-        From `lsr_training.default_model.smoothing`.
-    head : Head
+    weights, config, smoothing, head
+        As for `write_graph`.
     table : (n_terms,) float32
         Inverse document frequencies of the training documents: query weights for programs without
         statistics of a collection.
@@ -58,50 +55,27 @@ def export_default(
     kept = card.read_text(encoding="utf-8") if card.is_file() else None
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_graph(weights, shape_of(config), smoothing, head, folder, more={IDF: table})
+    write_graph(weights, config, smoothing, head, folder, more={IDF: table})
     pieces = Tokenizer.from_str(tokenizer)
     pieces.no_padding()
     pieces.enable_truncation(LENGTH)
     pieces.save(str(folder / "tokenizer.json"), pretty=False)
     described = {key: config[key] for key in _KEPT if key in config}
-    described |= {
-        "architectures": [ARCHITECTURE],
-        "model_type": MODEL_TYPE,
-        "top_k": head.top_k,
-    }
-    composite = {
-        "languages": ["english"],
-        "parts": [
-            {
-                "encoder": ".",
-                "mark": MARK,
-                "options": {"query_encoder": "idf", "top_k": head.top_k},
-            },
-            {"encoder": "bm25"},
-        ],
-    }
+    ours = {"architectures": [ARCHITECTURE], "model_type": MODEL_TYPE, "top_k": head.top_k}
+    options = {"query_encoder": "idf", "top_k": head.top_k}
+    parts = [{"encoder": ".", "mark": MARK, "options": options}, {"encoder": "bm25"}]
     contents = {
-        "config.json": described,
+        "config.json": described | ours,
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": LENGTH,
             "cls_token": "[CLS]", "mask_token": "[MASK]", "pad_token": "[PAD]",
             "sep_token": "[SEP]", "unk_token": "[UNK]",
         },
-        DESCRIPTION: composite,
+        DESCRIPTION: {"languages": ["english"], "parts": parts},
         "recipe.json": recipe,
     }  # fmt: skip
     for name, content in contents.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if kept is not None:
         card.write_text(kept, encoding="utf-8")
-
-
-def shape_of(config: Mapping[str, Any]) -> Shape:
-    """Return the part of a configuration that the graph needs."""
-    return Shape(
-        config["num_hidden_layers"],
-        config["num_attention_heads"],
-        config["max_position_embeddings"],
-        config["layer_norm_eps"],
-    )

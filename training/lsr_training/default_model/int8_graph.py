@@ -15,12 +15,13 @@ references into ``model.safetensors``, so that they are stored once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper
 from safetensors.numpy import save
 
 from lsr.encoders.neural.onnx_vectors import GRAPH, INPUT, TERMS, WEIGHTS
@@ -54,53 +55,9 @@ class Head(NamedTuple):
     top_k: int
 
 
-class Shape(NamedTuple):
-    """Shape of a BERT: layers, heads, longest input, epsilon."""
-
-    n_layers: int
-    n_heads: int
-    max_length: int
-    epsilon: float
-
-
-class _Graph:
-    """Graph under construction: nodes and the tensors they use."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.tensors: dict[str, Array] = {}
-        self.constants: dict[str, Array] = {}
-
-    def keep(self, name: str, values: Array) -> str:
-        """Store a tensor in the file of weights."""
-        self.tensors[name] = np.ascontiguousarray(values)
-        return name
-
-    def constant(self, name: str, *values: int, dtype: Any = np.int64, scalar: bool = False) -> str:
-        """Store a few numbers in the graph itself, where shapes are inferred from them."""
-        self.constants[name] = np.array(values[0] if scalar else values, dtype)
-        return name
-
-    def add(self, operation: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        output = f"v{len(self.nodes)}"
-        self.nodes.append(
-            helper.make_node(operation, list(inputs), [output], domain=domain, **attributes)
-        )
-        return output
-
-    def add_many(self, operation: str, inputs: list[str], outputs: int) -> list[str]:
-        from onnx import helper
-
-        names = [f"v{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(operation, inputs, names))
-        return names
-
-
 def write_graph(
     weights: Mapping[str, Array],
-    shape: Shape,
+    config: Mapping[str, Any],
     smoothing: Mapping[str, NDArray[np.float32]],
     head: Head | None,
     folder: Path,
@@ -110,9 +67,8 @@ def write_graph(
 
     Parameters
     ----------
-    weights : mapping of str to float32
+    weights, config : mapping
         Of a BERT without a head, under the names of transformers.
-    shape : Shape
     smoothing : mapping of str to (n,) float32
         From `lsr_training.default_model.smoothing.measure_smoothing`.
     head : Head or None
@@ -121,11 +77,12 @@ def write_graph(
     more : mapping, optional
         Stored beside the weights.
     """
-    graph = _Graph()
-    states = _embed(graph, weights, shape)
-    for layer in range(shape.n_layers):
-        states = _layer(graph, weights, shape, smoothing, f"encoder.layer.{layer}.", states)
-    embedding = _normalised_mean(graph, states)
+    graph = _Graph(weights, config, smoothing)
+    states = graph.embed()
+    for layer in range(config["num_hidden_layers"]):
+        states = graph.layer(f"encoder.layer.{layer}.", states)
+    mean = graph.add("ReduceMean", states, graph.constant("tokens", [1]), keepdims=0)
+    embedding = graph.add("LpNormalization", mean, axis=-1, p=2)
     if head is None:
         size = weights["embeddings.word_embeddings.weight"].shape[1]
         outputs = [
@@ -133,148 +90,151 @@ def write_graph(
             graph.add("Identity", graph.keep("dimensions", np.arange(size, dtype=np.int64))),
         ]
     else:
-        outputs = _head(graph, head, embedding)
+        outputs = graph.head(head, embedding)
     _save(graph, outputs, folder, more or {})
 
 
-def _embed(graph: _Graph, weights: Mapping[str, Array], shape: Shape) -> str:
-    """Return the states before the first layer, (1, length, n_hidden)."""
-    packed, scales = pack_int4(weights["embeddings.word_embeddings.weight"])
-    rows = graph.add("Gather", graph.keep("embeddings.words.int4", packed), INPUT)
-    low = graph.add("BitwiseAnd", rows, graph.constant("low_bits", 15, dtype=np.uint8, scalar=True))
-    high = graph.add(
-        "BitShift", rows, graph.constant("bits", 4, dtype=np.uint8, scalar=True), direction="RIGHT"
-    )
-    steps = graph.add("Cast", graph.add("Concat", low, high, axis=-1), to=1)
-    steps = graph.add("Sub", steps, graph.constant("middle", 8, dtype=np.float32, scalar=True))
-    blocks = graph.constant("blocks", 1, -1, scales.shape[1], EMBEDDING_BLOCK)
-    steps = graph.add("Reshape", steps, blocks)
-    scale = graph.add("Gather", graph.keep("embeddings.words.scale", scales[:, :, None]), INPUT)
-    words = graph.add("Mul", steps, scale)
-    hidden = scales.shape[1] * EMBEDDING_BLOCK
-    words = graph.add("Reshape", words, graph.constant("row", 1, -1, hidden))
-    positions = weights["embeddings.position_embeddings.weight"][: shape.max_length]
-    # There is one segment, so its embedding is part of every position.
-    positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
-    places = graph.keep("embeddings.positions", positions.astype(np.float16))
-    length = graph.add("Shape", INPUT, start=1, end=2)
-    first = graph.constant("first", 0)
-    placed = graph.add("Cast", graph.add("Slice", places, first, length, first), to=1)
-    return _normalise(graph, weights, "embeddings.LayerNorm", graph.add("Add", words, placed),
-                      shape.epsilon)  # fmt: skip
+class _Graph:
+    """Nodes of a BERT, and the tensors that they use."""
 
+    def __init__(
+        self,
+        weights: Mapping[str, Array],
+        config: Mapping[str, Any],
+        smoothing: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        self.weights = weights
+        self.config = config
+        self.smoothing = smoothing
+        self.nodes: list[Any] = []
+        self.tensors: dict[str, Array] = {}
+        self.constants: dict[str, Array] = {}
 
-def _layer(
-    graph: _Graph,
-    weights: Mapping[str, Array],
-    shape: Shape,
-    smoothing: Mapping[str, NDArray[np.float32]],
-    prefix: str,
-    states: str,
-) -> str:
-    attended = _attention(graph, weights, shape, smoothing, prefix, states)
-    output = _product(graph, weights, prefix + "attention.output.dense", attended,
-                      smoothing[prefix + "attention.output.dense"], folded=True)  # fmt: skip
-    states = _normalise(graph, weights, prefix + "attention.output.LayerNorm",
-                        graph.add("Add", output, states), shape.epsilon)  # fmt: skip
-    inner = _product(graph, weights, prefix + "intermediate.dense", states,
-                     smoothing[prefix + "intermediate.dense"])  # fmt: skip
-    inner = graph.add("Gelu", inner, domain=_MICROSOFT)
-    output = _product(graph, weights, prefix + "output.dense", inner,
-                      smoothing[prefix + "output.dense"])  # fmt: skip
-    return _normalise(graph, weights, prefix + "output.LayerNorm",
-                      graph.add("Add", output, states), shape.epsilon)  # fmt: skip
+    def keep(self, name: str, values: Array) -> str:
+        """Store a tensor in the file of weights."""
+        self.tensors[name] = np.ascontiguousarray(values)
+        return name
 
+    def constant(self, name: str, values: int | list[int], dtype: Any = np.int64) -> str:
+        """Store a few numbers in the graph itself, where shapes are inferred from them."""
+        self.constants[name] = np.array(values, dtype)
+        return name
 
-def _attention(
-    graph: _Graph,
-    weights: Mapping[str, Array],
-    shape: Shape,
-    smoothing: Mapping[str, NDArray[np.float32]],
-    prefix: str,
-    states: str,
-) -> str:
-    name = prefix + "attention.self."
-    factor = smoothing[name + "query"]
-    # What follows divides the attended values; these are linear in the value matrix.
-    folded = smoothing[prefix + "attention.output.dense"]
-    parts = [weights[f"{name}{part}.weight"].T for part in ("query", "key", "value")]
-    biases = [weights[f"{name}{part}.bias"] for part in ("query", "key", "value")]
-    matrix = np.hstack([*parts[:2], parts[2] / folded]) * factor[:, None]
-    bias = np.concatenate([*biases[:2], biases[2] / folded])
-    quantised, scale = quantise_columns(matrix)
-    inverse = graph.keep(name + "smoothing", (1 / factor).astype(np.float32))
-    x, x_scale, x_zero = graph.add_many(
-        "DynamicQuantizeLinear", [graph.add("Mul", states, inverse)], 3
-    )
-    return graph.add(
-        "QAttention",
-        x,
-        graph.keep(name + "int8", quantised),
-        graph.keep(name + "bias", bias.astype(np.float32)),
-        x_scale,
-        graph.keep(name + "scale", scale),
-        "",
-        x_zero,
-        graph.keep(name + "zeros", np.zeros(len(scale), np.int8)),
-        domain=_MICROSOFT,
-        num_heads=shape.n_heads,
-    )
+    def add(self, operation: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        output = f"v{len(self.nodes)}"
+        self.nodes.append(
+            helper.make_node(operation, inputs, [output], domain=domain, **attributes)
+        )
+        return output
 
+    def add_many(self, operation: str, *inputs: str, outputs: int) -> list[str]:
+        names = [f"v{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(operation, inputs, names))
+        return names
 
-def _product(
-    graph: _Graph,
-    weights: Mapping[str, Array],
-    name: str,
-    states: str,
-    factor: NDArray[np.float32],
-    *,
-    folded: bool = False,
-) -> str:
-    """Multiply by a matrix in int8; `folded` inputs come divided by `factor`."""
-    if not folded:
-        inverse = graph.keep(name + ".smoothing", (1 / factor).astype(np.float32))
-        states = graph.add("Mul", states, inverse)
-    matrix = weights[name + ".weight"].T * factor[:, None]
-    return _int8_product(graph, name, states, matrix, weights[name + ".bias"])
+    def embed(self) -> str:
+        """Return the states before the first layer, (1, length, n_hidden)."""
+        packed, scales = pack_int4(self.weights["embeddings.word_embeddings.weight"])
+        rows = self.add("Gather", self.keep("embeddings.words.int4", packed), INPUT)
+        low = self.add("BitwiseAnd", rows, self.constant("low_bits", 15, np.uint8))
+        bits = self.constant("bits", 4, np.uint8)
+        high = self.add("BitShift", rows, bits, direction="RIGHT")
+        steps = self.add("Cast", self.add("Concat", low, high, axis=-1), to=TensorProto.FLOAT)
+        steps = self.add("Sub", steps, self.constant("middle", 8, np.float32))
+        blocks = self.constant("blocks", [1, -1, scales.shape[1], EMBEDDING_BLOCK])
+        steps = self.add("Reshape", steps, blocks)
+        scale = self.add("Gather", self.keep("embeddings.words.scale", scales[:, :, None]), INPUT)
+        words = self.add("Mul", steps, scale)
+        hidden = scales.shape[1] * EMBEDDING_BLOCK
+        words = self.add("Reshape", words, self.constant("row", [1, -1, hidden]))
+        longest = self.config["max_position_embeddings"]
+        positions = self.weights["embeddings.position_embeddings.weight"][:longest]
+        # There is one segment, so its embedding is part of every position.
+        positions = positions + self.weights["embeddings.token_type_embeddings.weight"][0]
+        places = self.keep("embeddings.positions", positions.astype(np.float16))
+        length = self.add("Shape", INPUT, start=1, end=2)
+        first = self.constant("first", [0])
+        placed = self.add("Slice", places, first, length, first)
+        placed = self.add("Cast", placed, to=TensorProto.FLOAT)
+        return self.normalise("embeddings.LayerNorm", self.add("Add", words, placed))
 
+    def layer(self, prefix: str, states: str) -> str:
+        """Return the states after a layer."""
+        name = prefix + "attention.output"
+        output = self.product(name + ".dense", self.attention(prefix, states), smoothed=True)
+        states = self.normalise(name + ".LayerNorm", self.add("Add", output, states))
+        inner = self.product(prefix + "intermediate.dense", states)
+        inner = self.add("Gelu", inner, domain=_MICROSOFT)
+        output = self.product(prefix + "output.dense", inner)
+        return self.normalise(prefix + "output.LayerNorm", self.add("Add", output, states))
 
-def _int8_product(graph: _Graph, name: str, states: str, matrix: Array, bias: Array) -> str:
-    quantised, scale = quantise_columns(matrix)
-    return graph.add(
-        "DynamicQuantizeMatMul",
-        states,
-        graph.keep(name + ".int8", quantised),
-        graph.keep(name + ".scale", scale),
-        "",
-        graph.keep(name + ".bias", bias.astype(np.float32)),
-        domain=_MICROSOFT,
-    )
+    def attention(self, prefix: str, states: str) -> str:
+        """Return the attended values, divided by the smoothing factors of the output matrix."""
+        name = prefix + "attention.self"
+        factor = self.smoothing[name + ".query"]
+        # The attended values are linear in the value matrix, which takes the division.
+        folded = self.smoothing[prefix + "attention.output.dense"]
+        parts = [self.weights[f"{name}.{part}.weight"].T for part in ("query", "key", "value")]
+        biases = [self.weights[f"{name}.{part}.bias"] for part in ("query", "key", "value")]
+        matrix = np.hstack([*parts[:2], parts[2] / folded]) * factor[:, None]
+        bias = np.concatenate([*biases[:2], biases[2] / folded])
+        quantised, scale = quantise_columns(matrix)
+        smooth = self.smooth(name, states, factor)
+        x, x_scale, x_zero = self.add_many("DynamicQuantizeLinear", smooth, outputs=3)
+        return self.add(
+            "QAttention",
+            x,
+            self.keep(name + ".int8", quantised),
+            self.keep(name + ".bias", bias.astype(np.float32)),
+            x_scale,
+            self.keep(name + ".scale", scale),
+            "",
+            x_zero,
+            self.keep(name + ".zeros", np.zeros(len(scale), np.int8)),
+            domain=_MICROSOFT,
+            num_heads=self.config["num_attention_heads"],
+        )
 
+    def smooth(self, name: str, states: str, factor: NDArray[np.float32]) -> str:
+        return self.add("Mul", states, self.keep(name + ".smoothing", (1 / factor).astype("f4")))
 
-def _normalise(
-    graph: _Graph, weights: Mapping[str, Array], name: str, states: str, epsilon: float
-) -> str:
-    scale = graph.keep(name + ".weight", weights[name + ".weight"].astype(np.float32))
-    bias = graph.keep(name + ".bias", weights[name + ".bias"].astype(np.float32))
-    return graph.add("LayerNormalization", states, scale, bias, epsilon=epsilon)
+    def product(self, name: str, states: str, *, smoothed: bool = False) -> str:
+        """Multiply states, `smoothed` already or not yet, by a matrix in int8."""
+        factor = self.smoothing[name]
+        if not smoothed:
+            states = self.smooth(name, states, factor)
+        matrix = self.weights[name + ".weight"].T * factor[:, None]
+        return self.int8_product(name, states, matrix, self.weights[name + ".bias"])
 
+    def int8_product(self, name: str, states: str, matrix: Array, bias: Array) -> str:
+        quantised, scale = quantise_columns(matrix)
+        return self.add(
+            "DynamicQuantizeMatMul",
+            states,
+            self.keep(name + ".int8", quantised),
+            self.keep(name + ".scale", scale),
+            "",
+            self.keep(name + ".bias", bias.astype(np.float32)),
+            domain=_MICROSOFT,
+        )
 
-def _normalised_mean(graph: _Graph, states: str) -> str:
-    tokens = graph.constant("tokens", 1)
-    mean = graph.add("ReduceMean", states, tokens, keepdims=0)
-    return graph.add("LpNormalization", mean, axis=-1, p=2)
+    def normalise(self, name: str, states: str) -> str:
+        scale, bias = (
+            self.keep(f"{name}.{part}", self.weights[f"{name}.{part}"].astype(np.float32))
+            for part in ("weight", "bias")
+        )
+        epsilon = self.config["layer_norm_eps"]
+        return self.add("LayerNormalization", states, scale, bias, epsilon=epsilon)
 
-
-def _head(graph: _Graph, head: Head, embedding: str) -> list[str]:
-    centred = graph.add("Sub", embedding, graph.keep("head.centre", head.centre))
-    reduced = graph.add("MatMul", centred, graph.keep("head.reduced", head.reduced.T))
-    scores = _int8_product(graph, "head.terms", reduced, head.terms.T, -head.thresholds)
-    scores = graph.add("Relu", scores)
-    k = graph.constant("top_k", head.top_k)
-    largest, places = graph.add_many("TopK", [scores, k], 2)
-    ids = graph.add("Gather", graph.keep("head.term_ids", head.term_ids), places)
-    return [largest, ids]
+    def head(self, head: Head, embedding: str) -> list[str]:
+        """Return the largest scores and their terms."""
+        centred = self.add("Sub", embedding, self.keep("head.centre", head.centre))
+        reduced = self.add("MatMul", centred, self.keep("head.reduced", head.reduced.T))
+        scores = self.int8_product("head.terms", reduced, head.terms.T, -head.thresholds)
+        scores = self.add("Relu", scores)
+        k = self.constant("top_k", [head.top_k])
+        largest, places = self.add_many("TopK", scores, k, outputs=2)
+        return [largest, self.add("Gather", self.keep("head.term_ids", head.term_ids), places)]
 
 
 def quantise_columns(matrix: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -305,19 +265,11 @@ def pack_int4(table: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
 
 
 def _save(graph: _Graph, outputs: list[str], folder: Path, more: Mapping[str, Array]) -> None:
-    from onnx import TensorProto, checker, helper, numpy_helper
-
-    path = folder / FILE
-    path.write_bytes(save({**graph.tensors, **more}, metadata={"format": "np"}))
-    places = _offsets(path)
+    weights = save({**graph.tensors, **more}, metadata={"format": "np"})
+    (folder / FILE).write_bytes(weights)
+    named = zip(outputs, (WEIGHTS, TERMS), strict=True)
     made = helper.make_graph(
-        [
-            *graph.nodes,
-            *(
-                helper.make_node("Squeeze", [output], [name])
-                for output, name in zip(outputs, (WEIGHTS, TERMS), strict=True)
-            ),
-        ],
+        [*graph.nodes, *(helper.make_node("Squeeze", [value], [name]) for value, name in named)],
         "encoder",
         [helper.make_tensor_value_info(INPUT, TensorProto.INT64, [1, "length"])],
         [
@@ -326,7 +278,7 @@ def _save(graph: _Graph, outputs: list[str], folder: Path, more: Mapping[str, Ar
         ],
         [
             *(numpy_helper.from_array(values, name) for name, values in graph.constants.items()),
-            *(_place(name, values, places[name]) for name, values in graph.tensors.items()),
+            *_references(weights, graph.tensors),
         ],
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
@@ -335,21 +287,13 @@ def _save(graph: _Graph, outputs: list[str], folder: Path, more: Mapping[str, Ar
     checker.check_model(str(folder / GRAPH))
 
 
-def _offsets(path: Path) -> dict[str, int]:
-    """Return where each tensor of a safetensors file begins."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    return {name: 8 + size + entry["data_offsets"][0] for name, entry in header.items()}
-
-
-def _place(name: str, values: Array, offset: int) -> Any:
-    from onnx import TensorProto, helper
-
-    tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(values.dtype))
-    tensor.dims.extend(values.shape)
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", FILE), ("offset", offset), ("length", values.nbytes)):
-        tensor.external_data.add(key=key, value=str(value))
-    return tensor
+def _references(weights: bytes, tensors: Mapping[str, Array]) -> Iterator[Any]:
+    """Yield tensors that refer to their bytes in a safetensors file."""
+    start = 8 + int.from_bytes(weights[:8], "little")
+    header = json.loads(weights[8:start])
+    for name, values in tensors.items():
+        tensor = numpy_helper.from_array(values, name)
+        offset = start + header[name]["data_offsets"][0]
+        external_data_helper.set_external_data(tensor, FILE, offset, values.nbytes)
+        tensor.ClearField("raw_data")
+        yield tensor

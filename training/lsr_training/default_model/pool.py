@@ -13,7 +13,6 @@ import json
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,14 +54,8 @@ _SENTENCE = re.compile(r"(?<=[a-z)][.?!])\s+(?=[A-Z])")
 _WORDS = (4, 14)
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Training texts without duplicates.
-
-    Attributes
-    ----------
-    queries, documents : sequence of str
-    """
+class Pool(NamedTuple):
+    """Training texts without duplicates."""
 
     queries: Sequence[str]
     documents: Sequence[str]
@@ -107,13 +100,7 @@ def read_pool(
 
 
 def read_shuffled(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return the records of a source of pairs in their seeded order.
-
-    Raises
-    ------
-    CorpusError
-        The file is absent or malformed.
-    """
+    """Return the records of a source of pairs in their seeded order."""
     records = _read(folder, name, ("query", "positive"))
     path = folder / f"{name}.jsonl.gz"
     if not all(record["query"].strip() and record["positive"].strip() for record in records):

@@ -32,7 +32,7 @@ def bag_of_pieces(rows: Sequence[NDArray[np.int64]], idf: Floats) -> sparse.csr_
     Returns
     -------
     (n, n_terms) sparse
-        Inverse document frequencies; every row sums to `SPREAD`.
+        Every row sums to `SPREAD`.
     """
     lengths = [len(row) for row in rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -45,7 +45,7 @@ def bag_of_pieces(rows: Sequence[NDArray[np.int64]], idf: Floats) -> sparse.csr_
 def fit_table(
     bag: sparse.csr_array, targets: Floats, pieces: Floats, *, ridge: float, steps: int = 40
 ) -> Floats:
-    """Fit a vector for each piece.
+    """Return a vector for each piece, (n_terms, n_hidden).
 
     Parameters
     ----------
@@ -59,10 +59,6 @@ def fit_table(
         Penalty of the distance from the prior.
     steps : int
         Of conjugate gradients, all columns at once.
-
-    Returns
-    -------
-    (n_terms, n_hidden) float32
     """
     centred = pieces - pieces.mean(axis=0)
     known = np.hstack([bag @ centred, np.ones((bag.shape[0], 1), np.float32)])
@@ -111,13 +107,7 @@ def unexplained(bag: sparse.csr_array, targets: Floats, table: Floats, documents
 
 
 def reduce_rank(table: Floats, documents: Floats, rank: int) -> tuple[Floats, Floats, float]:
-    """Write a table as a product, with the least change to the scores of documents.
-
-    Parameters
-    ----------
-    table : (n, n_hidden) float32
-    documents : (m, n_hidden) float32
-    rank : int
+    """Factor a table, (n, n_hidden), with the least change to scores of documents, (m, n_hidden).
 
     Returns
     -------

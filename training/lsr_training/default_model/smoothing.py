@@ -24,7 +24,9 @@ _ATTENTION = re.compile(r"\.attention\.self\.(query|key|value)$")
 def measure_smoothing(
     network: Any, rows: Sequence[NDArray[np.int64]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the factors of every smoothed input.
+    """Return the factors of every smoothed input, under the name of the matrix.
+
+    Queries, keys and values of attention have one input, under the name of the query.
 
     Parameters
     ----------
@@ -32,12 +34,6 @@ def measure_smoothing(
         On the CPU.
     rows : sequence of (length,) int64
         Pieces of some typical documents.
-
-    Returns
-    -------
-    dict of str to (n,) float32
-        Under the name of the matrix; queries, keys and values of attention have one input, named
-        after the query.
     """
     matrices = {
         name: module

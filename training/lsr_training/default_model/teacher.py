@@ -21,13 +21,7 @@ _BATCH_TOKENS = 3072
 
 
 def load_teacher(folder: Path) -> tuple[Any, str]:
-    """Return a BERT model on the CPU and its tokenizer.
-
-    Raises
-    ------
-    ModelError
-        The folder does not hold both.
-    """
+    """Return a BERT model on the CPU and its tokenizer in the format of the tokenizers library."""
     from transformers import AutoModel
 
     try:
@@ -44,22 +38,16 @@ def embed(
     folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.float32]:
-    """Return normalised mean-pooled embeddings, computed in bfloat16.
+    """Return normalised mean-pooled embeddings, (n, n_hidden), computed in bfloat16.
 
     Parameters
     ----------
-    network : BertModel
-    tokenizer : str
-        In the format of the tokenizers library.
+    network, tokenizer
+        From `load_teacher`.
     texts : sequence of str, (n,)
         Each with at least one word piece.
     folder : Path
         Keeps finished chunks.
-
-    Returns
-    -------
-    (n, n_hidden) float32
-        Rows of length one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pieces = WordPieces(tokenizer, max_length=QUERY_LENGTH)

@@ -41,7 +41,7 @@ def fit_thresholds(
     Returns
     -------
     (n,) float32
-        Greater than zero where the documents have more than `top_k` terms.
+        Above 0 where the documents have more than `top_k` terms.
     """
     favour = ((held + FEW) ** FAVOUR).astype(np.float32)
     inner = (documents - documents.mean(axis=0)) @ reduced.T
