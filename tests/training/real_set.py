@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 
+from lsr.encoders.neural.transformer_body import quiet
 from lsr_training.mining import MiningOptions, mine
-from lsr_training.models.backbone import quiet
 from lsr_training.recipe.schema import Source
 
 N_TRAIN, N_DEV, N_TEST = 160, 80, 120

@@ -18,12 +18,13 @@ from tokenizers import Tokenizer
 
 from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.neural.model_files import TOKENIZER_FILES
+from lsr.encoders.neural.transformer_body import quiet
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError
 from lsr.files import fresh_folder
 from lsr_training.card import model_card
 from lsr_training.models import SparseModel, build_model
-from lsr_training.models.backbone import Backbone, quiet
+from lsr_training.models.backbone import Backbone
 from lsr_training.models.sides import MaskedLanguageSide, ProjectedTableSide, TokenTableSide
 from lsr_training.recipe.sections import ModelSection
 

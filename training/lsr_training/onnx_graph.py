@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lsr.encoders.neural.onnx_vectors import INPUT, TERMS, WEIGHTS
+from lsr.encoders.neural.transformer_body import quiet
 from lsr.errors import MissingDependencyError
-from lsr_training.models.backbone import Backbone, quiet
+from lsr_training.models.backbone import Backbone
+
+try:
+    import onnx
+    import onnxscript  # noqa: F401  # what torch exports with
+    from onnx import TensorProto, numpy_helper
+    from onnx.helper import make_node, make_tensor_value_info
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+except ImportError as error:
+    raise MissingDependencyError("the export to ONNX", "torch") from error
+
+from lsr_training.default_model.int8_graph import quantise_columns
 
 BLOCK_TERMS = 2048
 _STATES = "states"
@@ -56,36 +68,24 @@ def export_graph(
     int8_body : bool
         Quantise the transformer as well. It does not pay for a small one: two layers of 128
         become a tenth faster, with three times the error against torch.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without onnx and onnxscript.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  # what torch exports with
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise MissingDependencyError("the export to ONNX", "torch") from error
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, _silent():
         plain, small = Path(name) / "plain.onnx", Path(name) / "small.onnx"
-        with _silent():
-            _export_body(backbone, plain)
-            if int8_body:
-                quantize_dynamic(
-                    plain,
-                    small,
-                    weight_type=QuantType.QInt8,
-                    per_channel=True,
-                    op_types_to_quantize=["MatMul"],
-                )
+        _export_body(backbone, plain)
+        if int8_body:
+            quantize_dynamic(
+                plain,
+                small,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=["MatMul"],
+            )
         model = onnx.load(small if int8_body else plain)
     _forget_origin(model)
-    _shrink_embeddings(model, backbone.n_terms)
+    _shrink_embeddings(model.graph, backbone.n_terms)
     weight = backbone.decoder.weight.detach().float().numpy()[terms]
     bias = backbone.bias.detach().float().numpy()[terms]
-    _add_projection(model, weight, bias, terms)
+    _add_projection(model.graph, weight, bias, terms)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
@@ -120,92 +120,71 @@ def _export_body(backbone: Backbone, path: Path) -> None:
 
 def _forget_origin(model: Any) -> None:
     """Remove the exporter's metadata about source code and folders."""
-    graphs = [model.graph, *model.functions]
-    for graph in graphs:
-        parts = [graph, *graph.node, *graph.value_info]
-        if graph is model.graph:
-            parts += [*graph.input, *graph.output, *graph.initializer]
-        for part in parts:
-            part.ClearField("doc_string")
-            part.ClearField("metadata_props")
-
-
-def _shrink_embeddings(model: Any, n_terms: int) -> None:
-    """Store the table of token embeddings in int8, one scale a token."""
-    from onnx import TensorProto, helper, numpy_helper
-
     graph = model.graph
+    parts = [*graph.input, *graph.output, *graph.initializer]
+    for scope in (graph, *model.functions):
+        parts += [scope, *scope.node, *scope.value_info]
+    for part in parts:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+def _shrink_embeddings(graph: Any, n_terms: int) -> None:
+    """Store the table of token embeddings in int8, one scale a token."""
     tables = {t.name: t for t in graph.initializer if len(t.dims) == 2 and t.dims[0] == n_terms}
-    found = [i for i, n in enumerate(graph.node) if n.op_type == "Gather" and n.input[0] in tables]
+    nodes = list(graph.node)
+    found = [i for i, n in enumerate(nodes) if n.op_type == "Gather" and n.input[0] in tables]
     if not found:
         return
     place = found[0]
-    node = graph.node[place]
-    table = tables[node.input[0]]
-    values = numpy_helper.to_array(table)
-    scale = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / 127
-    ids, output = node.input[1], node.output[0]
-    gathered = [
-        helper.make_node("Gather", ["token_int8", ids], ["token_steps"]),
-        helper.make_node("Cast", ["token_steps"], ["token_floats"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", ["token_scale", ids], ["token_scales"]),
-        helper.make_node("Mul", ["token_floats", "token_scales"], [output]),
+    (table, ids), (output,) = nodes[place].input, nodes[place].output
+    nodes[place : place + 1] = [
+        make_node("Gather", ["token_int8", ids], ["token_steps"]),
+        make_node("Cast", ["token_steps"], ["token_floats"], to=TensorProto.FLOAT),
+        make_node("Gather", ["token_scale", ids], ["token_scales"]),
+        make_node("Mul", ["token_floats", "token_scales"], [output]),
     ]
-    others = list(graph.node)
     del graph.node[:]
-    graph.node.extend([*others[:place], *gathered, *others[place + 1 :]])
-    graph.initializer.remove(table)
-    steps = np.rint(values / scale).astype(np.int8)
-    graph.initializer.append(numpy_helper.from_array(steps, "token_int8"))
-    graph.initializer.append(numpy_helper.from_array(scale, "token_scale"))
+    graph.node.extend(nodes)
+    steps, scale = quantise_columns(numpy_helper.to_array(tables[table]).T)
+    graph.initializer.remove(tables[table])
+    graph.initializer.append(numpy_helper.from_array(steps.T, "token_int8"))
+    graph.initializer.append(numpy_helper.from_array(scale[:, None], "token_scale"))
 
 
 def _add_projection(
-    model: Any, weight: NDArray[np.float32], bias: NDArray[np.float32], terms: NDArray[np.int64]
+    graph: Any, weight: NDArray[np.float32], bias: NDArray[np.float32], terms: NDArray[np.int64]
 ) -> None:
-    from onnx import TensorProto, helper, numpy_helper
-
-    scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / 127
-    quantised = np.rint(weight / scale[:, None]).astype(np.int8)
+    quantised, scale = quantise_columns(weight.T)
+    n = len(terms)
     constants: dict[str, NDArray[Any]] = {
-        "term_scale": scale.astype(np.float32),
-        "term_bias": bias.astype(np.float32),
+        "term_scale": scale,
+        "term_bias": bias,
         "all_tokens": np.zeros(1, np.int64),
         "term_ids": terms.astype(np.int64),
         "one": np.ones(1, np.float32),
     }
-    nodes = [helper.make_node("DynamicQuantizeLinear", [_STATES], ["x", "x_scale", "x_zero"])]
+    nodes = [make_node("DynamicQuantizeLinear", [_STATES], ["x", "x_scale", "x_zero"])]
     blocks = []
-    for number, low in enumerate(range(0, len(terms), BLOCK_TERMS)):
+    for number, low in enumerate(range(0, n, BLOCK_TERMS)):
         block, logits, largest = f"terms_{number}", f"logits_{number}", f"largest_{number}"
-        constants[block] = np.ascontiguousarray(quantised[low : low + BLOCK_TERMS].T)
-        nodes.append(helper.make_node("MatMulInteger", ["x", block, "x_zero"], [logits]))
-        nodes.append(helper.make_node("ReduceMax", [logits, "all_tokens"], [largest], keepdims=0))
+        constants[block] = quantised[:, low : low + BLOCK_TERMS]
+        nodes.append(make_node("MatMulInteger", ["x", block, "x_zero"], [logits]))
+        nodes.append(make_node("ReduceMax", [logits, "all_tokens"], [largest], keepdims=0))
         blocks.append(largest)
-    for operation, inputs, output, more in _finish(blocks):
-        nodes.append(helper.make_node(operation, inputs, [output], **more))
-    graph = model.graph
+    nodes += [
+        make_node("Concat", blocks, ["largest"], axis=0),
+        make_node("Cast", ["largest"], ["largest_float"], to=TensorProto.FLOAT),
+        make_node("Mul", ["term_scale", "x_scale"], ["scale"]),
+        make_node("Mul", ["largest_float", "scale"], ["scaled"]),
+        make_node("Add", ["scaled", "term_bias"], ["logits"]),
+        make_node("Relu", ["logits"], ["positive"]),
+        make_node("Add", ["positive", "one"], ["above_one"]),
+        make_node("Log", ["above_one"], [WEIGHTS]),
+        make_node("Identity", ["term_ids"], [TERMS]),
+    ]
     graph.node.extend(nodes)
     graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
     del graph.output[:]
-    n = len(terms)
-    graph.output.extend(
-        [
-            helper.make_tensor_value_info(WEIGHTS, TensorProto.FLOAT, [n]),
-            helper.make_tensor_value_info(TERMS, TensorProto.INT64, [n]),
-        ]
-    )
-
-
-def _finish(blocks: Sequence[str]) -> list[tuple[str, list[str], str, dict[str, Any]]]:
-    return [
-        ("Concat", list(blocks), "largest", {"axis": 0}),
-        ("Cast", ["largest"], "largest_float", {"to": 1}),
-        ("Mul", ["term_scale", "x_scale"], "scale", {}),
-        ("Mul", ["largest_float", "scale"], "scaled", {}),
-        ("Add", ["scaled", "term_bias"], "logits", {}),
-        ("Relu", ["logits"], "positive", {}),
-        ("Add", ["positive", "one"], "above_one", {}),
-        ("Log", ["above_one"], WEIGHTS, {}),
-        ("Identity", ["term_ids"], TERMS, {}),
-    ]
+    for name, kind in ((WEIGHTS, TensorProto.FLOAT), (TERMS, TensorProto.INT64)):
+        graph.output.append(make_tensor_value_info(name, kind, [n]))

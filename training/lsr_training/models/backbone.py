@@ -21,8 +21,12 @@ from lsr.encoders.neural.model_files import (
     weight_files,
 )
 from lsr.encoders.neural.splade_layout import read_layout
-from lsr.encoders.neural.transformer_body import TransformerBody, load_tokenizer
-from lsr.errors import ModelError
+from lsr.encoders.neural.transformer_body import (
+    TransformerBody,
+    load_pretrained,
+    load_tokenizer,
+    quiet,
+)
 from lsr_training.models.low_rank import adapt, merged
 from lsr_training.models.tokens import TokenBatch
 from lsr_training.recipe.sections import LowRank
@@ -116,46 +120,16 @@ def load_backbone(name: str) -> tuple[Backbone, str]:
     Backbone
     str
         The tokenizer in the format of the tokenizers library.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or its format is not supported.
     """
     folder = read_layout(find_model(name)).document.folder
     architecture = check_architecture(folder, {**ARCHITECTURES, **DECODERS})
     weight_files(folder)
     with quiet():
-        try:
-            model, report = getattr(transformers, architecture).from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        except Exception as error:  # a foreign folder can fail in any way; say which folder
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ModelError(f"{folder}: cannot be loaded ({reason[:300]})") from error
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])[:3]
-        raise ModelError(f"{folder}: the weights lack {', '.join(missing)}; choose another model")
+        model = load_pretrained(
+            getattr(transformers, architecture),
+            folder,
+            torch.float32,
+            "those of a language model with its head; choose another model",
+        )
     tokenizer, _ = load_tokenizer(folder)
     return Backbone(model, folder), tokenizer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress progress bars and warnings of transformers."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

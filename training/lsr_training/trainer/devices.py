@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lsr.errors import UsageError
+from lsr.encoders.neural.transformer_body import choose_device
 
 
 class Devices:
@@ -76,13 +76,6 @@ class Devices:
 
 
 def _device(name: str | None) -> torch.device:
-    if name is None:
-        local = int(os.environ.get("LOCAL_RANK", 0))
-        return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = next(iter(str(error).splitlines()), "")
-        raise UsageError(f"device {name!r} cannot be used ({reason})") from error
-    return device
+    if name is None and torch.cuda.is_available():
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    return choose_device(name)
