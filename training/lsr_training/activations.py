@@ -10,16 +10,7 @@ from lsr.encoders.neural.pooling import Activation
 
 
 def log1p_relu(logits: Tensor) -> Tensor:
-    """Return ``log(1 + relu(x))``: Formal et al., "SPLADE" (SIGIR 2021), §3.1, equation 2.
-
-    Parameters
-    ----------
-    logits : tensor of any shape
-
-    Returns
-    -------
-    tensor of the same shape
-    """
+    """Return ``log(1 + relu(x))``: Formal et al., "SPLADE" (SIGIR 2021), §3.1, equation 2."""
     return logits.relu().log1p()
 
 
@@ -27,14 +18,6 @@ def double_log(logits: Tensor) -> Tensor:
     """Return ``log(1 + log(1 + relu(x)))``, which flattens large weights further.
 
     The l0 activation of Shen, Geng, Yang (SIGIR 2025), §3.
-
-    Parameters
-    ----------
-    logits : tensor of any shape
-
-    Returns
-    -------
-    tensor of the same shape
     """
     return logits.relu().log1p().log1p()
 

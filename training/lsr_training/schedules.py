@@ -18,17 +18,7 @@ def penalty_weight(
 
     ``weight * (min(step, T) / T)^2`` for quadratic growth: Paria et al. (ICLR 2020), §4, and every
     SPLADE since. A penalty at full weight from the start makes the vectors empty before they
-    are trained.
-
-    Parameters
-    ----------
-    weight : float
-        Reached at `warmup_steps`.
-    step : int
-        From 0.
-    warmup_steps : int
-        `T`; 0 starts at full weight.
-    growth : {"quadratic", "linear", "constant"}
+    are trained. `T` is `warmup_steps`; 0 starts at full weight.
     """
     if growth == "constant" or step >= warmup_steps:
         return weight
@@ -42,16 +32,7 @@ def learning_rate(
     """Return the learning rate at a step: linear warm-up from 0, then linear decay to 0.
 
     Step 0 takes ``lr / warmup_steps`` rather than 0, so no step is wasted, and the last step does
-    not take 0 either.
-
-    Parameters
-    ----------
-    lr : float
-        Peak.
-    step : int
-        From 0.
-    warmup_steps, total_steps : int
-    decay : {"linear", "constant"}
+    not take 0 either. `lr` is the peak.
     """
     if step < warmup_steps:
         return lr * (step + 1) / warmup_steps

@@ -11,32 +11,19 @@ def score_all(queries: Tensor, documents: Tensor) -> Tensor:
 
     An inference-free query is its IDF table restricted to its pieces, so IDF is in this product:
     that is what makes FLOPS of the documents *IDF-aware* (Geng et al., arXiv 2411.04403, §3).
-
-    Parameters
-    ----------
-    queries : (n, n_terms) tensor
-    documents : (m, n_terms) tensor
-
-    Returns
-    -------
-    (n, m) tensor
+    (n, n_terms) and (m, n_terms) tensors make an (n, m) tensor.
     """
     return queries @ documents.T
 
 
 def score_groups(scores: Tensor, groups: Tensor) -> Tensor:
-    """Pick each query's own documents out of all scores.
+    """Return the scores of each query's own documents, (n, g); 0 where there is no document.
 
     Parameters
     ----------
     scores : (n, m) tensor
     groups : (n, g) int64 tensor
         Columns of `scores`; -1 where a query has fewer documents.
-
-    Returns
-    -------
-    (n, g) tensor
-        0 where there is no document.
     """
     return scores.gather(1, groups.clamp(min=0)).masked_fill(groups < 0, 0)
 
@@ -44,7 +31,7 @@ def score_groups(scores: Tensor, groups: Tensor) -> Tensor:
 def excluded_documents(
     positive: Tensor, groups: Tensor, texts: Tensor, *, in_batch: bool
 ) -> Tensor:
-    """Return which documents must not be negatives of which queries.
+    """Return which documents must not be negatives of which queries, (n, m) bool.
 
     Copies of a query's positive are none, whichever query brought them. Without in-batch
     negatives, neither are the documents of other queries.
@@ -57,11 +44,6 @@ def excluded_documents(
         Columns of its own documents; -1 where there are fewer.
     texts : (m,) int64 tensor
         Equal numbers for equal texts.
-    in_batch : bool
-
-    Returns
-    -------
-    (n, m) bool tensor
     """
     excluded = texts[positive][:, None] == texts[None, :]
     if not in_batch:
