@@ -25,7 +25,7 @@ from lsr.files import fresh_folder
 from lsr_training.card import model_card
 from lsr_training.models import SparseModel, build_model
 from lsr_training.models.backbone import Backbone
-from lsr_training.models.sides import MaskedLanguageSide, ProjectedTableSide, TokenTableSide
+from lsr_training.models.sides import MaskedLanguageSide, TableSide
 from lsr_training.recipe.sections import ModelSection
 
 POOLING, TABLE = "SpladePooling", "SparseStaticEmbedding"
@@ -91,7 +91,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
         listed = [("", "Transformer"), (f"1_{POOLING}", POOLING)]
         _write_modules(folder, listed)
         return True
-    if plain and isinstance(queries, TokenTableSide | ProjectedTableSide):
+    if plain and isinstance(queries, TableSide):
         route = _write_table(queries, documents.backbone, folder, lengths.query)
     elif plain and _known_elsewhere(queries):
         route = _write_query_network(queries, folder, lengths.query)
@@ -152,7 +152,7 @@ def _write_heads(model: SparseModel, folder: Path) -> None:
     heads = {k: v.contiguous() for k, v in model.state_dict().items() if ".weigh." in k}
     if model.queries is model.documents:
         heads = {k: v for k, v in heads.items() if k.startswith("documents.")}
-    if isinstance(model.queries, TokenTableSide | ProjectedTableSide):
+    if isinstance(model.queries, TableSide):
         heads["queries.weights"] = model.queries.table().detach().contiguous()
     own = getattr(model.queries, "backbone", None)
     if own is not None and own is not model.documents.backbone:
@@ -199,9 +199,7 @@ def save_tokenizer(source: Path, folder: Path, max_length: int) -> None:
         tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def _write_table(
-    side: TokenTableSide | ProjectedTableSide, backbone: Backbone, folder: Path, max_length: int
-) -> list[str]:
+def _write_table(side: TableSide, backbone: Backbone, folder: Path, max_length: int) -> list[str]:
     name = f"query_0_{TABLE}"
     save_tokenizer(backbone.folder, folder / name, max_length)
     table = side.table().detach().float().cpu().contiguous()

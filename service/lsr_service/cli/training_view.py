@@ -43,9 +43,9 @@ def figures(report: StepReport) -> dict[str, str]:
     return {
         "loss": f"{report.loss:.4f}",
         **parts,
-        "nnz/query": f"{report.sparsity.nnz_queries:.1f}",
-        "nnz/document": f"{report.sparsity.nnz_documents:.1f}",
-        "postings/1000 documents": f"{1000 * report.sparsity.flops:,.0f}",
+        "nnz/query": f"{report.nnz_queries:.1f}",
+        "nnz/document": f"{report.nnz_documents:.1f}",
+        "postings/1000 documents": f"{1000 * report.flops:,.0f}",
         "learning rate": f"{report.learning_rate:.2e}",
         "gradient norm": f"{report.gradient_norm:.3f}",
         "s/step": f"{report.seconds:.2f}",

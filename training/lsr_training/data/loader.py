@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from lsr.corpus.opening import IR_DATASETS_PREFIX
@@ -52,8 +51,7 @@ def load_examples(
     Raises
     ------
     CorpusError
-        A malformed record (with file and line), unless the source skips them; a source without
-        any example.
+        A malformed record, unless the source skips them; a source without any example.
     """
     found = Examples(source, [])
     items: list[Example] = []
@@ -73,29 +71,17 @@ def load_examples(
         if len(items) == source.limit:
             break
     if not items:
-        why = (
-            f"; the first of {len(found.skipped)} skipped: {found.skipped[0]}"
-            if found.skipped
-            else ""
-        )
+        n = len(found.skipped)
+        why = f"; the first of {n} skipped: {found.skipped[0]}" if n else ""
         raise CorpusError(f"not one example to train on{why}", source.path)
     found.items, found.fingerprint = items, digest.hexdigest()
     return found
 
 
-def documents_of(sources: Sequence[Examples], limit: int | None = None) -> Iterator[str]:
-    """Yield the distinct documents of all examples, in order."""
-    seen: set[int] = set()
-
-    def distinct() -> Iterator[str]:
-        for examples in sources:
-            for example in examples.items:
-                for text in example.documents:
-                    if hash(text) not in seen:
-                        seen.add(hash(text))
-                        yield text
-
-    return islice(distinct(), limit)
+def documents_of(sources: Sequence[Examples]) -> Iterable[str]:
+    """Return the distinct documents of all examples, in order."""
+    examples = (example for source in sources for example in source.items)
+    return dict.fromkeys(text for example in examples for text in example.documents)
 
 
 def _places(source: Source) -> Iterator[Place]:

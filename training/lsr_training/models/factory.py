@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lsr.corpus import open_corpus
 from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.neural.idf import inverse_document_frequency, read_table
 from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import UsageError
+from lsr.progress import Progress
 from lsr_training.models.backbone import Backbone, load_backbone
 from lsr_training.models.sides import (
     LexicalSide,
@@ -38,12 +41,6 @@ CountPieces = Callable[[WordPieces], CollectionStatistics]
 def build_model(section: ModelSection, count_training: CountPieces) -> SparseModel:
     """Build the model of a recipe, with new weights where the backbone has none.
 
-    Parameters
-    ----------
-    section : ModelSection
-    count_training : callable
-        Called when the query side wants inverse document frequencies of the training data.
-
     Raises
     ------
     ModelError
@@ -57,7 +54,7 @@ def build_model(section: ModelSection, count_training: CountPieces) -> SparseMod
     documents = _head(section.document, section, backbone, tokenizer, specials)
     queries = _query_side(section, backbone, documents, tokenizer, specials, count_training)
     for name, side in (("document", documents), ("query", queries)):
-        _refuse_too_long(name, getattr(section.max_length, name), side, backbone)
+        _require_length(name, getattr(section.max_length, name), side, backbone)
     return SparseModel(documents, queries, tokenizer, section, backbone.n_terms)
 
 
@@ -88,7 +85,7 @@ def _query_side(
     return _head(own, section, backbone, tokenizer, specials)
 
 
-def _refuse_too_long(name: str, length: int, side: nn.Module, shared: Backbone) -> None:
+def _require_length(name: str, length: int, side: nn.Module, shared: Backbone) -> None:
     own: Any = getattr(side, "backbone", shared)
     limit: int = own.max_length
     if getattr(getattr(side, "head", None), "echo", False):
@@ -141,17 +138,18 @@ def _table(
         known = read_table(Path(head.idf), pieces)
         table[: len(known)] = known[:n_terms]
     else:
-        table = inverse_document_frequency(_count_corpus(head.idf, pieces), n_terms)
+        texts = (document.contents for document in open_corpus(head.idf))
+        table = inverse_document_frequency(count_pieces(pieces, texts), n_terms)
     return torch.from_numpy(table.copy())
 
 
-def _count_corpus(source: str, pieces: WordPieces) -> CollectionStatistics:
-    from lsr.corpus import open_corpus
-
-    total, texts = CollectionStatistics(), []
-    for document in open_corpus(source):
-        texts.append(document.contents)
-        if len(texts) == 1024:
-            total += pieces.count(texts, pieces.encode(texts))
-            texts = []
-    return total + pieces.count(texts, pieces.encode(texts))
+def count_pieces(
+    pieces: WordPieces, texts: Iterable[str], progress: Progress | None = None
+) -> CollectionStatistics:
+    """Count in how many texts each piece occurs."""
+    total, rest = CollectionStatistics(), iter(texts)
+    while some := list(islice(rest, 1024)):
+        total += pieces.count(some, pieces.encode(some))
+        if progress is not None:
+            progress("counting word pieces", total.n_docs, None)
+    return total

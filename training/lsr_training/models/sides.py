@@ -1,6 +1,7 @@
 """Sides: modules that make sparse vectors of texts, one for each kind of head.
 
-Every side takes a `TokenBatch` and returns an (n, n_terms) tensor, at least 0 everywhere.
+Every side takes a `TokenBatch` and returns an (n, n_terms) tensor, at least 0 everywhere. Its
+`special_ids`, an int64 tensor, never count as pieces of a text.
 """
 
 from __future__ import annotations
@@ -20,13 +21,6 @@ class MaskedLanguageSide(nn.Module):  # type: ignore[misc]  # torch is untyped h
 
     ``log(1 + relu(W h_t + b))``, summed over the tokens (Formal et al., SIGIR 2021, §3.1,
     equations 1-2) or their maximum (SPLADE v2, arXiv 2109.10086, §3.1, equation 6).
-
-    Parameters
-    ----------
-    backbone : Backbone
-    special_ids : (n,) int64 tensor
-        Never counted as pieces of a text.
-    head : MaskedLanguageHead
     """
 
     def __init__(self, backbone: Backbone, special_ids: Tensor, head: MaskedLanguageHead) -> None:
@@ -68,12 +62,6 @@ class TermWeightSide(nn.Module):  # type: ignore[misc]
 
     One layer, maximum over repeats: uniCOIL (Lin and Ma, arXiv 2106.14807), §2. Two layers, first
     occurrence: the manner of DeepImpact (Mallia et al., SIGIR 2021), §3, on pieces, not words.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    special_ids : (n,) int64 tensor
-    head : TermWeightHead
     """
 
     def __init__(self, backbone: Backbone, special_ids: Tensor, head: TermWeightHead) -> None:
@@ -104,68 +92,59 @@ def _repeated(ids: Tensor) -> Tensor:
     return same.tril(-1).any(dim=2)
 
 
-class TokenTableSide(nn.Module):  # type: ignore[misc]
+class TableSide(nn.Module):  # type: ignore[misc]
     """Inference-free queries: ``q_j = table_j`` for the pieces a text holds, each once.
 
     Geng et al. (arXiv 2411.04403), §3; with a table of ones SPLADE-doc (arXiv 2109.10086, §3.1).
-
-    Parameters
-    ----------
-    table : (n_terms,) tensor
-        At least 0.
-    special_ids : (n,) int64 tensor
-    learned : bool
-        Train the table, kept at 0 or above by a ReLU.
     """
 
-    def __init__(self, table: Tensor, special_ids: Tensor, *, learned: bool) -> None:
+    def __init__(self, special_ids: Tensor) -> None:
         super().__init__()
         self.register_buffer("special_ids", special_ids, persistent=False)
+
+    def term_weights(self) -> Tensor:
+        """Return the weight of each term, at least 0: (n_terms,)."""
+        raise NotImplementedError
+
+    def table(self) -> Tensor:
+        """Return the weight of each term, special tokens 0: (n_terms,)."""
+        return self.term_weights().index_fill(0, self.special_ids, 0.0)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Return the vectors."""
+        table = self.table()
+        return presence(tokens, len(table), self.special_ids) * table
+
+
+class TokenTableSide(TableSide):
+    """Table of query weights as numbers, frozen or `learned`: trained, kept above 0 by a ReLU."""
+
+    def __init__(self, table: Tensor, special_ids: Tensor, *, learned: bool) -> None:
+        super().__init__(special_ids)
         if learned:
             self.weights = nn.Parameter(table.clone())
         else:
             self.register_buffer("weights", table.clone())
 
-    def table(self) -> Tensor:
-        """Return the weight of each term, special tokens 0: (n_terms,)."""
-        return _without(self.weights.relu(), self.special_ids)
-
-    def forward(self, tokens: TokenBatch) -> Tensor:
-        """Return the vectors."""
-        table = self.table()
-        return presence(tokens, len(table), self.special_ids) * table
+    def term_weights(self) -> Tensor:
+        """Return the numbers."""
+        return self.weights.relu()
 
 
-class ProjectedTableSide(nn.Module):  # type: ignore[misc]
-    """Table of query weights: a trained linear map of token embeddings, then softplus.
+class ProjectedTableSide(TableSide):
+    """Table of query weights as a trained linear map of token embeddings, then softplus.
 
     As in Li-LSR (Nardini et al., "Effective Inference-Free Retrieval for Learned Sparse
     Representations", SIGIR 2025). The embeddings themselves get no gradient from it.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    special_ids : (n,) int64 tensor
     """
 
     def __init__(self, backbone: Backbone, special_ids: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("special_ids", special_ids, persistent=False)
+        super().__init__(special_ids)
         embeddings = backbone.body.get_input_embeddings().weight.detach().clone()
         self.register_buffer("embeddings", embeddings)
         self.projection = nn.Linear(embeddings.shape[1], 1)
         nn.init.constant_(self.projection.bias, 1.0)
 
-    def table(self) -> Tensor:
-        """Return the weight of each term, special tokens 0: (n_terms,)."""
-        weights = nn.functional.softplus(self.projection(self.embeddings)).squeeze(1)
-        return _without(weights.float(), self.special_ids)
-
-    def forward(self, tokens: TokenBatch) -> Tensor:
-        """Return the vectors."""
-        table = self.table()
-        return presence(tokens, len(table), self.special_ids) * table
-
-
-def _without(table: Tensor, special_ids: Tensor) -> Tensor:
-    return table.index_fill(0, special_ids, 0.0)
+    def term_weights(self) -> Tensor:
+        """Return the softplus of the projection."""
+        return nn.functional.softplus(self.projection(self.embeddings)).squeeze(1).float()

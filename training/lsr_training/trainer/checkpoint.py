@@ -19,27 +19,14 @@ LAST, BEST = "last.pt", "best.pt"
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint atomically.
-
-    Parameters
-    ----------
-    path : Path
-    state : dict
-        Tensors, numbers, strings, lists and dicts of them.
-    """
+    """Write a checkpoint atomically: tensors, numbers, strings, lists and dicts of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint.
-
-    Raises
-    ------
-    TrainingError
-        The file is damaged or not a checkpoint.
-    """
+    """Read a checkpoint, or raise TrainingError where the file is damaged or none."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises whatever a damaged archive leads to
@@ -53,13 +40,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def require_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise unless a checkpoint belongs to the same recipe and data.
-
-    Raises
-    ------
-    UsageError
-        Lists the keys that differ.
-    """
+    """Raise UsageError, naming the keys, where a checkpoint is of another recipe or other data."""
     ours, theirs = flattened(wanted), flattened(stored)
     differing = sorted(
         key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)

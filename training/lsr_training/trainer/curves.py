@@ -10,18 +10,15 @@ from typing import Any
 def draw_curves(records: Sequence[dict[str, Any]], path: Path) -> Path | None:
     """Draw loss, non-zeros, expected FLOPS and nDCG@10 over the steps.
 
-    Returns
-    -------
-    Path or None
-        None without matplotlib, or without anything to draw.
+    Returns None without matplotlib, or without anything to draw.
     """
-    steps = [r for r in records if r["kind"] == "step"]
-    evaluations = [r for r in records if r["kind"] == "evaluation"]
-    if not steps:
-        return None
     try:
         from matplotlib.figure import Figure
     except ImportError:
+        return None
+    steps = [r for r in records if r["kind"] == "step"]
+    evaluations = [r for r in records if r["kind"] == "evaluation"]
+    if not steps:
         return None
     figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots(2, 2)

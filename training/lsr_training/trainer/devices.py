@@ -18,17 +18,12 @@ from lsr.encoders.neural.transformer_body import choose_device
 
 
 class Devices:
-    """Device of this process, and its rank among all processes.
+    """Device of this process, its rank among all processes, and their count.
 
     Parameters
     ----------
     name : str or None
         A torch device; by default a GPU when there is one, that of this process's number.
-
-    Attributes
-    ----------
-    device : torch.device
-    rank, count : int
     """
 
     def __init__(self, name: str | None) -> None:

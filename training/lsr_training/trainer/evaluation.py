@@ -62,15 +62,7 @@ class EvaluationSet:
 def open_evaluation_set(
     folder: str | Path, split: str, max_queries: int | None = None
 ) -> EvaluationSet:
-    """Read a folder in BEIR layout; only judged queries are kept.
-
-    Raises
-    ------
-    UsageError
-        There is no such split.
-    CorpusError
-        The collection is malformed or has no judged query.
-    """
+    """Read a folder in BEIR layout; only judged queries are kept."""
     folder = Path(folder)
     judgments = read_split(folder, split)
     queries = {q.id: q.text for q in open_queries(folder) if q.id in judgments}

@@ -40,15 +40,7 @@ class _Chunk:
 
 
 class BatchGradient:
-    """Computes gradients of batches and adds them to the parameters' own.
-
-    Parameters
-    ----------
-    model : SparseModel
-    objective : Objective
-    recipe : Recipe
-    devices : Devices
-    """
+    """Computes gradients of batches and adds them to the parameters' own."""
 
     def __init__(
         self, model: SparseModel, objective: Objective, recipe: Recipe, devices: Devices
@@ -61,12 +53,8 @@ class BatchGradient:
     def add(self, batch: Batch, step: int, share: float) -> tuple[dict[str, float], Tensor, Tensor]:
         """Add ``share`` times the gradient of a batch.
 
-        Returns
-        -------
-        dict of str to float
-            Parts of the loss.
-        (n, n_terms) tensor, (m, n_terms) tensor
-            Vectors of queries and documents, detached.
+        Returns the parts of the loss, and the detached vectors of queries and documents: (n,
+        n_terms) and (m, n_terms).
         """
         query_chunks, queries = self._encode(batch.queries, queries=True)
         document_chunks, documents = self._encode(batch.documents, queries=False)

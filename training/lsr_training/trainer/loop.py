@@ -18,7 +18,7 @@ from lsr_training.data import Examples, load_examples
 from lsr_training.data.loader import documents_of
 from lsr_training.export import export_model
 from lsr_training.failures import DivergedError
-from lsr_training.models import build_model
+from lsr_training.models.factory import build_model, count_pieces
 from lsr_training.recipe.schema import Recipe
 from lsr_training.trainer.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from lsr_training.trainer.curves import draw_curves
@@ -30,11 +30,9 @@ from lsr_training.trainer.evaluation import (
     mean,
     open_evaluation_set,
 )
-from lsr_training.trainer.journal import Journal
+from lsr_training.trainer.log import BOARD, LOG, Log
 from lsr_training.trainer.report import OnStep
 from lsr_training.trainer.run import Run
-from lsr_training.trainer.tensorboard_log import FOLDER as BOARD
-from lsr_training.trainer.tensorboard_log import Board
 
 
 @dataclass(frozen=True)
@@ -77,33 +75,14 @@ def train(
     progress: Progress | None = None,
     on_step: OnStep | None = None,
 ) -> TrainingResult:
-    """Train a model.
+    """Train and export a model; `lsr.train` describes parameters, result and errors.
 
     The same call after an interruption resumes the run; on a CPU the result is bit for bit that
-    of an uninterrupted run.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    restart : bool
-        Remove the files of an earlier run from the output folder.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
-    on_step : callable, optional
-        Called with the `StepReport` of every step.
-
-    Raises
-    ------
-    UsageError
-        The output folder holds a run with another recipe or other data.
-    CorpusError, DataError
-        The data is malformed.
-    TrainingError
-        The run diverged, collapsed or does not fit into memory.
+    of an uninterrupted run. `on_step` is called with the report of every step.
     """
     devices = Devices(recipe.device)
     try:
-        return _Training(recipe, devices, progress or _silent).run(restart, on_step)
+        return _Training(recipe, devices, progress or (lambda *_: None)).run(restart, on_step)
     finally:
         devices.close()
 
@@ -116,8 +95,7 @@ class _Training:
         self.output = Path(recipe.output)
         self.checkpoints = self.output / "checkpoints"
         self.writes = devices.rank == 0
-        self.journal = Journal(self.output / "log.jsonl" if self.writes else None)
-        self.board: Board | None = None
+        self.log: Log | None = None
 
     def run(self, restart: bool, on_step: OnStep | None) -> TrainingResult:
         sources = [
@@ -126,18 +104,18 @@ class _Training:
             )
             for source in self.recipe.data.sources
         ]
-        settings = self.recipe.evaluation
+        wanted = self.recipe.evaluation
         sets = [
-            open_evaluation_set(folder, settings.split, settings.max_queries)
-            for folder in settings.collections
+            open_evaluation_set(folder, wanted.split, wanted.max_queries)
+            for folder in wanted.collections
         ]
         self._prepare(restart)
         run = self._start(sources)
         try:
             stopped = self._steps(run, sets, on_step)
         finally:
-            if self.board is not None:
-                self.board.close()
+            if self.log is not None:
+                self.log.close()
         return self._finish(run, sources, sets, stopped)
 
     def _prepare(self, restart: bool) -> None:
@@ -147,7 +125,7 @@ class _Training:
             if restart:
                 for name in ("checkpoints", "model", BOARD):
                     shutil.rmtree(self.output / name, ignore_errors=True)
-                (self.output / "log.jsonl").unlink(missing_ok=True)
+                (self.output / LOG).unlink(missing_ok=True)
             self.output.mkdir(parents=True, exist_ok=True)
         # Nobody looks for checkpoints before the first process has cleared up.
         self.devices.wait()
@@ -156,16 +134,15 @@ class _Training:
         torch.manual_seed(self.recipe.seed)
 
         def count(pieces: WordPieces) -> CollectionStatistics:
-            return _count_documents(pieces, sources, self.progress)
+            return count_pieces(pieces, documents_of(sources), self.progress)
 
         model = build_model(self.recipe.model, count).to(self.devices.device)
         run = Run(self.recipe, model, sources, self.devices)
         last = self.checkpoints / LAST
         if last.exists():
             run.load_state(read_checkpoint(last, self.devices.device), last)
-        self.journal.keep_until(run.step)
-        if self.recipe.tensorboard and self.writes:
-            self.board = Board(self.output, run.step)
+        if self.writes:
+            self.log = Log(self.output, run.step, tensorboard=self.recipe.tensorboard)
         return run
 
     def _steps(self, run: Run, sets: Sequence[EvaluationSet], on_step: OnStep | None) -> str | None:
@@ -213,9 +190,8 @@ class _Training:
             self._save(run, BEST)
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.journal.write(record)
-        if self.board is not None:
-            self.board.write(record)
+        if self.log is not None:
+            self.log.write(record)
 
     def _save(self, run: Run, name: str) -> None:
         if self.writes:
@@ -235,8 +211,8 @@ class _Training:
             step = int(kept["step"])
         folder = self.output / "model"
         curves = None
-        if self.writes:
-            records = self.journal.records()
+        if self.log is not None:
+            records = self.log.records()
             export_model(run.model, folder, _facts(self.recipe, sources, records, step, best))
             curves = draw_curves(records, self.output / "curves.png")
         skipped = sum(len(examples.skipped) for examples in sources)
@@ -260,20 +236,3 @@ def _facts(
         "measured": {r["step"]: r["collections"] for r in measured},
         "best": None if best is None else asdict(best),
     }
-
-
-def _count_documents(
-    pieces: WordPieces, sources: Sequence[Examples], progress: Progress
-) -> CollectionStatistics:
-    total, texts = CollectionStatistics(), []
-    for text in documents_of(sources):
-        texts.append(text)
-        if len(texts) == 1024:
-            total += pieces.count(texts, pieces.encode(texts))
-            texts = []
-            progress("counting word pieces", total.n_docs, None)
-    return total + pieces.count(texts, pieces.encode(texts))
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    """Progress callback that does nothing."""

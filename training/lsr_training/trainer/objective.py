@@ -29,16 +29,13 @@ class DocumentFrequencies:
         self.weights = torch.ones(n_terms)
 
     def count(self, vectors: Tensor) -> None:
-        """Count the vectors of a batch: (n, n_terms)."""
+        """Count the vectors of a step, (n, n_terms), and update the weights if they are due."""
+        penalty = self._penalty
         self._counts += (vectors > 0).sum(dim=0).cpu()
         self._n_texts += len(vectors)
-
-    def end_step(self) -> None:
-        """Update the weights if the step is due."""
         self._n_steps += 1
-        if self._n_steps == self._penalty.refresh_steps:
+        if self._n_steps == penalty.refresh_steps:
             frequency = self._counts / max(1, self._n_texts)
-            penalty = self._penalty
             self.weights = df_weights(frequency, alpha=penalty.alpha, beta=penalty.beta)
             self._counts.zero_()
             self._n_texts = self._n_steps = 0
@@ -59,13 +56,7 @@ class DocumentFrequencies:
 
 
 class Objective:
-    """Losses and penalties of a recipe.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    n_terms : int
-    """
+    """Losses and penalties of a recipe."""
 
     def __init__(self, recipe: Recipe, n_terms: int) -> None:
         self._recipe = recipe
@@ -82,31 +73,18 @@ class Objective:
 
         Parameters
         ----------
-        queries : (n, n_terms) tensor
-        documents : (m, n_terms) tensor
+        queries, documents : (n, n_terms), (m, n_terms) tensor
+            Vectors of the batch.
         batch : Batch
-            Batch of these vectors.
         step : int
             From 0; the weights of the penalties depend on it.
         """
-        scores = score_all(queries, documents)
-        groups = torch.from_numpy(batch.groups).to(scores.device)
-        return {
-            **self._losses(scores, groups, batch),
-            **self._penalties(queries, documents, step),
-        }
+        losses = self._losses(score_all(queries, documents), batch)
+        return {**losses, **self._penalties(queries, documents, step)}
 
-    def penalty_weights(self, step: int) -> dict[str, float]:
-        """Return the weight of each side's penalty at a step."""
-        sides = {"document": self._recipe.penalties.document, "query": self._recipe.penalties.query}
-        return {
-            side: penalty_weight(p.weight, step, p.warmup_steps, p.growth)
-            for side, p in sides.items()
-            if p is not None
-        }
-
-    def _losses(self, scores: Tensor, groups: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _losses(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         objective = self._recipe.loss
+        groups = torch.from_numpy(batch.groups).to(scores.device)
         parts: dict[str, Tensor] = {}
         if objective.infonce is not None:
             texts = torch.from_numpy(batch.texts).to(scores.device)
@@ -151,15 +129,14 @@ class Objective:
 
     def _penalties(self, queries: Tensor, documents: Tensor, step: int) -> dict[str, Tensor]:
         settings = self._recipe.penalties
-        weights = self.penalty_weights(step)
         parts = {}
-        for side, penalty, vectors in (
+        for side, p, vectors in (
             ("document", settings.document, documents),
             ("query", settings.query, queries),
         ):
-            if penalty is not None:
-                value = self._penalty(side, penalty, vectors)
-                parts[f"{penalty.kind}_{side}"] = weights[side] * value
+            if p is not None:
+                weight = penalty_weight(p.weight, step, p.warmup_steps, p.growth)
+                parts[f"{p.kind}_{side}"] = weight * self._penalty(side, p, vectors)
         if settings.anti_collapse:
             both = anti_collapse(queries) + anti_collapse(documents)
             parts["anti_collapse"] = settings.anti_collapse * both

@@ -35,16 +35,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class Run:
-    """Model, optimiser, objective, data position and random numbers of a run.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    model : SparseModel
-        On its device.
-    sources : sequence of Examples
-    devices : Devices
-    """
+    """Model (on its device), optimiser, objective, data position and random numbers of a run."""
 
     def __init__(
         self, recipe: Recipe, model: SparseModel, sources: Sequence[Examples], devices: Devices
@@ -74,15 +65,7 @@ class Run:
         """Take one step; a failure leaves the state unchanged.
 
         Ctrl-C takes effect after the step: raised in the middle of a backward pass, it would reach
-        the caller as an error of torch.
-
-        Raises
-        ------
-        DivergedError
-            Loss or gradient is not finite; the weights are still those of the step before.
-        CollapsedError
-            Documents or queries have had empty vectors for several steps.
-        OutOfMemoryError
+        the caller as an error of torch. Raises DivergedError, CollapsedError or OutOfMemoryError.
         """
         with uninterrupted():
             return self._advance()
@@ -98,15 +81,14 @@ class Run:
                 raise OutOfMemoryError(self._memory_advice()) from error
             raise
         rate = self._updates.apply(self.step)
-        for side, vectors in (("document", documents), ("query", queries)):
-            if side in self._objective.frequencies:
-                self._objective.frequencies[side].count(vectors)
-                self._objective.frequencies[side].end_step()
+        for side, frequencies in self._objective.frequencies.items():
+            frequencies.count(documents if side == "document" else queries)
         self.step += 1
         sparsity = measure_sparsity(queries, documents)
-        self._refuse_collapse(sparsity.nnz_documents, sparsity.nnz_queries)
+        self._require_active(sparsity)
         seconds = time.perf_counter() - started
-        return StepReport(self.step, sum(parts.values()), parts, sparsity, rate, norm, seconds)
+        loss = sum(parts.values())
+        return StepReport(self.step, loss, parts, rate, norm, seconds, **sparsity)
 
     def _gradients(self) -> tuple[dict[str, float], Tensor, Tensor, float]:
         """Compute the gradients of a step; return the parts of the loss and the last vectors."""
@@ -147,13 +129,7 @@ class Run:
         }
 
     def load_state(self, state: dict[str, Any], where: Path) -> None:
-        """Load the state of a checkpoint.
-
-        Raises
-        ------
-        UsageError
-            It belongs to a run with another recipe or other data.
-        """
+        """Load the state of a checkpoint of the same recipe and data."""
         require_same_run(where, state["run"], self.identity())
         self.model.load_state_dict(state["model"])
         self._updates.optimiser.load_state_dict(state["optimiser"])
@@ -173,9 +149,10 @@ class Run:
         """Whether every weight is a number."""
         return all(bool(torch.isfinite(p).all()) for p in self._updates.parameters)
 
-    def _refuse_collapse(self, documents: float, queries: float) -> None:
-        for side, nnz in (("documents", documents), ("queries", queries)):
-            self._empty_steps[side] = self._empty_steps[side] + 1 if nnz == 0 else 0
+    def _require_active(self, sparsity: dict[str, float]) -> None:
+        for side in ("documents", "queries"):
+            empty = sparsity[f"nnz_{side}"] == 0
+            self._empty_steps[side] = self._empty_steps[side] + 1 if empty else 0
             if self._empty_steps[side] >= EMPTY_STEPS:
                 raise CollapsedError(
                     f"step {self.step}: all {side} have had empty vectors for {EMPTY_STEPS} steps, "

@@ -14,10 +14,6 @@ class Selection:
 
     The best is the one with the highest nDCG@10 among those within ``max_flops``. As long as none
     is within, it is the one with the least FLOPS.
-
-    Parameters
-    ----------
-    settings : Evaluation
     """
 
     def __init__(self, settings: Evaluation) -> None:
@@ -56,10 +52,9 @@ class Selection:
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
-        start, best = (None if m is None else asdict(m) for m in (self.start, self.best))
         return {
-            "start": start,
-            "best": best,
+            "start": self.start and asdict(self.start),
+            "best": self.best and asdict(self.best),
             "best_step": self.best_step,
             "last_step": self.last_step,
             "since_best": self._since_best,
@@ -67,10 +62,8 @@ class Selection:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Load the state of a checkpoint."""
-        self.start, self.best = (
-            None if state.get(name) is None else Measurement(**state[name])
-            for name in ("start", "best")
-        )
+        start, best = state.get("start"), state.get("best")
+        self.start, self.best = start and Measurement(**start), best and Measurement(**best)
         self.best_step, self.last_step = state["best_step"], state["last_step"]
         self._since_best = state["since_best"]
 

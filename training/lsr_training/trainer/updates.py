@@ -8,25 +8,20 @@ import torch
 from torch import nn
 
 from lsr_training.models import SparseModel
-from lsr_training.models.sides import ProjectedTableSide, TokenTableSide
+from lsr_training.models.sides import TableSide
 from lsr_training.recipe.schema import Recipe
 from lsr_training.schedules import learning_rate
 
 
 class Updates:
-    """Optimiser with its learning rate schedule, a function of the step.
-
-    Parameters
-    ----------
-    model : SparseModel
-    recipe : Recipe
-    """
+    """Optimiser with its learning rate schedule, a function of the step."""
 
     def __init__(self, model: SparseModel, recipe: Recipe) -> None:
         settings = recipe.optimiser
         self._recipe = recipe
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
-        tables = _table_parameters(model)
+        table = model.queries.parameters() if isinstance(model.queries, TableSide) else ()
+        tables = {id(p) for p in table}
         rest = [p for p in self.parameters if id(p) not in tables]
         table_lr = settings.table_lr or settings.lr
         groups = [
@@ -35,13 +30,10 @@ class Updates:
             ([p for p in rest if p.dim() <= 1], settings.lr, 0.0),
             ([p for p in self.parameters if id(p) in tables], table_lr, 0.0),
         ]
-        self._peaks = [lr for parameters, lr, _ in groups if parameters]
+        groups = [group for group in groups if group[0]]
+        self._peaks = [lr for _, lr, _ in groups]
         self.optimiser = torch.optim.AdamW(
-            [
-                {"params": parameters, "lr": lr, "weight_decay": decay}
-                for parameters, lr, decay in groups
-                if parameters
-            ]
+            [{"params": own, "lr": lr, "weight_decay": decay} for own, lr, decay in groups]
         )
 
     def gradient_norm(self) -> float:
@@ -63,9 +55,3 @@ class Updates:
             )
         self.optimiser.step()
         return float(self.optimiser.param_groups[0]["lr"])
-
-
-def _table_parameters(model: SparseModel) -> set[int]:
-    if isinstance(model.queries, TokenTableSide | ProjectedTableSide):
-        return {id(p) for p in model.queries.parameters()}
-    return set()
