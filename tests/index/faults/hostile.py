@@ -75,17 +75,21 @@ class Forger:
             "deletes": Container(DISK, path, self.segment.deletes),
         }
 
-    def forge(self, target: Path, rng: random.Random) -> list[str]:
-        """Write an index with one to four forgeries to `target`; returns what was forged."""
-        kind = rng.choice(["segment"] * 19 + ["deletes"])
+    def forge(self, target: Path, rng: random.Random, turn: int) -> list[str]:
+        """Write an index with one to four forgeries to `target`; returns what was forged.
+
+        The first turns forge one array of the segment each, so that none is left to chance.
+        """
+        n_arrays = len(self.files["segment"].entries)
+        kind = "segment" if turn < n_arrays else rng.choice(["segment"] * 19 + ["deletes"])
         arrays, params = self._content(kind)
         forged: set[str] = set()
-        for _ in range(rng.choice([1, 1, 1, 2, 4])):
-            if rng.random() < 0.05:
+        for _ in range(1 if turn < n_arrays else rng.choice([1, 1, 1, 2, 4])):
+            if turn >= n_arrays and rng.random() < 0.05:
                 _mutate_params(params, rng)
                 forged.add("params")
                 continue
-            name = rng.choice(sorted(arrays))
+            name = sorted(arrays)[turn] if turn < n_arrays else rng.choice(sorted(arrays))
             changed = _mutated(arrays[name], rng)
             if changed.shape != arrays[name].shape or not np.array_equal(
                 changed.view(np.uint8), arrays[name].view(np.uint8)
@@ -254,11 +258,13 @@ def main(folder: Path, count: int, seed: int, dense: bool) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (pages + MAX_EXTRA_BYTES, pages + MAX_EXTRA_BYTES))
     outcomes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    n_forged = 0
+    n_forged, n_tried = 0, 0
     while n_forged < count:
         state = rng.getstate()
         target = folder / "forged.index"
-        forged = forgers[n_forged % len(forgers)].forge(target, rng)
+        turn, which = divmod(n_tried, len(forgers))
+        n_tried += 1  # an empty array cannot be forged
+        forged = forgers[which].forge(target, rng, turn)
         if not forged:
             continue
         n_forged += 1
