@@ -159,7 +159,7 @@ def test_picture_is_drawn(tmp_path: Path) -> None:
 def test_json_has_the_stable_form() -> None:
     from lsr_eval.bench.records import as_json
 
-    figures = orjson.loads(as_json(_ready_made().as_dict()))
+    figures = orjson.loads(as_json(vars(_ready_made())))
     assert figures["schema"] == 1
     assert sorted(figures) == [
         "builds", "created", "machine", "measurements", "method", "ratios", "schema", "skipped",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -52,10 +51,6 @@ class Ablation:
     depths: list[int]
     builds: list[BuildRecord]
     measurements: list[Measurement]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all figures as plain values."""
-        return asdict(self)
 
     def table(self) -> Table:
         """Make a table of p50 and its ratio to the unchanged search, a row per change."""

@@ -63,7 +63,6 @@ def compare(
     model : str
         A model folder, or the name of a model that comes with the package. Of a composite, the
         network is measured.
-    texts : sequence of str
     max_length : int or None
         Word pieces kept of a text.
     peer_batches : sequence of int
@@ -79,15 +78,13 @@ def compare(
     -------
     list of Timing
         Ours first. `largest_difference` is the largest over all entries, to our vectors.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without torch or sentence-transformers.
     """
     peers = _peers(find_model(model), max_length, peer_batches)
     engines = {OURS: _ours(model, max_length, backend), **peers}
-    _set_threads(threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     for encode in engines.values():
         encode(texts[: max(peer_batches)])
     wall: dict[str, list[float]] = {name: [] for name in engines}
@@ -168,13 +165,6 @@ def _peer_name(batch: int) -> str:
     return f"sentence-transformers, batch {batch}"
 
 
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
 def _report(timings: Sequence[Timing], settings: dict[str, Any]) -> str:
     lines = [f"{'engine':34} docs/s (wall)  docs/s (CPU)  terms  largest difference"]
     lines += [
@@ -182,11 +172,11 @@ def _report(timings: Sequence[Timing], settings: dict[str, Any]) -> str:
         f"{t.terms_per_document:6.1f} {t.largest_difference:19.1e}"
         for t in timings
     ]
-    told = ratios(timings)
+    speed = ratios(timings)
     lines.append(
-        f"ratio: wall {told['wall_default']:.1f} to the default batch size, "
-        f"{told['wall_best']:.1f} to the best; CPU {told['cpu_default']:.1f} and "
-        f"{told['cpu_best']:.1f} ({settings['docs']} documents, {settings['rounds']} rounds)"
+        f"ratio: wall {speed['wall_default']:.1f} to the default batch size, "
+        f"{speed['wall_best']:.1f} to the best; CPU {speed['cpu_default']:.1f} and "
+        f"{speed['cpu_best']:.1f} ({settings['docs']} documents, {settings['rounds']} rounds)"
     )
     return "\n".join(lines)
 

@@ -21,12 +21,7 @@ _QUERIES_AT_ONCE = 32
 class ExactScores:
     """The k-th best score of every query, for some k.
 
-    Parameters
-    ----------
-    docs : (n_docs, n_terms) CSR array of float32
-    queries : (n_queries, n_terms) CSR array of float32
-    depths : sequence of int
-        Each k that recall will be asked for.
+    `docs` and `queries` are CSR arrays of float32 with a row each; `depths` are the values of k.
     """
 
     def __init__(
@@ -46,21 +41,15 @@ class ExactScores:
         """Return the mean share of the k best documents that were returned.
 
         A returned document counts when its exact score reaches the k-th best one, so that either
-        of two tied documents is right. Queries that match fewer than k documents are asked for
-        those only; queries that match none are left out.
+        of two tied documents is right. For queries that match fewer than k documents, the share is
+        of those; queries that match none do not count.
 
         Parameters
         ----------
         ordinals : (n_queries, k) int64
             Rows of the documents, -1 where an engine returned fewer than k.
-        k : int
         every : int
             `ordinals` holds answers to each `every`-th query only.
-
-        Returns
-        -------
-        float
-            From 0 to 1.
         """
         due, cuts = self._due[k], self._cuts[k]
         asked = np.arange(0, len(due), every)

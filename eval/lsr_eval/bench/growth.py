@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,6 @@ class Growth:
 
     depths: list[int]
     sizes: list[Size]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all figures as JSON values."""
-        return asdict(self)
 
     def table(self) -> Table:
         """Make a table: a row per figure, a column per size, and exponents between sizes.

@@ -2,10 +2,9 @@
 
 Each query is searched in turn with each branch alone and with both fused, one at a time, from text
 to hits: *with documents* as `Retriever.search` gives them to a reader, *ids* as
-`Retriever.search_batch` gives them to a run. All ask for 10 hits; a fusion takes 100 of each.
-The wall time of a hybrid search is held against that of its branches one after the other. On a busy
-machine look at the processor time of all threads beside it: what waits for a core takes longer, and
-the longer it takes the more often it waits.
+`Retriever.search_batch` gives them to a run. All searches return 10 hits; a fusion takes 100 of each
+branch. The wall time of a hybrid search is compared with the sum of its branches' times. On a busy
+machine, read the CPU time of all threads beside it: wall time includes waiting for a core.
 
 ``--lsa D`` gives a temporary copy of the index synthetic dense vectors first (see
 `lsr_eval.dense_selection.queries`; minutes for 300,000 documents). Their queries are not encoded: a
@@ -41,7 +40,7 @@ Search = Callable[[QueryParts], object]
 def searches(
     retriever: Retriever, selection: Selection | None = None
 ) -> dict[str, dict[str, Search]]:
-    """Return what is timed: by what is fetched, then by name, branches first."""
+    """Return the searches to time, by what is fetched and by name, branches first."""
     ways: dict[str, dict[str, Any]] = {kind: {"mode": kind} for kind in ("sparse", "dense")}
     ways |= {name: {"mode": "hybrid", "fusion": fusion} for name, fusion in FUSIONS.items()}
     if selection is not None:
@@ -67,7 +66,7 @@ class Times(NamedTuple):
 
 
 def measure(search: Mapping[str, Search], queries: Sequence[QueryParts]) -> dict[str, Times]:
-    """Return the times of each way to search; ways take turns."""
+    """Return the times of each search method, measured in turns."""
     names = list(search)
     for query in queries[:WARM_UP]:
         for name in names:

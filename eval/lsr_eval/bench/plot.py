@@ -27,12 +27,7 @@ MISS_FLOOR = 1e-3
 
 
 def import_pyplot() -> Any:
-    """Return `matplotlib.pyplot`, drawing to files only.
-
-    Raises
-    ------
-    MissingDependencyError
-    """
+    """Return `matplotlib.pyplot`, drawing to files only, or raise `MissingDependencyError`."""
     try:
         import matplotlib
     except ImportError as error:
@@ -48,11 +43,6 @@ def plot_latency_against_recall(result: Benchmark, path: Path) -> None:
 
     Measured points are filled; settings of the trials are small and, for approximate engines,
     joined to the Pareto front.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without matplotlib.
     """
     plt = import_pyplot()
     depths = result.method["depths"]
@@ -64,14 +54,19 @@ def plot_latency_against_recall(result: Benchmark, path: Path) -> None:
             _panel(axis, result, k)
         axes[0][0].set_ylabel("recall against exact float scores")
         figure.suptitle(_title(result), x=0.01, ha="left", fontsize=10)
-        handles, labels = _legend(axes[0])
-        figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False)
+        legends = [axis.get_legend_handles_labels() for axis in axes[0]]
+        handles = {label: one for pair in legends for one, label in zip(*pair, strict=True)}
+        figure.legend(
+            handles.values(), handles, loc="lower center", ncols=len(handles), frameon=False
+        )
         figure.tight_layout(rect=(0, 0.06, 1, 0.97))
         figure.savefig(path, dpi=160)
         plt.close(figure)
 
 
 def _panel(axis: Axes, result: Benchmark, k: int) -> None:
+    from matplotlib.ticker import LogLocator
+
     for engine in dict.fromkeys(m.engine for m in result.measurements):
         colour, marker = COLOURS.get(engine, "black"), MARKERS.get(engine, "x")
         tried = [m for m in result.trials if m.engine == engine and m.k == k]
@@ -92,7 +87,7 @@ def _panel(axis: Axes, result: Benchmark, k: int) -> None:
     axis.set_yticks(ticks, [*(f"{1 - tick:g}" for tick in ticks[:-1]), "≥ 0.999"])
     axis.set_ylim(0.6, MISS_FLOOR * 0.8)
     axis.minorticks_off()
-    axis.xaxis.set_major_locator(_one_two_five())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(
         lambda value, _: f"{value:,.0f}" if value < 1e3 else f"{value / 1e3:g}k"
     )
@@ -100,12 +95,6 @@ def _panel(axis: Axes, result: Benchmark, k: int) -> None:
     axis.set_axisbelow(True)
     axis.set_title(f"k = {k:,}", loc="left", fontweight="bold")
     axis.set_xlabel("CPU time per query, median, µs")
-
-
-def _one_two_five() -> Any:
-    from matplotlib.ticker import LogLocator
-
-    return LogLocator(subs=(1, 2, 5))
 
 
 def _points(measurements: list[Measurement]) -> tuple[list[float], list[float]]:
@@ -122,14 +111,6 @@ def _front(tried: list[Measurement]) -> list[Measurement]:
         if not front or measurement.recall > front[-1].recall:
             front.append(measurement)
     return front
-
-
-def _legend(axes: Any) -> tuple[list[Any], list[str]]:
-    found: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
 
 
 def _title(result: Benchmark) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def run_benchmark(workload: Workload, options: Options, progress: Progress) -> B
     queries = workload.load_queries(docs.shape[1])
     exact = ExactScores(docs, queries, options.depths)
     result = Benchmark(
-        workload={**workload.as_dict(), **_shape(docs, queries)},
+        workload={**asdict(workload), **_shape(docs, queries)},
         method=_method(options),
         machine=machine_facts(),
     )

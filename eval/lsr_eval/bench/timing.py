@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CLOCKS_PER_CALL = 200
 """Least length of a timed region, in readings of the clocks; a shorter call is repeated inside the
@@ -48,15 +45,7 @@ def clock_cost_ns() -> float:
 
 
 def time_calls(call: Callable[[Any], Any], arguments: Sequence[Any], warm_up: int) -> Timings:
-    """Time ``call(argument)`` for each argument.
-
-    Parameters
-    ----------
-    call : callable
-    arguments : sequence
-    warm_up : int
-        Calls made first, untimed, with the first arguments.
-    """
+    """Time ``call(argument)`` for each argument, after `warm_up` untimed calls."""
     repeats = _repeats(call, arguments[: max(warm_up, 1)])
     cpu_ns = np.empty(len(arguments))
     wall_ns = np.empty(len(arguments))

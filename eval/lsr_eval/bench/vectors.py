@@ -23,24 +23,11 @@ FLOAT16_SMALLEST = np.float16(6e-8)
 
 
 def load_vectors(path: Path | str) -> csr_array[Any, tuple[int, int]]:
-    """Read a set of sparse vectors.
+    """Read a SciPy `.npz` of any sparse format and float type, or a Parquet file of `lsr.vectors`.
 
-    Parameters
-    ----------
-    path : Path or str
-        A SciPy `.npz` of any sparse format and float type, float16 included, or a Parquet file of
-        sparse vectors as `lsr.vectors` writes them.
-
-    Returns
-    -------
-    (n_rows, n_terms) CSR array of float32
-        Term ids sorted within a row, no duplicates, no explicit zeros.
-
-    Raises
-    ------
-    VectorError
-        If the file is missing, is not of these formats, or holds a weight that is not positive and
-        finite.
+    Returned is a (n_rows, n_terms) CSR array of float32: term ids sorted within a row, no
+    duplicates, no explicit zeros. Raises `VectorError` if the file is missing, is not of these
+    formats, or holds a weight that is not positive and finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,21 +57,7 @@ def write_npz(
 ) -> int:
     """Write blocks of vectors as one SciPy CSR `.npz`, without holding them in memory.
 
-    Parameters
-    ----------
-    path : Path or str
-        Overwritten when it exists.
-    blocks : iterable of SparseBatch
-        Iterated over once.
-    n_terms : int
-        Number of columns.
-    dtype : {"float16", "float32"}
-        Of the weights. Weights below the smallest float16 become that, never zero.
-
-    Returns
-    -------
-    int
-        Number of non-zeros written.
+    Weights below the smallest float16 become that, never zero. Returns the number of non-zeros.
     """
     path = Path(path)
     lengths: list[NDArray[np.int64]] = []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lsr.errors import UsageError
-from lsr.sparse import SparseBatch
 from lsr_eval.bench.vectors import load_vectors, widened
 from lsr_eval.synthetic import SyntheticCollection, fit
 
@@ -52,8 +51,7 @@ class Workload:
     def load_docs(self) -> csr_array[Any, tuple[int, int]]:
         """Read or make the documents, as (n_docs, n_terms) CSR of float32."""
         if self.synthetic is not None:
-            made = self.stream_docs()
-            return SparseBatch.concatenate(list(made)).to_scipy(made.n_terms)
+            return self.stream_docs().to_scipy()
         docs = load_vectors(self.docs)
         if self.docs_limit is not None:
             docs = docs[: self.docs_limit]
@@ -62,13 +60,7 @@ class Workload:
         return docs
 
     def stream_docs(self) -> SyntheticCollection:
-        """Return synthetic documents as an iterable of batches that does not hold them.
-
-        Raises
-        ------
-        UsageError
-            If the workload is not synthetic.
-        """
+        """Return synthetic documents as an iterable of batches that does not hold them."""
         if self.synthetic is None:
             raise UsageError("only synthetic documents can be streamed")
         return SyntheticCollection(fit(load_vectors(self.docs)), self.synthetic, self.seed)
@@ -85,7 +77,3 @@ class Workload:
         if queries.shape[1] > n_terms:
             return queries[:, :n_terms].tocsr()
         return widened(queries, n_terms)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON values; `Workload(**fields)` reverses it."""
-        return asdict(self)

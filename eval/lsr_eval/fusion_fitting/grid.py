@@ -28,7 +28,7 @@ def methods_to_try(*, bounds_known: bool) -> list[Fusion]:
     """Return the methods that fitting chooses among, the preferred ones first.
 
     The order of those of this package is what they gained, on average, on topics held out of the
-    collections in docs/hybrid.md. A method that needs the least scores of branches is left out
+    collections in docs/hybrid.md. A method that needs the least scores of branches is not tried
     where these are not known: with those of the lists in their place it is another method.
     """
     tried = [m for m in METHODS.values() if m.fitting_order is not None]

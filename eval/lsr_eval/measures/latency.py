@@ -45,7 +45,7 @@ class Latency:
     warm_up_queries : int
         Queries answered before, untimed: compilation and page faults are not in the times.
     k : int
-        Hits asked for.
+        Hits per query.
     """
 
     wall_ms: Percentiles

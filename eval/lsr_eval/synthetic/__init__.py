@@ -8,12 +8,10 @@ scores are reproduced is measured (`pruning`, `crowding`).
 
 from lsr_eval.synthetic.collection import SyntheticCollection, SyntheticQueries
 from lsr_eval.synthetic.crowding import compare_crowding, crowding
-from lsr_eval.synthetic.model import SpliceModel, fit
-from lsr_eval.synthetic.pruning import PruningProfile, compare_pruning, pruning_profile
+from lsr_eval.synthetic.model import fit
+from lsr_eval.synthetic.pruning import compare_pruning, pruning_profile
 
 __all__ = [
-    "PruningProfile",
-    "SpliceModel",
     "SyntheticCollection",
     "SyntheticQueries",
     "compare_crowding",

@@ -12,16 +12,9 @@ from rich.progress import track
 from rich.table import Table
 
 from lsr.errors import LsrError
-from lsr.sparse import SparseBatch
 from lsr_eval.bench.vectors import load_vectors, widened, write_npz
 from lsr_eval.synthetic import SyntheticCollection, SyntheticQueries, fit
-from lsr_eval.synthetic.crowding import (
-    TOLERANCE,
-    WINDOW,
-    CrowdingComparison,
-    compare_crowding,
-    crowding,
-)
+from lsr_eval.synthetic.crowding import TOLERANCE, WINDOW, compare_crowding, crowding
 from lsr_eval.synthetic.pruning import (
     ABSOLUTE_TOLERANCE,
     RELATIVE_TOLERANCE,
@@ -104,7 +97,7 @@ def check(
     for title, every in (("source order", 1), *((f"grown {n}-fold", n) for n in GROWN)):
         blocks = np.arange(real.shape[0]) // _SAMPLED_BLOCK
         model = fit(real[np.flatnonzero(blocks % every == every // 2)])
-        made = _csr(SyntheticCollection(model, real.shape[0], seed))
+        made = SyntheticCollection(model, real.shape[0], seed).to_scipy()
         profiles = [(title, in_order, pruning_profile(made, some))]
         if every == 1:
             one, other = (pruning_profile(docs[shuffle], some) for docs in (real, made))
@@ -112,10 +105,13 @@ def check(
         for name, one, other in profiles:
             shares = compare_pruning(one, other)
             failed += sum(not row.passes for row in shares)
-            console.print(_pruning_table(name, shares, one, other))
+            table = _table(f"Share of surviving blocks, {name}", shares, 4)
+            table.caption = _caption(one, other)
+            console.print(table)
         counts = compare_crowding(near, crowding(made, asked))
         failed += sum(not row.passes for row in counts)
-        console.print(_crowding_table(title, counts))
+        heading = f"Documents within {WINDOW:.1%} of the k-th best score, {title}"
+        console.print(_table(heading, counts, 2))
     console.print(
         f"tolerance: shares {RELATIVE_TOLERANCE:.0%} of the real one, or {ABSOLUTE_TOLERANCE} if "
         f"more, counts {TOLERANCE:.0%}; {failed} outside"
@@ -123,51 +119,32 @@ def check(
     raise typer.Exit(1 if failed else 0)
 
 
-def _csr(collection: SyntheticCollection):  # type: ignore[no-untyped-def]
-    return SparseBatch.concatenate(list(collection)).to_scipy(collection.n_terms)
-
-
-def _pruning_table(
-    title: str, rows: list[Comparison], real: PruningProfile, synthetic: PruningProfile
-) -> Table:
-    table = Table(title=f"Share of surviving blocks, {title}", title_justify="left")
-    for column in ("block size", "k", "real", "synthetic", "ratio", ""):
+def _table(title: str, rows: list[Comparison], digits: int) -> Table:
+    table = Table(title=title, title_justify="left")
+    sizes = ("block size",) if rows[0].block_size is not None else ()
+    for column in (*sizes, "k", "real", "synthetic", "ratio", ""):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
-            str(row.block_size),
+            *(str(row.block_size) for _ in sizes),
             str(row.k),
-            f"{row.real:.4f}",
-            f"{row.synthetic:.4f}",
+            f"{row.real:.{digits}f}",
+            f"{row.synthetic:.{digits}f}",
             f"{row.synthetic / row.real:.3f}",
             "" if row.passes else "outside",
         )
+    return table
+
+
+def _caption(real: PruningProfile, synthetic: PruningProfile) -> str:
     cuts = ", ".join(
         f"k={k} {real.thresholds[k]:.2f}/{synthetic.thresholds[k]:.2f}" for k in real.thresholds
     )
-    table.caption = (
+    return (
         f"terms per document {real.terms_per_doc:.1f}/{synthetic.terms_per_doc:.1f}, "
         f"documents matched {real.matches_per_doc:.1%}/{synthetic.matches_per_doc:.1%}, "
         f"mean threshold {cuts}"
     )
-    return table
-
-
-def _crowding_table(title: str, rows: list[CrowdingComparison]) -> Table:
-    table = Table(
-        title=f"Documents within {WINDOW:.1%} of the k-th best score, {title}", title_justify="left"
-    )
-    for column in ("k", "real", "synthetic", "ratio", ""):
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
-            str(row.k),
-            f"{row.real:.2f}",
-            f"{row.synthetic:.2f}",
-            f"{row.synthetic / row.real:.3f}",
-            "" if row.passes else "outside",
-        )
-    return table
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr_eval.synthetic.model import SpliceModel, splice
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 BLOCK_DOCS = 4096
 """Documents per block. Block number and seed alone determine a block."""
@@ -27,12 +31,6 @@ class SyntheticCollection:
 
     Every iteration gives the same documents. Document ``i`` is based on the real document
     ``i % n_real``: a large collection is many variations of the real one.
-
-    Attributes
-    ----------
-    model : SpliceModel
-    n_docs : int
-    seed : int
     """
 
     model: SpliceModel
@@ -56,6 +54,10 @@ class SyntheticCollection:
     def __iter__(self) -> Iterator[SparseBatch]:
         return (self.block(number) for number in range(self.n_blocks))
 
+    def to_scipy(self) -> csr_array[Any, tuple[int, int]]:
+        """Make all documents, as (n_docs, n_terms) CSR of float32."""
+        return SparseBatch.concatenate(list(self)).to_scipy(self.n_terms)
+
     def block(self, number: int) -> SparseBatch:
         """Make block `number`: documents ``number * BLOCK_DOCS`` onwards."""
         rng = np.random.default_rng([self.seed, number])
@@ -77,12 +79,7 @@ class SyntheticCollection:
 class SyntheticQueries:
     """`n_queries` queries spliced from real ones; the partner is any other real query.
 
-    Attributes
-    ----------
-    model : SpliceModel
-        Fitted to real queries, with the groups of the documents' model.
-    n_queries : int
-    seed : int
+    `model` is fitted to real queries, with the groups of the documents' model.
     """
 
     model: SpliceModel

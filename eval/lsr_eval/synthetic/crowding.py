@@ -7,10 +7,11 @@ synthetic collection denser there than a real one of its size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lsr_eval.synthetic.pruning import Comparison
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -27,33 +28,11 @@ TOLERANCE = 0.25
 _QUERIES_AT_ONCE = 32
 
 
-@dataclass(frozen=True)
-class CrowdingComparison:
-    """Mean number of documents near the k-th best, real against synthetic."""
-
-    k: int
-    real: float
-    synthetic: float
-
-    @property
-    def passes(self) -> bool:
-        """Whether the synthetic count is within the stated tolerance of the real one."""
-        return abs(self.synthetic - self.real) <= TOLERANCE * self.real
-
-
 def crowding(docs: Vectors, queries: Vectors) -> dict[int, float]:
     """Count the documents whose score is near the k-th best, other than that one.
 
-    Parameters
-    ----------
-    docs : (n_docs, n_terms) CSR array of float32
-    queries : (n_queries, n_terms) CSR array of float32
-
-    Returns
-    -------
-    dict of int to float
-        Mean over the queries that match at least k documents, by k. Depths which no query reaches
-        are left out.
+    `docs` and `queries` are CSR arrays of float32 with a row each. The mean is over the queries
+    that match at least k documents, by k; depths which no query reaches are left out.
     """
     by_term = docs.T.tocsr()
     near: dict[int, list[int]] = {k: [] for k in DEPTHS if k <= docs.shape[0]}
@@ -66,8 +45,8 @@ def crowding(docs: Vectors, queries: Vectors) -> dict[int, float]:
     return {k: float(np.mean(counts)) for k, counts in near.items() if counts}
 
 
-def compare_crowding(
-    real: dict[int, float], synthetic: dict[int, float]
-) -> list[CrowdingComparison]:
+def compare_crowding(real: dict[int, float], synthetic: dict[int, float]) -> list[Comparison]:
     """Compare the counts of two collections of the same size."""
-    return [CrowdingComparison(k, count, synthetic.get(k, 0.0)) for k, count in real.items()]
+    return [
+        Comparison(k, count, synthetic.get(k, 0.0), TOLERANCE * count) for k, count in real.items()
+    ]

@@ -21,12 +21,7 @@ _SEED = 5
 
 
 class LatentSemantics:
-    """Projects sparse vectors over one vocabulary.
-
-    Parameters
-    ----------
-    projection : (n_terms, dimension) float32
-    """
+    """Projection of sparse vectors over one vocabulary, (n_terms, dimension) float32."""
 
     def __init__(self, projection: NDArray[np.float32]) -> None:
         self._projection = projection

@@ -83,16 +83,8 @@ def fit(
     docs : (n_docs, n_terms) CSR array of float32
         Real vectors in source order, all weights positive, term ids sorted within a row.
     groups : (n_terms,) int64, optional
-        Groups learned before, as those of the documents when `docs` are queries.
-    n_groups : int
-        Groups of terms to be told apart, where `groups` is not given.
-    seed : int
-        Of the clustering of terms.
-
-    Raises
-    ------
-    UsageError
-        If there is no document.
+        Groups learned before, as those of the documents when `docs` are queries; by default the
+        terms are clustered into `n_groups`.
     """
     if docs.shape[0] == 0:
         raise UsageError("a synthetic collection is fitted to real documents; this set has none")
@@ -123,14 +115,9 @@ def splice(
     *,
     run_length: float = RUN_LENGTH,
 ) -> SparseBatch:
-    """Make one synthetic document of each pair of real ones.
+    """Make one synthetic document of each pair of real ones, (n,) int64 rows of ``model.docs``.
 
-    Parameters
-    ----------
-    base, partner : (n,) int64
-        Rows of ``model.docs``.
-    run_length : float
-        Mean length of a run of rows whose weights move together.
+    `run_length` is the mean length of a run of rows whose weights move together.
     """
     n = len(base)
     from_base = rng.random((n, model.n_groups)) < KEEP

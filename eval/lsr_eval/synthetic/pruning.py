@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -33,7 +32,6 @@ class PruningProfile:
 
     Attributes
     ----------
-    n_docs : int
     terms_per_doc : float
         Mean number of non-zeros.
     matches_per_doc : float
@@ -44,7 +42,6 @@ class PruningProfile:
         Mean share of surviving blocks, by (block size, k).
     """
 
-    n_docs: int
     terms_per_doc: float
     matches_per_doc: float
     thresholds: dict[int, float]
@@ -53,18 +50,18 @@ class PruningProfile:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One share of surviving blocks, real against synthetic."""
+    """One figure at one k (and block size), real against synthetic, and the difference allowed."""
 
-    block_size: int
     k: int
     real: float
     synthetic: float
+    allowed: float
+    block_size: int | None = None
 
     @property
     def passes(self) -> bool:
-        """Whether the synthetic share is within the stated tolerance of the real one."""
-        allowed = max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * self.real)
-        return abs(self.synthetic - self.real) <= allowed
+        """Whether the synthetic figure is within the tolerance of the real one."""
+        return abs(self.synthetic - self.real) <= self.allowed
 
 
 def pruning_profile(
@@ -72,11 +69,7 @@ def pruning_profile(
 ) -> PruningProfile:
     """Measure the share of surviving blocks at the true thresholds.
 
-    Parameters
-    ----------
-    docs : (n_docs, n_terms) CSR array of float32
-        In the order to be measured.
-    queries : (n_queries, n_terms) CSR array of float32
+    `docs`, in the order to be measured, and `queries` are CSR arrays of float32 with a row each.
     """
     by_term = docs.T.tocsr()
     bounds = {size: block_maxima(docs, size).T.tocsr() for size in BLOCK_SIZES}
@@ -88,18 +81,18 @@ def pruning_profile(
         some = queries[first : first + _QUERIES_AT_ONCE]
         scores = (some @ by_term).toarray()
         matches += int(np.count_nonzero(scores))
-        cuts = _kth_scores(scores, depths)
+        ordered = np.sort(scores, axis=1)
+        cuts = {k: ordered[:, -k] for k in depths}
         for k in depths:
             thresholds[k] += float(cuts[k].sum())
         for size in BLOCK_SIZES:
             upper = (some @ bounds[size]).toarray()
             for k in depths:
-                # Bound and score are summed in different orders, so a hair of slack.
+                # Bound and score are sums in different orders: rounding errors are allowed for.
                 kept = upper >= cuts[k][:, None] * (1 - 1e-6)
                 surviving[size, k] += float(kept.mean(axis=1).sum())
     n_queries = queries.shape[0]
     return PruningProfile(
-        n_docs=docs.shape[0],
         terms_per_doc=docs.nnz / docs.shape[0],
         matches_per_doc=matches / (n_queries * docs.shape[0]),
         thresholds={k: total / n_queries for k, total in thresholds.items()},
@@ -109,10 +102,11 @@ def pruning_profile(
 
 def compare_pruning(real: PruningProfile, synthetic: PruningProfile) -> list[Comparison]:
     """Compare the shares of surviving blocks of two collections of the same size."""
-    return [
-        Comparison(size, k, share, synthetic.surviving[size, k])
-        for (size, k), share in real.surviving.items()
-    ]
+    compared = []
+    for (size, k), share in real.surviving.items():
+        allowed = max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * share)
+        compared.append(Comparison(k, share, synthetic.surviving[size, k], allowed, size))
+    return compared
 
 
 def block_maxima(
@@ -120,9 +114,7 @@ def block_maxima(
 ) -> csr_array[Any, tuple[int, int]]:
     """Return the largest weight of each term in each block of `block_size` consecutive rows.
 
-    Returns
-    -------
-    (ceil(n_docs / block_size), n_terms) CSR array of float32
+    The result is a (ceil(n_docs / block_size), n_terms) CSR array of float32.
     """
     from scipy.sparse import csr_array
 
@@ -137,8 +129,3 @@ def block_maxima(
     indptr = np.concatenate([[0], np.cumsum(per_block)])
     shape = (len(per_block), n_terms)
     return cast("Vectors", csr_array((maxima, keys[starts] % n_terms, indptr), shape=shape))
-
-
-def _kth_scores(scores: NDArray[np.float32], depths: list[int]) -> dict[int, NDArray[np.float32]]:
-    ordered = np.sort(scores, axis=1)
-    return {k: ordered[:, -k] for k in depths}

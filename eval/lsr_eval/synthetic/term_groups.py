@@ -29,16 +29,8 @@ def group_terms(
     Latent semantic analysis by randomised power iteration, then spherical k-means in which a term
     counts by the square root of its document frequency.
 
-    Parameters
-    ----------
-    docs : (n_docs, n_terms) CSR array of float32
-    n_groups : int
-        Largest number of groups; there are fewer if there are fewer terms.
-
-    Returns
-    -------
-    (n_terms,) int64
-        The group of each term, from 0. Terms that occur nowhere are in some group as well.
+    `docs` is a (n_docs, n_terms) CSR array of float32. Returned are the groups of the terms from 0,
+    (n_terms,) int64, at most `n_groups`. Terms that occur nowhere are in some group as well.
     """
     document_frequency = np.bincount(docs.indices, minlength=docs.shape[1])
     positions = _latent_positions(docs, rng, n_dimensions)

@@ -31,19 +31,19 @@ def encoder_systems(
             f"query encoder {query_encoder!r} without an encoder: an index brings its own, "
             "a run needs none"
         )
-    asked = {"query_encoder": query_encoder, **options}
-    asked = {option: value for option, value in asked.items() if value is not None}
-    if len(encoders) == 1 or not asked:
+    given_options = {"query_encoder": query_encoder, **options}
+    given_options = {option: value for option, value in given_options.items() if value is not None}
+    if len(encoders) == 1 or not given_options:
         return [EncoderSystem(name, query_encoder, dict(options)) for name in encoders]
     taken = {name: {o.name for o in ENCODERS.options_of(name)} for name in set(encoders)}
-    foreign = sorted(asked.keys() - set().union(*taken.values()))
+    foreign = sorted(given_options.keys() - set().union(*taken.values()))
     if foreign:
         raise UsageError(
             f"{', '.join(foreign)}: not an option of any of {', '.join(encoders)}; leave it out"
         )
     systems = []
     for name in encoders:
-        own = {option: value for option, value in asked.items() if option in taken[name]}
+        own = {option: value for option, value in given_options.items() if option in taken[name]}
         systems.append(EncoderSystem(name, own.pop("query_encoder", None), own))
     return systems
 

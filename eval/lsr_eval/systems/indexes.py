@@ -41,9 +41,9 @@ def made_index(
     """
     collection, folder = trial.collection, trial.settings.index_dir
     corpus = collection.corpus(**trial.settings.corpus_options)
-    asked = encoder if dense is None else dense
+    query_side = encoder if dense is None else dense
     made_by = [each.fingerprint.document for each in (encoder, dense) if each is not None]
-    identity = [corpus.fingerprint(), *made_by, asked.fingerprint.query]
+    identity = [corpus.fingerprint(), *made_by, query_side.fingerprint.query]
     digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:12]
     with ExitStack() as stack:
         if folder is None:

@@ -29,7 +29,7 @@ class SearchSettings:
     threads : int
         For the rankings; latency is always measured one query at a time.
     latency_k : int
-        Hits asked for when latency is measured; 0 leaves it out.
+        Hits per query when latency is measured; 0: it is not measured.
     """
 
     k: int = 1000
@@ -54,7 +54,7 @@ class Trial:
 
     @property
     def depth(self) -> int:
-        """Hits to ask for: one more where the query itself will be dropped, so that k remain."""
+        """Hits per search: one more where the query itself will be dropped, so that k remain."""
         return self.settings.k + self.collection.drop_query_id
 
     def ranking(self, query_id: str, doc_ids: Sequence[str], scores: ArrayLike) -> Ranking:

@@ -140,7 +140,7 @@ def _comparison(workload: Workload, chosen: Any, plot: Path | None, written: Wri
     if plot is not None:
         plot_latency_against_recall(result, plot)
         tell(f"wrote {plot}")
-    _write(result.as_dict(), written)
+    _write(vars(result), written)
 
 
 def _ablation(workload: Workload, depths: list[int], rounds: int, written: Written) -> None:
@@ -150,7 +150,7 @@ def _ablation(workload: Workload, depths: list[int], rounds: int, written: Writt
         result = run_ablation(workload, depths, rounds, show)
     if not written.json:
         _console().print(result.table())
-    _write(result.as_dict(), written)
+    _write(vars(result), written)
 
 
 def _growth(
@@ -170,7 +170,7 @@ def _growth(
     if plot is not None:
         plot_growth(result, plot)
         tell(f"wrote {plot}")
-    _write(result.as_dict(), written)
+    _write(vars(result), written)
 
 
 def _write(figures: dict[str, Any], written: Written) -> None:
