@@ -2,9 +2,9 @@
 
 Each query is searched in turn with each branch alone and with both fused, one at a time, from text
 to hits: *with documents* as `Retriever.search` gives them to a reader, *ids* as
-`Retriever.search_batch` gives them to a run. All searches return 10 hits; a fusion takes 100 of each
-branch. The wall time of a hybrid search is compared with the sum of its branches' times. On a busy
-machine, read the CPU time of all threads beside it: wall time includes waiting for a core.
+`Retriever.search_batch` gives them to a run. All searches return 10 hits; a fusion takes 100 of
+each branch. The wall time of a hybrid search is compared with the sum of its branches' times. On a
+busy machine, read the CPU time of all threads beside it: wall time includes waiting for a core.
 
 ``--lsa D`` gives a temporary copy of the index synthetic dense vectors first (see
 `lsr_eval.dense_selection.queries`; minutes for 300,000 documents). Their queries are not encoded: a
