@@ -19,7 +19,8 @@ TRAIL_SEPARATOR = " > "
 
 # Scripts written without spaces count by character, all others by runs of letters and digits.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = regex.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w'’])+")
+# A class that is repeated takes constant memory, a group that is repeated a frame per character.
+_WORD = regex.compile(rf"[{_UNSPACED}]|[[\w'’]--[{_UNSPACED}]]+", regex.V1)
 _SENTENCE_END = regex.compile(
     r"(?:(?<=[.!?…][\"'’”)\]]?)\s+(?=[\p{Lu}\p{N}\"'“‘(\[])|(?<=[。！？।]))"
 )

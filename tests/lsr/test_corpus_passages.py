@@ -1,5 +1,6 @@
 """Passages: nothing is lost, none is too large, cuts fall on the best boundary there is."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,3 +91,9 @@ def test_passages_of_an_older_version_go(before, after):
     for document in with_shrunk_sources((Document(i, "x") for i in ids_of(after)), delete):
         index.add(document.id)
     assert index == set(ids_of(before | after))
+
+
+@pytest.mark.parametrize("character", ["x", "ж", "茶", "ไ", "’"])
+def test_a_word_of_millions_of_characters_is_one_word(character):
+    n = 8_000_000 if character in "xж’" else 100_000
+    assert count_words(character * n) == (1 if character in "xж’" else n)

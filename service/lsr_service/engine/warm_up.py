@@ -16,6 +16,9 @@ _logger = logging.getLogger("lsr.engine")
 MANY_TERMS = 1_024
 """Terms of the longest query a server takes by default; few and many terms have kernels each."""
 
+_ALL = {"$lenient": True, "warm-up": {"$exists": False}}
+"""A filter that documents pass: filtered searches have kernels of their own."""
+
 
 def tell_if_compiling() -> None:
     """Tell on standard error that the first search on this machine takes longer, and why."""
@@ -26,14 +29,23 @@ def tell_if_compiling() -> None:
 
 
 def warm_up(retriever: Retriever) -> None:
-    """Search for few and for many terms, so that compiled code and tables are in memory."""
+    """Search in every mode for few and for many terms: compiled code and tables are in memory."""
+    import numpy as np
+
     from lsr.sparse import SparseBatch
+    from lsr_index.hybrid import QueryParts
 
     if retriever.encoder is not None:
         retriever.search("is this thing on", explain=True)
+    dense = retriever.index.dense
     for n_terms in (1, MANY_TERMS):
-        retriever.search(SparseBatch.from_rows([dict.fromkeys(range(n_terms), 1.0)]), explain=True)
-    if retriever.index.dense is not None and retriever.index.dense.encoder_assets is not None:
+        sparse = SparseBatch.from_rows([dict.fromkeys(range(n_terms), 1.0)])
+        retriever.search(sparse, explain=True)
+        if dense is not None:
+            parts = QueryParts(sparse=sparse, dense=np.ones(dense.dimension, np.float32))
+            for condition in (None, _ALL):
+                retriever.search(parts, mode="hybrid", filter=condition, explain=True)
+    if dense is not None and dense.encoder_assets is not None:
         _warm_up_dense(retriever)
 
 
