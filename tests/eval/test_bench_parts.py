@@ -17,10 +17,11 @@ from lsr.vectors import write_parquet
 from lsr_eval.bench.engines import SPECS, Setting, Variant, engine_specs
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.operating_points import choose_operating_points, ratios_against_peers
-from lsr_eval.bench.records import Measurement, Summary
+from lsr_eval.bench.records import Measurement
 from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns, time_calls
 from lsr_eval.bench.vectors import load_vectors, write_npz
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
 from tests.eval.bench_vectors import random_vectors, save_vectors
 
 
@@ -131,7 +132,7 @@ def test_long_calls_are_timed_once_each() -> None:
 
 def _measured(engine: str, name: str, k: int, p50: float, recall: float = 1.0) -> Measurement:
     variant, setting = name.split("/")
-    cpu = Summary(p50, p50, 2 * p50, 3 * p50)
+    cpu = Percentiles(p50, 2 * p50, 3 * p50, p50)
     return Measurement(engine, variant, setting, {}, k, recall, cpu, cpu)
 
 

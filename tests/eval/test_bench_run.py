@@ -21,10 +21,11 @@ from lsr_eval.bench.growth import plot_growth, run_growth
 from lsr_eval.bench.machine import peak_memory_bytes
 from lsr_eval.bench.peer_cache import claim_folder
 from lsr_eval.bench.plot import plot_latency_against_recall
-from lsr_eval.bench.records import Benchmark, Measurement, Ratio, Summary
+from lsr_eval.bench.records import Benchmark, Measurement, Ratio
 from lsr_eval.bench.report import print_report
 from lsr_eval.bench.run import Options, run_benchmark
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
 from lsr_service.cli.commands.bench import bench
 from tests.eval.bench_vectors import save_vectors
 
@@ -120,7 +121,7 @@ def test_memory_limit_stops_the_engine_not_the_machine(workload: Workload, tmp_p
 
 
 def _ready_made() -> Benchmark:
-    times = Summary(110.0, 100.0, 300.0, 400.0)
+    times = Percentiles(100.0, 300.0, 400.0, 110.0)
     measurements = [
         Measurement("lsr", "default", "exact", {}, 10, 0.992, times, times, 1, {1: 9e3, 2: 17e3}),
         Measurement("seismic", "default", "cut=4", {"query_cut": 4}, 10, 0.96, times, times),

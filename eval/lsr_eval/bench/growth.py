@@ -20,11 +20,11 @@ from lsr.machine import cpu_count
 from lsr.progress import Progress
 from lsr_eval.bench.engines import OURS, SPECS
 from lsr_eval.bench.plot import STYLE, import_pyplot
-from lsr_eval.bench.records import Summary
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.trials import Course, Entry, ask_round, open_variant
 from lsr_eval.bench.vectors import load_vectors
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
 
 COLOURS = ("#e08e0b", "#c1272d", "#6a4c93", "#0b6e99", "#2e7d32")
 
@@ -45,8 +45,8 @@ class Size:
     rss_bytes : int
         Resident memory that opening and answering all queries added to a process.
     open_ms, first_query_ms : float
-    cpu : dict of int to Summary
-        CPU time per query, by k.
+    cpu : dict of int to Percentiles
+        CPU time per query in microseconds, by k.
     """
 
     n_docs: int
@@ -58,7 +58,7 @@ class Size:
     rss_bytes: int
     open_ms: float
     first_query_ms: float
-    cpu: dict[int, Summary]
+    cpu: dict[int, Percentiles]
 
 
 Figure = tuple[str, Callable[[Size], float], int]
@@ -157,7 +157,7 @@ def _measure_size(course: Course, n_rounds: int) -> Size:
         for k in course.depths:
             entry = Entry(spec, variant, setting, k)
             passes = [ask_round(process, entry)["cpu_ns"] for _ in range(n_rounds)]
-            cpu[k] = Summary.of_ns(np.median(passes, axis=0))
+            cpu[k] = Percentiles.of(np.median(passes, axis=0) / 1e3)
         rss_bytes = ask_round(process, entry, warm_up=0)["rss_bytes"]
     return Size(
         n_docs=course.workload.synthetic or 0,

@@ -15,8 +15,9 @@ import orjson
 
 from lsr.errors import UsageError
 from lsr.files import write_bytes
-from lsr_eval.bench.records import BuildRecord, Measurement, Summary, as_json
+from lsr_eval.bench.records import BuildRecord, Measurement, as_json
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
 
 MARKER = "lsr-bench.json"
 KNOWN = "known.json"
@@ -62,5 +63,5 @@ def remember_peer(
 
 
 def _measurement(figures: dict[str, Any]) -> Measurement:
-    times = {name: Summary(**figures.pop(name)) for name in ("cpu", "wall")}
+    times = {name: Percentiles(**figures.pop(name)) for name in ("cpu", "wall")}
     return Measurement(**{**figures, **times, "queries_per_s": {}})

@@ -7,28 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
+
+from lsr_eval.measures.latency import Percentiles
 
 SCHEMA_VERSION = 1
 """Schema version: raised with every change that a reader of the JSON would notice."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Distribution of a time over queries, in microseconds."""
-
-    mean: float
-    p50: float
-    p95: float
-    p99: float
-
-    @classmethod
-    def of_ns(cls, per_query_ns: NDArray[np.float64]) -> Summary:
-        """Summarise times in nanoseconds."""
-        p50, p95, p99 = (float(value) for value in np.percentile(per_query_ns, (50, 95, 99)))
-        return cls(float(per_query_ns.mean()) / 1e3, p50 / 1e3, p95 / 1e3, p99 / 1e3)
 
 
 @dataclass(frozen=True)
@@ -72,8 +56,8 @@ class Measurement:
     ----------
     recall : float
         Share of the exact float answers found.
-    cpu, wall : Summary
-        Over queries; a query's time is its median over the rounds.
+    cpu, wall : Percentiles
+        Microseconds per query; a query's time is its median over the rounds.
     repeats : int
         Calls per timed region.
     queries_per_s : dict of int to float
@@ -86,8 +70,8 @@ class Measurement:
     params: Mapping[str, Any]
     k: int
     recall: float
-    cpu: Summary
-    wall: Summary
+    cpu: Percentiles
+    wall: Percentiles
     repeats: int = 1
     queries_per_s: dict[int, float] = field(default_factory=dict)
 

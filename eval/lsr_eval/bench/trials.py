@@ -14,8 +14,9 @@ from lsr_eval.bench.client import EngineProcess
 from lsr_eval.bench.engines import EngineSpec, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.machine import free_memory_bytes, package_version
-from lsr_eval.bench.records import BuildRecord, Measurement, Summary
+from lsr_eval.bench.records import BuildRecord, Measurement
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that an engine may use before it is stopped."""
@@ -48,8 +49,8 @@ class Entry:
             params=self.setting.params,
             k=self.k,
             recall=recall,
-            cpu=Summary.of_ns(cpu_ns),
-            wall=Summary.of_ns(wall_ns),
+            cpu=Percentiles.of(cpu_ns / 1e3),
+            wall=Percentiles.of(wall_ns / 1e3),
             repeats=repeats,
         )
 

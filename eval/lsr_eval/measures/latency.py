@@ -17,7 +17,7 @@ WARM_UP_QUERIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Milliseconds per query."""
+    """Distribution of a time over queries, in the unit of the times."""
 
     p50: float
     p95: float
@@ -25,9 +25,9 @@ class Percentiles:
     mean: float
 
     @classmethod
-    def of(cls, milliseconds: ArrayLike) -> Percentiles:
-        """Summarise single times."""
-        values = np.asarray(milliseconds, dtype=np.float64)
+    def of(cls, times: ArrayLike) -> Percentiles:
+        """Summarise the times of single queries."""
+        values = np.asarray(times, dtype=np.float64)
         p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
         return cls(float(p50), float(p95), float(p99), float(values.mean()))
 
@@ -39,7 +39,7 @@ class Latency:
     Attributes
     ----------
     wall_ms, cpu_ms : Percentiles
-        Elapsed time, and processor time of all threads of the process.
+        Milliseconds per query: elapsed time, and processor time of all threads of the process.
     n_queries : int
         Queries timed, one after the other.
     warm_up_queries : int
