@@ -12,19 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import DataError, UsageError
-from lsr_index.fusion import (
-    METHODS,
-    Fused,
-    Fusion,
-    FusionMethod,
-    Parameter,
-    RankedList,
-    fuse,
-    gather,
-    parse_fusion,
-    register_method,
-    unregister_method,
-)
+from lsr_index.fusion import METHODS, Fusion, FusionMethod, Parameter, parse_fusion, register_method
+from lsr_index.fusion.combine import Fused, RankedList, fuse, gather
+from lsr_index.fusion.methods import unregister_method
 from tests.index import fusion_oracle
 from tests.shared import ROOT
 

@@ -15,7 +15,8 @@ from lsr.trec.qrels import Qrels
 from lsr.trec.runs import Ranking, Run
 from lsr_eval.fusion_fitting.bagging import weight_grid
 from lsr_eval.fusion_fitting.topics import Scorer, Topic
-from lsr_index.fusion import Fusion, Pool, fuse
+from lsr_index.fusion import Fusion
+from lsr_index.fusion.combine import Pool, fuse
 from lsr_index.fusion.method import Absent
 from lsr_index.fusion.methods import METHODS
 

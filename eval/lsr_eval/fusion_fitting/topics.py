@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.trec.runs import Ranking, Run
-from lsr_index.fusion import Fused, Fusion, Pool, RankedList, fuse, gather
+from lsr_index.fusion import Fusion
+from lsr_index.fusion.combine import Fused, Pool, RankedList, fuse, gather
 
 Scorer = Callable[[str, str, Sequence[str]], NDArray[np.float64]]
 """Branch, topic and ids of documents to their scores in that branch."""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from lsr.encoders.dense import DenseEncoder
 
 DEFAULT_ENCODER = "lsr-tiny-en"
+
+
+class _Build(TypedDict):
+    compact: bool
+    reorder: bool | None
+    progress: Progress | None
 
 
 def create(
@@ -103,12 +109,11 @@ def create(
     '1'
     """
     check_target(Path(path), overwrite)
+    build = _Build(compact=compact, reorder=reorder, progress=progress)
     if is_vectors(source):
         if encoder is not None:
             raise UsageError("vectors are not encoded; leave out encoder=, or give texts")
-        _create_of_vectors(
-            path, source, ids, vocabulary, dense, overwrite, compact, reorder, progress
-        )
+        _create_of_vectors(path, source, ids, vocabulary, dense, overwrite, **build)
         return open(path)
     if ids is not None or vocabulary is not None:
         raise UsageError("ids= and vocabulary= belong to vectors; documents bring their own ids")
@@ -130,7 +135,7 @@ def create(
         corpus = source
     else:
         corpus = Records(source, DOCUMENT_FIELDS.chosen(id_field, text_field, title_field))
-    _create_of_texts(path, corpus, encoder, dense, overwrite, compact, reorder, progress)
+    _create_of_texts(path, corpus, encoder, dense, overwrite, **build)
     return open(path)
 
 
@@ -140,9 +145,7 @@ def _create_of_texts(
     encoder: str | Path | Encoder | TextEncoder | None,
     dense: Any,
     overwrite: bool,
-    compact: bool,
-    reorder: bool | None,
-    progress: Progress | None,
+    **build: Unpack[_Build],
 ) -> None:
     if isinstance(encoder, TextEncoder):
         encoder = encoder.encoder
@@ -162,9 +165,7 @@ def _create_of_texts(
             path,
             dense=dense,
             overwrite=overwrite,
-            compact=compact,
-            reorder=reorder,
-            progress=progress,
+            **build,
         ).close()
     except BaseException:
         if isinstance(corpus, Records):  # nothing can go on there
@@ -180,9 +181,7 @@ def _create_of_vectors(
     vocabulary: Iterable[str] | None,
     dense: Any,
     overwrite: bool,
-    compact: bool,
-    reorder: bool | None,
-    progress: Progress | None,
+    **build: Unpack[_Build],
 ) -> None:
     if isinstance(dense, str | Path) or hasattr(dense, "encode_documents"):
         raise UsageError("there are no texts to encode; give dense= a matrix of vectors")
@@ -206,8 +205,6 @@ def _create_of_vectors(
         dense=None if given.dense is None else DenseSpec(given.dense.shape[1]),
         n_terms=n_terms if terms is None else len(terms),
         max_weight=float(given.vectors.values.max(initial=0.0)),
-        compact=compact,
-        reorder=reorder,
         replace=overwrite,
-        progress=progress,
+        **build,
     ).close()

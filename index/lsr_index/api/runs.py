@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsr.files import write_text
-from lsr.trec.runs import Ranking, Run, run_lines
 from lsr_index.hybrid.results import RankedIds
-from lsr_index.hybrid.tables import data_frame
+from lsr_index.hybrid.tables import data_frame, trec_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +61,7 @@ class Runs(Mapping[str, RankedIds]):
         return max((ranking.bound_gap for ranking in self.rankings.values()), default=0.0)
 
     def to_dict(self) -> dict[str, dict[str, float]]:
-        """Return ``{query id: {document id: score}}``, as ranx and pytrec_eval take it."""
+        """Return ``{query id: {document id: score}}``, the input of ranx and pytrec_eval."""
         return {
             qid: dict(zip(ranking.ids, ranking.scores.tolist(), strict=True))
             for qid, ranking in self.rankings.items()
@@ -72,10 +70,7 @@ class Runs(Mapping[str, RankedIds]):
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each hit, with columns ``query_id``, ``rank``, ``doc_id``, ``score``.
 
-        Raises
-        ------
-        MissingDependencyError
-            pandas is not installed.
+        Raises MissingDependencyError without pandas.
         """
         rows = [
             {"query_id": qid, "rank": rank, "doc_id": doc_id, "score": float(score)}
@@ -85,26 +80,10 @@ class Runs(Mapping[str, RankedIds]):
         return data_frame(rows, ("query_id", "rank", "doc_id", "score"))
 
     def to_trec(self, path: Path | str | None = None, *, tag: str = "lsr") -> str:
-        """Return the lines of a TREC run, and write them to a file if one is named.
+        """Return the lines of a TREC run named `tag`, and write them to `path` if there is one.
 
         Hits are in the order of trec_eval: score in single precision descending, then id
-        descending.
-
-        Parameters
-        ----------
-        path : path, optional
-        tag : str
-            Name of the run, without white space.
-
-        Raises
-        ------
-        UsageError
-            An id that the format cannot express, or a folder that is not there.
+        descending. Raises UsageError for an id or tag with white space, or a missing folder.
         """
-        rankings = {
-            qid: Ranking.of(ranking.ids, ranking.scores) for qid, ranking in self.rankings.items()
-        }
-        lines = list(run_lines(Run(tag, rankings)))
-        if path is not None:
-            write_text(Path(path), lines)
-        return "".join(lines)
+        rankings = {qid: (each.ids, each.scores) for qid, each in self.rankings.items()}
+        return trec_run(rankings, path, tag)

@@ -12,17 +12,10 @@ from lsr_index.update.text_writer import IndexUpdater
 
 
 class Writer:
-    """Adds and deletes documents. Leaving the ``with`` statement commits.
+    """Adds and deletes documents of an index. Leaving the ``with`` statement commits.
 
-    An exception inside of it rolls everything back that was not committed before. It holds the
-    lock of the index: there is one writer at a time, while searches go on.
-
-    Parameters
-    ----------
-    path : path
-        The index.
-    committed : callable
-        Called after each commit.
+    An exception in it rolls back all uncommitted changes. A writer holds the lock of the index:
+    there is one at a time, while searches continue. `committed` is called after each commit.
 
     Examples
     --------
@@ -40,30 +33,24 @@ class Writer:
         self._closed = False
 
     def add(self, documents: Any, *, ids: Iterable[str] | None = None, dense: Any = None) -> int:
-        """Add documents; one whose id is in the index replaces it.
+        """Add documents, which replace those with the same id; return how many were read.
 
         Parameters
         ----------
         documents : Document, mapping, iterable of these, data frame, SciPy matrix or SparseBatch
-            As `lsr.create` takes them, and also a single document. Vectors go into an index that
-            was made of vectors.
+            As in `lsr.create`, or a single document. Vectors only for an index of vectors.
         ids : iterable of str, (n,), optional
-            Of vectors, which need them.
+            Required for vectors.
         dense : (n, dimension) array, optional
             Dense vectors beside sparse ones.
-
-        Returns
-        -------
-        int
-            How many documents were read.
 
         Raises
         ------
         UsageError
-            `documents` are nothing of the kind, or the index has no encoder for texts.
+            `documents` have another form, or the index has no encoder for texts.
         DataError
-            A document cannot be stored. What was added before it in this call is undone with the
-            rest when the exception leaves the ``with`` statement.
+            A malformed document. Documents before it in this call are rolled back with the rest
+            when the exception leaves the ``with`` statement.
         IndexStateError
             The writer is closed.
         """
@@ -82,24 +69,19 @@ class Writer:
     def delete(
         self, ids: Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None
     ) -> int:
-        """Delete documents by id, or those whose metadata pass a filter.
+        """Delete documents by id, or those that match a filter; return how many there were.
 
         Parameters
         ----------
         ids : iterable of str, optional
-            Ids that are not there are passed over.
+            Unknown ids are ignored.
         filter : mapping, optional
             As in `SearchIndex.search`; not empty.
-
-        Returns
-        -------
-        int
-            How many documents there were.
 
         Raises
         ------
         UsageError
-            Neither or both are given, `ids` is a single string, or the filter is none.
+            Neither or both are given, `ids` is a single string, or the filter is malformed.
         IndexStateError
             The writer is closed.
         """
@@ -119,14 +101,14 @@ class Writer:
         return updater.delete(listed)
 
     def commit(self) -> int:
-        """Make what was changed so far visible and durable; return the new generation.
+        """Make the changes so far visible and durable; return the new generation.
 
-        Leaving the ``with`` statement does it too.
+        Leaving the ``with`` statement commits too.
 
         Raises
         ------
         StorageFullError
-            No room is left; nothing happened.
+            No space is left; nothing is committed.
         IndexStateError
             The writer is closed.
         """
@@ -138,7 +120,7 @@ class Writer:
         return done.generation
 
     def rollback(self) -> None:
-        """Forget what was changed since the last commit."""
+        """Discard the changes since the last commit."""
         self._active().rollback()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""`fuse`: the normalised scores of a document in several lists combined into one score.
+"""The pool of several ranked lists, and `fuse`, which combines their normalised scores into one.
 
 Normalisations are those of the methods (`lsr_index.fusion.methods`). The weights of the branches
 have the sum 1; for ``rrf`` the mean 1, so that equal weights give the formula of its paper.
@@ -8,33 +8,98 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lsr.errors import DataError
 from lsr_index.fusion.method import Fusion
 from lsr_index.fusion.methods import METHODS, Combination, Values
-from lsr_index.fusion.pool import Pool
-from lsr_index.kernels.fusion import MAX, MIN_MAX, RRF, add_up, fuse_scores
+from lsr_index.kernels.fusion import MAX, MIN_MAX, RRF, add_up, fuse_scores, lay_out
 
 _COMBINATIONS: dict[Combination, int] = {"sum": MIN_MAX, "largest": MAX, "rank-sum": RRF}
 """Methods of the kernel that combine in each way."""
+_NO_KEYS = np.zeros(0, np.int64)
+_NO_SCORES = np.zeros(0)
+
+
+class RankedList(NamedTuple):
+    """The hits of one branch, best first.
+
+    Attributes
+    ----------
+    keys : (n,) int64
+        Documents, unique; their order breaks ties.
+    scores : (n,) float64
+        Finite, descending; equal ones by key ascending.
+    """
+
+    keys: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, keys: ArrayLike, scores: ArrayLike) -> RankedList:
+        """Sort hits by score descending, then key ascending; of equal keys the best counts.
+
+        Raises DataError for arrays of different lengths, or a score that is not finite.
+        """
+        ids = np.asarray(keys, dtype=np.int64)
+        values = np.asarray(scores, dtype=np.float64)
+        if ids.ndim != 1 or ids.shape != values.shape:
+            raise DataError(f"a ranking of {ids.shape} documents with {values.shape} scores")
+        if not np.isfinite(values).all():
+            at = int(np.argmin(np.isfinite(values)))
+            raise DataError(f"a ranking holds the score {values[at]} (position {at}), not a number")
+        falls = values[1:] < values[:-1]
+        if not (falls | ((values[1:] == values[:-1]) & (ids[1:] > ids[:-1]))).all():
+            order = np.lexsort((ids, -values))
+            ids, values = ids[order], values[order]
+        _, first = np.unique(ids, return_index=True)
+        if len(first) < len(ids):
+            first.sort()
+            ids, values = ids[first], values[first]
+        return cls(ids, values)
+
+
+class Pool(NamedTuple):
+    """The documents of several lists.
+
+    Attributes
+    ----------
+    keys : (n,) int64
+        Ascending.
+    ranks : (n_branches, n) int64
+        From 1; 0 where the branch did not return the document.
+    scores : (n_branches, n) float64
+        NaN where the branch has no score of the document.
+    """
+
+    keys: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    def without_score(self, branch: int) -> NDArray[np.int64]:
+        """Return the positions of documents without a score of a branch."""
+        return np.flatnonzero(np.isnan(self.scores[branch]))
+
+
+def gather(lists: Sequence[RankedList], depth: int | None = None) -> Pool:
+    """Return the pool of the first `depth` documents of each list; None: of all."""
+    keys = [each.keys[:depth] for each in lists]
+    starts = np.array([0, *accumulate(len(ids) for ids in keys)], np.int64)
+    together = np.concatenate([_NO_KEYS, *keys])
+    values = np.concatenate([_NO_SCORES, *(each.scores[:depth] for each in lists)])
+    return Pool(*lay_out(together, values, starts, np.argsort(together)))
 
 
 class BranchScore(NamedTuple):
     """Rank, score and contribution of a hit in one branch.
 
-    Attributes
-    ----------
-    rank : int or None
-        None where the branch did not return it within the depth.
-    score : float or None
-        Of the branch; None where it was not computed.
-    normalised : float
-    contribution : float
-        Weighted; added to the score of the hit, or compared with others with ``max``.
+    `rank` is None where the branch did not return the hit within the depth, `score` where it was
+    not computed. `contribution` is weighted: added to the score of the hit, or its maximum with
+    ``max``.
     """
 
     rank: int | None

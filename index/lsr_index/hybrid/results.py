@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.files import write_text
 from lsr.records import Metadata
-from lsr.trec.runs import Ranking, Run, run_lines
-from lsr_index.fusion import BranchScore, Fusion
-from lsr_index.hybrid.tables import data_frame, html_table, text_table
+from lsr_index.fusion import Fusion
+from lsr_index.fusion.combine import BranchScore
+from lsr_index.hybrid.tables import data_frame, html_table, text_table, trec_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,23 +209,9 @@ class SearchResults(Sequence[Hit]):
         return data_frame(rows, columns)
 
     def to_trec(self, path: Path | str | None = None, *, qid: str = "1", tag: str = "lsr") -> str:
-        """Return the hits as the lines of a TREC run, and write them to a file if one is named.
+        """Return the hits as lines of a TREC run named `tag`, and write them to an optional `path`.
 
-        Parameters
-        ----------
-        path : path, optional
-        qid : str
-            Id of the query, without white space.
-        tag : str
-            Name of the run, without white space.
-
-        Raises
-        ------
-        UsageError
-            An id that the format cannot express, or a folder that is not there.
+        Raises UsageError for an id or tag with white space, or a missing folder.
         """
-        ranking = Ranking.of([hit.id for hit in self.hits], [hit.score for hit in self.hits])
-        lines = list(run_lines(Run(tag, {qid: ranking})))
-        if path is not None:
-            write_text(Path(path), lines)
-        return "".join(lines)
+        ranking = [hit.id for hit in self.hits], [hit.score for hit in self.hits]
+        return trec_run({qid: ranking}, path, tag)

@@ -94,7 +94,7 @@ class Ran(NamedTuple):
         The encoded query.
     hits : Hits
     unknown : list of str
-        Terms that are not in its vocabulary.
+        Terms of the query that are not in the vocabulary.
     took_ms : float
     guides : (n,) int64 or None
         Sparse hits that selected its clusters.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr_index.fusion import Fused, Pool, RankedList, fuse, gather
+from lsr_index.fusion.combine import Fused, Pool, RankedList, fuse, gather
 from lsr_index.hybrid.feedback import Feedback
 from lsr_index.hybrid.joined_documents import Joined, join
 from lsr_index.hybrid.query import QueryParts

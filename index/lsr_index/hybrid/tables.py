@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lsr.errors import MissingDependencyError
+from lsr.files import write_text
+from lsr.trec.runs import Ranking, Run, run_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +80,17 @@ def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.
         raise MissingDependencyError("a data frame", "pandas") from error
     more = dict.fromkeys(name for row in rows for name in row if name not in columns)
     return pd.DataFrame(list(rows), columns=[*columns, *more])
+
+
+def trec_run(
+    rankings: Mapping[str, tuple[Sequence[str], Any]], path: Path | str | None, tag: str
+) -> str:
+    """Return ids and scores by query id as a TREC run, and write it to `path` if there is one."""
+    run = Run(tag, {qid: Ranking.of(ids, scores) for qid, (ids, scores) in rankings.items()})
+    lines = list(run_lines(run))
+    if path is not None:
+        write_text(Path(path), lines)
+    return "".join(lines)
 
 
 def _shortened(text: str, most: int) -> str:

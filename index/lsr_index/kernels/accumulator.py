@@ -1,12 +1,12 @@
-"""Accumulators: the two widths in which scores are added up, and what a term adds to a score.
+"""Accumulators: two integer widths of scores, and the contribution of a term to a score.
 
 A term with integer query weight ``w`` adds ``(impact * w) >> shift`` to the score of a document.
-Everything that scores a document or bounds a score uses `contribution`, or in vector registers
-`vector_contribution`, which gives the same numbers.
+All scores and upper bounds use `contribution`, or in vector registers `vector_contribution`, which
+returns the same numbers.
 
-Overflow: query weights are made so that ``sum((255 * w) >> shift) < top``, where ``top`` is the
-highest bit of an accumulator, and ``255 * w < 2**31``. An accumulator or a sum of upper bounds
-holds each query term at most once, so no sum reaches ``top``.
+Overflow: ``sum((255 * w) >> shift) < top`` for the weights of a query, where ``top`` is the highest
+bit of an accumulator, and ``255 * w < 2**31``. An accumulator or a sum of upper bounds holds each
+query term at most once, so no sum reaches ``top``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NARROW_TERMS = 64
 
 
 class Width(NamedTuple):
-    """An accumulator width and the numbers that go with it."""
+    """An accumulator width and the constants that depend on it."""
 
     bits: int
     shift: int
@@ -43,42 +43,25 @@ WIDE = Width(32, 0, 1 << 31, (1 << 23) - 1)
 
 
 def width_for(n_terms: int, bits: int = 0) -> Width:
-    """Accumulator width of a query.
-
-    Parameters
-    ----------
-    n_terms : int
-        Terms of the query; a batch has no influence.
-    bits : {0, 16, 32}
-        Width asked for; 0 chooses by the number of terms.
-    """
+    """Return the accumulator width of a query; `bits` 0 chooses by the number of its terms."""
     narrow = n_terms <= NARROW_TERMS if bits == 0 else bits == NARROW.bits
     return NARROW if narrow else WIDE
 
 
 @kernel
 def contribution(impact, weight, shift):
-    """What a term adds to a score: ``(impact * weight) >> shift``, as uint32."""
+    """Contribution of a term to a score: ``(impact * weight) >> shift``, as uint32."""
     return (np.uint32(impact) * np.uint32(weight)) >> np.uint32(shift)
 
 
 def vector_contribution(builder: Any, impacts: Any, weight: Any, splat: Any) -> Any:
-    """LLVM: `contribution` of a vector of impacts, in elements of the accumulator's width.
+    """LLVM: `contribution` of a vector of 16-bit or 32-bit impacts, for a 32-bit weight.
 
-    Left to itself the vectoriser widens ``(impact * weight) >> 8`` to 32 bits, which halves the
-    speed of adding a dense row. In 16 bits it is exact as well: with ``weight = 256 high + low`` it
-    equals ``impact * high + ((impact * low) >> 8)``, and neither product leaves 16 bits, as
-    weights are below ``2**15`` and therefore ``high`` is below 128.
-
-    Parameters
-    ----------
-    builder : llvmlite.ir.IRBuilder
-    impacts : value
-        Vector of 16-bit or 32-bit integers.
-    weight : value
-        32-bit integer.
-    splat : callable
-        Makes a vector like ``impacts`` of a 32-bit value.
+    The vectoriser widens ``(impact * weight) >> 8`` to 32 bits, which halves the speed of adding a
+    dense row. In 16 bits it is exact as well: with ``weight = 256 high + low`` it equals ``impact *
+    high + ((impact * low) >> 8)``, and neither product leaves 16 bits, as weights are below
+    ``2**15`` and therefore ``high`` is below 128. ``splat`` makes a vector like ``impacts`` of a
+    32-bit value.
     """
     from llvmlite import ir
 
@@ -93,7 +76,7 @@ def vector_contribution(builder: Any, impacts: Any, weight: Any, splat: Any) -> 
 
 
 def _constant(field: str) -> Any:
-    """A number of the width of an array of accumulators, known when a kernel is compiled."""
+    """A compile-time constant that depends on the width of an array of accumulators."""
 
     def of_bits(bits: int) -> int:
         return int(getattr(NARROW if bits == NARROW.bits else WIDE, field))

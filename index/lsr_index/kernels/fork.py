@@ -1,7 +1,6 @@
-"""Locks that a forked child finds free.
+"""Locks that are free in a forked child.
 
-A child has only the thread that forked. A lock that another thread held at that moment would stay
-locked in it for ever.
+A child has only the thread that forked; a lock that another thread held would stay locked forever.
 """
 
 from __future__ import annotations
@@ -16,14 +15,10 @@ _locks: WeakSet[Any] = WeakSet()
 
 
 def freed_after_fork(lock: L) -> L:
-    """Return `lock`, which every forked child finds free.
+    """Return `lock`, a Lock or RLock, which every forked child finds free.
 
-    What the lock protects may have been half changed when the process forked: only for caches and
-    lazily loaded objects, which stay usable then.
-
-    Parameters
-    ----------
-    lock : Lock or RLock
+    The data under the lock may be half changed when the process forks: only for caches and lazily
+    loaded objects, which stay usable then.
     """
     _locks.add(lock)
     return lock

@@ -1,4 +1,4 @@
-"""The compiled loops of fusion: lists side by side, and what their scores are together."""
+"""Compiled loops of fusion: lists to a pool, normalisation, weighted sums."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ RRF, MIN_MAX, THEORETICAL_MIN, Z_SCORE, DBSF, MAX = range(6)
 
 @kernel
 def lay_out(together: Any, values: Any, starts: Any, order: Any) -> Any:
-    """Put the hits of several lists under the documents they are of.
+    """Collect the hits of several lists by document.
 
     Parameters
     ----------
-    together : (n,) int64
-        Documents of one list after the other.
-    values : (n,) float64
-        Their scores.
+    together, values : (n,) int64, float64
+        Documents and scores of one list after the other.
     starts : (n_lists + 1,) int64
-        Where each list begins.
+        Begin of each list.
     order : (n,) int64
         Places by document.
 
     Returns
     -------
     keys : (m,) int64
-        The documents, rising.
-    ranks : (n_lists, m) int64
-        From 1; 0 where a list lacks the document.
-    scores : (n_lists, m) float64
-        NaN there.
+        The documents, ascending.
+    ranks, scores : (n_lists, m) int64, float64
+        Rank from 1 and score; 0 and NaN where a list lacks the document.
     """
     m = np.int64(min(1, order.size))
     for i in range(1, order.size):
@@ -59,23 +55,10 @@ def lay_out(together: Any, values: Any, starts: Any, order: Any) -> Any:
 
 @kernel
 def line(method: Any, ranks: Any, scores: Any, bound: Any) -> Any:
-    """Return what is taken off a score, what it is divided by then, and the smallest and largest.
+    """Return origin and unit of a normalisation, and the smallest and largest score.
 
-    Parameters
-    ----------
-    method : int64
-        Not ``RRF``.
-    ranks, scores : (n,) int64, (n,) float64
-        Of one branch.
-    bound : float64
-        Least score that the branch can give; NaN: not known.
-
-    Returns
-    -------
-    origin, unit : float64
-        A unit of 0: the scores tell nothing apart.
-    least, most : float64
-        Of the scores returned; infinite where there are none.
+    ``method`` is not ``RRF``, ``bound`` the least possible score or NaN. A unit of 0: all scores
+    are equal. Without scores the smallest and largest are infinite.
     """
     n, total, least, most = 0, 0.0, math.inf, -math.inf
     for i in range(ranks.size):
@@ -102,18 +85,9 @@ def line(method: Any, ranks: Any, scores: Any, bound: Any) -> Any:
 
 @kernel
 def normalise(method: Any, k: Any, ranks: Any, scores: Any, bound: Any, values: Any) -> None:
-    """Put what one branch says of each document of a pool on a common scale.
+    """Fill ``values``, (n,) float64, with the normalised scores of one branch.
 
-    Parameters
-    ----------
-    method : int64
-        One of the codes above.
-    k : float64
-        Of ``rrf``.
-    ranks, scores, bound
-        As in `line`.
-    values : (n,) float64
-        Filled.
+    ``k`` is the constant of ``rrf``; other parameters as in `line`.
     """
     if method == RRF:
         for i in range(values.size):
@@ -138,13 +112,7 @@ def normalise(method: Any, k: Any, ranks: Any, scores: Any, bound: Any, values: 
 
 @kernel
 def sum_by_size(terms: Any) -> Any:
-    """Add up a few floats, the small ones first: the order they come in is of no account.
-
-    Parameters
-    ----------
-    terms : (n,) float64
-        Sorted by insertion.
-    """
+    """Sum a few floats, (n,) float64, sorted in place, so that their order does not matter."""
     for i in range(1, terms.size):
         term, at = terms[i], i
         while at > 0 and terms[at - 1] > term:
@@ -159,18 +127,9 @@ def sum_by_size(terms: Any) -> Any:
 
 @kernel
 def add_up(method: Any, shares: Any, normalised: Any, contributions: Any, fused: Any) -> None:
-    """Weigh what the branches give, and put it together.
+    """Fill ``contributions``, the weighted ``normalised``, and ``fused``, their combination.
 
-    Parameters
-    ----------
-    method : int64
-    shares : (n_branches,) float64
-        With the sum 1.
-    normalised : (n_branches, n) float64
-    contributions : (n_branches, n) float64
-        Filled: `normalised`, weighted.
-    fused : (n,) float64
-        Filled.
+    ``shares``, (n_branches,) float64, have the sum 1; shapes as in `fuse_scores`.
     """
     weights = shares.copy()
     if method == MAX:
@@ -204,11 +163,9 @@ def fuse_scores(
 
     Parameters
     ----------
-    method, k, shares
-        As in `normalise` and `add_up`.
     ranks, scores : (n_branches, n) int64, float64
-    bounds : (n_branches,) float64
-        NaN where not known.
+    bounds, shares : (n_branches,) float64
+        Least possible scores, NaN where unknown; weights with the sum 1.
     normalised, contributions : (n_branches, n) float64
         Filled.
     fused : (n,) float64

@@ -1,7 +1,7 @@
 """Inner products of half-precision vectors; `lsr_index.dense.arrays` checks the bounds.
 
 One kernel computes every inner product of the package, so a pair of vectors has the same score to
-the last bit whichever way its document was reached.
+the last bit in every kind of search.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ _AHEAD, _LINE = 8, 32
 
 @summing_kernel
 def score_rows(query: Any, codes: Any, rows: Any, out: Any) -> None:
-    """Inner products of a query with some rows.
+    """Inner products of a query, (dimension,) float32, with some rows.
 
     Parameters
     ----------
-    query : (d,) float32
-    codes : (n, d) uint16
+    codes : (n, dimension) uint16
         IEEE half-precision numbers, finite.
     rows : (m,) int32
         0 to n - 1, or -1 for no row.
@@ -57,23 +56,23 @@ def open_lists(
 
     Parameters
     ----------
-    starts : (l + 1,) int64
-        List `j` is rows ``starts[j]`` to ``starts[j + 1]``.
-    order : (n,) int64
-        Lists in the order in which they are read.
+    starts : (n_lists + 1,) int64
+        List ``j`` is rows ``starts[j]`` to ``starts[j + 1]``.
+    order : (n_lists,) int64
+        Lists in the order in which they are opened.
     min_lists, min_rows : int64
-        Lists that are read at least; further ones until there are so many rows.
-    documents : (v,) int32
+        Lists to open at least, and more of them until there are so many rows.
+    documents : (n_vectors,) int32
         The document of each row.
-    words : (w,) uint64
-        Bit ``d % 64`` of word ``d // 64`` belongs to document ``d``; empty: all may be returned.
-    out : (v,) int32
+    words : (n_words,) uint64
+        Bitmap of documents; empty: all may be returned.
+    out : (n_vectors,) int32
         Filled from its beginning.
 
     Returns
     -------
     (int64, int64)
-        Numbers of rows and of lists read.
+        Numbers of rows and of lists opened.
     """
     n_rows, n_opened = np.int64(0), np.int64(0)
     for i in range(order.size):

@@ -1,9 +1,8 @@
-"""Numba decorators with the options that every kernel shares.
+"""Numba decorators with the options of all kernels.
 
-Compiled code is cached on disk in a folder named after a digest of all kernel sources. Numba's own
-cache looks only at the file of the outermost function, so a change in an inlined callee would
-otherwise go unnoticed. Kernels release the GIL and never use ``parallel=True``: callers start the
-threads.
+Compiled code is cached on disk in a folder named after a digest of all kernel sources: Numba's own
+cache checks only the file of the outermost function and would miss a change in an inlined callee.
+Kernels release the GIL and never use ``parallel=True``: callers start the threads.
 """
 
 from __future__ import annotations
@@ -54,30 +53,23 @@ def _cache_in(folder: Path) -> Iterator[None]:
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` on first use, without the GIL, and keep the machine code on disk.
+    """Compile ``function`` on first use, without the GIL, with its machine code cached on disk.
 
-    Parameters
-    ----------
-    function : callable
-        Arrays and scalars in, arrays filled or scalars out; no Python objects.
-
-    Returns
-    -------
-    callable
-        The Numba dispatcher (the function itself under ``NUMBA_DISABLE_JIT=1``).
+    It takes arrays and scalars, no Python objects. Returns the Numba dispatcher, or the function
+    itself under ``NUMBA_DISABLE_JIT=1``.
     """
     return _compiled(function)
 
 
 def summing_kernel(function: F) -> F:
-    """As `kernel`, for sums of floats in whatever order is fastest."""
+    """As `kernel`, with sums of floats in any order."""
     return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 def inlined_kernel(function: F) -> F:
-    """As `kernel`, inlined into its callers: for a section of one longer function.
+    """As `kernel`, inlined into its callers: a section of one longer function.
 
-    A call that passes a workspace takes a good part of a microsecond.
+    A call with a workspace takes a good part of a microsecond.
     """
     return _compiled(function, forceinline=True)
 

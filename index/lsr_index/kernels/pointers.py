@@ -1,8 +1,8 @@
 """Address tables: many arrays passed to a kernel as one.
 
-Passing dozens of arrays to a compiled function takes a good part of a short search: Numba wraps
-each of them anew, and recognises read-only ones slowly. Segments and scratch are therefore passed
-as a table of addresses and lengths each, of which kernels make arrays.
+Dozens of array arguments take a good part of a short search: Numba wraps each of them anew, and
+recognises read-only ones slowly. So segments and scratch are each passed as a table of addresses
+and lengths, of which kernels make arrays.
 """
 
 from __future__ import annotations
@@ -31,12 +31,7 @@ from lsr_index.kernels.structs import (
 
 
 def address_table(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """Address and length of each array; the arrays must live as long as the table.
-
-    Returns
-    -------
-    (len(arrays), 2) int64
-    """
+    """Return address and length of each array, (n, 2) int64; the arrays must outlive the table."""
     return np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)
 
 
@@ -89,18 +84,7 @@ def uint32_at(address, size):
 
 @kernel
 def segment_at(table):
-    """The arrays of a segment at the addresses of a table.
-
-    Parameters
-    ----------
-    table : (15, 2) int64
-        `address_table` of a `SegmentView`, in its order.
-
-    Returns
-    -------
-    SegmentView
-        Not to be written to: its arrays may be read-only maps.
-    """
+    """Arrays of a segment, perhaps read-only, from the `address_table` of its `SegmentView`."""
     return SegmentView(
         carray(pointer(table[0, 0]), table[0, 1], np.int64),  # sizes
         carray(pointer(table[1, 0]), table[1, 1], np.uint32),  # terms
@@ -122,7 +106,7 @@ def segment_at(table):
 
 @kernel
 def scratch_arrays(table, n_segments):
-    """The scratch arrays of a search.
+    """Scratch arrays of a search.
 
     Parameters
     ----------
@@ -134,7 +118,7 @@ def scratch_arrays(table, n_segments):
     Returns
     -------
     (candidates, scratch, keys, key_scores, found, n_found, cursors, cursor_order, parts)
-        ``found`` and ``n_found`` are as in `score.terms.find_terms`, by segment; ``keys`` is the
+        ``found`` and ``n_found`` are those of `score.terms.find_terms`, by segment; ``keys`` is the
         top-k buffer, the others are fields of `Workspace`.
     """
     candidates = carray(pointer(table[0, 0]), (N_CAND, table[0, 1]), np.uint32)

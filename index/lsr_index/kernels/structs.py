@@ -1,8 +1,7 @@
-"""Named tuples of arrays, and records, that kernels take.
+"""Named tuples of arrays, and records, as arguments of kernels.
 
-Numba passes the arrays of a named tuple without a copy, and a record by reference. Python hands
-records over as arrays of int64, which Numba recognises fastest, and both sides view them as the
-types defined here.
+Numba passes the arrays of a named tuple without a copy, and a record by reference. Python passes
+records as arrays of int64, which Numba recognises fastest, and both sides view them as these types.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ CAND_BLOCKS, CAND_INITIAL, CAND_DOCS, CAND_SCORES, N_CAND = range(5)
 
 
 class SegmentView(NamedTuple):
-    """Arrays of one segment, read-only; `lsr_index.segment.format.POSTINGS` says what they hold.
+    """Arrays of one segment, read-only; see `lsr_index.segment.format.POSTINGS`.
 
     Two are made when a segment is opened. ``term_positions``: position of each term id in the
     dictionary, -1 for others; empty where that would be a large table for few terms.

@@ -178,7 +178,7 @@ class DenseIndex:
         Parameters
         ----------
         query : (dimension,) floats
-            Scaled to length 1 where the index compares by cosine.
+            Scaled to length 1 if the similarity is the cosine.
         k : int
             1 to 1,000,000; may exceed the number of documents.
         filter : mapping, optional
@@ -195,10 +195,8 @@ class DenseIndex:
 
         Raises
         ------
-        UsageError
-            `k`, `probes`, the filter or the shape of the query.
-        VectorError
-            The query holds a number that is not finite, or only zeros.
+        UsageError, VectorError
+            An argument out of range; a query with a number that is not finite, or only zeros.
         """
         effort = self._effort(k, probes, exact, openings)
         vector = check_query(np.asarray(query), self.similarity, self.dimension)

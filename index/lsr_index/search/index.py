@@ -228,26 +228,12 @@ class Index(Generation):
     def scores(
         self, query: Any, ordinals: NDArray[np.integer] | Sequence[int]
     ) -> NDArray[np.float64]:
-        """Return the scores of documents for a query, to the last bit those of a search.
+        """Return the scores of documents, (n,) float64, to the last bit those of a search.
 
-        Looks each document up in the posting list of each term: for a hundred documents a fraction
-        of the time of a search.
-
-        Parameters
-        ----------
-        query : SparseBatch of one row, or SciPy matrix of one row
-        ordinals : (n,) integers
-            Document numbers of this generation, in any order; deleted documents too.
-
-        Returns
-        -------
-        (n,) float64
-            0 for a document that shares no term with the query.
-
-        Raises
-        ------
-        UsageError
-            A number is not one of this generation.
+        0 for a document that shares no term with the query. Looks each document up in the posting
+        list of each term: for a hundred documents a fraction of the time of a search. Ordinals may
+        be in any order, of deleted documents too; UsageError for one that is not of this
+        generation.
         """
         segments = self.snapshot.segments
         numbers = ordinals_of(ordinals, segments.n_docs)

@@ -25,25 +25,11 @@ if hasattr(os, "register_at_fork"):  # the child has none of its parent's thread
 
 
 def side_by_side(work: Callable[[], T], threads: int) -> list[T]:
-    """Run ``work`` in the calling thread and, at the same time, in others.
+    """Run ``work`` in the calling thread and, at the same time, in others; return all results.
 
-    Parameters
-    ----------
-    work : callable
-        Thread-safe; takes its share from a common queue. A run that begins late, or never because
-        the threads are busy, only leaves more to the others.
-    threads : int
-        At least 1, with the calling one.
-
-    Returns
-    -------
-    list
-        Results of the runs that took place.
-
-    Raises
-    ------
-    BaseException
-        The error of a run, after all have ended.
+    ``work`` is thread-safe and takes its share from a common queue. A run that begins late, or
+    never because the threads are busy, only leaves more to the others. An error of a run is raised
+    after all have ended. ``threads`` counts the calling one.
     """
     global _crew
     if threads == 1:

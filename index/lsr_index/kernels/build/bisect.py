@@ -29,14 +29,12 @@ def bisect_slice(indptr, terms, order, gains, begin, end, n_terms, iterations):
 
     Parameters
     ----------
-    indptr : (n_docs + 1,) int64
-    terms : (nnz,) uint32
-        Below ``n_terms``.
+    indptr, terms : (n_docs + 1,) int64, (nnz,) uint32
+        Forward index; terms below ``n_terms``.
     order : (n_docs,) uint32
         The slice is permuted in place.
     gains : (n_docs,) float64
         Scratch, by position.
-    begin, end, n_terms, iterations : int64
     """
     middle = (begin + end) // 2
     left = np.zeros(n_terms, np.int64)

@@ -1,4 +1,4 @@
-"""Kernels of the structure check; they run on arrays of proven length but unproven contents."""
+"""Kernels of the structure check: lengths of their arrays are checked before, contents are not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_padding(seg, slot):
 def check_lists(seg, r):
     """Number of the first rule that the lists of range ``r`` break, 0 if none.
 
-    The offsets of the range, the dictionary and ``row_of_term`` must have been checked.
+    The offsets of the range, the dictionary and ``row_of_term`` are checked before.
     """
     n_ranges = seg.sizes[N_RANGES]
     range_size = seg.sizes[RANGE_SIZE]

@@ -27,24 +27,21 @@ def count_listed(indptr, local_terms, row_of_term):
 def invert_range(
     indptr, local_terms, impacts, block_size, n_blocks, row_of_term, lists, range_max, dense
 ):
-    """Fill the arrays of one range.
+    """Fill the arrays of one range of ``n_blocks`` blocks of ``block_size`` slots.
 
     Parameters
     ----------
     indptr : (n_docs_in_range + 1,) int64
-        Offsets from 0 into the two arrays below; document ``i`` gets slot ``i``.
-    local_terms : (n,) uint32
-        Ascending and unique within a document.
-    impacts : (n,) uint8
-    block_size, n_blocks : int64
-        ``block_size * n_blocks`` slots.
+        Offsets from 0 into the next two arrays; document ``i`` gets slot ``i``.
+    local_terms, impacts : (n,) uint32, (n,) uint8
+        Terms ascending and unique within a document.
     row_of_term : (n_terms,) int32
     lists : (offsets (n_terms + 1,) uint32, slots (n_listed,) uint16, impacts (n_listed,) uint8)
         Filled; lists ascend by slot.
     range_max : (n_terms,) uint8
-        Filled; must be zero.
+        Zeros, filled.
     dense : (rows (n_dense * n_slots,) uint8, block_max (n_dense * n_blocks,) uint8)
-        Filled; must be zero.
+        Zeros, filled.
     """
     offsets, slots, list_impacts = lists
     rows, block_max = dense
@@ -81,13 +78,11 @@ def add_histograms(offsets, impacts, rows, n_slots, row_of_term, histogram_of_te
 
     Parameters
     ----------
-    offsets : (n_terms + 1,) uint32
-    impacts : (n_listed,) uint8
+    offsets, impacts : (n_terms + 1,) uint32, (n_listed,) uint8
     rows : (n_dense * n_slots,) uint8
         Empty places are counted as impact 0.
-    n_slots : int64
     row_of_term, histogram_of_term : (n_terms,) int32
-        -1 for terms without a row, or that are not counted.
+        -1 for terms without a row, or without a histogram.
     histograms : (n_histograms, 256) uint32
     """
     for t in range(histogram_of_term.size):
@@ -109,8 +104,7 @@ def kth_from_histograms(histograms, row_of_term, depths, out):
     Parameters
     ----------
     histograms : (n_rows, 256) uint32
-    row_of_term : (n_terms,) int32
-    depths : (n_depths,) int64
+    row_of_term, depths : (n_terms,) int32, (n_depths,) int64
     out : (n_terms * n_depths,) uint8
         Filled where there is a row.
     """

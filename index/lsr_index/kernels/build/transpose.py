@@ -1,4 +1,4 @@
-"""Transposition of a range: posting lists and rows back to vectors of documents."""
+"""Transposition of a range: posting lists and rows to vectors of documents."""
 
 import numpy as np
 
@@ -7,14 +7,9 @@ from lsr_index.kernels.jit import kernel
 
 @kernel
 def count_slots(slots, rows, counts):
-    """Add the number of postings in each slot.
+    """Add the number of postings in each slot to ``counts``, (n_slots,) int64.
 
-    Parameters
-    ----------
-    slots : (n,) uint16
-        All below ``counts.size``.
-    rows : (n_dense * n_slots,) uint8
-    counts : (n_slots,) int64
+    ``slots``, (n,) uint16, are below ``n_slots``; ``rows`` is (n_dense * n_slots,) uint8.
     """
     for i in range(slots.size):
         counts[slots[i]] += 1
@@ -29,7 +24,7 @@ def transpose_range(
 ):
     """Turn the lists and rows of one range into one vector per slot, terms ascending.
 
-    The caller proves that the offsets ascend from 0 to the number of listed postings, that every
+    The caller checks that the offsets ascend from 0 to the number of listed postings, that every
     slot is below ``starts.size - 1``, that rows are numbered in order, and that ``starts`` is the
     running total of `count_slots`. Slot ``s`` owns the entries ``starts[s]:starts[s + 1]``.
     """
@@ -73,15 +68,10 @@ def impact_at(offsets, slots, impacts, rows, n_slots, row, t, slot):
 
 @kernel
 def gather_slot(row_of_term, offsets, slots, impacts, rows, n_slots, slot, out):
-    """Impact of every term of a range in one slot, searched in every list and row.
+    """Fill ``out``, (n_terms,) uint8, with the impact of every term of a range in one slot.
 
-    The caller proves that the offsets ascend from 0 to the number of listed postings and that rows
+    The caller checks that the offsets ascend from 0 to the number of listed postings and that rows
     are numbered in order.
-
-    Parameters
-    ----------
-    out : (n_terms,) uint8
-        Filled.
     """
     for t in range(row_of_term.size):
         out[t] = impact_at(offsets, slots, impacts, rows, n_slots, row_of_term[t], t, slot)

@@ -12,35 +12,18 @@ from lsr_index.kernels.structs import N_RANGES, RANGE_BOUND, RANGE_ORDER
 
 @kernel
 def bound_threshold(threshold, alpha, top):
-    """Threshold that upper bounds are compared with: ``ceil(threshold / alpha)``.
+    """Threshold that upper bounds are compared with: ``ceil(threshold / alpha)``, at most ``top``.
 
-    Parameters
-    ----------
-    threshold : int64
-    alpha : int64
-        In 1/65536.
-    top : uint32
-        The result is never above it; no bound reaches it.
+    ``alpha`` is in 1/65536. No bound reaches ``top``, a uint32.
     """
     return min((threshold * 65536 + alpha - 1) // alpha, np.int64(top))
 
 
 @kernel
 def kth_impact_threshold(table, found, n, k, shift):
-    """A score that at least ``k`` documents of the segment reach through a single term.
+    """A score, int64, that at least ``k`` documents of the segment reach through a single term.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    found : (>= n,) TERM records
-    n, k : int64
-    shift : uint32
-
-    Returns
-    -------
-    int64
-        0 if nothing is known (``k`` above 1,000).
+    0 if unknown (``k`` above 1,000).
     """
     seg = segment_at(table)
     best = np.int64(0)
@@ -62,16 +45,7 @@ def kth_impact_threshold(table, found, n, k, shift):
 def order_ranges(table, found, n, shift, scratch):
     """Order the ranges of a segment by descending upper bound of a score.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    found : (>= n,) TERM records
-    n : int64
-        Number of known query terms.
-    shift : uint32
-    scratch : (N_SCRATCH, >= n_ranges) int64
-        ``RANGE_ORDER`` and ``RANGE_BOUND`` are filled.
+    Fills ``RANGE_ORDER`` and ``RANGE_BOUND`` of ``scratch``, (N_SCRATCH, >= n_ranges) int64.
     """
     seg = segment_at(table)
     order, bounds = scratch[RANGE_ORDER], scratch[RANGE_BOUND]

@@ -1,4 +1,4 @@
-"""Cursors: the posting list or dense row of each query term in a range, and the order to add them.
+"""Cursors: the posting list or dense row of each query term in a range, and their order.
 
 Terms with posting lists come first and are always scattered: they are the essential lists of
 MaxScore [Turtle and Flood 1995]. Terms with dense rows follow by descending upper bound; their rows
@@ -21,25 +21,14 @@ _AHEAD = 512
 
 @kernel
 def open_cursors(table, found, r, n, shift, cursors, order):
-    """Look up the terms of a query in a range.
+    """Find the lists and rows of a query's terms in range ``r``; returns the number of lists.
 
     Parameters
     ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    found : (>= n,) TERM records
-    r, n : int64
-        Numbers of the range, and of the terms found in the segment.
-    shift : uint32
     cursors : (>= n,) CURSOR records
         Filled, in the order of ``found``.
     order : (>= n,) int64
         Filled: cursors with posting lists, then those with rows by descending bound.
-
-    Returns
-    -------
-    int64
-        Number of terms with posting lists.
     """
     seg = segment_at(table)
     term_info, range_max, offsets = seg.term_info, seg.range_max, seg.offsets
@@ -80,17 +69,7 @@ def open_cursors(table, found, r, n, shift, cursors, order):
 
 @kernel
 def prefetch_cursors(table, cursors, order, n_lists, n):
-    """Prefetch what the search of a range reads first, while another range is searched.
-
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    cursors, order
-        As filled by `open_cursors`.
-    n_lists, n : int64
-        Terms with posting lists, and all terms.
-    """
+    """Prefetch the first reads of the search of a range, while another range is searched."""
     seg = segment_at(table)
     n_blocks = seg.sizes[N_BLOCKS]
     for i in range(n_lists):

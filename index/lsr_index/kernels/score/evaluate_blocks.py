@@ -1,7 +1,7 @@
-"""Candidate blocks: those whose upper bound reaches the threshold, evaluated row by row.
+"""Candidate blocks: blocks whose upper bound reaches the threshold, evaluated row by row.
 
 Block-max pruning [Ding and Suel 2011, section 4] on blocks of neighbouring documents, whose scores
-are added up sixteen at a time.
+are computed sixteen at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AHEAD = 12
 
 @kernel
 def candidate_blocks(maxima, bounds, level, limit, blocks, origin):
-    """Blocks where ``maximum + bound >= level``, ascending.
+    """Blocks where ``maximum + bound >= level``, ascending; returns their number.
 
     Parameters
     ----------
@@ -33,16 +33,11 @@ def candidate_blocks(maxima, bounds, level, limit, blocks, origin):
     level : int64
         At least 1, at most the top bit of an accumulator.
     limit : int64
-        The walk ends once this many are found.
+        The loop ends at this number of blocks.
     blocks : (>= n,) uint32
         Filled.
     origin : int64
         Number of the first block.
-
-    Returns
-    -------
-    int64
-        Blocks found.
     """
     n = np.int64(0)
     for first in range(0, maxima.size, MASK):
@@ -58,25 +53,14 @@ def candidate_blocks(maxima, bounds, level, limit, blocks, origin):
 
 @kernel
 def prefetch_blocks(rows, row, block_size, blocks, n):
-    """Prefetch a row at the first blocks of a list."""
+    """Prefetch a row in the first blocks of a list."""
     for i in range(min(np.int64(_AHEAD), n)):
         prefetch(rows, row + np.int64(blocks[i]) * block_size)
 
 
 @kernel
 def add_row_to_copies(copies, rows, row, block_size, blocks, n, weight):
-    """Add one term's row to copies of some blocks, which follow one another.
-
-    Parameters
-    ----------
-    copies : (>= n * block_size,) uint16 or uint32
-    rows : (n_cells,) uint8
-    row, block_size : int64
-        The row begins at ``rows[row]``.
-    blocks : (>= n,) uint32
-    n : int64
-    weight : uint32
-    """
+    """Add one term's row to ``copies``, (>= n * block_size,), of some blocks."""
     for i in range(n):
         if i + _AHEAD < n:
             prefetch(rows, row + np.int64(blocks[i + _AHEAD]) * block_size)
@@ -90,30 +74,10 @@ def add_row_to_blocks(
     acc, live, first_slot, rows, row, block_max, cell, block_size, blocks, n, weight, level, maxima,
     bounds,
 ):  # fmt: skip
-    """Add one term's row to some blocks, and keep those whose upper bound still reaches the level.
+    """Add one term's row to some blocks; keep those whose upper bound still reaches the level.
 
-    Parameters
-    ----------
-    acc : (range_size,) uint16 or uint32
-    live : (n_words,) uint64
-    first_slot : int64
-        Slot of the segment at which the range begins.
-    rows, block_max : (n_cells,), (n_bounds,) uint8
-    row, cell : int64
-        Where the term's row and its block maxima begin.
-    block_size : int64
-    blocks : (>= n,) uint32
-        Cut down in place.
-    n : int64
-    weight : uint32
-    level : int64
-    maxima, bounds : (n_blocks,) same dtype as ``acc``
-        Updated where a block is listed.
-
-    Returns
-    -------
-    int64
-        Blocks kept.
+    Returns the number of blocks kept, in place in ``blocks``. ``maxima`` and ``bounds``,
+    (n_blocks,) like ``acc``, are updated for the listed blocks.
     """
     shift = shift_of(acc)
     kept = np.int64(0)
@@ -134,21 +98,10 @@ def add_row_to_blocks(
 
 @kernel
 def collect_slots(acc, live, first_slot, block_size, blocks, n, level, slots, scores):
-    """Live slots of some blocks whose score reaches the level.
+    """Live slots of some blocks whose score reaches the level; returns their number.
 
-    Parameters
-    ----------
-    acc : (range_size,) uint16 or uint32
-    live, first_slot, block_size, blocks, n
-        As in `add_row_to_blocks`.
-    level : int64
-    slots, scores : (>= n * block_size,) uint32
-        Filled; slots count from the beginning of the range.
-
-    Returns
-    -------
-    int64
-        Slots found.
+    ``slots`` and ``scores``, (>= n * block_size,) uint32, are filled; slots count from the begin of
+    the range.
     """
     found = np.int64(0)
     for i in range(n):
@@ -198,18 +151,10 @@ def collect_slots_of_copies(copies, block_size, blocks, n, level, slots, scores)
 
 @kernel
 def slots_to_ordinals(slot_docs, slots, n, first_slot, base):
-    """Replace slots by ordinals of documents.
+    """Replace ``n`` slots, counted from ``first_slot``, by ordinals of documents.
 
-    Parameters
-    ----------
-    slot_docs : (n_slots,) or (0,) uint32
-        Document of each slot of the segment; empty where slots are documents.
-    slots : (>= n,) uint32
-    n : int64
-    first_slot : int64
-        Added to slots.
-    base : int64
-        Ordinal of the segment's first document.
+    ``slot_docs``, (n_slots,) or (0,) uint32, is the document of each slot of the segment, empty
+    where slots are documents; ``base`` the ordinal of the segment's first document.
     """
     for i in range(n):
         doc = first_slot + np.int64(slots[i])
@@ -222,13 +167,7 @@ def slots_to_ordinals(slot_docs, slots, n, first_slot, base):
 def push_candidates(work, n, threshold, k, keys, stats):
     """Push exactly scored documents onto the top-k buffer; returns the raised threshold.
 
-    Parameters
-    ----------
-    work : Workspace
-        ``CAND_DOCS`` holds their ordinals, ``CAND_SCORES`` their scores.
-    n, threshold, k : int64
-    keys : (> k,) uint64
-    stats : STATS record
+    ``CAND_DOCS`` and ``CAND_SCORES`` of ``work`` hold ``n`` ordinals and scores.
     """
     docs, scores = work.candidates[CAND_DOCS], work.candidates[CAND_SCORES]
     if n > k:

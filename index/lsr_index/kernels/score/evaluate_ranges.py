@@ -1,4 +1,4 @@
-"""Evaluation of the parts of a group: rows added wherever they can matter, hits collected."""
+"""Evaluation of the parts of a group: rows added where they can matter, hits collected."""
 
 from __future__ import annotations
 
@@ -36,16 +36,7 @@ from lsr_index.kernels.topk.buffer import shrink
 
 @kernel
 def add_row_to_range(table, work, part, live, row, cell, weight):
-    """Add a row to all of a part, and subtract its upper bounds.
-
-    Parameters
-    ----------
-    table, work, part, live
-        As in `lsr_index.kernels.score.scatter.scatter_part`.
-    row, cell : int64
-        Where the row and its block maxima begin.
-    weight : uint32
-    """
+    """Add a row to a whole part, and subtract its upper bounds."""
     seg = segment_at(table)
     size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block
     block_size, past = size // n_blocks, first + padded_blocks(seg.sizes)
@@ -58,25 +49,11 @@ def add_row_to_range(table, work, part, live, row, cell, weight):
 
 @kernel
 def add_rows(table, work, cursors, order, part, live, evaluated, level, stats, options):
-    """Add the rows of a part wherever they can matter, those with the highest upper bounds first.
+    """Add the rows of a part where they can matter, those with the highest upper bounds first.
 
     While many blocks may reach the level, a row is added to the whole range; then only to the
-    blocks that may.
-
-    Parameters
-    ----------
-    table, work, cursors, order, part, live
-        As in `lsr_index.kernels.score.scatter.scatter_part`.
-    evaluated : (n,) uint32
-        Blocks of which evaluated copies exist.
-    level : int64
-    stats, options
-        As in `lsr_index.kernels.score.search_group.search_group`.
-
-    Returns
-    -------
-    int64
-        Candidate blocks left, listed in ``CAND_BLOCKS``; their accumulators are final scores.
+    blocks that may. ``evaluated``, (n,) uint32, are blocks with evaluated copies. Returns the
+    number of candidate blocks left, listed in ``CAND_BLOCKS``; their accumulators are final scores.
     """
     seg = segment_at(table)
     size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block
@@ -117,21 +94,16 @@ def add_rows(table, work, cursors, order, part, live, evaluated, level, stats, o
 
 @kernel
 def collect_documents(table, work, part, live, base, copies, evaluated, n_found, threshold, at):
-    """Documents of a part that reach the threshold, written from place ``at`` on; returns the end.
+    """Write documents of a part that reach the threshold from place ``at`` on; returns the end.
 
     Parameters
     ----------
-    table, work, part, live
-        As in `lsr_index.kernels.score.scatter.scatter_part`; ``CAND_DOCS`` is filled with ordinals,
-        ``CAND_SCORES`` with their scores.
+    work : Workspace
+        ``CAND_DOCS`` and ``CAND_SCORES`` are filled; ``CAND_BLOCKS`` lists ``n_found`` blocks.
     base : int64
         Ordinal of the segment's first document.
     copies : (>= m * block_size,) uint16 or uint32
-        Copies of the blocks in ``evaluated``.
-    evaluated : (m,) uint32
-    n_found : int64
-        Blocks listed in ``CAND_BLOCKS``.
-    threshold, at : int64
+        Copies of the blocks in ``evaluated``, (m,) uint32.
     """
     seg = segment_at(table)
     size, block_size = seg.sizes[RANGE_SIZE], seg.sizes[RANGE_SIZE] // seg.sizes[N_BLOCKS]
@@ -154,12 +126,7 @@ def evaluate_parts(
 ):
     """Evaluate the parts of a group and push their documents; returns the threshold.
 
-    Parameters
-    ----------
-    segments, live, work, n_parts, threshold, keys, stats, options
-        As in `lsr_index.kernels.score.search_group.search_group`.
-    n_rows, n_initial : int64
-        Rows left to add, and blocks evaluated for the initial threshold.
+    ``n_rows`` rows are left to add; ``n_initial`` blocks were evaluated for the initial threshold.
     """
     k, n_hits, begin, top = options.k, np.int64(0), np.int64(0), top_of(work.acc)
     level = bound_threshold(threshold, options.alpha, top)

@@ -1,6 +1,6 @@
-"""Filtered posting lists: search of the few documents that pass a filter.
+"""Filtered posting lists: search of the few documents that match a filter.
 
-The postings that a term has in these documents are copied once into a list of their own; later
+The postings of a term in these documents are copied once into a list of their own; later
 queries read nothing else of the term. The documents are numbered from 0 in order of slots.
 """
 
@@ -39,17 +39,16 @@ _STEP, _LINES, _AHEAD = 32, 6, 16
 
 @kernel
 def list_slots(words, range_size, range_starts, range_slots, slots):
-    """List the slots of a bitmap.
+    """List the slots of a bitmap, (n_words,) uint64.
 
     Parameters
     ----------
-    words : (n_words,) uint64
     range_size : int64
         A multiple of 64.
     range_starts : (n_ranges + 1,) int64
-        Filled: where each range begins in the list.
+        Filled: begin of each range in the list.
     range_slots, slots : (n,) uint16, uint32
-        Filled: slots counted from the beginning of their range, and of the segment.
+        Filled: slots counted from the begin of their range, and of the segment.
     """
     n = np.int64(0)
     for r in range(range_starts.size - 1):
@@ -72,20 +71,18 @@ def missing_terms(table, addresses, term_ids, n_docs, missing):
 
     Parameters
     ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
     addresses : (n_terms,) int64
         Of the filtered lists, 0 where there is none.
     term_ids : (n,) uint32
     n_docs : int64
-        Documents that pass the filter.
+        Documents that match the filter.
     missing : (n,) int64
         Filled: positions in the segment's dictionary.
 
     Returns
     -------
     (int64, int64)
-        Number of terms, and the bytes that their lists may take.
+        Number of terms, and largest possible number of bytes of their lists.
     """
     seg = segment_at(table)
     n, n_bytes = np.int64(0), np.int64(0)
@@ -108,18 +105,16 @@ def filter_terms(table, live, range_starts, range_slots, terms, buffer, begins):
 
     Parameters
     ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
     live : (n_words,) uint64
-        Bitmap of the slots that pass the filter.
+        Bitmap of the matching slots.
     range_starts, range_slots : (n_ranges + 1,) int64, (n_docs,) uint16
-        The same as a list, see `list_slots`. At most 65,536.
+        The same as a list of at most 65,536, see `list_slots`.
     terms : (n,) int64
         Positions in the segment's dictionary.
     buffer : (n_bytes,) uint8
-        Filled; as large as `missing_terms` says.
+        Filled; of the size that `missing_terms` returns.
     begins : (n + 1,) int64
-        Filled: where each list begins, and where the last ends.
+        Filled: begin of each list, and end of the last.
     """
     seg = segment_at(table)
     for i in range(terms.size):
@@ -144,7 +139,7 @@ def filter_terms(table, live, range_starts, range_slots, terms, buffer, begins):
 
 @kernel
 def prefetch_lists(seg, term):
-    """Prefetch the beginnings of a term's posting lists."""
+    """Prefetch the begins of a term's posting lists."""
     n_ranges = seg.sizes[N_RANGES]
     if seg.row_of_term[term] >= 0:
         return
@@ -156,7 +151,7 @@ def prefetch_lists(seg, term):
 
 @kernel
 def filter_term(table, live, range_starts, range_slots, term, numbers, impacts):
-    """Copy the postings that a term has in the filtered documents; returns their number."""
+    """Copy the postings of a term in the filtered documents; returns their number."""
     seg = segment_at(table)
     row = np.int64(seg.row_of_term[term])
     if row < 0:
@@ -219,19 +214,10 @@ def has_lists(addresses, counts, found, n):
 
 @kernel
 def search_filtered_postings(table, live, found, n, work, keys, stats, options):
-    """Search all documents of one segment that pass a filter.
+    """Search all documents of one segment that match a filter.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    live : LIVE record
-        With filtered lists of all terms found that are not rare. There are at least as many
-        accumulators as documents.
-    found : (>= n,) TERM records
-    n : int64
-    work, keys, stats, options
-        As in `lsr_index.kernels.score.search_group.search_group`.
+    ``live`` has filtered lists of all terms in ``found`` that are not rare. There are at least as
+    many accumulators as documents.
     """
     seg = segment_at(table)
     bitmap, n_docs = live_bitmap(live), live.n_docs

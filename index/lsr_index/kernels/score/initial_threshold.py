@@ -1,4 +1,4 @@
-"""Initial threshold: the most promising blocks are evaluated first, on copies."""
+"""Initial threshold: copies of the most promising blocks are evaluated first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lsr_index.kernels.topk.select import kth_largest
 def kth_block_bound(work, maxima, bounds, k):
     """A value that ``maximum + bound`` of at least ``k`` blocks reaches, near the largest such.
 
-    Selecting among the maxima of a few groups of blocks is cheaper than among all blocks.
+    Selection among the maxima of a few groups of blocks is cheaper than among all blocks.
     """
     width = min(np.int64(maxima.size), (4 * k + MASK - 1) // MASK * MASK)
     groups = work.acc[ACC_GROUPS]
@@ -44,11 +44,8 @@ def kth_block_bound(work, maxima, bounds, k):
 def estimate_threshold(segments, live, work, n_parts, n_blocks, k, n_wanted, threshold, stats):
     """Evaluate copies of the most promising blocks; their k-th score raises the threshold.
 
-    Returns
-    -------
-    (int64, int64)
-        Blocks evaluated, about ``n_wanted`` and at most twice as many, listed in ``CAND_INITIAL``,
-        and the threshold.
+    Returns the number of blocks, ``n_wanted`` to about twice as many, listed in ``CAND_INITIAL``,
+    and the threshold.
     """
     maxima, bounds = work.acc[ACC_MAXIMA, :n_blocks], work.acc[ACC_BOUNDS, :n_blocks]
     copies, blocks = work.acc[ACC_COPIES], work.candidates[CAND_INITIAL]
@@ -78,17 +75,9 @@ def estimate_threshold(segments, live, work, n_parts, n_blocks, k, n_wanted, thr
 
 @kernel
 def evaluate_copies(table, work, cursors, order, part, live, copies, blocks, stats):
-    """Evaluate copies of some blocks of a part; deleted documents score 0 in them.
+    """Evaluate copies of blocks of a part; deleted documents score 0 in them.
 
-    Parameters
-    ----------
-    table, work, cursors, order, part, live
-        As in `lsr_index.kernels.score.scatter.scatter_part`.
-    copies : (>= m * block_size,) uint16 or uint32
-        Filled with the blocks.
-    blocks : (m,) uint32
-        Numbers in the group.
-    stats : STATS record
+    ``blocks``, (m,) uint32, are numbers in the group; ``copies``, (>= m * block_size,), is filled.
     """
     seg = segment_at(table)
     size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block

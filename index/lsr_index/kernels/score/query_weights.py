@@ -16,18 +16,8 @@ N_FAULTS = 5
 def quantize_weights(weights, limit, out):
     """Round ``weights * limit' / sum`` to integers whose sum is at most ``limit``.
 
-    Parameters
-    ----------
-    weights : (n,) float32
-    limit : int64
-        At least ``2 n``.
-    out : (>= n,) integer
-        Filled.
-
-    Returns
-    -------
-    float64
-        The factor, or 0 if a weight is not positive and finite.
+    ``limit`` is at least ``2 n``; ``out``, (>= n,) integer, is filled. Returns the factor, or 0 if
+    a weight is not positive and finite.
     """
     total = 0.0
     for i in range(weights.size):
@@ -44,7 +34,7 @@ def quantize_weights(weights, limit, out):
 
 @kernel
 def has_repeated_term(terms, scratch):
-    """Whether a query holds a term twice, in whatever order."""
+    """Whether a query, in any order, holds a term twice."""
     n = terms.size
     rising = True
     for i in range(1, n):
@@ -67,8 +57,7 @@ def prepare_query(terms, weights, limit, beta, scratch, stats):
 
     Parameters
     ----------
-    terms : (n,) uint32
-    weights : (n,) float32
+    terms, weights : (n,) uint32, float32
     limit : int64
         Bound on the sum of integer weights.
     beta : float64
@@ -81,7 +70,7 @@ def prepare_query(terms, weights, limit, beta, scratch, stats):
     Returns
     -------
     (int64, int64)
-        Fault (0 if none) and the terms kept.
+        Fault (0 if none) and the number of terms kept.
     """
     n = np.int64(terms.size)
     if n * 4 > limit:

@@ -18,7 +18,7 @@ from lsr_index.kernels.structs import N_BLOCKS
 
 @kernel
 def padded_blocks(sizes):
-    """Block numbers that a range of a segment takes in a group."""
+    """Block numbers of a range of a segment in a group."""
     return (sizes[N_BLOCKS] + MASK - 1) // MASK * MASK
 
 
@@ -30,19 +30,9 @@ def live_bitmap(live):
 
 @kernel
 def add_part(table, work, found, s, r, n, p, first_block):
-    """Make a range part ``p`` of a group.
+    """Make range ``r`` of segment ``s`` part ``p`` of a group, from ``first_block`` on.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    work : Workspace
-        Rows ``p`` of ``parts``, ``cursors`` and ``cursor_order`` are filled.
-    found : (>= n,) TERM records
-    s, r, n : int64
-        Numbers of the segment and the range, and of the terms found.
-    p, first_block : int64
-        Number of the part, and of its first block in the group.
+    Fills rows ``p`` of ``parts``, ``cursors`` and ``cursor_order`` of ``work``.
     """
     part = work.parts[p]
     part.segment = s
@@ -56,7 +46,7 @@ def add_part(table, work, found, s, r, n, p, first_block):
 
 @kernel
 def prefetch_part(segments, work, p):
-    """Prefetch what the search of a part reads first."""
+    """Prefetch the first reads of the search of a part."""
     part = work.parts[p]
     prefetch_cursors(
         segments[part.segment], work.cursors[p], work.cursor_order[p], part.n_lists, part.n_terms
@@ -65,7 +55,7 @@ def prefetch_part(segments, work, p):
 
 @kernel
 def end_of_blocks(blocks, begin, end, past):
-    """Where the blocks below ``past`` end in an ascending list."""
+    """End of the blocks below ``past`` in an ascending list."""
     while begin < end and np.int64(blocks[begin]) < past:
         begin += 1
     return begin

@@ -1,4 +1,4 @@
-"""Inner loops over one range: scatter postings, add rows, bound blocks, take block maxima."""
+"""Inner loops over one range: posting lists, dense rows, block bounds, block maxima."""
 
 from __future__ import annotations
 
@@ -23,17 +23,7 @@ _AHEAD = 384
 
 @kernel
 def scatter(acc, slots, impacts, begin, end, weight):
-    """Add one posting list of one range to the accumulators.
-
-    Parameters
-    ----------
-    acc : (range_size,) uint16 or uint32
-    slots : (n_postings,) uint16
-    impacts : (n_postings,) uint8
-    begin, end : int64
-        The list is ``slots[begin:end]``.
-    weight : uint32
-    """
+    """Add the posting list ``slots[begin:end]`` of one range, uint16, to the accumulators."""
     shift = shift_of(acc)
     at = begin
     while at < end:
@@ -49,16 +39,9 @@ def scatter(acc, slots, impacts, begin, end, weight):
 
 @kernel
 def add_row(acc, rows, row, weight):
-    """Add one term's row of impacts to all accumulators of a range.
+    """Add the row of impacts ``rows[row : row + range_size]`` to all accumulators of a range.
 
-    Parameters
-    ----------
-    acc : (range_size,) uint16 or uint32
-        ``range_size`` is a multiple of 64.
-    rows : (n,) uint8
-    row : int64
-        The row is ``rows[row : row + range_size]``.
-    weight : uint32
+    ``range_size`` is a multiple of 64.
     """
     for at in range(0, acc.size, 2 * VECTOR):
         add_vector_pair(acc, at, rows, row + at, weight)
@@ -68,13 +51,7 @@ def add_row(acc, rows, row, weight):
 def add_bounds(bounds, block_max, cell, weight):
     """Add one term's largest contribution in each block to the upper bounds of blocks.
 
-    Parameters
-    ----------
-    bounds : (n_blocks,) uint16 or uint32
-    block_max : (n_bounds,) uint8
-    cell : int64
-        The term's block maxima are ``block_max[cell : cell + n_blocks]``.
-    weight : uint32
+    Its block maxima are ``block_max[cell : cell + n_blocks]``; ``bounds`` is (n_blocks,).
     """
     whole = bounds.size - bounds.size % VECTOR
     for at in range(0, whole, VECTOR):
@@ -85,7 +62,7 @@ def add_bounds(bounds, block_max, cell, weight):
 
 @kernel
 def subtract_bounds(bounds, block_max, cell, weight):
-    """Subtract what `add_bounds` added; a bound that was set to 0 stays 0."""
+    """Undo `add_bounds`; a bound that was set to 0 stays 0."""
     for b in range(bounds.size):
         added = contribution(block_max[cell + b], weight, shift_of(bounds))
         bounds[b] -= min(np.uint32(bounds[b]), added)
@@ -161,19 +138,9 @@ def has_live(live, first_slot, begin, block_size):
 
 @kernel
 def block_maxima(acc, live, first_slot, block_size, maxima, bounds):
-    """Largest accumulator of a live document in each block; 0 also becomes the bound without any.
+    """Largest accumulator of a live document in each block; without any, 0 for it and its bound.
 
-    Parameters
-    ----------
-    acc : (n_blocks * block_size,) uint16 or uint32
-    live : (n_words,) uint64
-        Bitmap of slots; empty: all live.
-    first_slot : int64
-        Slot of the segment at which the range begins.
-    block_size : int64
-        A multiple of 16.
-    maxima, bounds : (>= n_blocks,) same dtype
-        ``maxima`` is filled; ``bounds`` becomes 0 where no document of the block is live.
+    ``maxima`` and ``bounds``, (>= n_blocks,), are filled; ``block_size`` is a multiple of 16.
     """
     if live.size == 0:
         all_maxima(acc, block_size, maxima)
@@ -194,14 +161,8 @@ def block_maxima(acc, live, first_slot, block_size, maxima, bounds):
 def group_maxima(maxima, bounds, out, width):
     """Largest ``maxima + bounds`` of each of ``width`` disjoint groups of blocks.
 
-    Parameters
-    ----------
-    maxima, bounds : (n_blocks,) uint16 or uint32
-        Together below the top bit.
-    out : (>= width,) same dtype
-        Overwritten.
-    width : int64
-        Block ``b`` belongs to group ``b % width``; at most ``n_blocks``.
+    Block ``b`` belongs to group ``b % width``, ``width`` is at most ``n_blocks``; sums are below
+    the top bit. ``out``, (>= width,), is overwritten.
     """
     out[:width] = maxima[:width] + bounds[:width]
     begin = width

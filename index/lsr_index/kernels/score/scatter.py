@@ -1,4 +1,4 @@
-"""The parts of a group before their rows are added: lists scattered, blocks bounded."""
+"""First pass over the parts of a group: posting lists scattered, blocks bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scatter_lists(slots, impacts, cursors, order, acc, n_lists, stats):
 
 @kernel
 def bound_rows(block_max, cursors, order, bounds, n_lists, n, options):
-    """Upper bounds, by block, of what the rows of a range add to a score."""
+    """Upper bounds, by block, of the contributions of the rows of a range."""
     bounds[:] = 0
     for i in range(n_lists, n):
         cursor = cursors[order[i]]
@@ -38,22 +38,9 @@ def bound_rows(block_max, cursors, order, bounds, n_lists, n, options):
 def scatter_part(table, cursors, order, part, work, live, whole_rows, stats, options):
     """Scatter the posting lists of a part and bound its blocks.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    cursors, order
-        Of the part, as filled by `lsr_index.kernels.score.cursors.open_cursors`.
-    part : PART record
-    work : Workspace
-        ``ACC_SCORES``, ``ACC_MAXIMA`` and ``ACC_BOUNDS`` are filled at the slots and blocks of the
-        part.
-    live : (n_words,) uint64
-        Bitmap of slots; empty: all documents may be returned.
-    whole_rows : bool
-        Rows are added to the whole range as well, and count as lists from then on.
-    stats, options
-        As in `lsr_index.kernels.score.search_group.search_group`.
+    Fills ``ACC_SCORES``, ``ACC_MAXIMA`` and ``ACC_BOUNDS`` of ``work`` at the slots and blocks of
+    the part. With ``whole_rows`` rows are added to the whole range too, and count as lists from
+    then on.
     """
     seg = segment_at(table)
     size, n_blocks, first = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS], part.first_block
@@ -79,7 +66,7 @@ def scatter_part(table, cursors, order, part, work, live, whole_rows, stats, opt
 
 @inlined_kernel
 def scatter_parts(segments, live, work, n_parts, whole_rows, stats, options):
-    """Scatter the parts of a group, see `scatter_part`; returns the rows that are left to add."""
+    """Scatter the parts of a group, see `scatter_part`; returns the number of rows left to add."""
     n_rows = np.int64(0)
     prefetch_part(segments, work, 0)
     for p in range(n_parts):

@@ -1,7 +1,7 @@
-"""Scores of documents by ordinal, looked up posting by posting: for dozens of them, not thousands.
+"""Scores of documents by ordinal, looked up posting by posting.
 
-A search adds up whole posting lists; for a hundred documents a binary search in each list is far
-less work.
+For dozens of documents: a binary search in each list is far less work than adding up whole posting
+lists, as a search does.
 """
 
 from __future__ import annotations
@@ -21,16 +21,13 @@ NO_SLOT = 0xFFFFFFFF
 
 @kernel
 def locate_documents(seg, slots_of, docs, first, last, positions, locations):
-    """Find range and slot of the documents that are in one segment.
+    """Find range and slot of the documents ``first`` to ``last - 1`` of one segment.
 
     Parameters
     ----------
-    seg : SegmentView
     slots_of : (n_docs,) or (0,) uint32
-        Slot of each document, counted through the ranges; empty where it is the document's number.
+        Slot of each document through all ranges; empty where it is the document's number.
     docs : (m,) int64
-    first, last : int64
-        The segment holds the documents ``first`` to ``last - 1``.
     positions : (>= m,) int64
         Filled: positions in `docs`.
     locations : (2, >= m) int64
@@ -60,7 +57,7 @@ def locate_documents(seg, slots_of, docs, first, last, positions, locations):
 
 @kernel
 def impact_in_list(seg, begin, end, slot):
-    """Impact of a slot in the postings ``begin`` to ``end - 1``, slots ascending; 0: not there."""
+    """Impact of a slot in the postings ``begin`` to ``end - 1``, slots ascending; 0: absent."""
     low = begin
     left = end - begin
     while left > 1:
@@ -75,18 +72,9 @@ def impact_in_list(seg, begin, end, slot):
 
 @kernel
 def add_term(seg, term, weight, shift, n, positions, locations, scores):
-    """Add the contributions of one term to the scores of documents.
+    """Add the contributions of the term at a position of the dictionary to ``scores``, (m,) int64.
 
-    Parameters
-    ----------
-    seg : SegmentView
-    term : int64
-        Position of the term in the segment.
-    weight, shift : uint32
-    n : int64
-    positions, locations
-        As `locate_documents` filled them.
-    scores : (m,) int64
+    ``positions`` and ``locations`` are those of `locate_documents`, ``n`` documents.
     """
     n_ranges, size = seg.sizes[N_RANGES], seg.sizes[RANGE_SIZE]
     row = np.int64(seg.row_of_term[term])
@@ -109,18 +97,14 @@ def score_documents(segments, slot_maps, bases, terms, weights, shift, docs, sco
 
     Parameters
     ----------
-    segments : (n_segments, 15, 2) int64
-        Address tables, see `lsr_index.kernels.pointers.segment_at`.
     slot_maps : (n_segments, 2) int64
         Addresses and lengths of each segment's ``slots_of``; see `locate_documents`.
     bases : (n_segments + 1,) int64
         First document of each segment.
     terms, weights : (n,) int64
         Integer weights; together they keep every score within the accumulators of a search.
-    shift : uint32
-    docs : (m,) int64
-    scores : (m,) int64
-        Zeros; a document that shares no term with the query keeps its own.
+    docs, scores : (m,) int64
+        Scores are zeros; a document that shares no term with the query keeps its own.
     """
     found = np.empty(terms.size, TERM)
     positions = np.empty(docs.size, np.int64)

@@ -42,28 +42,11 @@ def answer_query(
     segments, live, work, keys, found, n_found, terms, weights, docs, scores, floats, stats,
     options, cancel, beta, scale,
 ):  # fmt: skip
-    """Answer one query.
+    """Search for one query; returns 0, a fault of `prepare_query`, or `MISSING_LISTS`.
 
-    Parameters
-    ----------
-    segments, cancel, beta, scale
-        As in `search_batch`.
-    live, options : (n_segments,) LIVE records, OPTIONS record
-    work : Workspace
-    keys : (>= k + KEY_ROOM,) uint64
-        Scratch.
-    found, n_found : (n_segments, n) TERM records, (n_segments,) int64
-        Scratch.
-    terms, weights : (n,) uint32, float32
-    docs, scores, floats : (k,) int64, int64, float64
-        Filled.
-    stats : STATS record
-        Filled; zeros at first.
-
-    Returns
-    -------
-    int64
-        0, a fault of `prepare_query`, or `MISSING_LISTS`.
+    ``terms`` and ``weights`` are (n,), ``docs``, ``scores`` and ``floats`` (k,); ``stats`` is zeros
+    at first. Other parameters as in `search_batch`; ``work``, ``keys``, ``found`` and ``n_found``
+    are scratch.
     """
     scratch, limit = work.scratch, np.int64(weight_limit_of(work.acc))
     fault, n_terms = prepare_query(terms, weights, limit, beta, scratch, stats)
@@ -85,32 +68,30 @@ def search_batch(
 ):  # fmt: skip
     """Search the segments of an index for queries of a batch.
 
-    Several threads may answer a batch together: each calls this with scratch of its own and
+    Several threads may search a batch together: each calls this with its own scratch and
     everything else the same, and takes one query after the other from the queue.
 
     Parameters
     ----------
-    segments : (n_segments, 15, 2) int64
-        Address tables of the segments, see `lsr_index.kernels.pointers.segment_at`.
     live : (n_segments * m,) int64
         LIVE records, see `lsr_index.search.segment_set.LiveBitmaps`.
     scratch_table : (9, 2) int64
         See `lsr_index.kernels.pointers.scratch_arrays`.
     acc : (N_ACC, n) uint16 or uint32
-        Scratch; its type decides the accumulator width.
+        Scratch; its type is the accumulator width.
     indptr : (n_queries + 1,) int64
     terms, weights : (nnz,) uint32, float32
         Queries as CSR, of one length; their contents are checked here.
     queue : (1 + n,) int64
-        Number of queries taken, then the queries to answer. Empty: the first query is answered.
+        Number of queries taken, then the queries to search for. Empty: the first query.
     docs, scores, floats : (n_queries * k,) int64, int64, float64
-        Filled for the queries answered: hits best first, then -1 and 0.
+        Filled for these queries: hits best first, then -1 and 0.
     counters : (n_queries * N_STATS,) int64
-        STATS records, filled for the queries answered.
+        STATS records, filled for these queries.
     options : (m,) int64
         OPTIONS record.
     cancel : (1,) uint8
-        Looked at before every range; non-zero ends the search.
+        Read before every range; non-zero ends the search.
     beta : float64
         Share of the query terms kept.
     scale : float64
@@ -119,8 +100,8 @@ def search_batch(
     Returns
     -------
     int64
-        0, or a fault of `prepare_query` plus `N_FAULTS` times the query it is in, or
-        `MISSING_LISTS`. No thread takes a further query then.
+        0, or a fault of `prepare_query` plus `N_FAULTS` times its query, or `MISSING_LISTS`. No
+        thread takes a further query then.
     """
     candidates, scratch, keys, key_scores, found, n_found, cursors, cursor_order, parts = (
         scratch_arrays(scratch_table, segments.shape[0])

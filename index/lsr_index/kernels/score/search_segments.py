@@ -1,6 +1,11 @@
 """The range loop: one query over the segments of an index, the best ranges of each first.
 
-Ranges are gathered into groups of small ones, see `lsr_index.kernels.score.search_group`.
+Small ranges, of a large segment or of many small ones, are searched in groups. In each range the
+posting lists are scattered into accumulators; the contributions of dense rows are bounded block by
+block. The most promising blocks of the group are evaluated for an initial threshold, and only
+blocks whose upper bound reaches it get their rows added, sixteen documents at a time; where such
+blocks are many, the rows are added to the whole range, a linear pass in vector registers. Hits are
+selected once for a group, so many small ranges cost little more than a large one.
 """
 
 from __future__ import annotations
@@ -11,11 +16,15 @@ from lsr_index.kernels.accumulator import contribution, shift_of, top_of
 from lsr_index.kernels.jit import kernel
 from lsr_index.kernels.pointers import int64_at, segment_at
 from lsr_index.kernels.score.bounds import bound_threshold, kth_impact_threshold, order_ranges
+from lsr_index.kernels.score.evaluate_ranges import evaluate_parts
 from lsr_index.kernels.score.filtered_postings import has_lists, search_filtered_postings
+from lsr_index.kernels.score.initial_threshold import estimate_threshold, kth_block_bound
 from lsr_index.kernels.score.range_group import add_part, padded_blocks
-from lsr_index.kernels.score.search_group import search_group
+from lsr_index.kernels.score.scatter import scatter_parts
 from lsr_index.kernels.score.terms import find_terms
 from lsr_index.kernels.structs import (
+    ACC_BOUNDS,
+    ACC_MAXIMA,
     GROUP_SLOTS,
     MAX_PARTS,
     N_BLOCKS,
@@ -30,18 +39,20 @@ from lsr_index.kernels.structs import (
 
 # Cells of a row that are added in the time of one scattered posting.
 _CELLS_PER_POSTING = 16
+# Evaluating a block for an initial threshold costs so many additions of a row to a listed block.
+_COPY_COST = 3
 
 
 @kernel
 def must_stop(stats, options, cancel):
-    """Whether the search is cancelled, or has done all the work it may."""
+    """Whether the search is cancelled, or has reached ``max_work``."""
     spent = stats.postings + stats.cells // _CELLS_PER_POSTING
     return cancel[0] != 0 or 0 < options.max_work <= spent
 
 
 @kernel
 def leave_out_segment(found, n, shift, stats):
-    """Record what a segment that is not searched could have scored."""
+    """Record the upper bound of the scores of a segment that is not searched."""
     bound = np.int64(0)
     for i in range(n):
         bound += contribution(255, found[i].weight, shift)
@@ -51,26 +62,11 @@ def leave_out_segment(found, n, shift, stats):
 
 @kernel
 def find_terms_of_segments(segments, live, n_terms, work, found, n_found):
-    """Find the terms of a query in all segments.
+    """Find the terms of a query in all segments; fills ``found`` and ``n_found``, by segment.
 
-    All segments first: what the search of each reads is prefetched while others are looked at.
-
-    Parameters
-    ----------
-    segments, live
-        As in `lsr_index.kernels.score.search_group.search_group`.
-    n_terms : int64
-    work : Workspace
-        ``QUERY_TERM`` and ``QUERY_WEIGHT`` hold the query.
-    found : (n_segments, >= n_terms) TERM records
-        Filled.
-    n_found : (n_segments,) int64
-        Filled: terms found in each segment.
-
-    Returns
-    -------
-    int64
-        Blocks of all segments, -1 where filtered posting lists lack a term.
+    All segments first: the first reads of each are prefetched during the lookup in others. ``work``
+    holds the query in ``QUERY_TERM`` and ``QUERY_WEIGHT``. Returns the number of blocks of all
+    segments, -1 where filtered posting lists lack a term.
     """
     scratch, n_all_blocks = work.scratch, np.int64(0)
     for s in range(segments.shape[0]):
@@ -104,23 +100,42 @@ def search_filtered_segments(segments, live, found, n_found, work, keys, stats, 
 def begin_segment(table, live, found, n, work, threshold, options):
     """Order the ranges of a segment; returns the threshold, raised by its stored impacts.
 
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    live : LIVE record
-    found : (>= n,) TERM records
-    n : int64
-    work : Workspace
-        ``RANGE_ORDER`` and ``RANGE_BOUND`` are filled.
-    threshold : int64
-    options : OPTIONS record
+    ``RANGE_ORDER`` and ``RANGE_BOUND`` of ``work`` are filled.
     """
     shift = shift_of(work.acc)
     if options.kth_impacts != 0 and live.n_words == 0:
         threshold = max(threshold, kth_impact_threshold(table, found, n, options.k, shift))
     order_ranges(table, found, n, shift, work.scratch)
     return threshold
+
+
+@kernel
+def search_group(
+    segments, live, work, n_parts, n_blocks, n_all_blocks, threshold, keys, stats, options
+):
+    """Search the parts of a group, which ``work`` holds; returns the threshold after it.
+
+    ``n_blocks`` and ``n_all_blocks`` are the blocks of the group and of all segments.
+    """
+    k = options.k
+    fresh = options.estimate != 0 and stats.count < k <= n_blocks
+    # Where a good part of the blocks holds hits, looking for them does not pay.
+    cost = options.block_cost if options.range_scan != 0 else np.int64(1)
+    share = (n_blocks if fresh else n_all_blocks) // cost
+    whole_rows = options.split == 0 or 2 * k * _COPY_COST > share
+    n_rows = scatter_parts(segments, live, work, n_parts, whole_rows, stats, options)
+    n_initial = np.int64(0)
+    if fresh and n_rows > 0:
+        n_wanted = min(2 * k, max(k, n_blocks // cost // _COPY_COST))
+        n_initial, threshold = estimate_threshold(
+            segments, live, work, n_parts, n_blocks, k, n_wanted, threshold, stats
+        )
+    elif fresh:
+        maxima, bounds = work.acc[ACC_MAXIMA, :n_blocks], work.acc[ACC_BOUNDS, :n_blocks]
+        threshold = max(threshold, kth_block_bound(work, maxima, bounds, k))
+    return evaluate_parts(
+        segments, live, work, n_parts, n_rows, n_initial, threshold, keys, stats, options
+    )
 
 
 @kernel
@@ -163,13 +178,7 @@ def search_ranges(segments, live, found, n_found, n_all_blocks, work, keys, stat
 
 @kernel
 def search_segments(segments, live, n_terms, work, keys, found, n_found, stats, options, cancel):
-    """Search the segments for one query, prepared in ``work``.
-
-    Returns
-    -------
-    bool
-        False: filtered posting lists lack a term.
-    """
+    """Search the segments for the query in ``work``; False where filtered lists lack a term."""
     n_all_blocks = find_terms_of_segments(segments, live, n_terms, work, found, n_found)
     if n_all_blocks < 0:
         return False

@@ -1,4 +1,4 @@
-"""Dictionary lookup: where the terms of a query stand in a segment."""
+"""Dictionary lookup: positions of a query's terms in a segment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lower_bound(values, wanted):
 
 @kernel
 def term_position(terms, term_positions, term):
-    """Position of a term id in a segment's dictionary, -1 if it is not there."""
+    """Position of a term id in a segment's dictionary, -1 if unknown."""
     if term_positions.size != 0:
         return np.int64(term_positions[term]) if term < term_positions.size else np.int64(-1)
     low = lower_bound(terms, term)
@@ -33,23 +33,9 @@ def term_position(terms, term_positions, term):
 
 @kernel
 def find_terms(table, query_terms, query_weights, n_query, found):
-    """Find the terms of a query in a segment's dictionary; unknown terms are left out.
+    """Find the terms of a query in a segment's dictionary; returns the number of known ones.
 
-    Prefetches what the search of the segment reads first of each term.
-
-    Parameters
-    ----------
-    table : (15, 2) int64
-        See `lsr_index.kernels.pointers.segment_at`.
-    query_terms, query_weights : (>= n_query,) int64
-    n_query : int64
-    found : (>= n_query,) TERM records
-        Filled.
-
-    Returns
-    -------
-    int64
-        Number of known terms.
+    Fills ``found``. Prefetches the first reads of the search of each term.
     """
     seg = segment_at(table)
     terms, term_positions, n_ranges = seg.terms, seg.term_positions, seg.sizes[N_RANGES]

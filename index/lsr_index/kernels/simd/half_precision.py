@@ -1,6 +1,6 @@
 """Conversion of half-precision numbers to single precision in compiled loops.
 
-Uses the processor's instruction where it has one. Shifting the bits into place without correcting
+Uses the processor's instruction if there is one. Shifting the bits into place without correcting
 the exponent is not enough: products with such small numbers are subnormal, and some processors take
 a hundred times as long for each.
 """

@@ -1,7 +1,7 @@
 """Bit masks of vector comparisons: which of 16 or 64 values reach a threshold.
 
-No NumPy expression compiles to "compare a vector and keep the outcome as bits", so the two
-instructions that it takes are generated directly.
+No NumPy expression compiles to a vector comparison with a bit mask as its result, so the two
+instructions are generated directly.
 """
 
 from __future__ import annotations

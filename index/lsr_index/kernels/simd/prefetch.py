@@ -1,7 +1,7 @@
 """Prefetch of a cache line.
 
 A query reads short parts of arrays much larger than the caches, and the hardware recognises a
-stream only after its first misses. A prefetch never faults, so the address may be beyond the array.
+stream only after its first misses. A prefetch never faults: the address may be beyond the array.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 def _nothing(array: Any, index: int) -> None:
-    """Does nothing when not compiled."""
+    """Do nothing when not compiled."""
 
 
 prefetch: Any = intrinsic(_prefetch) if JIT_ENABLED else _nothing

@@ -1,4 +1,4 @@
-"""Top-k buffer: keys of a query's best documents, cut back to the best ``k`` when it is full."""
+"""Top-k buffer: keys of a query's best documents, reduced to the best ``k`` when it is full."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def hit_key(score, doc):
 
 @kernel
 def shrink(keys, stats, k, threshold, scratch):
-    """Cut the buffer back to its best ``k`` if it holds more; returns the raised threshold.
+    """Reduce the buffer to its best ``k`` if it holds more; returns the raised threshold.
 
-    ``scratch`` is as `lsr_index.kernels.topk.select.select_largest` takes it.
+    ``scratch`` is that of `lsr_index.kernels.topk.select.select_largest`.
     """
     if stats.count < k or (stats.count == k and stats.kth_key != 0):
         return threshold
@@ -32,14 +32,7 @@ def shrink(keys, stats, k, threshold, scratch):
 def sort_keys(keys, n, spare, histogram):
     """Sort the first ``n`` keys, ascending: insertion sort if few, else radix sort by bytes.
 
-    Parameters
-    ----------
-    keys : (>= n,) uint64
-    n : int64
-    spare : (>= n,) uint64
-        Scratch.
-    histogram : (>= 256,) int64
-        Scratch.
+    Scratch: ``spare``, (>= n,) uint64, and ``histogram``, (>= 256,) int64.
     """
     if n <= 64:
         for i in range(1, n):
@@ -87,16 +80,12 @@ def write_hits(keys, stats, k, unit, histogram, docs, scores, floats):
     ----------
     keys : (>= 2 k,) uint64
         The first ``stats.count``, at most ``k``, are hits.
-    stats : STATS record
-    k : int64
     unit : float64
         Weight of one score unit.
     histogram : (>= 256,) int64
         Scratch.
-    docs, scores : (k,) int64
-        Filled: hits, then -1 and 0.
-    floats : (k,) float64
-        Filled, scores as weights.
+    docs, scores, floats : (k,) int64, int64, float64
+        Filled: hits, then -1 and 0; ``floats`` are scores as weights.
     """
     n = stats.count
     sort_keys(keys, n, keys[k:], histogram)

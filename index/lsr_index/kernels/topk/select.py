@@ -1,8 +1,8 @@
 """Selection of the k largest integers by radix bisection, without sorting.
 
 The k-th largest value is found bit by bit: each step counts how many values reach a level, a linear
-pass in vector registers. The cost does not depend on the order or the ties of the input, so there
-is no bad case (a partition-based top-k over mostly-zero scores has one).
+pass in vector registers. The cost does not depend on the order or the ties of the input, unlike
+that of partition-based top-k over mostly-zero scores.
 """
 
 from __future__ import annotations
@@ -15,18 +15,10 @@ from lsr_index.kernels.simd.masks import MASK, count_at_least
 
 @kernel
 def kth_largest(values, n, k):
-    """The ``k``-th largest of the first ``n`` values.
+    """The ``k``-th largest, as int64, of the first ``n`` values; ``1 <= k <= n``.
 
-    Parameters
-    ----------
-    values : (>= n,) uint16 or uint32
-        With room up to the next multiple of 64; the places beyond ``n`` become 0.
-    n, k : int64
-        ``1 <= k <= n``.
-
-    Returns
-    -------
-    int64
+    ``values``, uint16 or uint32, has room up to the next multiple of 64; places beyond ``n`` become
+    0.
     """
     padded = (n + MASK - 1) // MASK * MASK
     values[n:padded] = 0
@@ -50,23 +42,10 @@ def kth_largest(values, n, k):
 
 @kernel
 def select_largest(keys, n, k, scratch):
-    """Move the ``k`` largest of ``n`` distinct keys to the front and return the smallest of them.
+    """Move the ``k`` largest of ``n`` distinct uint64 keys to the front; return the smallest.
 
-    Selects by scores, the upper halves of keys; by lower halves only among ties.
-
-    Parameters
-    ----------
-    keys : (>= n,) uint64
-        Changed in place; order within the kept part is the input order.
-    n, k : int64
-        ``1 <= k <= n``.
-    scratch : (>= n,) uint32
-        As `kth_largest` takes it.
-
-    Returns
-    -------
-    uint64
-        The k-th largest key.
+    Selects by scores, the upper halves of keys; by lower halves only among ties. The kept part
+    stays in input order. ``scratch``, uint32, is the ``values`` of `kth_largest`.
     """
     for i in range(n):
         scratch[i] = np.uint32(keys[i] >> np.uint64(32))
