@@ -23,8 +23,7 @@ from lsr_index.kernels.score.query_weights import REPEATED_TERM, prepare_query
 from lsr_index.kernels.score.scan import all_maxima, block_maxima
 from lsr_index.kernels.simd.vectors import add_vector, add_vector_pair
 from lsr_index.kernels.structs import N_SCRATCH, QUERY_TERM, QUERY_WEIGHT, STATS
-from lsr_index.kernels.topk.buffer import sort_keys
-from lsr_index.kernels.topk.select import kth_largest, select_largest
+from lsr_index.kernels.topk import kth_largest, select_largest, sort_keys
 from tests import strategies
 
 

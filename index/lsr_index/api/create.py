@@ -155,9 +155,9 @@ def _create_of_texts(
         from lsr.encoders.dense import load_dense_encoder
 
         dense = load_dense_encoder(dense)
-    for what, given in (("encoder", encoder), ("dense", dense)):
-        if given is not None and not hasattr(given, "encode_documents"):
-            raise UsageError(f"{what} must be a name or an encoder, got {type(given).__name__}")
+    for what, part in (("encoder", encoder), ("dense", dense)):
+        if part is not None and not hasattr(part, "encode_documents"):
+            raise UsageError(f"{what} must be a name or an encoder, got {type(part).__name__}")
     try:
         index_corpus(
             corpus,
@@ -187,24 +187,24 @@ def _create_of_vectors(
         raise UsageError("there are no texts to encode; give dense= a matrix of vectors")
     if isinstance(vocabulary, str):
         raise UsageError(f"vocabulary must be a list of terms, got the string {vocabulary!r}")
-    given = vectors_of(source, ids, dense)
-    if not given.ids:
+    documents = vectors_of(source, ids, dense)
+    if not documents.ids:
         raise CorpusError("there is not one vector; nothing to index")
     terms = None if vocabulary is None else Vocabulary(vocabulary)
     encoder = PrecomputedEncoder(terms)
-    n_terms = int(given.vectors.indices.max(initial=0)) + 1
+    n_terms = int(documents.vectors.indices.max(initial=0)) + 1
     if terms is not None and len(terms) < n_terms:
         raise UsageError(
             f"vocabulary has {len(terms)} terms, but a vector has term id {n_terms - 1}"
         )
     build_index(
         path,
-        given.batches,
+        documents.batches,
         encoder=encoder.assets(),
         fingerprint=encoder.fingerprint,
-        dense=None if given.dense is None else DenseSpec(given.dense.shape[1]),
+        dense=None if documents.dense is None else DenseSpec(documents.dense.shape[1]),
         n_terms=n_terms if terms is None else len(terms),
-        max_weight=float(given.vectors.values.max(initial=0.0)),
+        max_weight=float(documents.vectors.values.max(initial=0.0)),
         replace=overwrite,
         **build,
     ).close()

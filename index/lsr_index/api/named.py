@@ -54,8 +54,8 @@ def named(
     """
     if fusion is feedback is rerank is selection is None:
         return {}
-    for what, given in (("fusion", fusion), ("selection", selection)):
-        if given is not None and mode != "hybrid":
+    for what, value in (("fusion", fusion), ("selection", selection)):
+        if value is not None and mode != "hybrid":
             raise UsageError(f'{what} needs sparse and dense vectors; search with mode="hybrid"')
     if isinstance(fusion, str | Path):
         fusion = fusion_of(str(fusion), identities(retriever.chosen(mode)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Runs(Mapping[str, RankedIds]):
-    """The rankings of a batch search, by query id, in the order the queries were given.
+    """The rankings of a batch search, by query id, in the order of the queries.
 
     Attributes
     ----------

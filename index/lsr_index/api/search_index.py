@@ -194,9 +194,9 @@ class SearchIndex:
         """
         started = time.perf_counter()
         retriever = self.retriever
-        qids, given = _with_ids(queries)
+        qids, listed = _with_ids(queries)
         found = retriever.search_batch(
-            given,
+            listed,
             k,
             threads=threads,
             mode=mode,
@@ -315,8 +315,8 @@ def open(path: str | Path, *, encoder: QueryEncoder | TextEncoder | None = None)
     """
     if not isinstance(path, str | Path):
         raise UsageError(f"path must be a string or a Path, got {type(path).__name__}")
-    given = encoder.encoder if isinstance(encoder, TextEncoder) else encoder
-    return SearchIndex(Retriever.open(path, encoder=given), given)
+    query_encoder = encoder.encoder if isinstance(encoder, TextEncoder) else encoder
+    return SearchIndex(Retriever.open(path, encoder=query_encoder), query_encoder)
 
 
 def _with_ids(queries: Any) -> tuple[list[str] | None, Any]:

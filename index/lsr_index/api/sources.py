@@ -110,12 +110,12 @@ def _listed_ids(ids: Any) -> list[Any]:
     return list(ids.tolist() if hasattr(ids, "tolist") else ids)
 
 
-def _doc_id(given: Any) -> str:
-    if isinstance(given, str):
-        return given
-    if isinstance(given, int | np.integer) and not isinstance(given, bool):
-        return str(given)
-    raise DataError(f"an id must be a string or an integer, got {given!r}")
+def _doc_id(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"an id must be a string or an integer, got {value!r}")
 
 
 def _dense_matrix(dense: Any, n: int) -> NDArray[np.float32]:

@@ -61,10 +61,10 @@ class Writer:
             return updater.add(documents_of(documents))
         if ids is None:
             raise UsageError("vectors that are added to an index need ids=")
-        given = vectors_of(documents, ids, dense)
-        for batch in given.batches():
+        vectors = vectors_of(documents, ids, dense)
+        for batch in vectors.batches():
             updater.add_vectors(batch)
-        return len(given.ids)
+        return len(vectors.ids)
 
     def delete(
         self, ids: Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None

@@ -64,11 +64,11 @@ class FusionArtefact:
                 f"there are {', '.join(there)}. Fit one to these with lsr fit-fusion"
             )
         for branch in self.branches:
-            given = there[branch.name].encoder
-            if branch.encoder and given and branch.encoder != given:
+            here = there[branch.name].encoder
+            if branch.encoder and here and branch.encoder != here:
                 raise EncoderMismatchError(
                     f"{source}: branch {branch.name!r} was fitted with another encoder "
-                    f"({branch.encoder[:12]}, here {given[:12]}), whose scores its weight does not "
+                    f"({branch.encoder[:12]}, here {here[:12]}), whose scores its weight does not "
                     "fit; fit again with lsr fit-fusion"
                 )
 

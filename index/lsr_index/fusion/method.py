@@ -87,17 +87,17 @@ class Fusion:
         UsageError
             Weights name a missing branch, or lack one.
         """
-        given = dict.fromkeys(branches, 1.0) if self.weights is None else self.weights
-        unknown = sorted(given.keys() - set(branches))
-        missing = [name for name in branches if name not in given]
+        weights = dict.fromkeys(branches, 1.0) if self.weights is None else self.weights
+        unknown = sorted(weights.keys() - set(branches))
+        missing = [name for name in branches if name not in weights]
         if unknown or missing:
             what = f"no branch {unknown[0]!r}" if unknown else f"no weight for {missing[0]!r}"
             raise UsageError(
                 f"fusion: {what}; the branches are {', '.join(branches)} "
                 "(give each a weight; 0 leaves one out)"
             )
-        total = math.fsum(given.values())
-        return [given[name] / total for name in branches]
+        total = math.fsum(weights.values())
+        return [weights[name] / total for name in branches]
 
     def over(self, branches: Sequence[str]) -> Fusion:
         """Return this fusion with a weight for each of `branches`; raises like `shares`."""
@@ -179,16 +179,16 @@ def _number(text: str, key: str, value: str) -> float:
     return number
 
 
-def _complete_parameters(method: str, given: Mapping[str, float]) -> dict[str, float]:
+def _complete_parameters(method: str, chosen: Mapping[str, float]) -> dict[str, float]:
     """Return all parameters of a method; raises UsageError on one out of range."""
     known = METHODS[method].parameters
-    foreign = sorted(given.keys() - {each.name for each in known})
+    foreign = sorted(chosen.keys() - {each.name for each in known})
     if foreign:
         takes = ", ".join(each.name for each in known) or "none"
         raise UsageError(f"the fusion {method} has no parameter {foreign[0]!r}; it has {takes}")
     values = {}
     for each in known:
-        value = given.get(each.name, each.default)
+        value = chosen.get(each.name, each.default)
         if not (_is_number(value) and each.minimum <= value <= each.maximum):
             raise UsageError(
                 f"{each.name} of {method} is a number from {each.minimum:g} to {each.maximum:g}, "

@@ -64,9 +64,9 @@ class DenseBranch:
     def encode(self, query: QueryParts) -> tuple[NDArray[np.float32], list[str]]:
         """Return the vector of a query; zeros for a text without a known word."""
         if query.dense is not None:
-            given = np.asarray(query.dense)
-            check_query(given, self.dense.similarity, self.dense.dimension)
-            return given.reshape(-1).astype(np.float32), []
+            vector = np.asarray(query.dense)
+            check_query(vector, self.dense.similarity, self.dense.dimension)
+            return vector.reshape(-1).astype(np.float32), []
         if query.text is None:
             raise UsageError(f"branch {self.name!r} needs the text of the query, or its vector")
         self.load()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["sparse", "dense"]
 Mode = Literal["sparse", "dense", "hybrid"]
-"""Which branches a search asks: those of one kind, or all of them, fused."""
+"""Branches of a search: those of one kind, or all of them, fused."""
 
 
 class TermContribution(NamedTuple):

@@ -46,12 +46,12 @@ class SelectionArtefact:
 
     def check(self, index: Index, source: Path | str = "the selection") -> None:
         """Raise EncoderMismatchError for an index with vectors of other encoders."""
-        for kind, given in encoders_of(index).items():
+        for kind, actual in encoders_of(index).items():
             fitted = self.encoders.get(kind)
-            if fitted and given and fitted != given:
+            if fitted and actual and fitted != actual:
                 raise EncoderMismatchError(
                     f"{source}: was fitted to {kind} vectors of another encoder ({fitted[:12]}, "
-                    f"here {given[:12]}); fit one to this index with {_COMMAND}"
+                    f"here {actual[:12]}); fit one to this index with {_COMMAND}"
                 )
 
 

@@ -45,11 +45,11 @@ class SparseBranch:
 
     def encode(self, query: QueryParts) -> tuple[SparseBatch, list[str]]:
         """Return the vector of a query, and the terms that are not in the vocabulary."""
-        given = query.sparse
-        if isinstance(given, SparseBatch):
-            return given, []
-        if given is not None:
-            return self._encode_terms(given)
+        sparse = query.sparse
+        if isinstance(sparse, SparseBatch):
+            return sparse, []
+        if sparse is not None:
+            return self._encode_terms(sparse)
         if query.text is None:
             raise UsageError(
                 f"branch {self.name!r} needs the text of the query, or weights of terms"

@@ -36,7 +36,7 @@ from lsr_index.search.dense_probe import Opening
 from lsr_index.search.hits import Hits
 
 SHARE = 0.1
-"""Of the vectors, compared on average where nothing else is asked for."""
+"""Default share of the vectors to compare, on average."""
 
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.2, 0.3, 0.5)
 WANTED = 100

@@ -147,18 +147,18 @@ class DenseIndex:
 
     def require_encoder(self, encoder: DenseEncoder) -> None:
         """Raise EncoderMismatchError unless an encoder makes vectors like those of the index."""
-        stored, given = self.fingerprint, encoder.fingerprint
+        stored, actual = self.fingerprint, encoder.fingerprint
         if encoder.dimension != self.dimension:
             raise EncoderMismatchError(
                 f"{self._owner.path}: the dense vectors of the index have {self.dimension} "
                 f"numbers, those of the given encoder {encoder.dimension}; use the model that the "
                 "index was made with"
             )
-        if stored is None or stored.digest == given.digest:
+        if stored is None or stored.digest == actual.digest:
             return
         raise EncoderMismatchError(
             f"{self._owner.path}: the dense vectors were made by another encoder "
-            f"({differences(stored, given)}); scores would mean nothing. Leave out the encoder to "
+            f"({differences(stored, actual)}); scores would mean nothing. Leave out the encoder to "
             "use the stored one, or encode the documents again with dense= (lsr reindex)"
         )
 

@@ -143,7 +143,7 @@ def _gap(stats: Any, kth_score: int, width: Width, options: SearchOptions, scale
 
 
 class _Batch(NamedTuple):
-    """Queries and the arrays of their results, as the kernels take them."""
+    """Queries and the arrays of their results, as arguments of the kernel."""
 
     segments: Segments
     offsets: NDArray[np.int64]

@@ -16,8 +16,8 @@ from lsr_index.segment.geometry import MAX_RANGE_SIZE
 Reserve = Callable[[int], bool]
 """Reserves memory for a number of bytes; False: there is no room."""
 
-# Lists are made where at most one document in this many passes: of more, the kernels that skip
-# blocks leave out as much.
+# Lists are made where at most one document in this many matches: with more, block-max pruning
+# skips as much.
 _SHARE = 8
 
 

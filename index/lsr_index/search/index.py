@@ -40,7 +40,7 @@ def open_index(
 ) -> Index:
     """Open an index for reading.
 
-    Costs the same whatever the size of the index, unless `verify` asks for more.
+    Takes the same time for an index of any size, unless `verify` checks more than headers.
 
     Parameters
     ----------
@@ -200,8 +200,6 @@ class Index(Generation):
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
         batch = vectors_of(queries)
         require_k(k)
-        if threads < 1:
-            raise UsageError(f"threads must be at least 1, got {threads}")
         snapshot = self.snapshot
         return search_segments_batch(
             snapshot.segments,

@@ -62,10 +62,9 @@ class SearchOptions:
         for name in ("alpha", "beta", "max_work", "block_cost"):
             if not isinstance(getattr(self, name), Real):
                 raise UsageError(f"{name} must be a number, got {getattr(self, name)!r}")
-        if not 0 < self.alpha <= 1:
-            raise UsageError(f"alpha must be in (0, 1], got {self.alpha!r}")
-        if not 0 < self.beta <= 1:
-            raise UsageError(f"beta must be in (0, 1], got {self.beta!r}")
+        for name in ("alpha", "beta"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be in (0, 1], got {getattr(self, name)!r}")
         if self.max_work < 0:
             raise UsageError(f"max_work must be >= 0, got {self.max_work!r}")
         if self.width not in (0, 16, 32):

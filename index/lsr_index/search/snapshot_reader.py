@@ -41,7 +41,7 @@ class Generation:
             for entry in manifest.segments
         ]
         self._bases = np.cumsum([0, *(entry.n_docs for entry in manifest.segments)])
-        # Opened now, read when asked for: by then a writer may have removed the file's name.
+        # Opened now, read on first use: by then a writer may have removed the file's name.
         self._encoder = Container(files, path, manifest.encoder) if manifest.encoder else None
         stored = manifest.dense.encoder if manifest.dense else None
         self._dense_encoder = Container(files, path, stored) if stored else None

@@ -17,7 +17,7 @@ threshold, level : int64
 stats, options : STATS record, OPTIONS record
 part : PART record
 cursors, order : (>= n,) CURSOR records, (>= n,) int64
-    Lists and rows in a range, see `lsr_index.kernels.score.cursors.open_cursors`.
+    Lists and rows in a range, see `lsr_index.kernels.score.range_group.open_cursors`.
 acc : (range_size,) uint16 or uint32
     Accumulators of the slots from ``first_slot`` of the segment on. Maxima and bounds are likewise.
 rows, block_max : (n_cells,), (n_bounds,) uint8

@@ -15,8 +15,7 @@ from lsr_index.kernels.simd.masks import MASK, lowest_bit, sums_at_least, vector
 from lsr_index.kernels.simd.prefetch import prefetch
 from lsr_index.kernels.simd.vectors import VECTOR, add_vector
 from lsr_index.kernels.structs import CAND_DOCS, CAND_SCORES
-from lsr_index.kernels.topk.buffer import hit_key, shrink
-from lsr_index.kernels.topk.select import kth_largest
+from lsr_index.kernels.topk import hit_key, kth_largest, shrink
 
 # Blocks of a row that are prefetched while one is added.
 _AHEAD = 12

@@ -31,7 +31,7 @@ from lsr_index.kernels.structs import (
     N_BLOCKS,
     RANGE_SIZE,
 )
-from lsr_index.kernels.topk.buffer import shrink
+from lsr_index.kernels.topk import shrink
 
 
 @kernel

@@ -26,7 +26,7 @@ from lsr_index.kernels.structs import (
     N_TERMS,
     RANGE_SIZE,
 )
-from lsr_index.kernels.topk.buffer import shrink
+from lsr_index.kernels.topk import shrink
 
 # A filtered list: its length, then numbers of documents, then impacts.
 HEAD_BYTES, POSTING_BYTES, ALIGNMENT = 8, 3, 8
@@ -168,15 +168,15 @@ def filter_posting_lists(seg, live, range_starts, range_slots, term, numbers, im
     for r in range(n_ranges):
         at = np.uint64(seg.range_base[r]) + np.uint64(seg.offsets[term * n_ranges + r])
         end = np.uint64(seg.range_base[r]) + np.uint64(seg.offsets[(term + 1) * n_ranges + r])
-        passing = range_slots[range_starts[r] : range_starts[r + 1]]
+        matching = range_slots[range_starts[r] : range_starts[r + 1]]
         words = live[r * seg.sizes[RANGE_SIZE] // 64 :]
-        while passing.size != 0 and at < end:
+        while matching.size != 0 and at < end:
             prefetch(slots, at + np.uint64(_LINES * _STEP))
             for j in range(at, min(at + np.uint64(_STEP), end)):
                 slot = np.uint64(slots[j])
                 bit = (words[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & one
                 if bit != 0 and n < numbers.size:
-                    numbers[n] = range_starts[r] + lower_bound(passing, slots[j])
+                    numbers[n] = range_starts[r] + lower_bound(matching, slots[j])
                     impacts[n] = seg.impacts[j]
                     n += 1
             at += np.uint64(_STEP)

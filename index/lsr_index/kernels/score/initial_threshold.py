@@ -25,7 +25,7 @@ from lsr_index.kernels.structs import (
     N_BLOCKS,
     RANGE_SIZE,
 )
-from lsr_index.kernels.topk.select import kth_largest
+from lsr_index.kernels.topk import kth_largest
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 
 from lsr_index.kernels.jit import kernel
 from lsr_index.kernels.structs import HISTOGRAM, QUERY_TERM, QUERY_WEIGHT, SORT_KEYS, SORT_SPARE
-from lsr_index.kernels.topk.buffer import hit_key, sort_keys
+from lsr_index.kernels.topk import hit_key, sort_keys
 
 BAD_WEIGHT, REPEATED_TERM, TOO_LONG, BAD_OFFSETS = 1, 2, 3, 4
 N_FAULTS = 5

@@ -31,7 +31,7 @@ from lsr_index.kernels.structs import (
     STATS,
     Workspace,
 )
-from lsr_index.kernels.topk.buffer import write_hits
+from lsr_index.kernels.topk import write_hits
 
 # What `search_batch` returns where filtered posting lists lack a term of the query.
 MISSING_LISTS = -1

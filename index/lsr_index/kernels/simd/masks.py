@@ -19,6 +19,15 @@ MASK = 64
 """Blocks compared at a time, a bit of a word for each."""
 
 
+def _reached(context: Any, builder: Any, signature: Any, args: Any, lanes: int) -> Any:
+    """LLVM: bit ``i`` of ``lanes``: ``values[at + i] >= level``."""
+    from llvmlite import ir
+
+    loaded = load(context, builder, signature.args[0], args[0], args[1], lanes)
+    levels = splat(builder, args[2], loaded.type.element, lanes)
+    return builder.bitcast(builder.icmp_unsigned(">=", loaded, levels), ir.IntType(lanes))
+
+
 def _vector_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> Any:
     """Bit ``i`` of 16: ``values[at + i] >= level``."""
     signature = numba_types.uint64(values, numba_types.intp, numba_types.uint32)
@@ -26,10 +35,7 @@ def _vector_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> A
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         from llvmlite import ir
 
-        loaded = load(context, builder, signature.args[0], args[0], args[1], VECTOR)
-        levels = splat(builder, args[2], loaded.type.element, VECTOR)
-        reached = builder.icmp_unsigned(">=", loaded, levels)
-        return builder.zext(builder.bitcast(reached, ir.IntType(VECTOR)), ir.IntType(64))
+        return builder.zext(_reached(context, builder, signature, args, VECTOR), ir.IntType(64))
 
     return signature, codegen
 
@@ -56,12 +62,7 @@ def _count_at_least(typing_context: Any, values: Any, at: Any, level: Any) -> An
     signature = numba_types.int64(values, numba_types.intp, numba_types.uint32)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        from llvmlite import ir
-
-        loaded = load(context, builder, signature.args[0], args[0], args[1], MASK)
-        levels = splat(builder, args[2], loaded.type.element, MASK)
-        reached = builder.icmp_unsigned(">=", loaded, levels)
-        return builder.ctpop(builder.bitcast(reached, ir.IntType(MASK)))
+        return builder.ctpop(_reached(context, builder, signature, args, MASK))
 
     return signature, codegen
 
