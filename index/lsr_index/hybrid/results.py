@@ -188,10 +188,10 @@ class SearchResults(Sequence[Hit]):
         return f"{self.fusion.method} of {shares}, "
 
     def __repr__(self) -> str:
-        return text_table(self.hits, self.summary)
+        return text_table([hit[:5] for hit in self.hits], self.summary)
 
     def _repr_html_(self) -> str:
-        return html_table(self.hits, self.summary)
+        return html_table([hit[:5] for hit in self.hits], self.summary)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each hit: rank, id, score, title, text and each metadata field.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lsr.errors import MissingDependencyError
 from lsr.files import write_text
@@ -21,38 +21,16 @@ _TEXT_CHARS = 60
 _HTML_CHARS = 200
 
 
-class Row(Protocol):
-    """The fields of a hit that the tables show."""
-
-    @property
-    def rank(self) -> int:
-        """Counted from 1."""
-
-    @property
-    def id(self) -> str:
-        """The document."""
-
-    @property
-    def score(self) -> float:
-        """Of the document."""
-
-    @property
-    def title(self) -> str:
-        """May be empty."""
-
-    @property
-    def text(self) -> str:
-        """May be empty."""
+Row = tuple[int, str, float, str, str]
+"""Rank, id, score, title and text of a hit."""
 
 
 def text_table(hits: Sequence[Row], summary: str) -> str:
     """Return the first hits as lines of text, under a summary."""
     lines = [f"<{summary}>"]
-    for hit in hits[:SHOWN]:
-        shown = _shortened(hit.title or hit.text, _TEXT_CHARS)
-        lines.append(
-            f"{hit.rank:>4} {hit.score:>10.4f}  {_shortened(hit.id, 32)}  {shown}".rstrip()
-        )
+    for rank, doc_id, score, title, text in hits[:SHOWN]:
+        shown = _shortened(title or text, _TEXT_CHARS)
+        lines.append(f"{rank:>4} {score:>10.4f}  {_shortened(doc_id, 32)}  {shown}".rstrip())
     if len(hits) > SHOWN:
         lines.append(f"     … {len(hits) - SHOWN} more")
     return "\n".join(lines)
@@ -61,9 +39,9 @@ def text_table(hits: Sequence[Row], summary: str) -> str:
 def html_table(hits: Sequence[Row], summary: str) -> str:
     """Return all hits as an HTML table, with escaped texts."""
     rows = "".join(
-        f"<tr><td>{hit.rank}</td><td>{hit.score:.4f}</td><td>{escape(hit.id)}</td>"
-        f"<td>{escape(hit.title)}</td><td>{escape(_shortened(hit.text, _HTML_CHARS))}</td></tr>"
-        for hit in hits
+        f"<tr><td>{rank}</td><td>{score:.4f}</td><td>{escape(doc_id)}</td>"
+        f"<td>{escape(title)}</td><td>{escape(_shortened(text, _HTML_CHARS))}</td></tr>"
+        for rank, doc_id, score, title, text in hits
     )
     head = "".join(f"<th>{name}</th>" for name in ("rank", "score", "id", "title", "text"))
     return (

@@ -20,7 +20,6 @@ from lsr_index.dense.arrays import DenseArrays
 from lsr_index.dense.codes import check_query, decode
 from lsr_index.dense.sortable import sortable
 from lsr_index.search.dense_probe import (
-    Effort,
     Opening,
     SegmentHits,
     best,
@@ -198,9 +197,9 @@ class DenseIndex:
         UsageError, VectorError
             An argument out of range; a query with a number that is not finite, or only zeros.
         """
-        effort = self._effort(k, probes, exact, openings)
+        self._require_options(k, probes, openings)
         vector = check_query(np.asarray(query), self.similarity, self.dimension)
-        return self._search(vector, int(k), self._bitmaps(filter), effort, openings, known)
+        return self._search(vector, int(k), self._bitmaps(filter), probes, exact, openings, known)
 
     def search_batch(
         self,
@@ -213,7 +212,7 @@ class DenseIndex:
         exact: bool = False,
     ) -> list[Hits]:
         """Return the `k` best documents for each row of `queries`; otherwise as `search`."""
-        effort = self._effort(k, probes, exact)
+        self._require_options(k, probes)
         if threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         matrix = np.atleast_2d(np.asarray(queries))
@@ -221,7 +220,7 @@ class DenseIndex:
         live = self._bitmaps(filter)
 
         def one(vector: NDArray[np.float32]) -> Hits:
-            return self._search(vector, int(k), live, effort)
+            return self._search(vector, int(k), live, probes, exact)
 
         if threads == 1 or len(vectors) < 2:
             return [one(vector) for vector in vectors]
@@ -255,13 +254,14 @@ class DenseIndex:
         vector: NDArray[np.float32],
         k: int,
         live: Sequence[Words | None],
-        effort: Effort,
+        probes: int | None,
+        exact: bool,
         openings: Openings | None = None,
         known: Known | None = None,
     ) -> Hits:
         chosen = [None] * len(self.segments) if openings is None else openings
         found = [
-            search_segment(arrays, vector, k, words, effort, opening)
+            search_segment(arrays, vector, k, words, opening, probes=probes, exact=exact)
             for arrays, words, opening in zip(self.segments, live, chosen, strict=True)
         ]
         ordinals = [part.documents + base for part, base in zip(found, self._bases, strict=False)]
@@ -278,12 +278,13 @@ class DenseIndex:
             "vectors_compared": n_compared + (0 if known is None else len(known.ordinals)),
             "lists_opened": sum(part.n_opened for part in found),
         }
-        exact = scores.astype(np.float64)
-        return Hits(numbers, exact, sortable(scores), safe, gap, self._owner, counters=counters)
+        floats = scores.astype(np.float64)
+        return Hits(numbers, floats, sortable(scores), safe, gap, self._owner, counters=counters)
 
-    def _effort(
-        self, k: int, probes: int | None, exact: bool, openings: Openings | None = None
-    ) -> Effort:
+    def _require_options(
+        self, k: int, probes: int | None, openings: Openings | None = None
+    ) -> None:
+        """Raise UsageError for an option that is out of range."""
         require_k(k)
         whole = isinstance(probes, (int, np.integer)) and not isinstance(probes, bool)
         if probes is not None and not (whole and probes >= 1):
@@ -293,7 +294,6 @@ class DenseIndex:
         for arrays, opening in zip(self.segments, openings or (), strict=False):
             if opening is not None and not opening.fits(arrays.n_lists):
                 raise UsageError(f"an opening names each list from 0 to {arrays.n_lists - 1} once")
-        return Effort(probes, exact)
 
     def placed(
         self, numbers: NDArray[np.int64]

@@ -19,21 +19,6 @@ _SAMPLE = 4096
 _ALL_LIVE = np.zeros(0, np.uint64)
 
 
-class Effort(NamedTuple):
-    """Work limits of a dense search in a clustered segment.
-
-    Attributes
-    ----------
-    probes : int or None
-        Lists to open; None: see `default_probes`.
-    exact : bool
-        Compare every vector.
-    """
-
-    probes: int | None = None
-    exact: bool = False
-
-
 class Opening(NamedTuple):
     """Lists of a segment to open.
 
@@ -88,8 +73,10 @@ def search_segment(
     query: NDArray[np.float32],
     k: int,
     live: Words | None,
-    effort: Effort,
     opening: Opening | None = None,
+    *,
+    probes: int | None,
+    exact: bool,
 ) -> SegmentHits:
     """Return the `k` best documents of a segment.
 
@@ -99,13 +86,17 @@ def search_segment(
         From `lsr_index.dense.codes.check_query`.
     live : bitmap or None
         Documents that may be returned; None: all.
+    probes : int or None
+        Lists to open; None: see `default_probes`.
+    exact : bool
+        Compare every vector.
     opening : Opening, optional
         Default: the lists with the nearest centres.
     """
     arrays = arrays.checked
     n_lists = arrays.n_lists
-    every = arrays.flat or effort.exact
-    least = opening.least if opening else effort.probes or default_probes(n_lists)
+    every = arrays.flat or exact
+    least = opening.least if opening else probes or default_probes(n_lists)
     if not every and live is not None:
         # A filter that leaves less than the lists hold is cheaper, and exact, without them.
         every = count(live) <= _held(arrays, opening, least)

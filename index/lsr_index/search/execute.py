@@ -8,7 +8,7 @@ those of an exhaustive scan unless an approximate option is set.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,41 +142,6 @@ def _gap(stats: Any, kth_score: int, width: Width, options: SearchOptions, scale
     return gap * scale * (1 << width.shift) / float(stats.factor)
 
 
-class _Batch(NamedTuple):
-    """Queries and the arrays of their results, as arguments of the kernel."""
-
-    segments: Segments
-    offsets: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    weights: NDArray[np.float32]
-    results: tuple[NDArray[Any], ...]
-    options: SearchOptions
-    packed: NDArray[np.int64]
-    cancel: NDArray[np.uint8]
-    scale: float
-
-    def search(
-        self, width: Width, rows: NDArray[np.int64], table: NDArray[np.int64], threads: int
-    ) -> list[int]:
-        """Search the queries ``rows``; return the fault code of each thread, 0 for none."""
-        longest = int((self.offsets[rows + 1] - self.offsets[rows]).max())
-        queue = np.concatenate([np.zeros(1, np.int64), rows])
-        docs, int_scores, scores, counters = self.results
-        n_queries = self.offsets.size - 1
-
-        def search_queue() -> int:
-            frame = take_frame(longest, docs.size // n_queries, self.segments, width)
-            fault: int = search_batch_kernel(
-                self.segments.table, table, frame.table, frame.acc, self.offsets, self.terms,
-                self.weights, queue, docs, int_scores, scores, counters, self.packed, self.cancel,
-                self.options.beta, self.scale,
-            )  # fmt: skip
-            return_frame(frame)
-            return fault
-
-        return side_by_side(search_queue, min(threads, rows.size))
-
-
 def search_segments_batch(
     segments: Segments | Sequence[KernelSegment],
     indptr: NDArray[Any],
@@ -217,14 +182,29 @@ def search_segments_batch(
     counters = np.zeros((n_queries, N_STATS), np.int64)
     stats = counters.view(STATS)[:, 0]
     gaps = np.zeros(n_queries, np.float64)
-    batch = _Batch(
-        prepared, offsets, terms, values,
-        (ordinals.ravel(), int_scores.ravel(), scores.ravel(), counters.ravel()),
-        options, options.packed(room), (cancel or _NEVER).flag, scale,
-    )  # fmt: skip
+    packed, flag = options.packed(room), (cancel or _NEVER).flag
+    lengths = np.diff(offsets)
+
+    def search_rows(width: Width, rows: NDArray[np.int64]) -> list[int]:
+        """Search the queries ``rows``; return the fault code of each thread, 0 for none."""
+        longest = int(lengths[rows].max())
+        queue = np.concatenate([np.zeros(1, np.int64), rows])
+
+        def search_queue() -> int:
+            frame = take_frame(longest, room, prepared, width)
+            fault: int = search_batch_kernel(
+                prepared.table, table, frame.table, frame.acc, offsets, terms, values, queue,
+                ordinals.ravel(), int_scores.ravel(), scores.ravel(), counters.ravel(), packed,
+                flag, options.beta, scale,
+            )  # fmt: skip
+            return_frame(frame)
+            return fault
+
+        return side_by_side(search_queue, min(threads, rows.size))
+
     table = bitmaps.table
-    for width, rows in _by_width(np.diff(offsets), options):
-        while any(faults := batch.search(width, rows, table, threads)):
+    for width, rows in _by_width(lengths, options):
+        while any(faults := search_rows(width, rows)):
             if MISSING_LISTS not in faults:
                 raise_fault(min(filter(None, faults)), offsets, width)
             table = _table_with_terms(bitmaps, terms)
