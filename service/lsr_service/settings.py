@@ -1,4 +1,4 @@
-"""What an operator can set, with its defaults.
+"""Settings of a server, with their defaults.
 
 Every setting is also an environment variable: ``LSR_SERVE_PORT=9000``, and
 ``LSR_SERVE_LIMITS__K=5000`` for a limit. Options of ``lsr serve`` win over the environment.
@@ -23,7 +23,7 @@ DELIMITER = "__"
 
 
 class Limits(BaseModel):
-    """What one request may ask for. Beyond a limit it is refused, never cut."""
+    """Limits of one request, which is rejected beyond them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,16 +47,14 @@ class Limits(BaseModel):
 
 
 class Deadlines(BaseModel):
-    """How long a client may take, in seconds; slower ones lose their connection."""
+    """Deadlines of a client, in seconds; a slower one is disconnected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     first_byte_s: float = Field(default=5.0, gt=0)
     header_s: float = Field(default=10.0, gt=0)
     body_s: float = Field(default=30.0, gt=0)
-    read_s: float = Field(
-        default=30.0, gt=0, description="to take up an answer that fills the buffers"
-    )
+    read_s: float = Field(default=30.0, gt=0, description="to read an answer beyond the buffers")
 
 
 class ServerSettings(BaseSettings):
@@ -99,13 +97,10 @@ class ServerSettings(BaseSettings):
 
 
 def load_settings(options: Mapping[str, Any]) -> ServerSettings:
-    """Merge options with the environment; an option that is None is left to the environment.
+    """Merge options with the environment; an option that is None is read from it.
 
-    Raises
-    ------
-    UsageError
-        A value is out of range or of the wrong kind, or a variable of the environment begins like
-        a setting and is none.
+    Raises UsageError for a value out of range or of a wrong type, and for a variable that begins
+    with the prefix of settings and is none.
     """
     _require_known(os.environ)
     try:
@@ -117,7 +112,7 @@ def load_settings(options: Mapping[str, Any]) -> ServerSettings:
 
 
 def _require_known(environment: Iterable[str]) -> None:
-    """Raise for the first variable that begins like a setting and is none."""
+    """Raise UsageError for a variable with the prefix of settings that is none."""
     known = _variables(ServerSettings, PREFIX)
     for name in sorted(name for name in environment if name.upper().startswith(PREFIX)):
         if name.upper() not in known:
@@ -133,11 +128,8 @@ def _variables(model: type[BaseModel], prefix: str) -> list[str]:
         found.append(variable)
         kind = field.annotation
         if get_origin(kind) is dict:
-            found += [
-                given.upper()
-                for given in os.environ
-                if given.upper().startswith(variable + DELIMITER)
-            ]
+            set_now = map(str.upper, os.environ)
+            found += [given for given in set_now if given.startswith(variable + DELIMITER)]
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             found += _variables(kind, variable + DELIMITER)
     return found

@@ -43,8 +43,9 @@ def write_lines(path: Path, n: int, bad: int) -> None:
     path.write_text("\n".join(lines))
 
 
-def index_into(tmp_path: Path, source: object) -> tuple[str, ...]:
-    return ("index", str(source), "--encoder", "bm25", "--output", str(tmp_path / "out.index"))
+def index_into(tmp_path: Path, source: object, encoder: object = "bm25") -> tuple[str, ...]:
+    output = str(tmp_path / "out.index")
+    return ("index", str(source), "--encoder", str(encoder), "--output", output)
 
 
 def only_the_workspace(tmp_path: Path) -> bool:
@@ -159,7 +160,7 @@ def test_a_model_folder_without_weights(
     corpus_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = model_folder(tmp_path / "model", weights=None)
-    fails(capsys, *index_into(tmp_path, corpus_path), "--encoder", folder, says="model|safetensors")
+    fails(capsys, *index_into(tmp_path, corpus_path, folder), says="model|safetensors")
     assert only_the_workspace(tmp_path)
 
 
@@ -169,9 +170,7 @@ def test_a_model_folder_with_pickled_weights_only(
     folder = model_folder(tmp_path / "model", weights="pytorch_model.bin")
     fails(
         capsys,
-        *index_into(tmp_path, corpus_path),
-        "--encoder",
-        folder,
+        *index_into(tmp_path, corpus_path, folder),
         says="pytorch_model.bin|python -m lsr.encoders.neural.convert",
     )
 
@@ -185,7 +184,7 @@ def test_an_encoder_that_is_not_there(
     name: str,
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert run([*index_into(tmp_path, corpus_path), "--encoder", name]) in (1, 2)
+    assert run(index_into(tmp_path, corpus_path, name)) in (1, 2)
     captured = capsys.readouterr()
     assert len(captured.err.splitlines()) == 1
     assert captured.err.startswith("error: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 import time
@@ -90,7 +91,18 @@ def test_index_then_search_then_stats(
     assert stats["n_docs"] == 300
     assert stats["fingerprint"] == answer.encoder.fingerprint
     assert stats["encoder"]["kind"] == "composite"
-    assert "300" in out_of(capsys, "stats", str(path))
+    table = out_of(capsys, "stats", str(path))
+    rows = dict(line.split("  ", 1) for line in table.splitlines())
+    labels = {label: value.strip() for label, value in rows.items() if label}
+    assert (labels["Documents"], labels["Deleted"], labels["Compact"]) == ("300", "0", "no")
+    assert labels["Terms"] == f"{stats['n_terms']:,}"
+    assert labels["Size on disk"].endswith("iB")
+    assert labels["Encoder"] == "composite"
+    assert labels["Fingerprint"] == stats["fingerprint"]
+    assert "    splade: architecture onnx-int8, max length 256" in table
+    assert not re.search(r"[\[{_]|\bn ", table.replace(str(path), ""))
+    assert len(labels) == len(stats) + 1  # and the fields of the metadata
+    assert "year (number)" in labels["Metadata fields"]
 
 
 def test_text_output_marks_nothing_when_it_is_piped(
@@ -183,7 +195,7 @@ def test_eval_measures_a_collection(
     values = [system["measures"]["RR@10"]["value"] for system in report["systems"]]
     assert values == [1.0, 1.0]
     table = out_of(capsys, *arguments, "-k", "1", "--output", str(tmp_path / "out.trec"))
-    assert "nDCG@10" in table
+    assert "nDCG@1 " in table  # measures go as deep as the run
     assert len(list(tmp_path.glob("out.*.trec"))) == 2
 
 

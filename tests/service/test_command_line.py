@@ -25,7 +25,8 @@ LISTS = {
     ("search", "--with"), ("eval", "--encoder"), ("eval", "--dense"), ("eval", "--index"),
     ("eval", "--run"), ("eval", "--fusion"), ("eval", "--measures"), ("bench", "--k"),
     ("bench", "--peers"), ("train", "--set"), ("mine", "--teacher"), ("fit-fusion", "--run"),
-    ("fit-fusion", "--with"), ("delete", "--ids-from"),
+    ("fit-fusion", "--with"), ("delete", "--ids-from"), ("index", "--encoder-option"),
+    ("encode", "--encoder-option"), ("eval", "--encoder-option"), ("reindex", "--encoder-option"),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lsr.errors import UsageError
-from lsr_service.http.server import BindError, bind, is_loopback, refuse_public
+from lsr_service.http.server import BindError, bind, is_loopback, require_private_address
 from lsr_service.settings import ServerSettings
 from tests.service.conftest import lsr_process, lsr_serve
 
@@ -132,8 +132,8 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_public_addresses_need_a_word(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(UsageError, match="--insecure"):
-        refuse_public(ServerSettings(host=host))
-    refuse_public(ServerSettings(host=host, insecure=True))
+        require_private_address(ServerSettings(host=host))
+    require_private_address(ServerSettings(host=host, insecure=True))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LocalHost"])
@@ -141,7 +141,7 @@ def test_loopback_needs_none(host: str) -> None:
     assert is_loopback(host)
     settings = ServerSettings(host=host)
     assert not settings.insecure
-    refuse_public(settings)
+    require_private_address(settings)
 
 
 def test_slow_clients_lose_their_connection_and_disturb_nobody(port: int, connect: Connect) -> None:

@@ -13,9 +13,9 @@ from lsr.encoders.base import QueryEncoder
 from lsr.errors import DataError, IndexStateError, UsageError
 from lsr.records import Document, Query
 from lsr.text_encoder import TextEncoder
-from lsr_index.api.named import FeedbackLike, FusionLike, RerankLike, SelectionLike, named
 from lsr_index.api.runs import Runs
 from lsr_index.api.writer import Writer
+from lsr_index.hybrid.named import FeedbackLike, FusionLike, RerankLike, SelectionLike, named
 from lsr_index.hybrid.query import QueryInput
 from lsr_index.hybrid.results import Mode, SearchResults
 from lsr_index.hybrid.retriever import Retriever

@@ -1,16 +1,12 @@
-"""How every command of ``lsr`` reads its command line and shows its help.
+"""Command-line parsing and help, the same for every command of ``lsr``.
 
-Two rules hold for all of them. An option that takes one value is given once: a second value is a
-usage error, since one of the two would be lost. Names that options and commands had in earlier
-versions stay valid, and are shown nowhere.
-
-Help is plain text, fit for 80 columns: the names of options on the left, without a column for
-types, and examples at the end.
+An option that takes one value can be given once: of two values one would be lost. Former names of
+options and commands stay valid, and are not shown. Help is plain text for 80 columns, without a
+column of types, and with examples at the end.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +40,7 @@ def renamed_options() -> dict[str, dict[str, str]]:
 
 
 def settings_of(command: str) -> dict[str, Any]:
-    """Return the context settings of a command: those that make former option names valid."""
+    """Return the context settings of a command, which make former option names valid."""
     renamed = _RENAMED_OPTIONS.get(command)
     if renamed is None:
         return {}
@@ -56,13 +52,7 @@ class Command(TyperCommand):
     """A command whose options cannot be given twice where the second would replace the first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line.
-
-        Raises
-        ------
-        UsageFault
-            An option that takes one value is given twice.
-        """
+        """Parse a command line; raises UsageFault for a second value of an option of one."""
         if self.name in _COMMANDS_WHOSE_JSON_TOOK_A_FILE:
             args = _json_file_as_output(args)
         if not ctx.resilient_parsing:
@@ -93,8 +83,7 @@ class Command(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they are."""
         if self.epilog:
-            lines = inspect.cleandoc(self.epilog).splitlines()
-            formatter.write("".join(f"{line}\n" if line else "\n" for line in ["", *lines]))
+            formatter.write(f"\n{self.epilog}\n")
 
 
 class Group(TyperGroup):
@@ -118,14 +107,14 @@ class Group(TyperGroup):
 
 
 def _takes_one_value(parameter: Any) -> bool:
-    """Return whether a second value would replace the first. A plain flag has no value to lose."""
+    """Return whether a second value would replace the first; a plain flag has none."""
     if parameter.param_type_name != "option" or parameter.multiple:
         return False
     return bool(parameter.secondary_opts) or not parameter.is_flag
 
 
 def _json_file_as_output(args: list[str]) -> list[str]:
-    """Read ``--json FILE``, as it was, as ``--output FILE``, and ``--json -`` as ``--json``."""
+    """Read the former ``--json FILE`` as ``--output FILE``, and ``--json -`` as ``--json``."""
     read: list[str] = []
     rest = iter(args)
     for argument in rest:

@@ -6,9 +6,8 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -51,28 +50,16 @@ FLAGS = _flags()
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Options of encoders that were given.
-
-    Attributes
-    ----------
-    given : mapping
-        By flag.
-    assignments : sequence of str
-        As ``NAME=VALUE``.
-    """
+    """Options of encoders that were given: values by flag, and ``NAME=VALUE`` assignments."""
 
     given: Mapping[str, Any] = field(default_factory=dict)
     assignments: Sequence[str] = ()
 
     def values(self, encoders: Iterable[str | Path]) -> dict[str, Any]:
-        """Return all of them, for one encoder or several.
+        """Return all values, for one encoder or several.
 
-        Raises
-        ------
-        UsageError
-            An option that none of them takes, a value that it does not take, one given twice.
-        ModelError
-            There is no such encoder.
+        Raises UsageError for an option that no encoder takes, that is out of range or given twice,
+        and ModelError for an unknown encoder.
         """
         names = list(encoders)
         assigned = parse_assignments(
@@ -84,14 +71,10 @@ class EncoderOptions:
         return {**self.given, **assigned}
 
     def encoder(self, name: str, *, beside: str | None = None) -> Encoder:
-        """Load the encoder of a name.
+        """Load an encoder by name.
 
-        Parameters
-        ----------
-        name : str
-        beside : str, optional
-            A dense encoder that is loaded too: an option of the machine (device, batch size) may
-            be meant for that one alone.
+        With a dense encoder `beside` it, an option of the machine (device, batch size) that the
+        encoder does not take is the dense one's.
         """
         from lsr.encoders import load_encoder
 
@@ -103,7 +86,7 @@ class EncoderOptions:
         return load_encoder(name, options=values)
 
     def dense_encoder(self, name: str | None) -> DenseEncoder | None:
-        """Load the dense encoder of a name, with the options of the machine; None for None."""
+        """Load a dense encoder by name, with the options of the machine; None for None."""
         from lsr.encoders.dense import load_dense_encoder
 
         if name is None:
@@ -113,13 +96,13 @@ class EncoderOptions:
 
     @property
     def names(self) -> list[str]:
-        """The names of all that were given."""
+        """The names of all options that were given."""
         return [*self.given, *(assigned.partition("=")[0] for assigned in self.assignments)]
 
     def require_encoder(self) -> None:
-        """Raise UsageError where options of a sparse encoder were given, for want of one."""
-        own = [name for name in self.given if FLAGS[name].shapes_vectors]
-        own += [assignment.partition("=")[0] for assignment in self.assignments]
+        """Raise UsageError where options of a sparse encoder were given."""
+        machine = {name for name in self.given if not FLAGS[name].shapes_vectors}
+        own = [name for name in self.names if name not in machine]
         if own:
             raise UsageError(f"{', '.join(sorted(own))}: goes with --encoder, which is not given")
 
@@ -128,25 +111,26 @@ NO_OPTIONS = EncoderOptions()
 
 
 def takes_encoder_options(command: Command) -> Command:
-    """Give a command the options of encoders, in place of its parameter `encoder_options`."""
+    """Put the options of encoders in place of a command's parameter `encoder_options`."""
     signature = inspect.signature(command, eval_str=True)
+    annotations = {name: _annotation(option) for name, option in FLAGS.items()}
+    annotations["encoder_option"] = _Assignments
+    keyword: Any = inspect.Parameter.KEYWORD_ONLY
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        made = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
         if parameter.name == "encoder_options":
-            made = [_parameter(name, _annotation(option)) for name, option in FLAGS.items()]
-            made.append(_parameter("encoder_option", _Assignments))
-        parameters += made
+            parameters += [
+                inspect.Parameter(name, keyword, default=None, annotation=annotation)
+                for name, annotation in annotations.items()
+            ]
+        else:
+            parameters.append(parameter.replace(kind=keyword))
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in FLAGS}
+        named = {name: values.pop(name) for name in FLAGS}
+        given = {name: value for name, value in named.items() if value is not None}
         assignments = values.pop("encoder_option") or ()
-        given = {
-            name: value.value if isinstance(value, StrEnum) else value
-            for name, value in given.items()
-            if value is not None
-        }
         command(**values, encoder_options=EncoderOptions(given, assignments))
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -163,18 +147,13 @@ _Assignments = Annotated[
 ]
 
 
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=None, annotation=annotation)
-
-
 def _annotation(option: Option) -> Any:
     flag = f"--{option.name.replace('_', '-')}"
-    if option.choices:
-        make: Any = StrEnum
-        choices = make(option.name, {choice: choice for choice in option.choices})
-        return Annotated[choices | None, typer.Option(flag, help=option.help)]
     given: Any = option.type
+    if option.choices:
+        literal: Any = Literal
+        given = literal[option.choices]
+        return Annotated[given | None, typer.Option(flag, help=option.help)]
     limits: dict[str, Any] = {"min": option.minimum, "max": option.maximum}
     if given is int:
         limits = {key: None if limit is None else int(limit) for key, limit in limits.items()}

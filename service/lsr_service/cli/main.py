@@ -1,7 +1,7 @@
-"""The command line: one file per verb in `lsr_service.cli.commands`, assembled here.
+"""The command line: the commands of `lsr_service.cli.commands`, assembled.
 
-Exit codes: 0 done, 1 it failed, 2 the command line itself is wrong, 130 stopped by Ctrl-C. What
-went wrong is one line on standard error; with ``LSR_DEBUG=1`` the traceback comes with it.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. An error is one line on standard
+error, with ``LSR_DEBUG=1`` after its traceback.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from lsr_service.cli.commands import (
     index,
     mine,
     reindex,
-    restore,
     search,
     serve,
     snapshot,
@@ -41,7 +40,7 @@ from lsr_service.cli.commands import (
     verify,
 )
 from lsr_service.cli.commands import eval as evaluate
-from lsr_service.cli.examples import EXAMPLES
+from lsr_service.cli.examples import examples_of
 from lsr_service.cli.terminal import (
     InterruptedJobError,
     one_line,
@@ -65,44 +64,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    USE: {
-        "index": index.index,
-        "add": add.add,
-        "delete": delete.delete,
-        "search": search.search,
-        "serve": serve.serve,
-        "demo": demo.demo,
-    },
-    MAINTAIN: {
-        "stats": stats.stats,
-        "verify": verify.verify,
-        "compact": compact.compact,
-        "snapshot": snapshot.snapshot,
-        "restore": restore.restore,
-        "reindex": reindex.reindex,
-        "attach": attach.attach,
-    },
-    MEASURE: {
-        "eval": evaluate.evaluate,
-        "bench": bench.bench,
-        "fit-fusion": fit_fusion.fit_fusion,
-        "fit-selection": fit_selection.fit_selection,
-    },
-    TRAIN: {
-        "train": train.train,
-        "mine": mine.mine,
-        "encode": encode.encode,
-        "export-model": export_model.export_model,
-    },
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    USE: (index.index, add.add, delete.delete, search.search, serve.serve, demo.demo),
+    MAINTAIN: (
+        stats.stats,
+        verify.verify,
+        compact.compact,
+        snapshot.snapshot,
+        snapshot.restore,
+        reindex.reindex,
+        attach.attach,
+    ),
+    MEASURE: (evaluate.evaluate, bench.bench, fit_fusion.fit_fusion, fit_selection.fit_selection),
+    TRAIN: (train.train, mine.mine, encode.encode, export_model.export_model),
 }
+_FORMER_COMMANDS = (export_model.export,)
 
 
-def _add_command(name: str, run: Callable[..., None], panel: str, *, hidden: bool = False) -> None:
+def _add_command(run: Callable[..., None], panel: str, *, hidden: bool = False) -> None:
+    name = "eval" if run is evaluate.evaluate else run.__name__.replace("_", "-")
     register = app.command(
         name,
         cls=Command,
-        epilog=EXAMPLES.get(name),
+        epilog=examples_of(name),
         rich_help_panel=panel,
         hidden=hidden,
         context_settings=settings_of(name),
@@ -111,9 +95,10 @@ def _add_command(name: str, run: Callable[..., None], panel: str, *, hidden: boo
 
 
 for _panel, _commands in _COMMANDS.items():
-    for _name, _run in _commands.items():
-        _add_command(_name, _run, _panel)
-_add_command("export", export_model.export, TRAIN, hidden=True)
+    for _run in _commands:
+        _add_command(_run, _panel)
+for _run in _FORMER_COMMANDS:
+    _add_command(_run, TRAIN, hidden=True)
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 from lsr.errors import LsrError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
     from lsr.corpus import Corpus
 
 PLAIN_INTERVAL_S = 10.0
@@ -26,7 +29,7 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class InterruptedJobError(LsrError):
-    """The user stopped a job; the message says how it goes on."""
+    """The user stopped a job; the message says how to continue it."""
 
 
 def safe(text: str) -> str:
@@ -40,13 +43,7 @@ def one_line(text: str) -> str:
 
 
 def require_text(what: str, argument: str | None) -> None:
-    """Refuse an argument whose bytes are no UTF-8, which Python hands over as lone surrogates.
-
-    Raises
-    ------
-    UsageError
-        Names the first such byte and its place.
-    """
+    """Raise UsageError for an argument that is not UTF-8; Python has its bytes as surrogates."""
     try:
         os.fsencode(argument or "").decode()
     except UnicodeDecodeError as error:
@@ -57,7 +54,7 @@ def require_text(what: str, argument: str | None) -> None:
 
 
 def show_unknown_characters_as_question_marks() -> None:
-    """Have both streams replace what the encoding of the terminal lacks, in place of failing."""
+    """Replace characters that the encoding of the terminal lacks, rather than fail."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace")
@@ -76,6 +73,29 @@ def write_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, default=str, option=options).decode() + "\n")
 
 
+def write_result(figures: Any, text: str, *, json: bool) -> None:
+    """Write the result of a command to standard output: its figures as JSON, or a text."""
+    if json:
+        write_json(figures)
+    else:
+        write(text)
+
+
+def console(width: int | None = None) -> Console:
+    """Return rich's standard output; `width` is that of tables where it is no terminal."""
+    from rich.console import Console
+
+    made = Console(highlight=False)
+    return made if width is None or made.is_terminal else Console(highlight=False, width=width)
+
+
+def show(*renderables: Any) -> None:
+    """Write texts and tables of rich to standard output; no lines are wrapped in a file or pipe."""
+    output = console()
+    for each in renderables:
+        output.print(each, soft_wrap=not output.is_terminal)
+
+
 def tell(text: str) -> None:
     """Write a line to standard error."""
     sys.stderr.write(text + "\n")
@@ -83,7 +103,7 @@ def tell(text: str) -> None:
 
 
 def program() -> str:
-    """Return how this command line was called, so that a line to copy works in the same shell."""
+    """Return the program as it was called, so that a line to copy works in the same shell."""
     called = sys.argv[0]
     if Path(called).name == "__main__.py":
         return f"{quoted(sys.executable)} -m lsr"
@@ -102,14 +122,14 @@ def quoted(argument: str | Path) -> str:
 
 
 def report_skipped(corpus: Corpus) -> None:
-    """Tell how many lines of a corpus were left out, and why the first of them."""
+    """Write how many lines of a corpus were skipped, and why the first of them."""
     if corpus.n_skipped:
         lines = "1 line" if corpus.n_skipped == 1 else f"{corpus.n_skipped:,} lines"
         tell(f"skipped {lines}, the first because of: {one_line(str(corpus.skipped[0]))}")
 
 
 def report_clipped(n_clipped: int) -> None:
-    """Tell how many weights are too large to be stored as they are."""
+    """Write how many weights were too large to be stored as they are."""
     if n_clipped:
         tell(
             f"{n_clipped:,} outliers among the weights are stored as smaller ones, so that the "
@@ -119,18 +139,10 @@ def report_clipped(n_clipped: int) -> None:
 
 @contextmanager
 def resumable(what: str, *, resumes: bool = True) -> Iterator[None]:
-    """Turn Ctrl-C into a word on how the job goes on.
+    """Raise InterruptedJobError on Ctrl-C.
 
-    Parameters
-    ----------
-    what : str
-        The job, as in "indexing stopped".
-    resumes : bool
-        Whether the same command goes on from there.
-
-    Raises
-    ------
-    InterruptedJobError
+    `what` names the job, as in "indexing stopped"; `resumes` says whether the same command goes on
+    where it was stopped.
     """
     try:
         yield
@@ -140,7 +152,7 @@ def resumable(what: str, *, resumes: bool = True) -> Iterator[None]:
 
 
 class ProgressLines:
-    """Progress as lines, for logs: when a stage starts and ends, and now and then between."""
+    """Progress as lines, for logs: when a stage starts and ends, and every ten seconds."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -148,7 +160,7 @@ class ProgressLines:
         self._first_done = 0
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Take up what is done; write when it is time."""
+        """Record what is done, and write a line when it is due."""
         if total is not None and total < done:
             total = None  # it was an estimate
         now = time.monotonic()
@@ -170,42 +182,42 @@ class ProgressLines:
         return line
 
 
+class ProgressBars:
+    """Progress as bars of rich, one for each stage; `bars` is what rich draws."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        bar, rate = BarColumn(bar_width=30), "{task.fields[rate]}"
+        columns = ("{task.description}", bar, MofNCompleteColumn(), rate, TimeRemainingColumn())
+        self.bars = Progress(*columns, console=console, speed_estimate_period=10.0)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show how much of a stage is done."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self.bars.add_task(
+                one_line(stage), total=total, completed=done, rate=""
+            )
+        task = self.bars.tasks[self.bars.task_ids.index(self._tasks[stage])]
+        speed = task.finished_speed or task.speed or 0
+        rate = f"{speed:,.0f}/s" if speed >= 0.5 else ""
+        if total is not None:
+            total = max(total, done)  # it may be an estimate
+        self.bars.update(task.id, completed=done, total=total, rate=rate)
+
+
 @contextmanager
-def progress() -> Iterator[Any]:
+def progress() -> Iterator[ProgressLines | ProgressBars]:
     """Yield a callable ``(stage, done, total)`` that shows progress on standard error."""
     if not sys.stderr.isatty():
         yield ProgressLines()
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=10.0) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(one_line(stage), total=total, completed=done, rate="")
-            task = bars.tasks[bars.task_ids.index(tasks[stage])]
-            speed = task.finished_speed or task.speed
-            rate = f"{speed:,.0f}/s" if speed else ""
-            if total is not None:
-                total = max(total, done)  # it may be an estimate
-            bars.update(tasks[stage], completed=done, total=total, rate=rate)
-
-        yield show
+    shown = ProgressBars(Console(stderr=True))
+    with shown.bars:
+        yield shown
 
 
 def _duration(seconds: float) -> str:

@@ -1,8 +1,7 @@
-"""A bounded pool of threads: no more work is accepted than can be answered in time.
+"""A bounded pool of threads: work beyond its capacity is rejected at once.
 
-Work runs on as many threads as there are cores. A bounded number of requests waits for one; further
-ones are refused at once, which keeps the answer time of the accepted ones short under overload. The
-place of a request is free again when its work has really ended, not when its client gave up.
+That keeps the latency of accepted requests low under overload. A request keeps its place until its
+work has ended, even when its client has given up.
 """
 
 from __future__ import annotations
@@ -25,15 +24,7 @@ class DeadlineError(TimeoutError):
 
 
 class WorkPool:
-    """Run blocking work off the event loop.
-
-    Parameters
-    ----------
-    threads : int
-        Work that runs at a time.
-    queue : int
-        Work that may wait for a thread.
-    """
+    """Threads for blocking work; `queue` is how much may wait for one of the `threads`."""
 
     def __init__(self, threads: int, queue: int) -> None:
         self.threads = threads
@@ -52,21 +43,15 @@ class WorkPool:
     ) -> T:
         """Run `work` on a thread and return its result.
 
-        Parameters
-        ----------
-        work : callable
-        deadline_s : float
-            Seconds from now, waiting included.
-        on_late : callable
-            Called when the deadline has passed, to make the work end early.
+        The deadline is in seconds from now, waiting included; `on_late` is called when it has
+        passed, to end the work early.
 
         Raises
         ------
         OverloadedError
-            There is no place left.
+            The queue is full.
         DeadlineError
-            It took longer. Work that has begun keeps its place until it ends; its result is
-            dropped.
+            The deadline has passed. Work that has begun keeps its place until it ends.
         """
         with self._lock:
             if self._admitted >= self.capacity:

@@ -1,8 +1,7 @@
-"""One thread per index that changes it, and commits together what waits together.
+"""`ChangeQueue`: a thread that changes one index, with one commit for all changes that wait.
 
-Requests hand over pieces of work. The thread takes all that wait, carries them out one after the
-other in the order they came, commits once, puts the new state in front of searches, and only then
-answers each of them. Merging runs beside, on a thread of its own.
+The thread runs the waiting changes in the order they came, commits once, lets searches see the new
+state, and then answers each change. Segments are merged on another thread.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from lsr_index.update.text_writer import IndexUpdater
 
 MAX_SEGMENTS = 64
-"""More than this wait to be merged: merging has fallen behind, and additions are turned away."""
+"""Segments of an index above which additions are rejected, since merging has fallen behind."""
 
 _logger = logging.getLogger("lsr.changes")
 
@@ -38,17 +37,7 @@ class ChangesClosedError(IndexStateError):
 
 
 class Change(NamedTuple):
-    """What became of a piece of work.
-
-    Attributes
-    ----------
-    generation : int
-        The state that holds it, durable and visible to every later search.
-    n_docs : int
-        Documents in that state.
-    n_changed : int
-        Documents that this piece of work added, replaced or deleted.
-    """
+    """A committed change: the generation that holds it, its documents, and how many changed."""
 
     generation: int
     n_docs: int
@@ -67,18 +56,10 @@ class _StopError(Exception):
 
 
 class ChangeQueue:
-    """The changes of one index.
+    """The changes of one index of an engine, whose searches see every new state.
 
-    Parameters
-    ----------
-    engine : Engine
-        Searches the index; is given every new state.
-    name : str
-        Of the index in it.
-    max_terms : int
-        Of one document.
-    free_bytes : int
-        Documents are refused when the disk has less room than this.
+    Documents have at most `max_terms` terms, and are rejected where the disk has less free space
+    than `free_bytes`.
     """
 
     def __init__(self, engine: Engine, name: str, *, max_terms: int, free_bytes: int) -> None:
@@ -97,14 +78,9 @@ class ChangeQueue:
         self._thread.start()
 
     def submit(self, work: Callable[[IndexUpdater], int], n_bytes: int = 0) -> Future[Change]:
-        """Hand over work that changes the index and returns how many documents it changed.
+        """Queue work that changes the index and returns how many documents it changed.
 
-        Parameters
-        ----------
-        work : callable
-            Does all of its change or, when it raises, nothing of it.
-        n_bytes : int
-            About how much room it needs; 0 for what needs none to speak of.
+        Work that raises changes nothing. `n_bytes` is about the space that it needs on the disk.
 
         Raises
         ------
@@ -122,17 +98,14 @@ class ChangeQueue:
         return task.answer
 
     def take_lock(self) -> None:
-        """Become the writer of the index now rather than with the first change.
-
-        What prevents it (another writer, a model that is gone) is logged; changes try again.
-        """
+        """Lock the index for writing; a failure is logged, and the first change tries again."""
         try:
             self.submit(_load_encoder).result()
         except (LsrError, OSError) as error:
             _logger.warning("index %s: %s", self._name, error)
 
     def compact(self, reorder: bool | None) -> Future[Change]:
-        """Merge everything into one segment, while changes go on."""
+        """Merge all segments into one, while changes go on."""
 
         def work() -> Change:
             self.submit(_nothing).result()  # opens the updater where it is not
@@ -149,7 +122,7 @@ class ChangeQueue:
         return self._merger.submit(work)
 
     def close(self) -> None:
-        """Commit what waits, take nothing more, release the lock."""
+        """Commit the changes that wait, reject further ones, release the lock."""
         with self._mutex:
             self._closed = True
             self._tasks.put(None)
@@ -166,13 +139,13 @@ class ChangeQueue:
                 return
 
     def _waiting(self) -> tuple[list[_Task], bool]:
-        """Wait for a task; return all that wait, and whether none will follow."""
+        """Return all tasks that wait, at least one, and whether they are the last ones."""
         taken = [self._tasks.get()]
         with suppress(queue.Empty):
             while taken[-1] is not None:
                 taken.append(self._tasks.get_nowait())
         tasks = [task for task in taken if task is not None]
-        # One whose client was told that it takes too long is left out, if it has not begun.
+        # A task whose client has been told that it takes too long is skipped.
         kept = [task for task in tasks if task.answer.set_running_or_notify_cancel()]
         return kept, taken[-1] is None
 
@@ -182,7 +155,7 @@ class ChangeQueue:
             updater = self._open()
             for task in tasks:
                 try:
-                    self._refuse_without_room(task.n_bytes)
+                    self._require_space(task.n_bytes)
                     done.append((task, task.work(updater)))
                 except Exception as error:
                     task.answer.set_exception(error)
@@ -245,7 +218,7 @@ class ChangeQueue:
         if self._closed or self._reopening:
             raise _StopError
 
-    def _refuse_without_room(self, n_bytes: int) -> None:
+    def _require_space(self, n_bytes: int) -> None:
         if n_bytes and shutil.disk_usage(self._path).free < max(self._free_bytes, 2 * n_bytes):
             raise StorageFullError("the disk has too little room for more documents")
 

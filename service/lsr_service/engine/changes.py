@@ -1,4 +1,4 @@
-"""The change queues of a server: which indexes it may change, and how much may wait."""
+"""The change queues of the indexes of a server."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ class ReadOnlyServerError(LsrError, PermissionError):
 
 
 class Changes:
-    """The change queues of a server, and how many changes it takes at a time.
+    """Change queues by index; none where the server is not `writable`.
 
-    Parameters
-    ----------
-    engine : Engine
-    writable : bool
-        Otherwise every change is refused.
-    waiting : int
-        Changes of an index that are received, wait or are committed at a time.
-    max_terms, free_bytes : int
-        See `ChangeQueue`.
+    `waiting` limits the changes of an index that are received, wait or are committed at a time;
+    `max_terms` and `free_bytes` are those of `ChangeQueue`.
     """
 
     def __init__(
@@ -39,17 +32,12 @@ class Changes:
         self._writable = writable
 
     def take_locks(self) -> None:
-        """Become the writer of every index where nobody else is."""
+        """Lock every index for writing that no other process writes to."""
         for each in self._queues.values():
             each.take_lock()
 
     def queue(self, name: str) -> ChangeQueue:
-        """Return what changes an index.
-
-        Raises
-        ------
-        UnknownIndexError, UnavailableIndexError, ReadOnlyServerError
-        """
+        """Return the queue of an index; raises ReadOnlyServerError, and as `Engine.retriever`."""
         self._engine.retriever(name)
         if not self._writable:
             raise ReadOnlyServerError("this server takes no changes; start it with --writable")
@@ -62,10 +50,10 @@ class Changes:
         self._admitted[name] += 1
 
     def leave(self, name: str) -> None:
-        """Give the place back."""
+        """Free the place."""
         self._admitted[name] -= 1
 
     def close(self) -> None:
-        """Commit what waits and release the locks."""
+        """Commit the changes that wait, and release the locks."""
         for each in self._queues.values():
             each.close()

@@ -1,8 +1,7 @@
-"""`Engine`: the indexes a server holds, by name.
+"""`Engine`: the indexes of a server, by name.
 
-Names come from the operator, never from a request: a request's name is looked up in this registry
-and never becomes part of a path. An index that turns out to be damaged is refused alone; the others
-go on serving.
+A name in a request is looked up here and never becomes part of a path. A damaged index is not
+served; the others are.
 """
 
 from __future__ import annotations
@@ -44,20 +43,9 @@ class UnavailableIndexError(LsrError, RuntimeError):
 
 @dataclass(frozen=True)
 class ServedIndex:
-    """One index of a server.
+    """One index of a server, with the defaults of its searches.
 
-    Attributes
-    ----------
-    name : str
-    path : Path
-    retriever : Retriever or None
-        None when the index is damaged.
-    problem : str
-        Why it cannot answer; empty when it can.
-    fusion : Fusion or None
-        What its searches use unless they name another.
-    selection : Selection or None
-        What its hybrid searches use unless they ask not to.
+    A damaged index has no retriever, and `problem` says why; else that is empty.
     """
 
     name: str
@@ -69,14 +57,7 @@ class ServedIndex:
 
 
 class Engine:
-    """A registry of open indexes.
-
-    Parameters
-    ----------
-    indexes : mapping of name to ServedIndex
-    reranker : CrossEncoder, optional
-        Orders the first hits where a request asks for it.
-    """
+    """A registry of open indexes, and the cross-encoder that requests can use."""
 
     def __init__(
         self, indexes: Mapping[str, ServedIndex], reranker: CrossEncoder | None = None
@@ -87,7 +68,7 @@ class Engine:
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Engine:
-        """Open what the settings of a server name; raises like `open`."""
+        """Open the indexes of settings; raises as `open`."""
         return cls.open(
             settings.indexes,
             fusions=settings.fusions,
@@ -104,14 +85,13 @@ class Engine:
         selections: Sequence[Path] = (),
         rerank: str | None = None,
     ) -> Engine:
-        """Open every index.
+        """Open indexes by name.
 
         Parameters
         ----------
         paths : mapping of name to path
         fusions : sequence of str
-            Files of ``lsr fit-fusion`` or methods, as `lsr_index.fusion.fusion_of` reads them; each
-            is used for the indexes it fits.
+            As `lsr_index.fusion.fusion_of` reads them; each is used for the indexes it fits.
         selections : sequence of Path
             Files of ``lsr fit-selection``; each is used for the indexes it fits.
         rerank : str, optional
@@ -120,8 +100,8 @@ class Engine:
         Raises
         ------
         LsrError
-            A path holds no index, or not one of the indexes can be read. When only some are
-            damaged, the others are served. A fusion or a selection that fits no index.
+            A path without an index, no index that can be read, or a fusion or selection that fits
+            none of them.
         """
         from lsr_index.hybrid import Retriever
 
@@ -144,7 +124,11 @@ class Engine:
                 opened = _with_fusion(opened, named)
             for path in selections:
                 opened = _with_selection(opened, path)
-            reranker = None if rerank is None else _cross_encoder(rerank)
+            reranker = None
+            if rerank is not None:
+                from lsr.encoders.neural.cross_encoder import CrossEncoder
+
+                reranker = CrossEncoder(rerank)
             undo.pop_all()
         return cls(opened, reranker)
 
@@ -152,45 +136,23 @@ class Engine:
         return iter(self._indexes.values())
 
     def get(self, name: str) -> ServedIndex:
-        """Return an index, able to answer or not.
-
-        Raises
-        ------
-        UnknownIndexError
-            No index of this name is served.
-        """
+        """Return an index, damaged or not; raises UnknownIndexError."""
         if NAME.fullmatch(name) is None or name not in self._indexes:
             raise UnknownIndexError("no index of this name is served; GET /v1/indexes lists them")
         return self._indexes[name]
 
     def retriever(self, name: str) -> Retriever:
-        """Return what searches an index.
-
-        Raises
-        ------
-        UnknownIndexError, UnavailableIndexError
-        """
+        """Return the retriever of an index; raises UnknownIndexError, UnavailableIndexError."""
         served = self.get(name)
         if served.retriever is None:
             raise UnavailableIndexError(f"index {name} cannot answer: {served.problem}")
         return served.retriever
 
     def show(self, name: str, retriever: Retriever, *, instead_of: Retriever | None = None) -> bool:
-        """Let searches that begin from now on use `retriever`.
+        """Use `retriever` for searches that begin from now on, and return True.
 
-        Those that run keep the former one; its files are let go with the last of them.
-
-        Parameters
-        ----------
-        name : str
-        retriever : Retriever
-        instead_of : Retriever, optional
-            Only if this one is still in use.
-
-        Returns
-        -------
-        bool
-            Whether it is in use now.
+        Searches that run keep the former one, whose files are closed with the last of them. Does
+        nothing, and returns False, where the former one is not `instead_of`.
         """
         with self._showing:
             shown = self._indexes[name]
@@ -213,7 +175,7 @@ class Engine:
 
 
 def _with_fusion(opened: Mapping[str, ServedIndex], named: str) -> dict[str, ServedIndex]:
-    """Give a fusion to the indexes whose branches it fits; raise for one that fits none."""
+    """Set a fusion for the indexes whose branches it fits; raise where it fits none."""
     from lsr_index.fusion import fusion_of
     from lsr_index.hybrid import identities
 
@@ -228,7 +190,7 @@ def _with_fusion(opened: Mapping[str, ServedIndex], named: str) -> dict[str, Ser
 
 
 def _with_selection(opened: Mapping[str, ServedIndex], path: Path) -> dict[str, ServedIndex]:
-    """Give a fitted selection to the indexes it was fitted to; refuse one that fits none."""
+    """Set a selection for the indexes it was fitted to; raise where it fits none."""
     from lsr_index.hybrid import read_selection
 
     artefact = read_selection(path)
@@ -258,21 +220,11 @@ def _where_it_fits(
     return found
 
 
-def _cross_encoder(name: str) -> CrossEncoder:
-    from lsr.encoders.neural.cross_encoder import CrossEncoder
-
-    return CrossEncoder(name)
-
-
 def named_paths(arguments: list[str]) -> dict[str, Path]:
     """Read ``PATH`` and ``NAME=PATH`` arguments into names and paths.
 
-    Without a name, the last part of the path makes one: ``My Notes.index`` is ``my-notes``.
-
-    Raises
-    ------
-    UsageError
-        A name is not allowed, or two indexes have the same one.
+    The default name is made of the last part of the path: ``My Notes.index`` is ``my-notes``.
+    Raises UsageError for a name that is not allowed, or that two indexes have.
     """
     paths: dict[str, Path] = {}
     for argument in arguments:

@@ -1,8 +1,7 @@
-"""Following an index that somebody else changes: a new generation is shown soon after its commit.
+"""`Follower`: a thread that opens new generations which other processes commit.
 
-One thread lists the folders of all served indexes. Where the newest manifest is another one than
-that which answers, the new generation is opened, its new files are checked as at the start, and it
-is put in front of searches. What cannot be opened is logged once, and the old one goes on.
+It lists the folders of all indexes, opens a newer generation, checks its new files, and shows it to
+searches. A generation that cannot be opened is logged once; the old one is used further.
 """
 
 from __future__ import annotations
@@ -26,14 +25,7 @@ class NeedsRestartError(LsrError, RuntimeError):
 
 
 class Follower:
-    """Shows later generations of the indexes of an engine; `close` ends it.
-
-    Parameters
-    ----------
-    engine : Engine
-    seconds : float
-        Time between two looks, above 0.
-    """
+    """Shows later generations of an engine's indexes, with a look every `seconds` until `close`."""
 
     def __init__(self, engine: Engine, seconds: float) -> None:
         self._engine = engine
@@ -44,7 +36,7 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """Return when no index is being opened any more."""
+        """Stop, and wait for an index that is being opened."""
         self._stopping.set()
         self._thread.join()
 
@@ -71,12 +63,8 @@ class Follower:
         except (LsrError, OSError) as error:
             if self._failed.get(served.name) != newest:
                 self._failed[served.name] = newest
-                _logger.error(
-                    "index %s stays at generation %d: %s",
-                    served.name,
-                    shown.index.generation,
-                    error,
-                )
+                generation = shown.index.generation
+                _logger.error("index %s stays at generation %d: %s", served.name, generation, error)
             return
         self._failed.pop(served.name, None)
         if not self._engine.show(served.name, later, instead_of=shown):
@@ -102,12 +90,9 @@ def _opened(served: ServedIndex, shown: Retriever) -> Retriever:
         raise
 
 
-def _encoders(index: Index) -> tuple[str | None, str | None]:
+def _encoders(index: Index) -> list[str | None]:
     dense = None if index.dense is None else index.dense.fingerprint
-    return (
-        None if index.fingerprint is None else index.fingerprint.digest,
-        None if dense is None else dense.digest,
-    )
+    return [None if each is None else each.digest for each in (index.fingerprint, dense)]
 
 
 def _check_new_files(index: Index, shown: Index) -> None:

@@ -1,4 +1,4 @@
-"""Compiled code: made once per machine, loaded once per process, before somebody waits for it."""
+"""Warm-up: kernels are compiled and loaded before the first request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("lsr.engine")
 
 MANY_TERMS = 1_024
-"""Terms of the longest query a server takes by default; few and many terms have kernels each."""
+"""Terms of the longest query by default; short and long queries use different kernels."""
 
 _ALL = {"$lenient": True, "warm-up": {"$exists": False}}
 """A filter that documents pass: filtered searches have kernels of their own."""
 
 
 def tell_if_compiling() -> None:
-    """Tell on standard error that the first search on this machine takes longer, and why."""
+    """Write to standard error why the first search on this machine takes longer."""
     from lsr_index.kernels.jit import CACHE_FOLDER
 
     if next(CACHE_FOLDER.rglob("*.nbi"), None) is None:
@@ -29,7 +29,7 @@ def tell_if_compiling() -> None:
 
 
 def warm_up(retriever: Retriever) -> None:
-    """Search in every mode for few and for many terms: compiled code and tables are in memory."""
+    """Search in every mode with few and with many terms, which loads compiled code and tables."""
     import numpy as np
 
     from lsr.sparse import SparseBatch

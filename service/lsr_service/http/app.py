@@ -16,8 +16,7 @@ from lsr_service.engine.changes import Changes
 from lsr_service.engine.engine import Engine
 from lsr_service.engine.follower import Follower
 from lsr_service.http import change_routes, errors, health, limits, routes
-from lsr_service.http.context import RequestContext
-from lsr_service.http.head import HeadAsGet
+from lsr_service.http.context import HeadAsGet, RequestContext
 from lsr_service.http.metrics import Metrics
 from lsr_service.page import page
 from lsr_service.settings import ServerSettings
@@ -26,12 +25,8 @@ from lsr_service.settings import ServerSettings
 def create_app(settings: ServerSettings, engine: Engine | None = None) -> FastAPI:
     """Make an application.
 
-    Parameters
-    ----------
-    settings : ServerSettings
-    engine : Engine, optional
-        Open indexes. Without it they are opened when the application starts; either way they are
-        closed when it stops.
+    The indexes of `engine`, or else those of `settings`, which are opened when the application
+    starts, are closed when it stops.
     """
     app = FastAPI(
         title="lsr",

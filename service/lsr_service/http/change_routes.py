@@ -1,28 +1,26 @@
-"""The routes that change an index. Only a server started with --writable takes them.
+"""The routes that change an index, for a server started with --writable.
 
-An answer of 200 is given after the commit: the change is durable, and visible to every search that
-starts after it.
+Answers come after the commit: the change is durable, and visible to every later search.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from lsr.errors import UsageError
-from lsr.records import Document
 from lsr_service.engine.admission import DeadlineError, WorkPool
 from lsr_service.engine.change_queue import Change, ChangeQueue, ChangesClosedError
 from lsr_service.engine.changes import Changes
 from lsr_service.http import models
+from lsr_service.http.answers import as_json
 from lsr_service.http.documents import MEDIA_TYPES, read_documents
-from lsr_service.http.errors import ApiError, refuse
+from lsr_service.http.errors import ApiError, invalid
 from lsr_service.http.limits import check_filter
 from lsr_service.http.strict_json import BulkRoute, media_type
 from lsr_service.settings import Limits
@@ -95,7 +93,8 @@ async def put_documents(name: str, request: Request) -> Response:
         documents = await pool.run(
             lambda: read_documents(body, kind, limits), limits.change_deadline_ms / 1e3
         )
-        change = await _done(request, changes.submit(_adding(documents), len(body)))
+        work = changes.submit(lambda updater: updater.add_batch(documents), len(body))
+        change = await _done(request, work)
     return _changed(name, change)
 
 
@@ -119,9 +118,15 @@ async def delete_document(name: str, id: str, request: Request) -> Response:
 async def delete_where(name: str, body: models.DeleteRequest, request: Request) -> Response:
     """Delete all documents whose metadata pass a filter."""
     check_filter(body.filter)
+
+    def work(updater: IndexUpdater) -> int:
+        try:
+            return updater.delete_where(body.filter, allow_all=body.all)
+        except UsageError as error:
+            raise invalid(["body", "filter"], str(error)) from None
+
     with _place(request, name) as changes:
-        work = changes.submit(_deleting(body))
-        return _changed(name, await _done(request, work))
+        return _changed(name, await _done(request, changes.submit(work)))
 
 
 @router.post(
@@ -133,7 +138,7 @@ async def compact(name: str, body: models.CompactRequest, request: Request) -> R
     """Merge an index into one segment; searches and changes go on. Answers when it is done."""
     with _place(request, name) as changes:
         change = await asyncio.wrap_future(changes.compact(body.reorder))
-    return _answer(
+    return as_json(
         models.CompactResponse(
             index=name,
             generation=change.generation,
@@ -143,23 +148,9 @@ async def compact(name: str, body: models.CompactRequest, request: Request) -> R
     )
 
 
-def _deleting(body: models.DeleteRequest) -> Callable[[IndexUpdater], int]:
-    def work(updater: IndexUpdater) -> int:
-        try:
-            return updater.delete_where(body.filter, allow_all=body.all)
-        except UsageError as error:
-            raise refuse(["body", "filter"], str(error)) from None
-
-    return work
-
-
-def _adding(documents: list[Document]) -> Callable[[IndexUpdater], int]:
-    return lambda updater: updater.add_batch(documents)
-
-
 @contextmanager
 def _place(request: Request, name: str) -> Iterator[ChangeQueue]:
-    """Take a place among the changes of an index until the answer is there."""
+    """Yield the queue of an index, and count the change as admitted meanwhile."""
     changes: Changes = request.app.state.changes
     found = changes.queue(name)
     if request.app.state.draining:
@@ -185,8 +176,4 @@ def _limits(request: Request) -> Limits:
 
 
 def _changed(name: str, change: Change) -> Response:
-    return _answer(models.ChangeResponse(index=name, **change._asdict()))
-
-
-def _answer(model: BaseModel) -> Response:
-    return Response(model.model_dump_json().encode(), media_type="application/json")
+    return as_json(models.ChangeResponse(index=name, **change._asdict()))

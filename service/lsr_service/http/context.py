@@ -1,6 +1,6 @@
-"""What happens around every request: its id, the host check, headers, figures and the log line.
+"""`RequestContext`: the id of each request, host check, headers, metrics and the log line.
 
-Pure ASGI, the outermost layer. The log line holds the route, never the query or a document.
+The outermost ASGI middleware. The log line holds the route, never the query or a document.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _logger = logging.getLogger("lsr.http")
 
 
 class RequestContext:
-    """Middleware that gives each request an id and accounts for it."""
+    """Middleware that sets the id of each request and counts it."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app = app
@@ -84,11 +84,31 @@ class RequestContext:
             _logger.info("%s %s %d %.1f ms %s", method, route, status, seconds * 1e3, request_id)
 
 
-def allowed_hosts(settings: ServerSettings) -> frozenset[str] | None:
-    """Return the host names a server answers to; None for all.
+class HeadAsGet:
+    """Middleware that answers HEAD as GET, without the body."""
 
-    A page of a foreign site can point a name of its own at the loopback address and then read what
-    a local server answers. A server on loopback therefore answers to loopback names only.
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)
+
+
+def allowed_hosts(settings: ServerSettings) -> frozenset[str] | None:
+    """Return the host names that a server accepts; None for all.
+
+    A foreign web page can point a name of its own at the loopback address and read the answers of
+    a local server. A server on loopback therefore accepts loopback names only.
     """
     from lsr_service.http.server import is_loopback
 
@@ -110,6 +130,6 @@ def _request_id(headers: Headers) -> str:
 
 
 def _log_without_data(request_id: str, error: Exception) -> None:
-    """Log where an unexpected error happened; its message may hold a query, so it is left out."""
+    """Log the frames of an unexpected error without its message, which may hold a query."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     _logger.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)

@@ -1,4 +1,4 @@
-"""From the body of a request to documents, with every limit checked before anything is applied."""
+"""Documents of a request, with every limit checked before one is applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from lsr.records import Document
-from lsr_service.http.errors import ApiError, refuse
+from lsr_service.http.errors import ApiError, invalid
 from lsr_service.http.models import DocumentBatch, NewDocument
 from lsr_service.http.strict_json import parse_json
 from lsr_service.settings import Limits
@@ -22,10 +22,7 @@ MEDIA_TYPES = ("application/json", NDJSON)
 def read_documents(body: bytes, media_type: str, limits: Limits) -> list[Document]:
     """Read a batch of documents: a JSON object, or a document per line.
 
-    Raises
-    ------
-    ApiError, RequestValidationError
-        422 with the place of the first thing that is wrong.
+    Raises ApiError or RequestValidationError, 422, with the location of the first error.
     """
     if media_type == NDJSON:
         given = list(_lines(body, limits))
@@ -67,7 +64,7 @@ def _validated(model: type[Any], value: Any, place: tuple[str | int, ...]) -> An
 
 def _check_number(n_docs: int, limits: Limits) -> None:
     if not 1 <= n_docs <= limits.batch_docs:
-        raise refuse(["body"], f"a batch has 1 to {limits.batch_docs} documents")
+        raise invalid(["body"], f"a batch has 1 to {limits.batch_docs} documents")
 
 
 def _checked(given: list[NewDocument], limits: Limits) -> list[Document]:
@@ -87,7 +84,7 @@ def _checked(given: list[NewDocument], limits: Limits) -> list[Document]:
         elif each.id in seen:
             problem = "the id is in this batch already"
         if problem is not None:
-            raise refuse(["body", "documents", position], problem)
+            raise invalid(["body", "documents", position], problem)
         seen.add(each.id)
         documents.append(document)
     return documents

@@ -1,7 +1,7 @@
-"""From what went wrong to a status, a word for programs and a sentence for people.
+"""Errors as HTTP answers: a status, a word for programs, a sentence for people.
 
-Answers never hold what the client sent: an echo of NaN or of half a surrogate pair cannot be
-written as JSON, and a reflected value is a way to attack a page that shows it.
+Answers never hold what the client sent: NaN and lone surrogates cannot be written as JSON, and a
+reflected value can attack a page that shows it.
 """
 
 from __future__ import annotations
@@ -63,27 +63,31 @@ _STATUS_OF: tuple[tuple[type[LsrError], int], ...] = (
 )
 
 _OWN_SENTENCES = (UnknownIndexError, UnavailableIndexError, ReadOnlyServerError, UsageError)
-"""Errors whose text is made for clients; others may name paths or hold data."""
+"""Errors whose text clients can see; others may name paths or hold data."""
+
+_LOAD_ERRORS: dict[type[Exception], tuple[int, str, int | None]] = {
+    OverloadedError: (503, "the server is busy; try again shortly", 1),
+    ChangesOverloadedError: (
+        429,
+        "too many changes of this index wait already; nothing was applied, try again",
+        1,
+    ),
+    DeadlineError: (504, "the answer took too long", None),
+}
+"""Status, message, and seconds after which the client may try again."""
 
 LOCATION_CHARS = 64
 
 
 class ApiError(HTTPException):
-    """A refused request, with a sentence that is safe to show.
-
-    Parameters
-    ----------
-    status : int
-    message : str
-    details : sequence of ErrorDetail
-    """
+    """A rejected request, with a message that is safe to show."""
 
     def __init__(self, status: int, message: str, details: Sequence[ErrorDetail] = ()) -> None:
         super().__init__(status, message)
         self.details = list(details)
 
 
-def refuse(location: Sequence[str | int], message: str) -> ApiError:
+def invalid(location: Sequence[str | int], message: str) -> ApiError:
     """Return the error for one wrong part of a request."""
     detail = ErrorDetail(location=list(location), message=message)
     return ApiError(422, "the request is not valid", [detail])
@@ -112,9 +116,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(LsrError, _on_lsr_error)
-    app.add_exception_handler(OverloadedError, _on_overload)
-    app.add_exception_handler(ChangesOverloadedError, _on_too_many_changes)
-    app.add_exception_handler(DeadlineError, _on_deadline)
+    for kind in _LOAD_ERRORS:
+        app.add_exception_handler(kind, _on_load_error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -146,7 +149,7 @@ async def _on_lsr_error(request: Request, error: Exception) -> Response:
     own = isinstance(error, _OWN_SENTENCES)
     message = _without_paths(request, str(error)) if own else _WORDS[status].replace("_", " ")
     if isinstance(error, DocumentError):
-        refused = refuse(["body", "documents", error.position], error.problem)
+        refused = invalid(["body", "documents", error.position], error.problem)
         request_id = request.state.request_id
         return error_response(status, refused.detail, request_id, refused.details)
     if isinstance(error, IndexLockedError):
@@ -154,18 +157,13 @@ async def _on_lsr_error(request: Request, error: Exception) -> Response:
     return error_response(status, message, request.state.request_id)
 
 
-async def _on_overload(request: Request, _: Exception) -> Response:
-    message = "the server is busy; try again shortly"
-    return error_response(503, message, request.state.request_id, retry_after_s=1)
-
-
-async def _on_too_many_changes(request: Request, _: Exception) -> Response:
-    message = "too many changes of this index wait already; nothing was applied, try again"
-    return error_response(429, message, request.state.request_id, retry_after_s=1)
+async def _on_load_error(request: Request, error: Exception) -> Response:
+    status, message, retry_after_s = _LOAD_ERRORS[type(error)]
+    return error_response(status, message, request.state.request_id, retry_after_s=retry_after_s)
 
 
 def _without_paths(request: Request, message: str) -> str:
-    """Put the names of indexes in place of where they are on this machine."""
+    """Replace the paths of indexes with their names."""
     served = sorted(request.app.state.engine, key=lambda each: -len(str(each.path)))
     for each in served:
         message = message.replace(str(each.path), each.name)
@@ -173,20 +171,17 @@ def _without_paths(request: Request, message: str) -> str:
 
 
 def _owner(error: IndexLockedError) -> str:
-    """Return who holds a lock, without the path."""
+    """Return the process that holds a lock, without the path."""
     found = re.search(r"process (\d+)", str(error))
     return f"another process ({found[1]})" if found else "another process"
 
 
-async def _on_deadline(request: Request, _: Exception) -> Response:
-    return error_response(504, "the answer took too long", request.state.request_id)
-
-
 def _safe_location(location: Sequence[Any]) -> list[str | int]:
-    """Keep what names a place; a key that the client made up is cut and cleaned."""
-    return [
-        part
-        if isinstance(part, int)
-        else str(part).encode("utf-8", "replace").decode()[:LOCATION_CHARS]
-        for part in location
-    ]
+    """Return a location whose keys, which clients can make up, are short and valid UTF-8."""
+
+    def safe(part: Any) -> int | str:
+        if isinstance(part, int):
+            return part
+        return str(part).encode("utf-8", "replace").decode()[:LOCATION_CHARS]
+
+    return [safe(part) for part in location]

@@ -1,4 +1,4 @@
-"""Routes for those who run the server. They never wait for the pool, so load cannot starve them."""
+"""Routes for operators; they never wait for the pool, so that load does not delay them."""
 
 from __future__ import annotations
 

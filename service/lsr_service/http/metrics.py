@@ -1,7 +1,6 @@
-"""Figures for a monitoring system, in a registry of their own.
+"""Prometheus metrics, in a registry of their own.
 
-Labels hold route templates and index names, both from closed sets: never a path, an id or a query
-that a client made up.
+Labels are route templates and index names, both closed sets: never a path, an id or a query.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Metrics:
-    """What one server counts."""
+    """The metrics of one server."""
 
     def __init__(self, engine: Engine, pool: WorkPool) -> None:
         self.registry = CollectorRegistry()
@@ -53,7 +52,7 @@ class Metrics:
                 generation.labels(served.name).set_function(partial(figure, "generation"))
 
     def text(self) -> bytes:
-        """Return all figures in the Prometheus text format."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 

@@ -1,6 +1,6 @@
-"""Requests and answers. Their schema is the OpenAPI document; unknown fields are refused.
+"""Requests and answers, whose schema is the OpenAPI document; unknown fields raise 422.
 
-Only what never changes is checked here. Limits that an operator can set are in `limits`.
+Limits that an operator can set are checked in `limits`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ TermId = Annotated[int, Field(ge=0, le=MAX_TERM_ID)]
 
 class _Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Record(BaseModel):
+    """An answer that is made of a record with the same fields."""
+
+    model_config = ConfigDict(from_attributes=True)
 
 
 class SparseVector(_Request):
@@ -247,14 +253,14 @@ class CompactResponse(BaseModel):
     changed: bool = Field(description="False: there was nothing to compact.")
 
 
-class TermContribution(BaseModel):
+class TermContribution(_Record):
     """What one matched term adds to a score."""
 
     term: str
     contribution: float
 
 
-class BranchScore(BaseModel):
+class BranchScore(_Record):
     """What one branch says of a hit."""
 
     rank: int | None = Field(description="Null: the branch did not return it within the depth.")
@@ -263,7 +269,7 @@ class BranchScore(BaseModel):
     contribution: float = Field(description="Weighted; the contributions sum to the score.")
 
 
-class BranchAnswer(BaseModel):
+class BranchAnswer(_Record):
     """One branch of a hybrid search."""
 
     name: str
@@ -287,7 +293,7 @@ class Highlights(BaseModel):
     snippet: tuple[int, int] = Field(description="The part of the text that shows the most.")
 
 
-class Hit(BaseModel):
+class Hit(_Record):
     """One result."""
 
     rank: int = Field(description="From 1 over the whole result, whatever the page.")
@@ -372,7 +378,7 @@ class IndexDetails(IndexSummary):
     stats: dict[str, Any]
 
 
-class DocumentResponse(BaseModel):
+class DocumentResponse(_Record):
     """A stored document."""
 
     id: str

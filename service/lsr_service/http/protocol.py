@@ -1,8 +1,8 @@
 """HTTP/1.1 with deadlines for the client.
 
-uvicorn waits for ever for a request that trickles in, so that a few hundred silent sockets can take
-all of its connections. Here a connection has to send its first byte, its headers and its body in
-time, and to take up its answer.
+uvicorn waits without a limit for a slow request, so that a few hundred silent sockets can use all
+of its connections. Here the first byte, the headers, the body, and reading the answer each have a
+deadline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TIMEOUT_RESPONSE = (
 
 
 class DeadlineProtocol(H11Protocol):
-    """uvicorn's protocol, watched. Each phase has one absolute deadline."""
+    """uvicorn's protocol, with one absolute deadline for each phase of a request."""
 
     deadlines = Deadlines()
 
@@ -39,27 +39,27 @@ class DeadlineProtocol(H11Protocol):
         self._enter("first byte")
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in and see which phase the request is in now."""
+        """Parse bytes, and enter the phase that the request is in now."""
         super().data_received(data)
         self._enter(self._phase_now())
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, which may have begun already."""
+        """Enter the phase of the next request, which may have begun already."""
         super().on_response_complete()
         self._enter(self._phase_now())
 
     def pause_writing(self) -> None:
-        """Start to wait for the client to take up what is buffered."""
+        """Start the deadline for reading the answer."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(self.deadlines.read_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop waiting for the client."""
+        """Stop the deadline for reading the answer."""
         super().resume_writing()
         self._cancel_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget all timers."""
+        """Cancel all timers."""
         self._enter("none")
         self._cancel_write_timer()
         super().connection_lost(exc)

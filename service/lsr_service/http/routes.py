@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
 
 from lsr_service.engine.admission import WorkPool
 from lsr_service.engine.engine import Engine
 from lsr_service.http import answers, models
 from lsr_service.http import search_request as searching
-from lsr_service.http.errors import ApiError, refuse
+from lsr_service.http.errors import ApiError, invalid
 from lsr_service.http.limits import check_embed, check_search
 from lsr_service.http.strict_json import StrictRoute
 from lsr_service.settings import ServerSettings
@@ -47,26 +47,28 @@ router = APIRouter(route_class=StrictRoute)
 async def search(name: str, body: models.SearchRequest, request: Request) -> Response:
     """Search an index by text, by term weights or by vector; one branch, or several fused."""
     settings: ServerSettings = request.app.state.settings
+    from lsr_index.search.execute import Cancel
+
     check_search(body, settings.limits)
     engine = _engine(request)
     engine.retriever(name)  # an unknown one is refused before it waits for a thread
-    cancel = answers.new_cancel()
+    cancel = Cancel()
 
-    def work() -> bytes:
+    def work() -> Response:
         response = searching.search(engine, name, body, cancel)
         request.app.state.metrics.search_seconds.labels(name).observe(response.took_ms / 1e3)
-        return _json(response)
+        return answers.as_json(response)
 
     limit_ms = settings.limits.deadline_ms
     deadline_s = min(body.timeout_ms or limit_ms, limit_ms) / 1e3
-    return _answer(await _pool(request).run(work, deadline_s, cancel.set))
+    return await _pool(request).run(work, deadline_s, cancel.set)
 
 
 @router.get("/v1/indexes", response_model=models.IndexList, tags=["indexes"])
 async def list_indexes(request: Request) -> Response:
     """List the indexes of this server."""
     summaries = [answers.summary(served) for served in _engine(request)]
-    return _answer(_json(models.IndexList(indexes=summaries)))
+    return answers.as_json(models.IndexList(indexes=summaries))
 
 
 @router.get(
@@ -78,7 +80,7 @@ async def list_indexes(request: Request) -> Response:
 async def describe_index(name: str, request: Request) -> Response:
     """Return one index with its figures."""
     served = _engine(request).get(name)
-    return _answer(await _run(request, lambda: _json(answers.details(served))))
+    return await _run(request, lambda: answers.as_json(answers.details(served)))
 
 
 @router.get(
@@ -93,7 +95,7 @@ async def get_document(name: str, id: str, request: Request) -> Response:
     document = await _run(request, partial(index.document, id))
     if document is None:
         raise ApiError(404, "the index has no document of this id")
-    return _answer(_json(answers.document_response(document)))
+    return answers.as_json(models.DocumentResponse.model_validate(document))
 
 
 @router.post(
@@ -113,32 +115,32 @@ async def embed_sparse(
     texts = check_embed(body, request.app.state.settings.limits)
     encoder = _encoder_for(_engine(request), index)
 
-    def work() -> bytes:
+    def work() -> Response:
         vectors = encoder.encode_queries(texts)
-        rows = (vectors.row(i) for i in range(vectors.n_rows))
-        return _dump_rows([list(zip(i.tolist(), w.tolist(), strict=True)) for i, w in rows])
+        rows = [
+            [
+                {"index": index, "value": value}
+                for index, value in zip(indices.tolist(), values.tolist(), strict=True)
+            ]
+            for indices, values in map(vectors.row, range(vectors.n_rows))
+        ]
+        return Response(orjson.dumps(rows), media_type="application/json")
 
-    return _answer(await _run(request, work))
+    return await _run(request, work)
 
 
 def _encoder_for(engine: Engine, name: str | None) -> Any:
     if name is not None:
         encoder = engine.retriever(name).encoder
         if encoder is None:
-            raise refuse(["query", "index"], "this index was made of vectors and has no encoder")
+            raise invalid(["query", "index"], "this index was made of vectors and has no encoder")
         return encoder
     retrievers = [served.retriever for served in engine if served.retriever is not None]
     encoders = {r.encoder.fingerprint.digest: r.encoder for r in retrievers if r.encoder}
     if len(encoders) != 1:
         reason = "no index has an encoder" if not encoders else "the indexes differ in encoder"
-        raise refuse(["query", "index"], f"{reason}; name one with ?index=")
+        raise invalid(["query", "index"], f"{reason}; name one with ?index=")
     return next(iter(encoders.values()))
-
-
-def _dump_rows(rows: list[list[tuple[int, float]]]) -> bytes:
-    import orjson
-
-    return orjson.dumps([[{"index": i, "value": w} for i, w in row] for row in rows])
 
 
 def _engine(request: Request) -> Engine:
@@ -154,11 +156,3 @@ def _pool(request: Request) -> WorkPool:
 async def _run(request: Request, work: Callable[[], T]) -> T:
     limit_ms = request.app.state.settings.limits.deadline_ms
     return await _pool(request).run(work, limit_ms / 1e3)
-
-
-def _json(model: BaseModel) -> bytes:
-    return model.model_dump_json().encode()
-
-
-def _answer(body: bytes) -> Response:
-    return Response(body, media_type="application/json")

@@ -1,7 +1,7 @@
-"""From settings to a listening server that stops in order.
+"""The listening server and its shutdown.
 
-The first signal makes ``/readyz`` answer 503, a moment later no connection is accepted any more,
-running requests are answered, and the process exits with 0. A second signal ends it at once.
+The first signal makes ``/readyz`` answer 503; a moment later the server accepts no connection,
+answers running requests, and exits with 0. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -37,13 +37,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_public(settings: ServerSettings) -> None:
-    """Refuse to serve others without a word from the operator.
-
-    Raises
-    ------
-    UsageError
-    """
+def require_private_address(settings: ServerSettings) -> None:
+    """Raise UsageError for an address that other machines reach, without --insecure."""
     if not is_loopback(settings.host) and not settings.insecure:
         raise UsageError(
             f"--host {settings.host} lets other machines read and search these indexes"
@@ -53,13 +48,7 @@ def refuse_public(settings: ServerSettings) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address.
-
-    Raises
-    ------
-    BindError
-        The port is in use, or the address is not one of this machine.
-    """
+    """Listen on an address; raises BindError where it is in use or not of this machine."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -89,16 +78,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with the drain described above.
-
-    Parameters
-    ----------
-    app : FastAPI
-        Of `create_app`.
-    settings : ServerSettings
-    on_started : callable
-        Called once connections are accepted.
-    """
+    """uvicorn's server with this shutdown; calls `on_started` once it accepts connections."""
 
     def __init__(
         self, app: FastAPI, settings: ServerSettings, on_started: Callable[[], None]
@@ -122,7 +102,7 @@ class Server(uvicorn.Server):
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell so."""
+        """Start, and call `on_started`."""
         await super().startup(sockets)
         if self.started:
             self._on_started()

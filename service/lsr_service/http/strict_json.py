@@ -1,8 +1,8 @@
-"""JSON as the standard has it, and nothing beyond.
+"""Strict JSON request bodies.
 
-The parser of the standard library takes NaN, repeated keys, half a surrogate pair and any depth.
-Here each is refused before a model sees the data: with 400 for depth, with 422 for the rest. A body
-beyond its limit is refused with 413 while it arrives, whatever length it claims to have.
+The parser of the standard library accepts NaN, repeated keys, lone surrogates and any depth. Here
+they raise: 400 for depth, 422 for the others; and a body beyond its limit raises 413 while it
+arrives, whatever length it declares.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from lsr_service.http.errors import ApiError, refuse
+from lsr_service.http.errors import ApiError, invalid
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, closed or not: an unclosed one is matched to the end, so that the scan stays linear."""
@@ -28,11 +28,8 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 def parse_json(body: bytes, max_depth: int) -> Any:
     """Parse a request body.
 
-    Raises
-    ------
-    ApiError
-        400 for arrays and objects nested deeper than `max_depth`; 422 for text that is not JSON,
-        a number that is none or too large, a repeated key or a lone surrogate.
+    Raises ApiError: 400 for arrays and objects nested deeper than `max_depth`; 422 for text that is
+    not JSON, NaN, a number that is too long, a repeated key or a lone surrogate.
     """
     if _is_deeper(body, max_depth):
         raise ApiError(400, f"the body is nested deeper than {max_depth} levels")
@@ -43,14 +40,14 @@ def parse_json(body: bytes, max_depth: int) -> Any:
         if _SURROGATE_ESCAPE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise refuse(["body"], "a string holds half of a surrogate pair") from None
+        raise invalid(["body"], "a string holds half of a surrogate pair") from None
     except UnicodeDecodeError:
-        raise refuse(["body"], "the body is not UTF-8") from None
+        raise invalid(["body"], "the body is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise refuse(["body", error.pos], "the body is not JSON") from None
+        raise invalid(["body", error.pos], "the body is not JSON") from None
     except ValueError as error:
         known = str(error) if isinstance(error, _StrictError) else "a number is too long"
-        raise refuse(["body"], known) from None
+        raise invalid(["body"], known) from None
     return value
 
 
@@ -104,12 +101,12 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that takes `StrictRequest` and refuses bodies that are not declared as JSON."""
+    """A route with `StrictRequest`; bodies that are not declared as JSON raise 415."""
 
     body_limit = "body_bytes"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, with the request exchanged."""
+        """Return the handler with a `StrictRequest`."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
@@ -131,5 +128,5 @@ def _too_large(limit: int) -> ApiError:
 
 
 def media_type(request: Request) -> str:
-    """Return what the body is declared as, without parameters."""
+    """Return the declared media type of the body, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

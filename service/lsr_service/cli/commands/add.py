@@ -15,8 +15,7 @@ from lsr_service.cli.terminal import (
     report_clipped,
     report_skipped,
     resumable,
-    write,
-    write_json,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def add(
             "commit at the end.",
         ),
     ] = None,
-    on_error: options.OnErrorOption = options.OnError.FAIL,
+    on_error: options.OnError = "fail",
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
     memory: options.Memory = "256M",
@@ -43,12 +42,12 @@ def add(
 ) -> None:
     """Add documents to an index; one whose id is there already is replaced.
 
-    Of a file that is cut into passages, all passages are replaced, those that it does not have any
-    more included. Passages of files that are gone stay.
+    Of a file that is cut into passages, all passages are replaced, and those that it no longer has
+    are deleted. Passages of deleted files stay.
 
-    The index encodes them as it was made, and goes on answering meanwhile. Stopped or killed, it
-    holds what was committed; run the same command again, repeating is harmless. Documents wait in
-    memory for their commit: give --commit-every for many.
+    The index encodes them as it was made, and answers searches meanwhile. Stopped or killed, it
+    holds what was committed; the same command can be run again. Documents stay in memory until
+    their commit: give --commit-every for many.
     """
     from lsr.corpus.passages import with_shrunk_sources
     from lsr_index.update.text_writer import IndexUpdater
@@ -56,8 +55,7 @@ def add(
     corpus = options.corpus_of(source, format, on_error, max_errors)
     memory_bytes = options.bytes_of(memory)
     started = time.perf_counter()
-    n_read = n_gone = n_clipped = n_dropped = 0
-    n_shrunk = 0
+    n_read = n_gone = n_clipped = n_dropped = n_shrunk = 0
     with IndexUpdater(index, memory_bytes=memory_bytes) as updater:
 
         def drop(doc_id: str) -> bool:
@@ -86,29 +84,27 @@ def add(
         seconds = time.perf_counter() - started
         report_skipped(corpus)
         report_clipped(n_clipped)
-    if json:
-        write_json(
-            {
-                "path": str(index),
-                "seconds": seconds,
-                "skipped": corpus.n_skipped,
-                "read": n_read,
-                "replaced": n_gone - n_shrunk,
-                "removed": n_shrunk,
-                "n_docs": done.n_docs,
-                "generation": done.generation,
-                "n_clipped": n_clipped,
-                "n_dropped": n_dropped,
-            }
-        )
-        return
-    replaced = f", {n_gone - n_shrunk:,} of them replaced others" if n_gone > n_shrunk else ""
+    n_replaced = n_gone - n_shrunk
+    replaced = f", {n_replaced:,} of them replaced others" if n_replaced > 0 else ""
     if n_shrunk:
         replaced += f", {n_shrunk:,} passages removed that files do not have any more"
-    write(
+    figures = {
+        "path": str(index),
+        "seconds": seconds,
+        "skipped": corpus.n_skipped,
+        "read": n_read,
+        "replaced": n_replaced,
+        "removed": n_shrunk,
+        "n_docs": done.n_docs,
+        "generation": done.generation,
+        "n_clipped": n_clipped,
+        "n_dropped": n_dropped,
+    }
+    text = (
         f"{index}: {n_read:,} documents added{replaced}; {done.n_docs:,} documents in "
         f"generation {done.generation}, in {seconds:.1f} s"
     )
+    write_result(figures, text, json=json)
 
 
 def _parts(documents: Iterable[Document], size: int | None) -> Iterator[Iterable[Document]]:

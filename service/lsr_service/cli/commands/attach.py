@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from lsr_service.cli import options
 from lsr_service.cli.encoder_options import NO_OPTIONS, DenseModel
-from lsr_service.cli.terminal import progress, resumable, write, write_json
-
-
-class SimilarityName(StrEnum):
-    """How vectors are compared."""
-
-    COSINE = "cosine"
-    DOT = "dot"
+from lsr_service.cli.terminal import progress, resumable, write_result
 
 
 def attach(
@@ -32,7 +24,7 @@ def attach(
     ],
     dense: DenseModel = None,
     similarity: Annotated[
-        SimilarityName | None,
+        Literal["cosine", "dot"] | None,
         Option(help="How vectors are compared. Default: cosine where all have length 1, else dot."),
     ] = None,
     memory: options.Memory = "1G",
@@ -51,7 +43,7 @@ def attach(
             index,
             vectors,
             ids,
-            similarity=None if similarity is None else similarity.value,
+            similarity=similarity,
             encoder=NO_OPTIONS.dense_encoder(dense),
             memory_bytes=options.bytes_of(memory),
             progress=show,
@@ -59,21 +51,18 @@ def attach(
     seconds = time.perf_counter() - started
     with made:
         part = made.require_dense()
-        if json:
-            write_json(
-                {
-                    "path": str(index),
-                    "seconds": seconds,
-                    "n_vectors": part.n_vectors,
-                    "dimension": part.dimension,
-                    "similarity": part.similarity,
-                    "left_out": n_left,
-                    "generation": made.generation,
-                }
-            )
-            return
+        figures = {
+            "path": str(index),
+            "seconds": seconds,
+            "n_vectors": part.n_vectors,
+            "dimension": part.dimension,
+            "similarity": part.similarity,
+            "left_out": n_left,
+            "generation": made.generation,
+        }
         left = f"; {n_left:,} belong to no document and were left out" if n_left else ""
-        write(
+        text = (
             f"{index}: {part.n_vectors:,} vectors of {part.dimension} numbers, compared by "
             f"{part.similarity}{left}; generation {made.generation}, in {seconds:.1f} s"
         )
+    write_result(figures, text, json=json)

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from typer import Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import options
-from lsr_service.cli.terminal import progress, tell, write
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from lsr_eval.bench.workload import Workload
-
+from lsr_service.cli.terminal import console, progress, tell, write
 
 DEFAULT_K = "10,100,1000"
 DEFAULT_PEERS = "splade-index,bmp,seismic,scipy,pisa"
-
-
-class Written(NamedTuple):
-    """Where the figures go: into a file, and as JSON to standard output instead of a table."""
-
-    file: Path | None
-    json: bool
 
 
 def bench(
@@ -100,6 +88,13 @@ def bench(
     Every engine runs in its own process on one core, in interleaved rounds; peers are shown at
     their best settings.
     """
+    from lsr.files import write_bytes
+    from lsr_eval.bench.ablation import run_ablation
+    from lsr_eval.bench.growth import plot_growth, run_growth
+    from lsr_eval.bench.plot import import_pyplot, plot_latency_against_recall
+    from lsr_eval.bench.records import Benchmark, as_json
+    from lsr_eval.bench.report import print_report
+    from lsr_eval.bench.run import Options, run_benchmark
     from lsr_eval.bench.workload import Workload
 
     if ablation and growth is not None:
@@ -107,81 +102,38 @@ def bench(
     if ablation and plot is not None:
         raise UsageError("--plot draws a comparison or --growth; an ablation is a table")
     if plot is not None:
-        from lsr_eval.bench.plot import import_pyplot
-
         import_pyplot()
     workload = Workload(
         str(docs), str(queries), docs_limit, queries_limit, shuffle, synthetic, seed
     )
     depths = _numbers("--k", ",".join(k or [DEFAULT_K]))
-    written = Written(output, json)
-    if ablation:
-        _ablation(workload, depths, rounds, written)
-    elif growth is not None:
-        _growth(workload, _numbers("--growth", growth), depths, rounds, plot, written)
-    else:
-        from lsr_eval.bench.run import Options
-
-        listed = DEFAULT_PEERS if peers is None else ",".join(peers)
-        names = [name.strip() for name in listed.split(",") if name.strip()]
-        chosen = Options(depths, names, rounds, trial_queries, folder, throughput)
-        _comparison(workload, chosen, plot, written)
-
-
-def _comparison(workload: Workload, chosen: Any, plot: Path | None, written: Written) -> None:
-    from lsr_eval.bench.plot import plot_latency_against_recall
-    from lsr_eval.bench.report import print_report
-    from lsr_eval.bench.run import run_benchmark
-
-    with progress() as show:
-        result = run_benchmark(workload, chosen, show)
-    if not written.json:
-        print_report(result, _console())
-    if plot is not None:
-        plot_latency_against_recall(result, plot)
+    draw: Callable[[Any, Path], None] | None = None
+    with progress() as shown:
+        result: Any
+        if ablation:
+            result = run_ablation(workload, depths, rounds, shown)
+        elif growth is not None:
+            result = run_growth(workload, _numbers("--growth", growth), depths, rounds, shown)
+            draw = plot_growth
+        else:
+            listed = DEFAULT_PEERS if peers is None else ",".join(peers)
+            names = [name.strip() for name in listed.split(",") if name.strip()]
+            chosen = Options(depths, names, rounds, trial_queries, folder, throughput)
+            result = run_benchmark(workload, chosen, shown)
+            draw = plot_latency_against_recall
+    if not json and isinstance(result, Benchmark):
+        print_report(result, console(width=200))
+    elif not json:
+        console(width=200).print(result.table())
+    if plot is not None and draw is not None:
+        draw(result, plot)
         tell(f"wrote {plot}")
-    _write(vars(result), written)
-
-
-def _ablation(workload: Workload, depths: list[int], rounds: int, written: Written) -> None:
-    from lsr_eval.bench.ablation import run_ablation
-
-    with progress() as show:
-        result = run_ablation(workload, depths, rounds, show)
-    if not written.json:
-        _console().print(result.table())
-    _write(vars(result), written)
-
-
-def _growth(
-    workload: Workload,
-    sizes: list[int],
-    depths: list[int],
-    rounds: int,
-    plot: Path | None,
-    written: Written,
-) -> None:
-    from lsr_eval.bench.growth import plot_growth, run_growth
-
-    with progress() as show:
-        result = run_growth(workload, sizes, depths, rounds, show)
-    if not written.json:
-        _console().print(result.table())
-    if plot is not None:
-        plot_growth(result, plot)
-        tell(f"wrote {plot}")
-    _write(vars(result), written)
-
-
-def _write(figures: dict[str, Any], written: Written) -> None:
-    from lsr.files import write_bytes
-    from lsr_eval.bench.records import as_json
-
-    if written.json:
-        write(as_json(figures).decode())
-    if written.file is not None:
-        write_bytes(written.file, as_json(figures))
-        tell(f"wrote {written.file}")
+    figures = as_json(vars(result))
+    if json:
+        write(figures.decode())
+    if output is not None:
+        write_bytes(output, figures)
+        tell(f"wrote {output}")
 
 
 def _numbers(option: str, text: str) -> list[int]:
@@ -192,10 +144,3 @@ def _numbers(option: str, text: str) -> list[int]:
     if not numbers or min(numbers) < 1:
         raise UsageError(f"{option}: expected whole numbers above 0 with commas, got {text!r}")
     return numbers
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)

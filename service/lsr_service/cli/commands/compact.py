@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from lsr_service.cli import options
-from lsr_service.cli.terminal import progress, resumable, write, write_json
+from lsr_service.cli.terminal import progress, resumable, write_result
 
 
 def compact(
@@ -27,7 +27,7 @@ def compact(
 ) -> None:
     """Merge an index into one segment and drop deleted documents: smaller, faster to search.
 
-    The index goes on answering meanwhile. Stopped or killed, it stays as it was.
+    The index answers searches meanwhile. Stopped or killed, it stays as it was.
     """
     from lsr_index.update.writer import IndexWriter
 
@@ -38,11 +38,10 @@ def compact(
         with writer.snapshot() as made:
             stats = made.stats()
     seconds = time.perf_counter() - started
-    if json:
-        write_json({"path": str(index), "seconds": seconds, "changed": changed, **stats._asdict()})
-        return
+    figures = {"path": str(index), "seconds": seconds, "changed": changed, **stats._asdict()}
     what = f"compacted in {seconds:.1f} s" if changed else "nothing to do"
-    write(
+    text = (
         f"{index}: {what}; {stats.n_docs:,} documents in {options.size(stats.n_bytes)}, "
         f"generation {stats.generation}"
     )
+    write_result(figures, text, json=json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,24 +11,13 @@ from typer import Argument, Option
 
 from lsr.errors import IndexStateError, UsageError
 from lsr_service.cli import options
-from lsr_service.cli.terminal import one_line, tell, write, write_json
+from lsr_service.cli.terminal import one_line, tell, write_result
 
 N_EXAMPLES = 3
 
 
 class Matched(NamedTuple):
-    """What a filter selects in one generation of an index.
-
-    Attributes
-    ----------
-    n_docs : int
-        Documents of the index.
-    n_matched : int
-        Those of them that the filter selects.
-    examples : list of str
-        The first ids of those.
-    generation : int
-    """
+    """What a filter selects in one generation; `examples` are its first document ids."""
 
     n_docs: int
     n_matched: int
@@ -73,22 +61,51 @@ def delete(
 ) -> None:
     """Delete documents by id or by filter, all in one commit.
 
-    A filter shows how many documents it matches and asks before it deletes them. An id that is not
-    there is no error. The room is free once segments are merged; lsr compact does that at once.
+    A filter shows how many documents it matches and asks before it deletes them. An unknown
+    id is no error. Disk space is freed when segments are merged; lsr compact does that at once.
     """
+    from lsr.corpus.lines import read_text_lines
+    from lsr_index.update.writer import IndexWriter
+
     if not (ids or ids_from or filter):
         raise UsageError("say which documents: give IDs, --ids-from or --filter")
     if dry_run and filter is None:
         raise UsageError("--dry-run shows what a --filter matches; give one")
     condition = None if filter is None else options.filter_of(filter)
-    wanted = [*(ids or ()), *(doc_id for file in ids_from or () for doc_id in _ids_of(file))]
+    wanted = list(ids or ())
+    for file in ids_from or ():
+        wanted += [doc_id for _, doc_id in read_text_lines(file)]
     matched = None if condition is None else _matching(index, condition)
     if matched is not None and dry_run:
-        _show(index, matched, json=json)
+        figures = {
+            "path": str(index),
+            "dry_run": True,
+            "matched": matched.n_matched,
+            "examples": matched.examples,
+            "n_docs": matched.n_docs,
+            "generation": matched.generation,
+        }
+        write_result(figures, f"{index}: {matched}; nothing was deleted", json=json)
         return
     if matched is not None:
         _require_consent(index, matched, yes=yes, all=all)
-    _delete(index, wanted, condition, matched, all=all, json=json)
+    with IndexWriter(index) as writer:
+        if matched is not None and writer.generation != matched.generation:
+            raise IndexStateError(
+                f"{index}: the index was changed meanwhile, so the filter may match other "
+                "documents; nothing was deleted. Run the command again"
+            )
+        n_deleted = writer.delete(wanted)
+        if condition is not None:
+            n_deleted += writer.delete_where(condition, allow_all=all)
+        if n_deleted == 0:
+            writer.rollback()
+        done = writer.commit()
+    text = (
+        f"{index}: {n_deleted:,} documents deleted, {done.n_docs:,} left in generation "
+        f"{done.generation}"
+    )
+    write_result({"path": str(index), "deleted": n_deleted, **done._asdict()}, text, json=json)
 
 
 def _matching(path: Path, condition: dict[str, Any]) -> Matched:
@@ -100,31 +117,11 @@ def _matching(path: Path, condition: dict[str, Any]) -> Matched:
         return Matched(index.n_docs, len(ordinals), examples, index.generation)
 
 
-def _show(path: Path, matched: Matched, *, json: bool) -> None:
-    if json:
-        write_json(
-            {
-                "path": str(path),
-                "dry_run": True,
-                "matched": matched.n_matched,
-                "examples": matched.examples,
-                "n_docs": matched.n_docs,
-                "generation": matched.generation,
-            }
-        )
-    else:
-        write(f"{path}: {matched}; nothing was deleted")
-
-
 def _require_consent(path: Path, matched: Matched, *, yes: bool, all: bool) -> None:
-    """Ask on a terminal, where --yes does not answer already.
+    """Ask on a terminal, unless --yes is given.
 
-    Raises
-    ------
-    UsageError
-        The filter matches every document and --all is not given, or nobody can be asked.
-    typer.Exit
-        The answer is no.
+    Raises UsageError where the filter matches every document without --all, or where there is no
+    terminal, and typer.Exit where the answer is no.
     """
     if not matched.n_matched:
         return
@@ -144,41 +141,3 @@ def _require_consent(path: Path, matched: Matched, *, yes: bool, all: bool) -> N
     if not typer.confirm("Delete them?", err=True):
         tell("nothing was deleted")
         raise typer.Exit(1)
-
-
-def _delete(
-    path: Path,
-    ids: list[str],
-    condition: dict[str, Any] | None,
-    matched: Matched | None,
-    *,
-    all: bool,
-    json: bool,
-) -> None:
-    from lsr_index.update.writer import IndexWriter
-
-    with IndexWriter(path) as writer:
-        if matched is not None and writer.generation != matched.generation:
-            raise IndexStateError(
-                f"{path}: the index was changed meanwhile, so the filter may match other "
-                "documents; nothing was deleted. Run the command again"
-            )
-        n_deleted = writer.delete(ids)
-        if condition is not None:
-            n_deleted += writer.delete_where(condition, allow_all=all)
-        if n_deleted == 0:
-            writer.rollback()
-        done = writer.commit()
-    if json:
-        write_json({"path": str(path), "deleted": n_deleted, **done._asdict()})
-        return
-    write(
-        f"{path}: {n_deleted:,} documents deleted, {done.n_docs:,} left in generation "
-        f"{done.generation}"
-    )
-
-
-def _ids_of(file: Path) -> Iterator[str]:
-    from lsr.corpus.lines import read_text_lines
-
-    return (doc_id for _, doc_id in read_text_lines(file))

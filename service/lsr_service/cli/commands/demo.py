@@ -13,7 +13,16 @@ from lsr.errors import IndexFormatError, IndexNotFoundError
 from lsr.models import DEFAULT
 from lsr.progress import Progress
 from lsr_service.cli import options
-from lsr_service.cli.terminal import program, progress, quoted, resumable, tell, write, write_json
+from lsr_service.cli.terminal import (
+    program,
+    progress,
+    quoted,
+    resumable,
+    show,
+    tell,
+    write,
+    write_json,
+)
 from lsr_service.engine.warm_up import tell_if_compiling, warm_up
 
 if TYPE_CHECKING:
@@ -48,8 +57,8 @@ def demo(
     path = folder / "python-docs.index"
     retriever, built = existing(path), ""
     if retriever is None:
-        with resumable("indexing"), progress() as show:
-            retriever, built = _build(path, show)
+        with resumable("indexing"), progress() as shown:
+            retriever, built = _build(path, shown)
     with retriever:
         tell_if_compiling()
         warm_up(retriever)
@@ -76,7 +85,7 @@ def existing(path: Path) -> Retriever | None:
         return None
 
 
-def _build(path: Path, show: Progress) -> tuple[Retriever, str]:
+def _build(path: Path, shown: Progress) -> tuple[Retriever, str]:
     from lsr.corpus import open_corpus
     from lsr.encoders import load_encoder
     from lsr_index.build.index_corpus import index_corpus
@@ -84,7 +93,7 @@ def _build(path: Path, show: Progress) -> tuple[Retriever, str]:
 
     started = time.perf_counter()
     corpus = open_corpus("python-docs")
-    with index_corpus(corpus, load_encoder(DEFAULT), path, progress=show) as made:
+    with index_corpus(corpus, load_encoder(DEFAULT), path, progress=shown) as made:
         n_docs = made.n_docs
     seconds = time.perf_counter() - started
     rate = n_docs / seconds
@@ -94,38 +103,33 @@ def _build(path: Path, show: Progress) -> tuple[Retriever, str]:
 
 
 def _show(answers: list[tuple[str, Any]]) -> None:
-    from rich.console import Console
+    from rich.text import Text
 
     from lsr_service.cli.hits import render
 
-    console = Console(highlight=False)
     for query, answer in answers:
-        console.print()
-        console.print(f"query: {query}", style="bold blue", markup=False)
-        for line in render(answer):
-            console.print(line, soft_wrap=not console.is_terminal)
+        show("", Text(f"query: {query}", style="bold blue"), *render(answer))
 
 
 def _show_next(path: Path) -> None:
     lsr, index = program(), quoted(path)
-    write("")
-    write("Try next:")
-    write(f'  {lsr} search {index} "your own question" --explain')
-    write(f"  {lsr} serve {index}          # then open http://127.0.0.1:8080")
-    write(f"  {lsr} index FOLDER -o my.index        # your own documents")
+    write(
+        f"\nTry next:\n"
+        f'  {lsr} search {index} "your own question" --explain\n'
+        f"  {lsr} serve {index}          # then open http://127.0.0.1:8080\n"
+        f"  {lsr} index FOLDER -o my.index        # your own documents"
+    )
 
 
 def _summary(path: Path, retriever: Retriever, answers: list[tuple[str, Any]]) -> dict[str, Any]:
     from lsr_service.http.answers import search_response
 
+    index = retriever.index
     found = [
-        {
-            "query": query,
-            **search_response(path.stem, retriever.index, answer, plain=True).model_dump(),
-        }
+        {"query": query, **search_response(path.stem, index, answer, plain=True).model_dump()}
         for query, answer in answers
     ]
-    return {"path": str(path), "n_docs": retriever.index.n_docs, "answers": found}
+    return {"path": str(path), "n_docs": index.n_docs, "answers": found}
 
 
 def _cache_folder() -> Path:

@@ -15,7 +15,7 @@ from lsr_service.cli.encoder_options import (
     EncoderOptions,
     takes_encoder_options,
 )
-from lsr_service.cli.terminal import progress, report_skipped, resumable, write, write_json
+from lsr_service.cli.terminal import progress, report_skipped, resumable, write_result
 
 
 @takes_encoder_options
@@ -26,7 +26,7 @@ def encode(
     ],
     encoder: EncoderName,
     encoder_options: EncoderOptions = NO_OPTIONS,
-    on_error: options.OnErrorOption = options.OnError.FAIL,
+    on_error: options.OnError = "fail",
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing file.")] = False,
@@ -46,10 +46,13 @@ def encode(
     seconds = time.perf_counter() - started
     report_skipped(corpus)
     mean = written.n_entries / max(1, written.n_docs)
-    if json:
-        figures = {"n_docs": written.n_docs, "n_entries": written.n_entries, "mean_nnz": mean}
-        write_json(
-            {"path": str(output), "seconds": seconds, "skipped": corpus.n_skipped, **figures}
-        )
-    else:
-        write(f"{output}: {written.n_docs:,} vectors of {mean:.1f} terms, in {seconds:.1f} s")
+    figures = {
+        "path": str(output),
+        "seconds": seconds,
+        "skipped": corpus.n_skipped,
+        "n_docs": written.n_docs,
+        "n_entries": written.n_entries,
+        "mean_nnz": mean,
+    }
+    text = f"{output}: {written.n_docs:,} vectors of {mean:.1f} terms, in {seconds:.1f} s"
+    write_result(figures, text, json=json)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
 from lsr_service.cli.encoder_options import NAMES, NO_OPTIONS, EncoderOptions, takes_encoder_options
-from lsr_service.cli.terminal import progress, resumable, tell, write_json
-
-if TYPE_CHECKING:
-    from lsr_eval.results import Report
+from lsr_service.cli.terminal import console, progress, resumable, tell, write_json
 
 
 @takes_encoder_options
@@ -41,7 +38,7 @@ def evaluate(
     mode: Annotated[
         hybrid_options.Mode,
         Option(help="How indexes are searched; hybrid measures each branch too."),
-    ] = hybrid_options.Mode.SPARSE,
+    ] = "sparse",
     fusion: Annotated[
         list[str] | None,
         Option(
@@ -104,7 +101,7 @@ def evaluate(
                 collection,
                 encoder=encoder or (),
                 dense=dense or (),
-                mode=mode.value,
+                mode=mode,
                 fusion=fusion or (),
                 selective=selective,
                 index=index or (),
@@ -121,37 +118,16 @@ def evaluate(
             )
             for collection in collections
         ]
-    if output is not None:
-        _write_runs(reports[0], output)
-    if json:
-        _write_values(reports, per_topic=per_topic)
-    else:
-        _show(reports)
+    from lsr_eval.report import render_summary, render_table, to_json, write_runs
 
-
-def _write_runs(report: Report, folder: Path) -> None:
-    from lsr_eval.report import write_runs
-
-    for path in write_runs(report, folder):
+    for path in () if output is None else write_runs(reports[0], output):
         tell(f"wrote {path}")
-
-
-def _write_values(reports: list[Report], *, per_topic: bool) -> None:
-    from lsr_eval.report import to_json
-
-    values = [to_json(report, per_topic=per_topic) for report in reports]
-    write_json(values if len(values) > 1 else values[0])
-
-
-def _show(reports: list[Report]) -> None:
-    from rich.console import Console
-
-    from lsr_eval.report import render_summary, render_table
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+    if json:
+        values = [to_json(report, per_topic=per_topic) for report in reports]
+        write_json(values if len(values) > 1 else values[0])
+        return
+    terminal = console(width=160)
     for report in reports:
-        console.print(render_table(report))
+        terminal.print(render_table(report))
     if len(reports) > 1:
-        console.print(render_summary(reports))
+        terminal.print(render_summary(reports))

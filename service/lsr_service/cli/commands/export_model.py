@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from lsr_service.cli import options
-from lsr_service.cli.terminal import tell, write, write_json
+from lsr_service.cli.terminal import tell, write_result
 
 Model = Annotated[
     str, Argument(metavar="MODEL", help="lsr-tiny-en, or the folder of such a model.")
@@ -27,12 +27,8 @@ def export_model(model: Model, output: Output, json: options.Json = False) -> No
     from lsr.encoders.neural.model_files import find_model
 
     export_floats(find_model(model), output)
-    if json:
-        write_json({"path": str(output)})
-    else:
-        write(
-            f"{output}: load it with sentence_transformers.SparseEncoder, or as --encoder {output}"
-        )
+    text = f"{output}: load it with sentence_transformers.SparseEncoder, or as --encoder {output}"
+    write_result({"path": str(output)}, text, json=json)
 
 
 def export(model: Model, output: Output, json: options.Json = False) -> None:

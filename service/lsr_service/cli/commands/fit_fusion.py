@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from typer import Argument, Option
 
 from lsr.errors import LsrError, UsageError
 from lsr_service.cli import hybrid_options, options
-from lsr_service.cli.terminal import progress, tell, write_json
-
-if TYPE_CHECKING:
-    from lsr_eval.fusion_fitting.fit import FusionFit
-    from lsr_eval.fusion_fitting.sources import Source
+from lsr_service.cli.terminal import progress, show, tell, write_json
 
 
 class NothingGainedError(LsrError):
@@ -53,58 +49,45 @@ def fit_fusion(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Find method, weights and depth of a fusion by judged topics; tell its gain on others.
+    """Fit method, weights and depth of a fusion to judged topics, and report its gain.
 
-    Half of the topics are ranked with what is found on the other half, in ten splits into halves
-    alike. The result is a file that search, serve and eval take as --fusion. Nothing is written,
-    and the exit code is 1, when the fusion is not better than its best branch alone.
+    The gain is cross-validated: in ten splits into paired halves, each half of the topics is ranked
+    with the fusion fitted to the other. The result is a file that search, serve and eval take as
+    --fusion. When it is not better than its best branch, nothing is written and the exit code is 1.
     """
+    from lsr.trec.measures import parse_measures
     from lsr_eval.fusion_fitting.fit import fit
+    from lsr_eval.fusion_fitting.report import artefact_of, evidence_of, render
+    from lsr_eval.fusion_fitting.sources import bench_of_branches, bench_of_runs, judged_of
     from lsr_eval.measures.significance import SEED
+    from lsr_index.fusion import write_artefact
+    from lsr_index.hybrid import Retriever
 
     if (index is None) == (not run):
         raise UsageError("name an INDEX with several branches, or two runs or more with --run")
-    with progress() as show, ExitStack() as stack:
-        source = _source(index, also, run or [], qrels, topics, split, measure, show, stack)
-        found = fit(source.bench, seed=SEED if seed is None else seed, progress=show)
-    from lsr_eval.fusion_fitting.report import artefact_of, evidence_of, render
-    from lsr_index.fusion import write_artefact
-
+    measures = parse_measures([measure])
+    if len(measures) > 1:
+        raise UsageError(f"--measure {measure!r}: one measure can be made as large as possible")
+    with progress() as shown, ExitStack() as stack:
+        judged = judged_of(qrels, topics, split)
+        if index is None:
+            source = bench_of_runs(_named(run or []), judged, measures[0])
+        else:
+            retriever = stack.enter_context(Retriever.open(index, also or ()))
+            source = bench_of_branches(retriever, judged, measures[0], shown)
+        found = fit(source.bench, seed=SEED if seed is None else seed, progress=shown)
     if json:
         values = {"fusion": found.fusion.to_json(), "evidence": evidence_of(found, qrels)}
         write_json({**values, "refusal": found.refusal, "warnings": list(source.warnings)})
     else:
-        _show(render(found, source.warnings))
-    _refuse(found)
+        show(render(found, source.warnings))
+    if found.refusal is not None:
+        raise NothingGainedError(
+            f"{found.refusal}; nothing was written. Search {found.best_branch} alone"
+        )
     if output is not None:
         write_artefact(artefact_of(found, source.branches, qrels), output)
         tell(f"wrote {output}; use it with --fusion {output}")
-
-
-def _source(
-    index: Path | None,
-    also: list[Path] | None,
-    runs: list[str],
-    qrels: str,
-    topics: str | None,
-    split: str | None,
-    measure: str,
-    show: Any,
-    stack: ExitStack,
-) -> Source:
-    from lsr.trec.measures import parse_measures
-    from lsr_eval.fusion_fitting.sources import bench_of_branches, bench_of_runs, judged_of
-
-    measures = parse_measures([measure])
-    if len(measures) > 1:
-        raise UsageError(f"--measure {measure!r}: one measure can be made as large as possible")
-    judged = judged_of(qrels, topics, split)
-    if index is None:
-        return bench_of_runs(_named(runs), judged, measures[0])
-    from lsr_index.hybrid import Retriever
-
-    retriever = stack.enter_context(Retriever.open(index, also or ()))
-    return bench_of_branches(retriever, judged, measures[0], show)
 
 
 def _named(runs: list[str]) -> dict[str, Path]:
@@ -118,17 +101,3 @@ def _named(runs: list[str]) -> dict[str, Path]:
             raise UsageError(f"two runs are named {name!r}; tell them apart with NAME=FILE")
         found[name] = Path(path)
     return found
-
-
-def _show(table: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(table, soft_wrap=not console.is_terminal)
-
-
-def _refuse(found: FusionFit) -> None:
-    if found.refusal is not None:
-        raise NothingGainedError(
-            f"{found.refusal}; nothing was written. Search {found.best_branch} alone"
-        )

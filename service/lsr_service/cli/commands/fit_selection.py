@@ -35,9 +35,9 @@ def fit_selection(
     most: Annotated[int, Option(min=1, metavar="N", help="Use the first N queries.")] = 400,
     json: options.Json = False,
 ) -> None:
-    """Learn from queries which clusters of dense vectors sparse results point at.
+    """Fit to queries which clusters of dense vectors a search opens, given its sparse hits.
 
-    Fitted on every second query; the others show what a search finds that compares so few vectors.
+    Fitted to every second query; the recall of such a search is measured on the others.
     The result is a file that search, serve and eval take as --selective.
     """
     from lsr.corpus.queries import open_queries
@@ -56,8 +56,7 @@ def fit_selection(
     if json:
         write_json({"selection": selection.to_json(), "evidence": dict(artefact.evidence)})
     else:
-        for line in _lines(measured):
-            write(line)
+        write("\n".join(_lines(measured)))
     if output is not None:
         write_selection(artefact, output)
         tell(f"wrote {output}; use it with --selective {output}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,16 +27,12 @@ from lsr_service.cli.terminal import (
     report_skipped,
     resumable,
     tell,
-    write,
-    write_json,
+    write_result,
 )
 
 if TYPE_CHECKING:
     from lsr.corpus import Corpus
-    from lsr.encoders import Encoder
-    from lsr.encoders.dense import DenseEncoder
     from lsr_index import Index
-
 
 PRECOMPUTED = "precomputed"
 
@@ -65,7 +62,7 @@ def index(
             "line.",
         ),
     ] = None,
-    on_error: options.OnErrorOption = options.OnError.FAIL,
+    on_error: options.OnError = "fail",
     max_errors: options.MaxErrors = None,
     format: options.CorpusFormat = None,
     memory: options.Memory = "1G",
@@ -88,7 +85,7 @@ def index(
 
     Stopped with Ctrl-C or killed, the same command goes on where it was.
     """
-    building = {
+    building: dict[str, Any] = {
         "overwrite": overwrite,
         "memory_bytes": options.bytes_of(memory),
         "reorder": reorder,
@@ -97,62 +94,48 @@ def index(
     started = time.perf_counter()
     corpus = None
     if encoder == PRECOMPUTED:
-        not_of_texts = options.given(dense=dense, input_format=format, max_errors=max_errors)
-        if on_error is not options.OnError.FAIL:
-            not_of_texts["on_error"] = on_error
-        made = _index_vectors(
-            source, output, vocabulary, {*encoder_options.names, *not_of_texts}, building
-        )
+        of_texts = {
+            "dense": dense is not None,
+            "input_format": format is not None,
+            "max_errors": max_errors is not None,
+            "on_error": on_error != "fail",
+        }
+        of_texts |= dict.fromkeys(encoder_options.names, True)
+        _require_none(name for name, is_given in of_texts.items() if is_given)
+        made = _index_vectors(source, output, vocabulary, building)
     else:
         if vocabulary is not None:
             raise UsageError(
                 "--vocabulary names the terms of precomputed vectors: use it with "
                 "--encoder precomputed"
             )
+        from lsr_index.build.index_corpus import index_corpus
+
         corpus = options.corpus_of(source, format, on_error, max_errors)
         encoding = encoder_options.encoder(encoder, beside=dense)
-        dense_encoding = encoder_options.dense_encoder(dense)
-        made = _index_corpus(corpus, encoding, output, dense_encoding, building)
+        building["dense"] = encoder_options.dense_encoder(dense)
+        with resumable("indexing"), progress() as show:
+            made = index_corpus(corpus, encoding, output, progress=show, **building)
     with made:
         _report(made, corpus, output, time.perf_counter() - started, json=json)
 
 
-def _index_corpus(
-    corpus: Corpus,
-    encoder: Encoder,
-    output: Path,
-    dense: DenseEncoder | None,
-    building: dict[str, Any],
-) -> Index:
-    from lsr_index.build.index_corpus import index_corpus
-
-    with resumable("indexing"), progress() as show:
-        return index_corpus(corpus, encoder, output, dense=dense, progress=show, **building)
-
-
-def _index_vectors(
-    source: str,
-    output: Path,
-    vocabulary: Path | None,
-    not_of_vectors: set[str],
-    building: dict[str, Any],
-) -> Index:
-    """Index a file of vectors.
-
-    Raises
-    ------
-    UsageError
-        An option was given that says how texts are read or encoded.
-    """
-    from lsr.encoders.precomputed import read_vocabulary
-    from lsr_index.build.index_corpus import index_vectors
-
-    if not_of_vectors:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(not_of_vectors))
+def _require_none(of_texts: Iterable[str]) -> None:
+    """Raise UsageError for options that say how texts are read or encoded."""
+    named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(of_texts))
+    if named:
         raise UsageError(
             f"{named}: says how texts are read or encoded, and precomputed vectors "
             "have none; leave it out"
         )
+
+
+def _index_vectors(
+    source: str, output: Path, vocabulary: Path | None, building: dict[str, Any]
+) -> Index:
+    from lsr.encoders.precomputed import read_vocabulary
+    from lsr_index.build.index_corpus import index_vectors
+
     if not Path(source).is_file():
         raise UsageError(f"{source}: is no file; --encoder precomputed takes a file of vectors")
     terms = None if vocabulary is None else read_vocabulary(vocabulary)
@@ -163,17 +146,14 @@ def _index_vectors(
 def _report(
     made: Index, corpus: Corpus | None, output: Path, seconds: float, *, json: bool
 ) -> None:
-    n_skipped = 0
+    stats = made.stats()
     if corpus is not None:
         report_skipped(corpus)
-        n_skipped = corpus.n_skipped
-    report_clipped(made.stats().n_clipped)
-    if json:
-        stats = made.stats()._asdict()
-        write_json({"path": str(output), "seconds": seconds, "skipped": n_skipped, **stats})
-    else:
-        vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
-        what = f"{made.n_docs:,} documents, {made.n_terms:,} terms{vectors}"
-        write(f"{output}: {what}, in {seconds:.1f} s")
+    report_clipped(stats.n_clipped)
+    skipped = 0 if corpus is None else corpus.n_skipped
+    figures = {"path": str(output), "seconds": seconds, "skipped": skipped, **stats._asdict()}
+    vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
+    what = f"{made.n_docs:,} documents, {made.n_terms:,} terms{vectors}"
+    write_result(figures, f"{output}: {what}, in {seconds:.1f} s", json=json)
     if corpus is not None and not json:
         tell(f'search it with: {program()} search {quoted(output)} "your query"')

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from lsr.errors import MissingDependencyError
 from lsr_service.cli import options
 from lsr_service.cli.encoder_options import EncoderName
-from lsr_service.cli.terminal import progress, resumable, write, write_json
-
-
-class Choice(StrEnum):
-    """Which of the ranked documents become negatives."""
-
-    TOP = "top"
-    RANDOM = "random"
+from lsr_service.cli.terminal import progress, resumable, write_result
 
 
 def mine(
@@ -50,7 +42,9 @@ def mine(
             help="Leave out documents that score above this share of the positive's score.",
         ),
     ] = None,
-    choice: Annotated[Choice, Option(help="The best ranked, or random ones.")] = (Choice.TOP),
+    choice: Annotated[
+        Literal["top", "random"], Option(help="The best ranked, or random ones.")
+    ] = "top",
     teacher: Annotated[
         list[str] | None,
         Option(
@@ -60,7 +54,7 @@ def mine(
         ),
     ] = None,
     split: Annotated[str, Option(metavar="NAME", help="Split of a BEIR folder.")] = "train",
-    on_error: options.OnErrorOption = options.OnError.FAIL,
+    on_error: options.OnError = "fail",
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Use the first N pairs.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Random seed.")] = 42,
     json: options.Json = False,
@@ -76,15 +70,13 @@ def mine(
     except ImportError as error:
         raise MissingDependencyError("mining", "torch") from error
     wanted = MiningOptions(
-        encoder, negatives, depth, skip_top, max_score_ratio, choice.value, teacher or (), seed
+        encoder, negatives, depth, skip_top, max_score_ratio, choice, teacher or (), seed
     )
-    source = Source(path=pairs, split=split, on_error=on_error.value, limit=limit)
+    source = Source(path=pairs, split=split, on_error=on_error, limit=limit)
     with resumable("mining"), progress() as show:
         result = run_mining(source, output, wanted, corpus=corpus, progress=show)
-    if json:
-        write_json(result)
-    else:
-        write(
-            f"{result.path}: {result.n_examples:,} examples, {result.n_negatives:,} negatives, "
-            f"{result.n_without:,} examples without any"
-        )
+    text = (
+        f"{result.path}: {result.n_examples:,} examples, {result.n_negatives:,} negatives, "
+        f"{result.n_without:,} examples without any"
+    )
+    write_result(result, text, json=json)

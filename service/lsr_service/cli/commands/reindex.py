@@ -16,7 +16,7 @@ from lsr_service.cli.encoder_options import (
     EncoderOptions,
     takes_encoder_options,
 )
-from lsr_service.cli.terminal import progress, report_clipped, resumable, write, write_json
+from lsr_service.cli.terminal import progress, report_clipped, resumable, write_result
 
 
 @takes_encoder_options
@@ -60,10 +60,9 @@ def reindex(
     seconds = time.perf_counter() - started
     with made:
         report_clipped(made.stats().n_clipped)
-        if json:
-            write_json({"path": str(index), "seconds": seconds, **made.stats()._asdict()})
-            return
-        write(
+        figures = {"path": str(index), "seconds": seconds, **made.stats()._asdict()}
+        text = (
             f"{index}: {made.n_docs:,} documents, {made.n_terms:,} terms, in {seconds:.1f} s; "
             f"generation {made.generation}"
         )
+    write_result(figures, text, json=json)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
 from lsr.errors import UsageError
 from lsr_service.cli import hybrid_options, options
-from lsr_service.cli.search import Page, Searcher
-from lsr_service.cli.terminal import require_text, tell, write, write_json
+from lsr_service.cli.encoder_options import NO_OPTIONS
+from lsr_service.cli.terminal import require_text, show, tell, write, write_json
 from lsr_service.engine.warm_up import tell_if_compiling
 
+if TYPE_CHECKING:
+    from lsr_index.hybrid import RankedIds, Retriever
 
-class Format(StrEnum):
-    """How hits are written."""
-
-    TEXT = "text"
-    JSON = "json"
-    TREC = "trec"
+Format = Literal["text", "json", "trec"]
 
 
 def search(
@@ -82,74 +77,97 @@ def search(
     """
     if query is not None and topics is not None:
         raise UsageError("give either a QUERY or --topics, not both")
-    if (output is not None and format not in (None, Format.TREC)) or (json and output is not None):
+    if output is not None and (json or format not in (None, "trec")):
         raise UsageError(
             "--output writes a TREC run; leave out --json and --output-format, or redirect"
         )
     require_text("query", query)
-    chosen = _format(format, json, trec=output is not None or topics is not None)
-    as_run = topics is not None or chosen is Format.TREC
+    written = _format(format, json, trec=output is not None or topics is not None)
+    as_run = topics is not None or written == "trec"
     if offset and as_run:
         raise UsageError("--offset pages through the hits of one query; a run begins at rank 1")
-    page = Page(k, offset, None if filter is None else options.filter_of(filter))
-    asked = hybrid_options.HybridOptions.of(
-        mode, fusion, also, selective, feedback=feedback, rerank=rerank, rerank_depth=rerank_depth
-    )
-    with closing(Searcher(index, encoder, asked)) as searcher:
+    condition = None if filter is None else options.filter_of(filter)
+    vectors = hybrid_options.mode_of(mode, fusion, also, selective)
+
+    from lsr_index.hybrid import Retriever
+
+    query_encoder = None if encoder is None else NO_OPTIONS.encoder(encoder)
+    with Retriever.open(index, also or (), encoder=query_encoder) as retriever:
+        arguments = hybrid_options.search_arguments(
+            retriever, vectors, fusion, selective, feedback, rerank, rerank_depth
+        )
+        arguments |= {"k": k, "filter": condition}
         tell_if_compiling()
         if as_run:
-            _search_run(searcher, _topics(query, topics), page, threads, chosen, output, tag)
-        elif query is not None:
-            _search_one(searcher, index.name, query, page, chosen, explain)
-        else:
-            for line in _lines():
-                _search_one(searcher, index.name, line, page, chosen, explain)
+            listed = _topics(query, topics)
+            texts = [text for _, text in listed]
+            found = retriever.search_batch(texts, threads=threads, **arguments)
+            _write_run([qid for qid, _ in listed], found, written, output, tag)
+            return
+        arguments |= {"offset": offset}
+        plain = vectors == "sparse" and not (feedback or rerank)
+        for text in _lines() if query is None else [query]:
+            answer = _write_json if written == "json" else _show
+            answer(retriever, text, plain, explain, arguments)
 
 
 def _format(format: Format | None, json: bool, *, trec: bool) -> Format:
     if json:
-        if format not in (None, Format.JSON):
+        if format not in (None, "json"):
             raise UsageError(f"--json and --output-format {format} contradict each other")
-        return Format.JSON
-    return format or (Format.TREC if trec else Format.TEXT)
+        return "json"
+    return format or ("trec" if trec else "text")
 
 
-def _search_one(
-    searcher: Searcher, name: str, query: str, page: Page, format: Format, explain: bool
+def _write_json(
+    retriever: Retriever, query: str, plain: bool, explain: bool, arguments: dict[str, Any]
 ) -> None:
-    if format is Format.JSON:
-        answer = searcher.answer(query, page, explain=explain)
-        write_json({"query": query, **searcher.response(name, answer).model_dump()})
-        return
-    from rich.console import Console
+    from lsr_service.http.answers import search_response
 
+    index = retriever.index
+    found = retriever.search(query, explain=explain, **arguments)
+    response = search_response(index.path.name, index, found, plain=plain)
+    write_json({"query": query, **response.model_dump()})
+
+
+def _show(
+    retriever: Retriever, query: str, plain: bool, explain: bool, arguments: dict[str, Any]
+) -> None:
+    found = retriever.search(query, explain=True, **arguments)
+    searched_all = plain and not found.hits and not arguments["offset"]
+    unknown = _unknown_words(retriever, query) if searched_all else []
     from lsr_service.cli.hits import render
 
-    console = Console(highlight=False)
-    answer = searcher.answer(query, page, explain=True)
-    unknown = [] if answer.hits or page.offset else searcher.unknown_words(query)
-    for line in render(answer, explain=explain, unknown=unknown):
-        console.print(line, soft_wrap=not console.is_terminal)
+    show(*render(found, explain=explain, unknown=unknown))
 
 
-def _search_run(
-    searcher: Searcher,
-    topics: list[tuple[str, str]],
-    page: Page,
-    threads: int,
-    format: Format,
-    output: Path | None,
-    tag: str,
+def _unknown_words(retriever: Retriever, text: str) -> list[str]:
+    """Return the words of a text that no document of the index can match."""
+    from lsr.analysis.segmentation import normalise, segments, words
+
+    distinct = dict.fromkeys(word for piece in segments(normalise(text)) for word in words(piece))
+    return [word for word in distinct if not retriever.search(word, 1)]
+
+
+def _write_run(
+    qids: list[str], found: list[RankedIds], format: Format, output: Path | None, tag: str
 ) -> None:
+    import orjson
+
     from lsr.trec.runs import Ranking, Run, run_lines, write_run
 
-    found = searcher.run([text for _, text in topics], page, threads=threads)
-    if format is not Format.TREC:
-        for (qid, _), hits in zip(topics, found, strict=True):
-            _write_hits(qid, hits.ids, hits.scores.tolist(), format)
+    if format != "trec":
+        for qid, hits in zip(qids, found, strict=True):
+            ranked = list(enumerate(zip(hits.ids, hits.scores.tolist(), strict=True), 1))
+            if format == "json":
+                rows = [{"rank": rank, "id": id, "score": score} for rank, (id, score) in ranked]
+                write(orjson.dumps({"qid": qid, "hits": rows}).decode())
+                continue
+            for rank, (id, score) in ranked:
+                write(f"{qid}\t{rank}\t{id}\t{score:.4f}")
         return
     rankings = {
-        qid: Ranking.of(hits.ids, hits.scores) for (qid, _), hits in zip(topics, found, strict=True)
+        qid: Ranking.of(hits.ids, hits.scores) for qid, hits in zip(qids, found, strict=True)
     }
     run = Run(tag, rankings)
     if output is None:
@@ -157,20 +175,6 @@ def _search_run(
     else:
         write_run(run, output)
         tell(f"{output}: {run.n_hits:,} hits for {len(rankings):,} topics")
-
-
-def _write_hits(qid: str, ids: list[str], scores: list[float], format: Format) -> None:
-    if format is Format.JSON:
-        import orjson
-
-        hits = [
-            {"rank": rank, "id": id, "score": score}
-            for rank, (id, score) in enumerate(zip(ids, scores, strict=True), 1)
-        ]
-        write(orjson.dumps({"qid": qid, "hits": hits}).decode())
-        return
-    for rank, (id, score) in enumerate(zip(ids, scores, strict=True), 1):
-        write(f"{qid}\t{rank}\t{id}\t{score:.4f}")
 
 
 def _topics(query: str | None, source: str | None) -> list[tuple[str, str]]:

@@ -101,7 +101,10 @@ def serve(
             "access_log": access_log,
         }
     )
-    _log_to_stderr()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _serve(settings, json=json)
     tell("stopped")
 
@@ -111,7 +114,7 @@ def _serve(settings: ServerSettings, *, json: bool) -> None:
     from lsr_service.http import server
     from lsr_service.http.app import create_app
 
-    server.refuse_public(settings)
+    server.require_private_address(settings)
     with server.bind(settings.host, settings.port) as listener:
         engine = Engine.of(settings)
         url = server.url_of(listener)
@@ -126,10 +129,3 @@ def _serve(settings: ServerSettings, *, json: bool) -> None:
             tell(f"serving {names} at {url} (search page, API under /v1); Ctrl-C stops")
 
         server.serve(create_app(settings, engine), settings, listener, announce)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -1,14 +1,14 @@
-"""``lsr snapshot``: copy an index while it is in use."""
+"""``lsr snapshot`` and ``lsr restore``: copy an index while it is in use, and bring it back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
 from lsr_service.cli import options
-from lsr_service.cli.terminal import write, write_json
+from lsr_service.cli.terminal import write_result
 
 
 def snapshot(
@@ -26,7 +26,24 @@ def snapshot(
     from lsr_index.update.snapshot import snapshot as run_snapshot
 
     generation = run_snapshot(index, target)
-    if json:
-        write_json({"path": str(target), "generation": generation})
-    else:
-        write(f"{target}: holds generation {generation} of {index}")
+    figures = {"path": str(target), "generation": generation}
+    write_result(figures, f"{target}: holds generation {generation} of {index}", json=json)
+
+
+def restore(
+    snapshot: Annotated[Path, Argument(metavar="SNAPSHOT", help="Folder made by lsr snapshot.")],
+    index: options.IndexPath,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing index.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Make an index of a snapshot.
+
+    Every file is checked while it is copied; a damaged snapshot changes nothing. With --overwrite
+    the index that is there answers until the snapshot has become its next generation.
+    """
+    from lsr_index.update.snapshot import restore as run_restore
+
+    generation = run_restore(snapshot, index, replace_existing=overwrite)
+    figures = {"path": str(index), "generation": generation}
+    text = f"{index}: restored from {snapshot}, generation {generation}"
+    write_result(figures, text, json=json)

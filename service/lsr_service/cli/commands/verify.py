@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -39,17 +40,7 @@ def verify(
 
     report = run_verify(index, level, generation=generation)
     if json:
-        write_json(
-            {
-                "path": str(index),
-                "ok": report.ok,
-                "level": level,
-                "generation": report.generation,
-                "checked": report.checked,
-                "problems": report.problems,
-                "unreadable": report.unreadable,
-            }
-        )
+        write_json({"path": index, "ok": report.ok, **asdict(report)})
     else:
         for checked in report.checked:
             write(f"ok: {checked}")
