@@ -47,21 +47,10 @@ def run_ablation(
     progress: Progress | None = None,
     on_row: Callable[[AblationRow], None] | None = None,
 ) -> list[AblationRow]:
-    """Train every variant at several weights.
+    """Train every variant at several weights: `scales` times that of the recipe's document penalty.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        With a document penalty, whose weight the scales multiply, and a collection to measure on.
-    scales : sequence of float
-    progress : callable, optional
-    on_row : callable, optional
-        Called with each result when it is ready.
-
-    Raises
-    ------
-    UsageError
-        The recipe measures nothing, penalises nothing, or has no ``mlm`` document head.
+    `on_row` is called with each result when it is ready. Raises UsageError where the recipe
+    measures nothing, penalises nothing, or has no ``mlm`` document head.
     """
     penalty = recipe.penalties.document
     if penalty is None or not recipe.evaluation.collections or recipe.model.document.head != "mlm":
@@ -72,8 +61,7 @@ def run_ablation(
     for variant in VARIANTS:
         for scale in scales:
             weight = penalty.weight * scale
-            one = _variant(recipe, variant, weight)
-            measured = train(one, progress=progress).measured
+            measured = train(_variant(recipe, variant, weight), progress=progress).measured
             assert measured is not None, "the recipe names a collection"
             rows.append(AblationRow(variant, weight, measured))
             if on_row is not None:
@@ -95,10 +83,10 @@ def _variant(recipe: Recipe, variant: str, weight: float) -> Recipe:
 
 def table(rows: Sequence[AblationRow]) -> str:
     """Format the results as lines of text."""
-    return "\n".join([_HEADING, *map(_line, rows)])
-
-
-_HEADING = f"{'penalty':22} {'weight':>9} {'nDCG@10':>8} {'FLOPS':>8} {'nnz/doc':>8} {'post./q':>9}"
+    heading = (
+        f"{'penalty':22} {'weight':>9} {'nDCG@10':>8} {'FLOPS':>8} {'nnz/doc':>8} {'post./q':>9}"
+    )
+    return "\n".join([heading, *map(_line, rows)])
 
 
 def _line(row: AblationRow) -> str:
@@ -117,15 +105,12 @@ def plot(rows: Sequence[AblationRow], path: Path) -> Path | None:
         return None
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for axis, field, label in zip(
-        axes, ("flops", "nnz_documents"), ("FLOPS", "non-zeros a document"), strict=True
-    ):
+    fields = (("flops", "FLOPS"), ("nnz_documents", "non-zeros a document"))
+    for axis, (field, label) in zip(axes, fields, strict=True):
         for variant in VARIANTS:
             own = [row.measured for row in rows if row.variant == variant]
-            own.sort(key=lambda m: getattr(m, field))
-            axis.plot(
-                [getattr(m, field) for m in own], [m.ndcg_10 for m in own], "o-", label=variant
-            )
+            points = sorted((getattr(m, field), m.ndcg_10) for m in own)
+            axis.plot([x for x, _ in points], [y for _, y in points], "o-", label=variant)
         axis.set(xlabel=label, ylabel="nDCG@10")
     axes[0].legend(fontsize="small")
     figure.savefig(path, dpi=110)

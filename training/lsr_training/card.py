@@ -39,12 +39,8 @@ vectors = load_heads(Path("path/to/this/folder")).encode(["some text"], queries=
 def model_card(facts: Mapping[str, Any], *, loads_elsewhere: bool) -> str:
     """Return the model card as Markdown.
 
-    Parameters
-    ----------
-    facts : mapping
-        ``recipe``, ``sources`` (path, n_examples), ``step``, ``measured`` (step to collection to
-        values).
-    loads_elsewhere : bool
+    `facts` has ``recipe``, ``sources`` (path, n_examples), ``step`` and ``measured`` (step to
+    collection to values).
     """
     recipe = facts["recipe"]
     lines = [

@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from lsr.encoders.base import CollectionStatistics
 from lsr.encoders.neural.model_files import TOKENIZER_FILES
 from lsr.encoders.neural.transformer_body import quiet
-from lsr.encoders.neural.word_pieces import WordPieces
 from lsr.errors import ModelError
 from lsr.files import fresh_folder
 from lsr_training.card import model_card
@@ -88,8 +87,7 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
     plain = _known_elsewhere(documents)
     if plain and queries is documents and lengths.query == lengths.document:
         _write_pooling(documents, folder / f"1_{POOLING}")
-        listed = [("", "Transformer"), (f"1_{POOLING}", POOLING)]
-        _write_modules(folder, listed)
+        _write_modules(folder, [("", "Transformer"), (f"1_{POOLING}", POOLING)])
         return True
     if plain and isinstance(queries, TableSide):
         route = _write_table(queries, documents.backbone, folder, lengths.query)
@@ -104,10 +102,8 @@ def _write_sides(model: SparseModel, folder: Path) -> bool:
     names = [name for names in structure.values() for name in names]
     types = {name: _MODULES[name.rpartition("_")[2] or "Transformer"] for name in names}
     parameters = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
-    _write_json(
-        folder / "router_config.json",
-        {"types": types, "structure": structure, "parameters": parameters},
-    )
+    content = {"types": types, "structure": structure, "parameters": parameters}
+    _write_json(folder / "router_config.json", content)
     return True
 
 
@@ -121,13 +117,7 @@ def _known_elsewhere(side: Any) -> bool:
 
 
 def load_heads(folder: Path) -> SparseModel:
-    """Load an exported model with heads that other programs do not support.
-
-    Parameters
-    ----------
-    folder : Path
-        What `export_model` wrote when it returned False.
-    """
+    """Load a model with heads that other programs do not support: `export_model` gave False."""
     content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["model"]
     content["backbone"] = str(folder)
     content["document"].pop("backbone", None)
@@ -138,7 +128,8 @@ def load_heads(folder: Path) -> SparseModel:
     if content["query"]["head"] == "tokens":
         # Whatever made the table, its values come with the heads.
         content["query"] = {"head": "tokens", "table": "learned"}
-    model = build_model(ModelSection.model_validate(content), _refuse_counting)
+    # The table comes with the heads: nothing is counted for it.
+    model = build_model(ModelSection.model_validate(content), lambda pieces: CollectionStatistics())
     heads = load_file(folder / HEADS)
     if model.queries is model.documents:
         heads.update({k.replace("documents.", "queries.", 1): v for k, v in heads.items()})
@@ -158,11 +149,6 @@ def _write_heads(model: SparseModel, folder: Path) -> None:
     if own is not None and own is not model.documents.backbone:
         save_backbone(own, folder / QUERY_NETWORK, model.section.max_length.query)
     save_file(heads, folder / HEADS)
-
-
-def _refuse_counting(pieces: WordPieces) -> CollectionStatistics:
-    # The table comes with the heads; whatever stands in its place until then is overwritten.
-    return CollectionStatistics()
 
 
 def save_backbone(backbone: Backbone, folder: Path, max_length: int) -> None:
@@ -229,7 +215,7 @@ def _write_modules(folder: Path, listed: list[tuple[str, str]]) -> None:
         {"idx": i, "name": str(i), "path": path, "type": _MODULES[kind]}
         for i, (path, kind) in enumerate(listed)
     ]
-    (folder / "modules.json").write_text(json.dumps(modules, indent=2) + "\n")
+    _write_json(folder / "modules.json", modules)
     content = {
         "model_type": "SparseEncoder",
         "prompts": {"query": "", "document": ""},
@@ -239,6 +225,6 @@ def _write_modules(folder: Path, listed: list[tuple[str, str]]) -> None:
     _write_json(folder / "config_sentence_transformers.json", content)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -61,8 +61,6 @@ def hold_out(
     ------
     UsageError
         `out` exists, or nothing would be left to train on.
-    CorpusError
-        The source is malformed.
     """
     if out.exists():
         raise UsageError(f"{out}: exists already; remove it or choose another folder")
@@ -139,12 +137,9 @@ def _write_lines(path: Path, records: Sequence[dict[str, object]]) -> None:
 
 def _record(example: Example) -> dict[str, object]:
     positive, *negatives = example.documents
-    record: dict[str, object] = {"query": example.query, "positive": positive}
-    if negatives:
-        record["negatives"] = negatives
-    if example.scores:
-        record["scores"] = dict(example.scores)
-    return record
+    more = {"negatives": negatives, "scores": dict(example.scores)}
+    filled = {name: value for name, value in more.items() if value}
+    return {"query": example.query, "positive": positive, **filled}
 
 
 def main() -> int:

@@ -46,17 +46,8 @@ def collate(
 ) -> Batch:
     """Make a batch of sampled examples.
 
-    Parameters
-    ----------
-    picks : sequence of Pick, (n,)
-    sources : sequence of sequence of Example
-    teachers : sequence of str or None
-        Teachers whose scores are used; None uses those of the first example.
-
-    Raises
-    ------
-    DataError
-        An example lacks the scores of one of the teachers.
+    Uses the scores of `teachers`; None uses those of the first example. Raises DataError where an
+    example lacks them.
     """
     examples = [sources[pick.source][pick.example] for pick in picks]
     if teachers is None:

@@ -40,13 +40,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
 
     Known shapes: ``query, positive`` (pairs); with ``negative`` or ``negatives`` (triples, mined
     negatives); ``query, documents`` (scored lists). ``scores`` is a list over the documents, the
-    positive first, or a mapping of teachers to such lists.
-
-    Raises
-    ------
-    ExampleError
-        A part is missing, empty or of the wrong type; a negative equals the positive; scores do
-        not fit the documents.
+    positive first, or a mapping of teachers to such lists. Raises ExampleError.
     """
     query = _text(record, "query")
     if "documents" in record:
@@ -55,7 +49,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
             raise ExampleError('"documents" is empty: expected at least one text')
     elif "positive" in record:
         documents = [_text(record, "positive"), *_negatives(record)]
-        _refuse_equal(documents)
+        _require_different(documents)
     else:
         raise ExampleError(f'no field "positive" or "documents"; found {_names(record)}')
     scores = _scores(record.get("scores"), len(documents))
@@ -98,7 +92,7 @@ def _negatives(record: Mapping[str, Any]) -> list[str]:
     return _texts(record, "negatives") if record.get("negatives") is not None else []
 
 
-def _refuse_equal(documents: Sequence[str]) -> None:
+def _require_different(documents: Sequence[str]) -> None:
     for i, negative in enumerate(documents[1:], 1):
         if same_text(negative, documents[0]):
             raise ExampleError(f"negative {i} equals the positive; remove it")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
-from lsr.corpus.lines import Line, decode, encoding_problem, read_lines
+from lsr.corpus.lines import decode, encoding_problem, read_lines
 from lsr.errors import CorpusError
 
 _COLUMNS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
@@ -29,27 +29,25 @@ def read_records(path: Path) -> Iterator[Place]:
     path : Path
         ``.jsonl``, ``.tsv`` (two columns: query, positive; three: and negative), both also with
         ``.gz``; or ``.parquet``.
-
-    Raises
-    ------
-    CorpusError
-        The file cannot be read, or has an unknown extension.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".jsonl", ".ndjson", ".json")):
-        return (Place(line.number, _json(line)) for line in read_lines(path))
+        return _parsed(path, _json)
     if name.endswith(".tsv"):
-        return (Place(line.number, _cells(line)) for line in read_lines(path))
+        return _parsed(path, _cells)
     if name.endswith(".parquet"):
         return _parquet(path)
     raise CorpusError("unknown kind of file; expected .jsonl, .tsv (.gz) or .parquet", path)
 
 
-def _json(line: Line) -> dict[str, Any] | str:
-    if line.problem is not None:
-        return line.problem
+def _parsed(path: Path, parse: Callable[[bytes], dict[str, Any] | str]) -> Iterator[Place]:
+    for line in read_lines(path):
+        yield Place(line.number, parse(line.data) if line.problem is None else line.problem)
+
+
+def _json(data: bytes) -> dict[str, Any] | str:
     try:
-        record = orjson.loads(line.data)
+        record = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         return f"no valid JSON: {error.msg} (column {error.colno})"
     if not isinstance(record, dict):
@@ -57,11 +55,9 @@ def _json(line: Line) -> dict[str, Any] | str:
     return record
 
 
-def _cells(line: Line) -> dict[str, Any] | str:
-    if line.problem is not None:
-        return line.problem
+def _cells(data: bytes) -> dict[str, Any] | str:
     try:
-        cells = decode(line.data).split("\t")
+        cells = decode(data).split("\t")
     except UnicodeDecodeError as error:
         return encoding_problem(error)
     if len(cells) not in _COLUMNS:

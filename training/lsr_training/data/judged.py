@@ -16,15 +16,7 @@ from lsr_training.data.files import Place
 
 
 def read_split(folder: Path, split: str) -> Qrels:
-    """Read ``qrels/<split>.tsv`` of a folder in BEIR layout.
-
-    Raises
-    ------
-    UsageError
-        There is no such split; the message lists the existing ones.
-    CorpusError
-        A malformed line; see `read_qrels`.
-    """
+    """Read ``qrels/<split>.tsv`` of a folder in BEIR layout."""
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
         present = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
@@ -34,7 +26,7 @@ def read_split(folder: Path, split: str) -> Qrels:
 
 def judged_pairs(folder: Path, split: str) -> Iterator[Place]:
     """Yield a pair for every judgment above 0 of a folder in BEIR layout."""
-    yield from _pairs(read_split(folder, split), str(folder), str(folder))
+    yield from _pairs(read_split(folder, split), str(folder))
 
 
 def ir_datasets_pairs(name: str) -> Iterator[Place]:
@@ -45,14 +37,14 @@ def ir_datasets_pairs(name: str) -> Iterator[Place]:
         return
     if not (dataset.has_qrels() and dataset.has_queries() and dataset.has_docs()):
         raise CorpusError("to train on, a collection needs documents, queries and qrels", name)
-    yield from _pairs(read_judgments(name, dataset), name, name)
+    yield from _pairs(read_judgments(name, dataset), name)
 
 
-def _pairs(judgments: Qrels, corpus: str, queries: str) -> Iterator[Place]:
+def _pairs(judgments: Qrels, collection: str) -> Iterator[Place]:
     wanted = {d for grades in judgments.values() for d, grade in grades.items() if grade > 0}
-    texts = {doc.id: doc.contents for doc in open_corpus(corpus) if doc.id in wanted}
+    texts = {doc.id: doc.contents for doc in open_corpus(collection) if doc.id in wanted}
     number = 0
-    for query in open_queries(queries):
+    for query in open_queries(collection):
         for doc_id, grade in judgments.get(query.id, {}).items():
             if grade <= 0:
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.corpus.opening import IR_DATASETS_PREFIX
@@ -16,7 +16,7 @@ from lsr_training.data.judged import ir_datasets_pairs, judged_pairs
 from lsr_training.recipe.schema import Source
 
 
-@dataclass
+@dataclass(frozen=True)
 class Examples:
     """Examples of one source.
 
@@ -25,15 +25,15 @@ class Examples:
     source : Source
     items : sequence of Example
     skipped : list of CorpusError
-        Records left out, if the source allows that.
+        Malformed records, of a source with ``on_error: skip``.
     fingerprint : str
         SHA-256 of the examples: equal for runs on equal data.
     """
 
     source: Source
     items: Sequence[Example]
-    skipped: list[CorpusError] = field(default_factory=list)
-    fingerprint: str = ""
+    skipped: list[CorpusError]
+    fingerprint: str
 
 
 def load_examples(
@@ -53,8 +53,8 @@ def load_examples(
     CorpusError
         A malformed record, unless the source skips them; a source without any example.
     """
-    found = Examples(source, [])
     items: list[Example] = []
+    skipped: list[CorpusError] = []
     digest = hashlib.sha256()
     for place in _places(source):
         try:
@@ -63,7 +63,7 @@ def load_examples(
             error = CorpusError(str(problem), source.path, place.line)
             if source.on_error == "fail":
                 raise error from problem
-            found.skipped.append(error)
+            skipped.append(error)
             continue
         digest.update(repr(items[-1]).encode("utf-8", "surrogatepass"))
         if progress is not None and len(items) % 1000 == 0:
@@ -71,11 +71,9 @@ def load_examples(
         if len(items) == source.limit:
             break
     if not items:
-        n = len(found.skipped)
-        why = f"; the first of {n} skipped: {found.skipped[0]}" if n else ""
+        why = f"; the first of {len(skipped)} skipped: {skipped[0]}" if skipped else ""
         raise CorpusError(f"not one example to train on{why}", source.path)
-    found.items, found.fingerprint = items, digest.hexdigest()
-    return found
+    return Examples(source, items, skipped, digest.hexdigest())
 
 
 def documents_of(sources: Sequence[Examples]) -> Iterable[str]:

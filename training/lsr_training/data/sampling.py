@@ -29,24 +29,8 @@ class Pick(NamedTuple):
 class BatchSampler:
     """Sampler of batches from several sources, without replacement within an epoch.
 
-    Parameters
-    ----------
-    sources : sequence of sequence of Example
-    repeats : sequence of float
-        Times that each example of a source is sampled in an epoch; a fraction samples that share.
-    batch_size : int
-    negatives : int
-        Sampled for each example; fewer if it has fewer.
-    draw : {"random", "stratified"}
-        Uniformly from the list of negatives, or one from each of `negatives` equal parts of it.
-    one_source : bool
-        Fill a batch from one source only.
-    seed : int
-
-    Raises
-    ------
-    UsageError
-        There are fewer examples than `batch_size`.
+    `repeats` has a number for each source; `lsr_training.recipe.schema` describes it, `negatives`,
+    `draw` and `one_source`. Raises UsageError where there are fewer examples than `batch_size`.
     """
 
     def __init__(

@@ -7,7 +7,6 @@ same factors changes no product: Xiao et al., "SmoothQuant" (ICML 2023), §4, eq
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 
 MIGRATION = 0.8
 """Share of the range that moves into the matrix. Of .3 to .8, .8 kept most of the embeddings."""
-_ATTENTION = re.compile(r"\.attention\.self\.(query|key|value)$")
 
 
 def measure_smoothing(
@@ -72,14 +70,13 @@ def _largest_inputs(
 
 
 def _same_input(name: str, matrices: Mapping[str, nn.Module]) -> list[Tensor]:
-    if _ATTENTION.search(name) is None:
-        return [matrices[name].weight.detach()]
-    stem = name.rpartition(".")[0]
-    return [matrices[f"{stem}.{part}"].weight.detach() for part in ("query", "key", "value")]
+    stem, _, last = name.rpartition(".")
+    parts = ("query", "key", "value") if last == "query" else (last,)
+    return [matrices[f"{stem}.{part}"].weight.detach() for part in parts]
 
 
 def _factors(largest_input: Tensor, weights: Sequence[Tensor]) -> NDArray[np.float32]:
     largest_weight = torch.cat(list(weights)).abs().amax(0).clamp(min=1e-5)
     factors = largest_input**MIGRATION / largest_weight ** (1 - MIGRATION)
-    made: NDArray[np.float32] = factors.clamp(min=1e-4).float().numpy()
-    return made
+    clamped: NDArray[np.float32] = factors.clamp(min=1e-4).float().numpy()
+    return clamped

@@ -1,6 +1,5 @@
 """Mining of hard negatives and teachers' scores with an `lsr_index` index."""
 
 from lsr_training.mining.miner import MiningOptions, MiningResult, mine
-from lsr_training.mining.teachers import open_teacher
 
-__all__ = ["MiningOptions", "MiningResult", "mine", "open_teacher"]
+__all__ = ["MiningOptions", "MiningResult", "mine"]

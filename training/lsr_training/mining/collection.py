@@ -24,7 +24,7 @@ from lsr_training.data import Example
 
 
 class MiningCollection:
-    """Documents in a folder, with an index for each encoder that was asked for.
+    """Documents in a folder, with an index for each encoder of a call of `retriever`.
 
     Parameters
     ----------
@@ -37,11 +37,7 @@ class MiningCollection:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        examples: Sequence[Example],
-        corpus: str | None,
-        progress: Progress,
+        self, folder: Path, examples: Sequence[Example], corpus: str | None, progress: Progress
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -90,15 +86,11 @@ class MiningCollection:
                 if len(seen) % 10_000 == 0:
                     self._progress("collecting documents", len(seen), None)
         if self._path.exists() and not filecmp.cmp(self._path, beside, shallow=False):
-            # Other documents than last time: what was indexed is of no use.
-            self._forget()
+            # Other documents than last time: the indexes are not of these.
+            for path in (*self._folder.glob("*.index"), *self._folder.glob("*.building")):
+                shutil.rmtree(path)
         beside.replace(self._path)
         return found
-
-    def _forget(self) -> None:
-        for pattern in ("*.index", "*.building"):
-            for path in self._folder.glob(pattern):
-                shutil.rmtree(path)
 
 
 def key(text: str) -> str:

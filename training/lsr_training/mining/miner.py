@@ -15,7 +15,7 @@ from lsr_index.hybrid import RankedIds
 from lsr_training.data import Example, load_examples
 from lsr_training.mining.collection import MiningCollection, key
 from lsr_training.mining.output import MiningOutput
-from lsr_training.mining.teachers import Candidates, Teacher, open_teacher
+from lsr_training.mining.teachers import Candidates, open_teacher
 from lsr_training.recipe.schema import Source
 
 CHUNK = 128
@@ -65,16 +65,8 @@ class MiningOptions:
 
 @dataclass(frozen=True)
 class MiningResult:
-    """Result of mining.
-
-    Attributes
-    ----------
-    path : Path
-    n_examples : int
-    n_negatives : int
-        Over all examples.
-    n_without : int
-        Examples without negatives found; they are written without.
+    """Result of mining: the file, and its numbers of examples, of negatives, and of examples
+    without any.
     """
 
     path: Path
@@ -118,21 +110,14 @@ def mine(
         The source or the corpus is malformed.
     """
     options = options or MiningOptions()
-    progress = progress or _silent
+    progress = progress or (lambda *_: None)
     out = Path(out)
     examples = load_examples(source, progress=progress)
-    identity = {
-        "options": {**asdict(options), "teachers": list(options.teachers)},
-        "corpus": corpus,
-        "data": examples.fingerprint,
-    }
+    chosen = {**asdict(options), "teachers": list(options.teachers)}
+    identity = {"options": chosen, "corpus": corpus, "data": examples.fingerprint}
     output = MiningOutput(out, identity)
-    collection = MiningCollection(
-        Path(work) if work else out.with_name(out.name + ".mining"),
-        examples.items,
-        corpus,
-        progress,
-    )
+    folder = Path(work) if work else out.with_name(out.name + ".mining")
+    collection = MiningCollection(folder, examples.items, corpus, progress)
     try:
         miner = _Miner(options, collection, examples.items)
         for start in range(output.done, len(examples.items), CHUNK):
@@ -153,9 +138,7 @@ class _Miner:
         self._collection = collection
         self._examples = examples
         self._retriever = collection.retriever(options.encoder)
-        self._teachers: dict[str, Teacher] = {
-            name: open_teacher(name, collection.retriever) for name in options.teachers
-        }
+        self._teachers = {n: open_teacher(n, collection.retriever) for n in options.teachers}
         self._own = open_teacher(options.encoder, collection.retriever)
         # A query may stand in several pairs: all its positives are no negatives.
         self._positives: dict[str, set[str]] = {}
@@ -173,7 +156,7 @@ class _Miner:
             self._candidates(start + i, example, found)
             for i, (example, found) in enumerate(zip(chunk, hits, strict=True))
         ]
-        scores = {name: teacher.score(candidates) for name, teacher in self._teachers.items()}
+        scores = {name: teacher(candidates) for name, teacher in self._teachers.items()}
         return [
             {
                 "query": example.query,
@@ -214,9 +197,5 @@ class _Miner:
             return None
         positive = example.documents[0]
         doc_id = self._collection.doc_id(positive)
-        ((score,),) = self._own.score([Candidates(example.query, [doc_id], [positive])])
+        ((score,),) = self._own([Candidates(example.query, [doc_id], [positive])])
         return ratio * score
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    """Progress callback that does nothing."""

@@ -22,12 +22,6 @@ class MiningOutput:
     path : Path
     identity : mapping
         JSON values that must be equal for a job to be resumed.
-
-    Raises
-    ------
-    UsageError
-        The file exists, has another ending than ``.jsonl``, or an unfinished one is of another
-        job.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
@@ -61,7 +55,6 @@ class MiningOutput:
 
     def finish(self) -> tuple[int, int]:
         """Rename the file; return its numbers of negatives and of records without any."""
-        counts = []
         with self._part.open("rb") as file:
             counts = [len(orjson.loads(line)["negatives"]) for line in file]
         self._part.replace(self._path)

@@ -6,124 +6,31 @@ model of sentence-transformers), ``cross-encoder:NAME`` (reads query and documen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsr.encoders.neural.cross_encoder import CrossEncoder
 from lsr.errors import MissingDependencyError, ModelError
 from lsr_index.hybrid import QueryParts, Retriever
 
 DENSE, CROSS = "dense:", "cross-encoder:"
+BATCH = 32
+"""Texts that a model scores at a time."""
 
 
 class Candidates(NamedTuple):
-    """A query and the documents to score for it.
-
-    Attributes
-    ----------
-    query : str
-    doc_ids : list of str
-        Ids in the collection of the mining.
-    texts : list of str
-    """
+    """Documents to score for a query: their texts, and their ids in the collection of mining."""
 
     query: str
     doc_ids: list[str]
     texts: list[str]
 
 
-class Teacher(Protocol):
-    """Scores documents."""
-
-    def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
-        """Return a score for each document of each query."""
-
-
-class IndexTeacher:
-    """Scores of an index: BM25 or sparse vectors, as a search would give them.
-
-    Parameters
-    ----------
-    retriever : Retriever
-        Over the collection of the mining.
-    """
-
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
-        (self._branch,) = retriever.chosen("sparse")
-
-    def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
-        """Return the scores; 0 for a document that shares no term with the query."""
-        return [self._of_query(c.query, c.doc_ids) for c in candidates]
-
-    def _of_query(self, query: str, doc_ids: Sequence[str]) -> list[float]:
-        vector, _ = self._branch.encode(QueryParts(query))
-        scores = []
-        for doc_id in doc_ids:
-            ordinal = self._retriever.index.find(doc_id)
-            assert ordinal is not None, "every candidate comes from the collection"
-            explained = self._retriever.index.explain(vector, ordinal)
-            scores.append(sum(contribution for _, contribution in explained))
-        return scores
-
-
-class DenseTeacher:
-    """Similarities of an embedding model.
-
-    Parameters
-    ----------
-    name : str
-        A folder or hub id.
-    batch_size : int
-    """
-
-    def __init__(self, name: str, batch_size: int = 32) -> None:
-        with _named(name):
-            self._model = _sentence_transformers().SentenceTransformer(name)
-        self._batch_size = batch_size
-
-    def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
-        """Return the model's own similarity, usually the cosine."""
-        queries = self._encode([c.query for c in candidates])
-        distinct = list(dict.fromkeys(text for c in candidates for text in c.texts))
-        documents = dict(zip(distinct, self._encode(distinct), strict=True))
-        scores = []
-        for query, c in zip(queries, candidates, strict=True):
-            stacked = np.stack([documents[text] for text in c.texts])
-            row = self._model.similarity(query[None], stacked).numpy()[0]
-            scores.append([float(value) for value in row])
-        return scores
-
-    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self._model.encode(
-            list(texts), batch_size=self._batch_size, show_progress_bar=False
-        )
-        return vectors
-
-
-class CrossEncoderTeacher:
-    """Scores of a model that reads query and document together.
-
-    Parameters
-    ----------
-    name : str
-        A folder or hub id.
-    batch_size : int
-    """
-
-    def __init__(self, name: str, batch_size: int = 32) -> None:
-        with _named(name):
-            self._model = CrossEncoder(name, batch_size=batch_size)
-
-    def score(self, candidates: Sequence[Candidates]) -> list[list[float]]:
-        """Return the logits of the model."""
-        scores = self._model.score_pairs([(c.query, text) for c in candidates for text in c.texts])
-        flat = iter(scores.tolist())
-        return [[next(flat) for _ in c.texts] for c in candidates]
+Teacher = Callable[[Sequence[Candidates]], list[list[float]]]
+"""Function that returns a score for each document of each query."""
 
 
 def open_teacher(name: str, retriever: Callable[[str], Retriever]) -> Teacher:
@@ -142,28 +49,61 @@ def open_teacher(name: str, retriever: Callable[[str], Retriever]) -> Teacher:
     ModelError
         The model cannot be loaded.
     """
-    makers: Mapping[str, Callable[[str], Teacher]] = {
-        DENSE: DenseTeacher,
-        CROSS: CrossEncoderTeacher,
-    }
-    for prefix, make in makers.items():
-        if name.startswith(prefix):
-            return make(name.removeprefix(prefix))
-    return IndexTeacher(retriever(name))
+    if name.startswith(DENSE):
+        return partial(_similarities, _loaded(_load_dense, name.removeprefix(DENSE)))
+    if name.startswith(CROSS):
+        load = partial(CrossEncoder, batch_size=BATCH)
+        return partial(_pair_scores, _loaded(load, name.removeprefix(CROSS)))
+    return partial(_index_scores, retriever(name))
 
 
-def _sentence_transformers() -> Any:
+def _index_scores(retriever: Retriever, candidates: Sequence[Candidates]) -> list[list[float]]:
+    """Score as a search of an index does: 0 for a document that shares no term with the query."""
+    (branch,) = retriever.chosen("sparse")
+    scores = []
+    for c in candidates:
+        vector, _ = branch.encode(QueryParts(c.query))
+        scores.append([_index_score(retriever, vector, doc_id) for doc_id in c.doc_ids])
+    return scores
+
+
+def _index_score(retriever: Retriever, vector: Any, doc_id: str) -> float:
+    ordinal = retriever.index.find(doc_id)
+    assert ordinal is not None, "every candidate comes from the collection"
+    return sum(contribution for _, contribution in retriever.index.explain(vector, ordinal))
+
+
+def _similarities(model: Any, candidates: Sequence[Candidates]) -> list[list[float]]:
+    """Score by the similarity of an embedding model, usually the cosine."""
+    encode = partial(model.encode, batch_size=BATCH, show_progress_bar=False)
+    queries = encode([c.query for c in candidates])
+    distinct = list(dict.fromkeys(text for c in candidates for text in c.texts))
+    documents = dict(zip(distinct, encode(distinct), strict=True))
+    scores = []
+    for query, c in zip(queries, candidates, strict=True):
+        stacked = np.stack([documents[text] for text in c.texts])
+        scores.append(model.similarity(query[None], stacked)[0].tolist())
+    return scores
+
+
+def _pair_scores(model: CrossEncoder, candidates: Sequence[Candidates]) -> list[list[float]]:
+    """Score by the logits of a model that reads query and document together."""
+    scores = model.score_pairs([(c.query, text) for c in candidates for text in c.texts])
+    flat = iter(scores.tolist())
+    return [[next(flat) for _ in c.texts] for c in candidates]
+
+
+def _load_dense(name: str) -> Any:
     try:
         import sentence_transformers
     except ImportError as error:
         raise MissingDependencyError("a dense teacher", "peers") from error
-    return sentence_transformers
+    return sentence_transformers.SentenceTransformer(name)
 
 
-@contextmanager
-def _named(name: str) -> Any:
+def _loaded(load: Callable[[str], Any], name: str) -> Any:
     try:
-        yield
+        return load(name)
     except MissingDependencyError:
         raise
     except Exception as error:  # a foreign model can fail in any way; say which

@@ -107,19 +107,13 @@ class Backbone(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def load_backbone(name: str) -> tuple[Backbone, str]:
-    """Load a transformer to train, in float32, and its tokenizer.
+    """Load a transformer to train, in float32, and its tokenizer, in tokenizers' format.
 
     Parameters
     ----------
     name : str
         A folder or hub id: a masked language model, a SparseEncoder whose document side is one, or
         a decoder-only model.
-
-    Returns
-    -------
-    Backbone
-    str
-        The tokenizer in the format of the tokenizers library.
     """
     folder = read_layout(find_model(name)).document.folder
     architecture = check_architecture(folder, {**ARCHITECTURES, **DECODERS})

@@ -80,7 +80,7 @@ def _query_side(
         pieces = WordPieces(tokenizer, max_length=section.max_length.document)
         table = _table(head, backbone.n_terms, pieces, count_training)
         return TokenTableSide(table, specials, learned=head.table == "learned")
-    # A side of its own: the same start, other weights from the first step on.
+    # Weights of its own, equal to those of the documents at the start only.
     own = head if head.backbone else head.model_copy(update={"backbone": section.backbone})
     return _head(own, section, backbone, tokenizer, specials)
 

@@ -17,13 +17,7 @@ from lsr_training.recipe.sections import LowRank
 
 
 class LowRankLinear(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """Frozen linear layer with trained low-rank matrices.
-
-    Parameters
-    ----------
-    frozen : nn.Linear
-    settings : LowRank
-    """
+    """Frozen linear layer with trained low-rank matrices."""
 
     def __init__(self, frozen: nn.Linear, settings: LowRank) -> None:
         super().__init__()
@@ -49,27 +43,19 @@ class LowRankLinear(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def adapt(body: nn.Module, settings: LowRank) -> None:
-    """Freeze a network and add low-rank matrices to its linear layers.
-
-    Raises
-    ------
-    UsageError
-        None of its linear layers has one of the names in ``targets``.
-    """
+    """Freeze a network and add low-rank matrices to its linear layers with names in ``targets``."""
     body.requires_grad_(False)
-    layers = [
-        (name, module)
-        for name, module in body.named_modules()
-        if isinstance(module, nn.Linear) and _wanted(name, settings)
-    ]
-    if not layers:
-        names = {n.rpartition(".")[2] for n, m in body.named_modules() if isinstance(m, nn.Linear)}
+    linear = [(n, m) for n, m in body.named_modules() if isinstance(m, nn.Linear)]
+    names = {name.rpartition(".")[2] for name, _ in linear}
+    targets = names & set(settings.targets or names)
+    if not targets:
         raise UsageError(
             f"model.lora.targets: no linear layer is called {' or '.join(settings.targets)}; "
             f"there are: {', '.join(sorted(names)) or 'none'}"
         )
-    for name, layer in layers:
-        _put(body, name, LowRankLinear(layer, settings))
+    for name, layer in linear:
+        if name.rpartition(".")[2] in targets:
+            _put(body, name, LowRankLinear(layer, settings))
 
 
 @contextmanager
@@ -84,10 +70,6 @@ def merged(body: nn.Module) -> Iterator[None]:
     finally:
         for name, module in adapted:
             _put(body, name, module)
-
-
-def _wanted(name: str, settings: LowRank) -> bool:
-    return not settings.targets or name.rpartition(".")[2] in settings.targets
 
 
 def _put(body: nn.Module, name: str, module: nn.Module) -> None:

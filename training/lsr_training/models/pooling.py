@@ -89,17 +89,7 @@ def sum_pool(
     """Return the sum of each term's activated logits over the tokens of a text.
 
     ``sum_t f(W h_t + b)``. Blocks are computed again in the backward pass instead of being kept.
-
-    Parameters
-    ----------
-    states, mask, weight, bias
-        As for `max_pool`.
-    activation : callable
-        `f`.
-
-    Returns
-    -------
-    (n, n_terms) tensor
+    Shapes are those of `max_pool`; `activation` is `f`.
     """
 
     def block(some: Tensor, offset: Tensor) -> Tensor:

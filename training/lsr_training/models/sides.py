@@ -71,7 +71,7 @@ class TermWeightSide(nn.Module):  # type: ignore[misc]
         self.register_buffer("special_ids", special_ids, persistent=False)
         hidden = [nn.Linear(backbone.n_hidden, backbone.n_hidden), nn.ReLU()]
         last = nn.Linear(backbone.n_hidden, 1)
-        # All weights start near 1: a piece that starts below 0 would never wake up behind the ReLU.
+        # All weights start near 1: behind the ReLU, one below 0 would have no gradient.
         nn.init.normal_(last.weight, std=1e-3)
         nn.init.constant_(last.bias, 1.0)
         self.weigh = nn.Sequential(*(hidden if head.layers == 2 else []), last, nn.ReLU())

@@ -30,9 +30,13 @@ class SparseModel(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """
 
     def __init__(
-        self, documents: nn.Module, queries: nn.Module, tokenizer: str, section: ModelSection,
+        self,
+        documents: nn.Module,
+        queries: nn.Module,
+        tokenizer: str,
+        section: ModelSection,
         n_terms: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.documents = documents
         self.queries = queries
@@ -48,20 +52,9 @@ class SparseModel(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return next(self.parameters()).device
 
     def encode(self, texts: Sequence[str], *, queries: bool, batch_size: int = 32) -> SparseBatch:
-        """Encode texts without gradients, as the exported model does.
+        """Encode texts without gradients, as the exported model does, a row for each.
 
-        Parameters
-        ----------
-        texts : sequence of str, (n,)
-            A text without a word has an empty vector.
-        queries : bool
-            Which side.
-        batch_size : int
-
-        Returns
-        -------
-        SparseBatch
-            `n` rows.
+        A text without a word has an empty vector.
         """
         side, pieces = self._side(queries)
         rows = pieces.encode(texts)

@@ -31,13 +31,7 @@ class TokenBatch(NamedTuple):
 
 
 def pad(rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
-    """Pad texts to the length of the longest, as one batch.
-
-    Parameters
-    ----------
-    rows : sequence of (length,) int64
-        Piece ids; none of them empty.
-    """
+    """Pad rows of piece ids, none of them empty, to the length of the longest, as one batch."""
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.zeros(mask.shape, np.int64)
@@ -46,31 +40,18 @@ def pad(rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
 
 
 def echoed(tokens: TokenBatch) -> tuple[TokenBatch, Tensor]:
-    """Return every text repeated twice, and the mask of the second copies.
-
-    Returns
-    -------
-    TokenBatch
-        (n, 2 length).
-    (n, 2 length) bool tensor
-    """
+    """Return every text repeated twice, (n, 2 length), and the mask of the second copies."""
     lengths = tokens.mask.sum(dim=1, keepdim=True)
-    place = torch.arange(2 * tokens.ids.shape[1], device=tokens.ids.device).expand(
-        len(tokens.ids), -1
-    )
+    n, length = tokens.ids.shape
+    place = torch.arange(2 * length, device=tokens.ids.device).expand(n, -1)
     origin = torch.where(place < lengths, place, place - lengths)
-    ids = tokens.ids.gather(1, origin.clamp(max=tokens.ids.shape[1] - 1))
+    ids = tokens.ids.gather(1, origin.clamp(max=length - 1))
     mask = place < 2 * lengths
     return TokenBatch(ids * mask, mask), mask & (place >= lengths)
 
 
 def presence(tokens: TokenBatch, n_terms: int, special_ids: Tensor) -> Tensor:
-    """Return which pieces a text holds, without special tokens.
-
-    Returns
-    -------
-    (n, n_terms) bool tensor
-    """
+    """Return which pieces each text holds, without special tokens: (n, n_terms) bool."""
     held = torch.zeros((len(tokens.ids), n_terms), dtype=torch.bool, device=tokens.ids.device)
     # Padding is written first: a real piece with the padding's id must win.
     real = tokens.mask & ~torch.isin(tokens.ids, special_ids)

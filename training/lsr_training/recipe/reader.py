@@ -26,8 +26,7 @@ def read_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
     Raises
     ------
     UsageError
-        The file cannot be read, a key is unknown (the message names the nearest known one) or a
-        value is invalid.
+        The file cannot be read, a key is unknown or a value is invalid; the message names the key.
     """
     content = _load(Path(path))
     for override in overrides:
@@ -40,31 +39,26 @@ def read_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    text = _text(path)
-    yaml = _yaml()
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not valid UTF-8"
+        raise UsageError(f"{path}: the recipe cannot be read ({reason})") from error
+    content = _parse(text, path)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected keys with values, found {type(content).__name__}")
     return content
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not valid UTF-8"
-        raise UsageError(f"{path}: the recipe cannot be read ({reason})") from error
-
-
-def _yaml() -> Any:
+def _parse(text: str, where: Path | str) -> Any:
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
         raise MissingDependencyError("reading recipes", "torch") from error
-    return yaml
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from error
 
 
 def _set(content: dict[str, Any], override: str) -> None:
@@ -72,18 +66,14 @@ def _set(content: dict[str, Any], override: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UsageError(f"--set {override}: expected key=value, as in optimiser.lr=1e-4")
-    yaml = _yaml()
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {override}: the value is not valid YAML") from error
+    parsed = _number(_parse(value, f"--set {override}"))
     place: Any = content
     for part in parts[:-1]:
         place = _inside(place, part, override)
     if isinstance(place, list):
-        place[_position(place, parts[-1], override)] = _number(parsed)
+        place[_position(place, parts[-1], override)] = parsed
     elif isinstance(place, dict):
-        place[parts[-1]] = _number(parsed)
+        place[parts[-1]] = parsed
     else:
         raise UsageError(f"--set {override}: {'.'.join(parts[:-1])} is a value, not a section")
 

@@ -12,6 +12,7 @@ from lsr_training.schedules import Decay, Growth
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
 
 
 class Source(Section):
@@ -22,13 +23,13 @@ class Source(Section):
     path : str
         A JSONL (.gz), TSV or Parquet file, a folder in BEIR layout, or ``ir-datasets:ID``.
     split : str
-        Which judgments of a BEIR folder.
+        Judgments of a BEIR folder.
     repeat : float
         How often each example is seen in an epoch; 0.1 draws a tenth.
     limit : int or None
         Read no more examples than this.
     on_error : {"fail", "skip"}
-        Stop at the first malformed record, or leave such records out and count them.
+        Stop at the first malformed record, or skip and count such records.
     """
 
     path: str
@@ -52,7 +53,7 @@ class Data(Section):
     """
 
     sources: Annotated[list[Source], Field(min_length=1)]
-    negatives: Annotated[int, Field(ge=0)] = 1
+    negatives: CountOrZero = 1
     draw: Literal["random", "stratified"] = "random"
     one_source: bool = False
 
@@ -143,9 +144,9 @@ class Penalty(Section):
 
     kind: Literal["flops", "l1", "l0", "df_flops"] = "flops"
     weight: NonNegative
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: CountOrZero = 0
     growth: Growth = "quadratic"
-    threshold: Annotated[int, Field(ge=0)] = 150
+    threshold: CountOrZero = 150
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     beta: Positive = 10.0
     refresh_steps: Count = 100
@@ -173,7 +174,7 @@ class Optimiser(Section):
     lr: Positive = 2e-5
     table_lr: Positive | None = None
     weight_decay: NonNegative = 0.01
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: CountOrZero = 0
     decay: Decay = "linear"
     max_grad_norm: Positive | None = None
 
@@ -195,7 +196,7 @@ class Batch(Section):
         chunk at 4/3 of the time (Gao et al., arXiv 2101.06983).
     """
 
-    queries: Annotated[int, Field(ge=1)] = 32
+    queries: Count = 32
     accumulate: Count = 1
     chunk: Count = 32
     grad_cache: bool = False
@@ -208,8 +209,6 @@ class Evaluation(Section):
     ----------
     collections : sequence of str
         BEIR folders. Never ones that are reported as unseen.
-    split : str
-    every_steps : int
     max_queries : int or None
         Measure the first so many queries only.
     max_flops : float or None
@@ -239,14 +238,12 @@ class Recipe(Section):
     steps : int
         Updates of the weights.
     seed : int
-        Of everything that is drawn.
+        Of every random choice.
     precision : {"fp32", "bf16"}
     device : str or None
         A torch device; by default a GPU when there is one.
-    checkpoint_steps : int
-        Steps between two checkpoints.
-    log_steps : int
-        Steps between two lines of the log.
+    checkpoint_steps, log_steps : int
+        Steps between two checkpoints, and between two lines of the log.
     tensorboard : bool
         Write the log for TensorBoard as well.
     """

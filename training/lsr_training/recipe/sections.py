@@ -82,7 +82,7 @@ class TokenTableHead(Section):
 
 
 def _head(default: str) -> Discriminator:
-    """Choose the section by its ``head``, which may be left out."""
+    """Choose the section by its ``head``, or by the default head where there is none."""
 
     def chosen(value: Any) -> str:
         head = value.get("head") if isinstance(value, dict) else getattr(value, "head", None)
@@ -115,7 +115,6 @@ class LowRank(Section):
 
     Attributes
     ----------
-    rank : int
     alpha : float
         The low-rank product is multiplied by ``alpha / rank``.
     dropout : float

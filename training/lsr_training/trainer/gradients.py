@@ -71,7 +71,7 @@ class BatchGradient:
         """Return this device's chunks, and the vectors of all texts as a leaf."""
         share = self._devices.share(len(texts))
         pieces = self._model.tokenize(texts[share], queries=queries)
-        # A text the tokenizer finds nothing in still needs a token to stand for it.
+        # A text without pieces gets one token: no row of a batch may be empty.
         pieces = [row if len(row) else np.zeros(1, np.int64) for row in pieces]
         order = np.argsort([-len(row) for row in pieces], kind="stable")
         chunks = []

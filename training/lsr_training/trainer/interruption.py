@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back a keyboard interrupt until the block is done; a second one takes effect at once."""
+    """Delay a keyboard interrupt to the end of the block; a second one takes effect at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

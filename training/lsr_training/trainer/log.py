@@ -59,7 +59,7 @@ def _step(line: bytes) -> int:
     try:
         return int(orjson.loads(line)["step"])
     except (orjson.JSONDecodeError, KeyError):
-        # A line cut off by a crash belongs to nothing.
+        # A crash cut the line off: remove it.
         return 1 << 62
 
 

@@ -127,7 +127,7 @@ class _Training:
                     shutil.rmtree(self.output / name, ignore_errors=True)
                 (self.output / LOG).unlink(missing_ok=True)
             self.output.mkdir(parents=True, exist_ok=True)
-        # Nobody looks for checkpoints before the first process has cleared up.
+        # No process reads checkpoints before the first one has removed the files of earlier runs.
         self.devices.wait()
 
     def _start(self, sources: Sequence[Examples]) -> Run:
