@@ -41,7 +41,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 def require_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise UsageError, naming the keys, where a checkpoint is of another recipe or other data."""
-    ours, theirs = flattened(wanted), flattened(stored)
+    ours, theirs = _flattened(wanted), _flattened(stored)
     differing = sorted(
         key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)
     )
@@ -56,15 +56,13 @@ def require_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any])
         )
 
 
-def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flattened(value: Any, prefix: str = "") -> dict[str, Any]:
     """Return nested mappings and lists as one mapping of dotted keys."""
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list | tuple):
-        items = list(enumerate(value))
-    else:
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
         return {prefix: value}
     flat: dict[str, Any] = {}
-    for key, inner in items:
-        flat.update(flattened(inner, f"{prefix}.{key}" if prefix else str(key)))
+    for key, inner in value.items():
+        flat.update(_flattened(inner, f"{prefix}.{key}" if prefix else str(key)))
     return flat

@@ -98,10 +98,9 @@ class _Training:
         self.log: Log | None = None
 
     def run(self, restart: bool, on_step: OnStep | None) -> TrainingResult:
+        scored = self.recipe.loss.needs_scores
         sources = [
-            load_examples(
-                source, needs_scores=self.recipe.loss.needs_scores, progress=self.progress
-            )
+            load_examples(source, needs_scores=scored, progress=self.progress)
             for source in self.recipe.data.sources
         ]
         wanted = self.recipe.evaluation
@@ -116,7 +115,7 @@ class _Training:
         finally:
             if self.log is not None:
                 self.log.close()
-        return self._finish(run, sources, sets, stopped)
+        return self._finish(run, sources, stopped)
 
     def _prepare(self, restart: bool) -> None:
         if self.output.exists() and not self.output.is_dir():
@@ -197,13 +196,7 @@ class _Training:
         if self.writes:
             write_checkpoint(self.checkpoints / name, run.state())
 
-    def _finish(
-        self,
-        run: Run,
-        sources: Sequence[Examples],
-        sets: Sequence[EvaluationSet],
-        stopped: str | None,
-    ) -> TrainingResult:
+    def _finish(self, run: Run, sources: Sequence[Examples], stopped: str | None) -> TrainingResult:
         done, step, best = run.step, run.step, run.selection.best
         if best is not None and run.selection.best_step != run.step:
             kept = read_checkpoint(self.checkpoints / BEST, self.devices.device)
@@ -213,7 +206,7 @@ class _Training:
         curves = None
         if self.log is not None:
             records = self.log.records()
-            export_model(run.model, folder, _facts(self.recipe, sources, records, step, best))
+            export_model(run.model, folder, _facts(self.recipe, sources, records, step))
             curves = draw_curves(records, self.output / "curves.png")
         skipped = sum(len(examples.skipped) for examples in sources)
         start = run.selection.start
@@ -221,11 +214,7 @@ class _Training:
 
 
 def _facts(
-    recipe: Recipe,
-    sources: Sequence[Examples],
-    records: Sequence[dict[str, Any]],
-    step: int,
-    best: Measurement | None,
+    recipe: Recipe, sources: Sequence[Examples], records: Sequence[dict[str, Any]], step: int
 ) -> dict[str, Any]:
     """Return the facts of the model card."""
     measured = [r for r in records if r["kind"] == "evaluation" and r["step"] in (0, step)]
@@ -234,5 +223,4 @@ def _facts(
         "step": step,
         "sources": [{"path": e.source.path, "n_examples": len(e.items)} for e in sources],
         "measured": {r["step"]: r["collections"] for r in measured},
-        "best": None if best is None else asdict(best),
     }
