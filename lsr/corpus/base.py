@@ -74,6 +74,7 @@ class Corpus(ABC):
 
     kind: str
     unit = "document"
+    part = "line"
 
     def __init__(self, name: str, rules: ReadRules) -> None:
         self.name = name
@@ -142,14 +143,14 @@ class Corpus(ABC):
             self.skipped.append(error)
         if self.rules.max_errors is not None and self.n_skipped > self.rules.max_errors:
             raise CorpusError(
-                f"{error}; that is bad line number {self.n_skipped}, and at most "
+                f"{error}; that is bad {self.part} number {self.n_skipped}, and at most "
                 f"{self.rules.max_errors} are skipped (max_errors=)"
             ) from error
 
     def _empty(self) -> CorpusError:
         if self.skipped:
             return CorpusError(
-                f"no {self.unit} could be read; all {self.n_skipped} lines were skipped, "
+                f"no {self.unit} could be read; all {self.n_skipped} {self.part}s were skipped, "
                 f"the first because of: {self.skipped[0]}",
                 self.name,
             )

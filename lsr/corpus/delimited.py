@@ -67,9 +67,19 @@ class DelimitedCorpus(Corpus):
         try:
             if first.problem is not None:
                 raise FieldError(first.problem)
+            self._require_separator(first.cells)
             return find_layout(first.cells, self.names)
         except FieldError as error:
             raise CorpusError(str(error), self.path, first.line) from error
+
+    def _require_separator(self, cells: list[str]) -> None:
+        wanted = {"csv": "a comma", "tsv": "a tab"}[self.kind]
+        found = next((mark for mark in (";", "|", "\t", ",") if mark in cells[0]), None)
+        if len(cells) == 1 and found is not None:
+            raise FieldError(
+                f"one column, {cells[0]!r}; the separator of a {self.kind} file is {wanted}, "
+                f"not {found!r}; convert the file"
+            )
 
     def _identity(self) -> list[Any]:
         names = self.names

@@ -67,6 +67,7 @@ class FolderCorpus(Corpus):
     """
 
     kind = "folder"
+    part = "file"
 
     def __init__(self, path: Path, rules: ReadRules, passage_words: int | None) -> None:
         super().__init__(path.resolve().name, rules)
@@ -139,7 +140,9 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise CorpusError(str(unreadable(path, error)).removeprefix(f"{path}: ")) from error
     if b"\0" in data:
-        raise CorpusError("holds a NUL byte: the file is binary or not UTF-8")
+        raise CorpusError(
+            "holds a NUL byte: the file is binary or not UTF-8; convert it, or move it elsewhere"
+        )
     try:
         text = decode(data.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:

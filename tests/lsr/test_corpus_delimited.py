@@ -127,3 +127,14 @@ def test_csv_round_trip(tmp_path_factory, rows):
     assert list(open_corpus(path)) == [
         Document(str(number), text, title) for number, (title, text) in enumerate(rows)
     ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [["id", "text", "price"], ["7", "red lamp"]])
+def test_another_separator_is_named(tmp_path, kind, separator, header):
+    path = written(tmp_path, separator.join(header) + "\n", f"table.{kind}")
+    if separator == {"csv": ",", "tsv": "\t"}[kind]:
+        assert "separator" not in message_of(path) if header[0] == "id" else list(open_corpus(path))
+    else:
+        assert f"not {separator!r}; convert the file" in message_of(path)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.corpus import open_corpus
+from lsr.errors import LsrError
 from lsr.records import Document
 from tests.lsr.refusals import message_of
 
@@ -301,3 +302,14 @@ def test_fingerprint_follows_files_and_passage_size(tmp_path):
     second = open_corpus(tmp_path).fingerprint()
     (tmp_path / "b.txt").rename(tmp_path / "c.txt")
     assert len({first, second, open_corpus(tmp_path).fingerprint()}) == 3
+
+
+def test_a_binary_file_is_skipped_as_a_file(tmp_path):
+    (tmp_path / "a.md").write_bytes(b"\0\1\2")
+    assert "binary" in message_of(tmp_path)
+    corpus = open_corpus(tmp_path, on_error="skip")
+    with pytest.raises(LsrError, match="all 1 files were skipped"):
+        list(corpus)
+    (tmp_path / "b.md").write_text("tea")
+    assert [document.id for document in corpus] == ["b.md#1"]
+    assert (corpus.n_skipped, corpus.part) == (1, "file")

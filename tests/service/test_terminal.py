@@ -8,7 +8,7 @@ import pytest
 from lsr_service.cli import terminal
 from lsr_service.cli.hits import shortened
 from lsr_service.cli.options import bytes_of, size
-from lsr_service.cli.terminal import ProgressLines, one_line, program, quoted, safe
+from lsr_service.cli.terminal import ProgressLines, counted, one_line, program, quoted, safe
 
 
 def test_control_characters_of_documents_do_not_reach_the_terminal() -> None:
@@ -86,3 +86,10 @@ def test_lines_to_copy_work_in_the_same_shell(
     assert program() == "lsr"
     monkeypatch.setattr(sys, "argv", ["/x/lsr/__main__.py"])
     assert program() == f"{quoted(sys.executable)} -m lsr"
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(0, "0 documents"), (1, "1 document"), (2000, "2,000 documents")]
+)
+def test_a_noun_has_the_number_of_its_figure(n: int, said: str) -> None:
+    assert counted(n, "document") == said

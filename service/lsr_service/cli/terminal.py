@@ -121,11 +121,16 @@ def quoted(argument: str | Path) -> str:
     return shlex.quote(str(path))
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1 document`` and ``2,000 documents``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def report_skipped(corpus: Corpus) -> None:
-    """Write how many lines of a corpus were skipped, and why the first of them."""
+    """Write how many lines or files of a corpus were skipped, and why the first of them."""
     if corpus.n_skipped:
-        lines = "1 line" if corpus.n_skipped == 1 else f"{corpus.n_skipped:,} lines"
-        tell(f"skipped {lines}, the first because of: {one_line(str(corpus.skipped[0]))}")
+        parts = counted(corpus.n_skipped, corpus.part)
+        tell(f"skipped {parts}, the first because of: {one_line(str(corpus.skipped[0]))}")
 
 
 def report_clipped(n_clipped: int) -> None:

@@ -11,6 +11,7 @@ from typer import Option
 
 from lsr_service.cli import options
 from lsr_service.cli.terminal import (
+    counted,
     progress,
     report_clipped,
     report_skipped,
@@ -87,7 +88,7 @@ def add(
     n_replaced = n_gone - n_shrunk
     replaced = f", {n_replaced:,} of them replaced others" if n_replaced > 0 else ""
     if n_shrunk:
-        replaced += f", {n_shrunk:,} passages removed that files do not have any more"
+        replaced += f", {counted(n_shrunk, 'passage')} removed, of shorter versions of files"
     figures = {
         "path": str(index),
         "seconds": seconds,
@@ -101,8 +102,8 @@ def add(
         "n_dropped": n_dropped,
     }
     text = (
-        f"{index}: {n_read:,} documents added{replaced}; {done.n_docs:,} documents in "
-        f"generation {done.generation}, in {seconds:.1f} s"
+        f"{index}: {counted(n_read, 'document')} added{replaced}; "
+        f"{counted(done.n_docs, 'document')} in generation {done.generation}, in {seconds:.1f} s"
     )
     write_result(figures, text, json=json)
 

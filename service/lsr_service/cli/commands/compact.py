@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from lsr_service.cli import options
-from lsr_service.cli.terminal import progress, resumable, write_result
+from lsr_service.cli.terminal import counted, progress, resumable, write_result
 
 
 def compact(
@@ -41,7 +41,7 @@ def compact(
     figures = {"path": str(index), "seconds": seconds, "changed": changed, **stats._asdict()}
     what = f"compacted in {seconds:.1f} s" if changed else "nothing to do"
     text = (
-        f"{index}: {what}; {stats.n_docs:,} documents in {options.size(stats.n_bytes)}, "
+        f"{index}: {what}; {counted(stats.n_docs, 'document')} in {options.size(stats.n_bytes)}, "
         f"generation {stats.generation}"
     )
     write_result(figures, text, json=json)

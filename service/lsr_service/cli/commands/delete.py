@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from lsr.errors import IndexStateError, UsageError
 from lsr_service.cli import options
-from lsr_service.cli.terminal import one_line, tell, write_result
+from lsr_service.cli.terminal import counted, one_line, tell, write_result
 
 N_EXAMPLES = 3
 
@@ -102,7 +102,7 @@ def delete(
             writer.rollback()
         done = writer.commit()
     text = (
-        f"{index}: {n_deleted:,} documents deleted, {done.n_docs:,} left in generation "
+        f"{index}: {counted(n_deleted, 'document')} deleted, {done.n_docs:,} left in generation "
         f"{done.generation}"
     )
     write_result({"path": str(index), "deleted": n_deleted, **done._asdict()}, text, json=json)

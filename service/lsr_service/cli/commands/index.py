@@ -20,6 +20,7 @@ from lsr_service.cli.encoder_options import (
     takes_encoder_options,
 )
 from lsr_service.cli.terminal import (
+    counted,
     program,
     progress,
     quoted,
@@ -153,7 +154,7 @@ def _report(
     skipped = 0 if corpus is None else corpus.n_skipped
     figures = {"path": str(output), "seconds": seconds, "skipped": skipped, **stats._asdict()}
     vectors = "" if made.dense is None else f", {made.dense.n_vectors:,} dense vectors"
-    what = f"{made.n_docs:,} documents, {made.n_terms:,} terms{vectors}"
+    what = f"{counted(made.n_docs, 'document')}, {counted(made.n_terms, 'term')}{vectors}"
     write_result(figures, f"{output}: {what}, in {seconds:.1f} s", json=json)
     if corpus is not None and not json:
         tell(f'search it with: {program()} search {quoted(output)} "your query"')

@@ -16,7 +16,7 @@ from lsr_service.cli.encoder_options import (
     EncoderOptions,
     takes_encoder_options,
 )
-from lsr_service.cli.terminal import progress, report_clipped, resumable, write_result
+from lsr_service.cli.terminal import counted, progress, report_clipped, resumable, write_result
 
 
 @takes_encoder_options
@@ -62,7 +62,7 @@ def reindex(
         report_clipped(made.stats().n_clipped)
         figures = {"path": str(index), "seconds": seconds, **made.stats()._asdict()}
         text = (
-            f"{index}: {made.n_docs:,} documents, {made.n_terms:,} terms, in {seconds:.1f} s; "
-            f"generation {made.generation}"
+            f"{index}: {counted(made.n_docs, 'document')}, {counted(made.n_terms, 'term')}, "
+            f"in {seconds:.1f} s; generation {made.generation}"
         )
     write_result(figures, text, json=json)
