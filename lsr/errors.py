@@ -32,6 +32,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library says, at most 300 characters."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
 class LsrError(Exception):
     """Base of every error this package raises on purpose."""
 
@@ -60,8 +65,7 @@ class DocumentError(DataError):
     Parameters
     ----------
     problem : str
-        What is wrong with it, without anything out of it.
-    doc_id : str
+        What is wrong with it, without any of its content.
     position : int
         In the batch, from 0.
     """
@@ -79,10 +83,8 @@ class CorpusError(DataError):
     ----------
     message : str
         What is wrong, what was expected, what to do.
-    path : Path or str, optional
-        The file.
     line : int, optional
-        The line in it, counted from 1.
+        The line in the file `path`, counted from 1.
     """
 
     def __init__(
@@ -129,8 +131,7 @@ class IndexLockedError(IndexStateError):
 class CommitOutcomeError(IndexStateError):
     """The disk failed while a commit was made final: it may or may not have happened.
 
-    The writer refuses further work. Open the index again to see which; repeating an upsert or a
-    delete is harmless.
+    Open the index again to see which; repeating an upsert or a delete is harmless.
     """
 
 
@@ -147,17 +148,7 @@ class FormatVersionError(IndexFormatError):
 
 
 class CorruptIndexError(IndexFormatError):
-    """A file of an index is damaged.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong and what was expected.
-    path : Path or str
-        The damaged file.
-    offset : int, optional
-        Where in the file, in bytes.
-    """
+    """A file of an index is damaged: what is wrong, where, and at which byte."""
 
     def __init__(self, message: str, path: Path | str, offset: int | None = None) -> None:
         where = f"{path}" if offset is None else f"{path} at byte {offset}"

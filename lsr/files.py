@@ -1,7 +1,6 @@
 """Files that appear complete or not at all, and the lock of a folder.
 
-The one definition for everything outside of an index, whose commits have a disk object of their
-own (`lsr_index.storage.directory`).
+For everything outside of an index, whose commits use `lsr_index.storage.directory`.
 """
 
 from __future__ import annotations
@@ -44,25 +43,11 @@ _PREFIX, _SUFFIX, _LOCK = ".", ".part", "lock"
 
 @contextmanager
 def storage_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn what the system says of a file that is written into errors of this package.
+    """Turn system errors about a file that is written into errors of this package.
 
-    Parameters
-    ----------
-    path : Path
-        The file, for messages.
-    temporary : Path, optional
-        Under which name it is written. An error that names a third file, such as one that is read
-        meanwhile, passes as it came.
-
-    Raises
-    ------
-    StorageFullError
-        There is no room left.
-    UsageError
-        No file can be at `path`: no such folder, no permission, a name that is too long, a folder
-        of that name.
-    OSError
-        Anything else, such as a failing disk, as it came.
+    StorageFullError when there is no room left; UsageError when no file can be at `path` (no such
+    folder, no permission, a name that is too long, a folder of that name). Others, such as a
+    failing disk, and those that name a file other than `path` and `temporary`, pass as they came.
     """
     try:
         yield
@@ -86,23 +71,12 @@ def storage_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give an empty file in the same folder, which takes the place of `path` at the end.
+    """Yield an empty file in the same folder, which takes the place of `path` at the end.
 
-    The content is on the device before the file gets its name, and the name is before this
-    returns, so that a power cut leaves the old file or the new one. After an exception the old one
-    is untouched and nothing else is left.
-
-    Parameters
-    ----------
-    path : Path
-        Where the file is to be, in a folder that exists.
-    mode : int
-        Who may read and write it, less what the mask of the process takes away.
-
-    Raises
-    ------
-    StorageFullError, UsageError
-        See `storage_errors`; also for a `path` that is something else than a regular file.
+    The content is on the device before the file gets its name, and the name is before this returns,
+    so that a power cut leaves the old file or the new one. After an exception the old one is
+    untouched and nothing else is left. `mode` is masked as usual. Raises as `storage_errors`, and
+    UsageError for a `path` that is something else than a regular file.
     """
     # The name has a length of its own: that of `path` may be the longest that the system allows.
     temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
@@ -124,9 +98,9 @@ def atomic_path(path: Path, mode: int = 0o666) -> Iterator[Path]:
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside `path`, to be filled and renamed; removed where it was not renamed.
+    """Yield a new folder beside `path`, to be filled and renamed; removed where it was not renamed.
 
-    Nobody can have put something at its name before.
+    Its name cannot be guessed.
     """
     folder = path.parent / f"{_PREFIX}{path.name}.{secrets.token_hex(6)}{_SUFFIX}"
     folder.mkdir(parents=True)
@@ -137,20 +111,13 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, mode: int = 0o666) -> None:
-    """Write a file, in place of one that may be there; see `atomic_path`."""
+    """Write a file; see `atomic_path`."""
     with atomic_path(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, parts: Iterable[str]) -> None:
-    """Write a UTF-8 file, in place of one that may be there; see `atomic_path`.
-
-    Parameters
-    ----------
-    path : Path
-    parts : iterable of str
-        Written one after the other, line ends included.
-    """
+    """Write parts, line ends included, as a UTF-8 file; see `atomic_path`."""
     with (
         atomic_path(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as file,
@@ -162,24 +129,9 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
 def locked(folder: Path, work: str, names: re.Pattern[str]) -> Iterator[None]:
     """Make a private folder and hold its lock; the system releases it when the process dies.
 
-    Leftovers of a killed process are removed first.
-
-    Parameters
-    ----------
-    folder : Path
-    work : str
-        What the holder does, for the message to a second one: "encoding into".
-    names : pattern
-        Of the files that this work makes there.
-
-    Raises
-    ------
-    IndexLockedError
-        When another process works in this folder.
-    NotOursError
-        A link, or a folder that holds something else, has the name; it is not touched.
-    StorageFullError, UsageError
-        See `storage_errors`.
+    `work` is what the holder does ("encoding into"), `names` matches the files that it makes.
+    Leftovers of a killed process are removed first. Raises IndexLockedError; NotOursError for a
+    link, or a folder that holds something else; as `storage_errors`.
     """
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

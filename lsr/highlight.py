@@ -1,4 +1,4 @@
-"""Where the words of a text are that a query matched, and the stretch that shows the most of them.
+"""Highlights: the words of a text that a query matched, and a snippet that shows most of them.
 
 One rule for the terminal, HTTP and the search page. Offsets count characters (code points).
 """
@@ -27,14 +27,10 @@ class Span(NamedTuple):
 
 
 def highlights(text: str, terms: Iterable[str]) -> list[Span]:
-    """Return the words of a text that terms match, in order.
+    """Return the words of a text that terms (stems or word pieces) match, in order.
 
-    Parameters
-    ----------
-    text : str
-    terms : iterable of str
-        Stems or word pieces: a word matches when it begins with one. Single ASCII letters match
-        nothing, and stems of two letters only words of up to four.
+    A word matches when it begins with a term. Single ASCII letters match nothing, and stems of two
+    letters only words of up to four.
     """
     stems = {stem for stem in map(_stem, terms) if len(stem) > 1 or not stem.isascii()}
     long = tuple(stem for stem in stems if len(stem) > 2)
@@ -48,18 +44,10 @@ def highlights(text: str, terms: Iterable[str]) -> list[Span]:
 
 
 def snippet(text: str, matched: list[Span], n_chars: int = SNIPPET_CHARS) -> Span:
-    """Return the part of a text that shows the most of its matched words.
+    """Return the part of a text, at most `n_chars`, that shows the most of its `highlights`.
 
-    Different words count ten times as much as repetitions; of equal parts the first is taken. It
+    Different words count ten times as much as repetitions; of equal parts the first is returned. It
     begins and ends between words where the text has spaces.
-
-    Parameters
-    ----------
-    text : str
-    matched : list of Span
-        From `highlights`.
-    n_chars : int
-        At most so many characters.
     """
     if len(text) <= n_chars:
         return Span(0, len(text))

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use, on every system."""
+"""Number of processor cores that this process may use, on every system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 def cpu_ids() -> list[int]:
     """Return the numbers of the cores that this process may run on, ascending.
 
-    Where the system does not tell (macOS, Windows), every core counts, from 0 up.
+    Without an affinity mask (macOS, Windows), those of all cores.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     if affinity is not None:
@@ -19,8 +19,7 @@ def cpu_ids() -> list[int]:
 def cpu_count() -> int:
     """Return how many cores this process may run on, at least 1.
 
-    Fewer than the machine has where an affinity mask or, from Python 3.13 on,
-    ``PYTHON_CPU_COUNT`` says so.
+    Fewer than the machine has by an affinity mask or, from Python 3.13 on, ``PYTHON_CPU_COUNT``.
     """
     counted = getattr(os, "process_cpu_count", None)
     return (counted() or 1) if counted is not None else len(cpu_ids())

@@ -1,9 +1,8 @@
-"""Names that this program makes on a disk: created, locked and removed without following links.
+"""This program's names on a disk: created, locked and removed without following links.
 
-A folder that others can write to may hold anything at a name that this program is going to use: a
-link to somebody's files, a FIFO, a folder of the user's own. What is found at such a name is used
-or removed only when it is a regular file or folder of this program; everything else is an error
-that says what to move away.
+A folder that others can write to may hold anything at such a name: a link to somebody's files, a
+FIFO, a folder of the user's own. It is used or removed only when it is a regular file or folder of
+this program; everything else is an error that says what to move away.
 """
 
 from __future__ import annotations
@@ -61,12 +60,9 @@ def create_file(path: Path, mode: int = OWNER_FILE) -> int:
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = OWNER_FILE) -> int:
-    """Open a regular file without waiting for what is none.
+    """Open a regular file, without waiting for what is none.
 
-    Raises
-    ------
-    OSError
-        With the number EINVAL when a FIFO, a device or a socket is there; else as `os.open`.
+    Raises OSError with the number EINVAL for a FIFO, a device or a socket; else as `os.open`.
     """
     handle = os.open(path, flags | _NO_WAIT | _CLOSE | _BINARY, mode)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -99,22 +95,11 @@ def sync_folder(path: Path) -> None:
 
 
 def take_folder(path: Path, ours: re.Pattern[str], folders: re.Pattern[str] | None = None) -> None:
-    """Make a folder for this program's work, or take over one that it left.
+    """Make a folder for this program's work, or reuse one that it left; its parent exists.
 
-    Parameters
-    ----------
-    path : Path
-        Its parent exists.
-    ours : pattern
-        Matches the name of every file that this program may have left in it.
-    folders : pattern, optional
-        The same for folders. Default: it leaves none.
-
-    Raises
-    ------
-    NotOursError
-        A link, a file, another user's folder, or a folder that holds something else is there.
-        Nothing is changed.
+    `ours` matches the names of files that may be in it, `folders` those of folders (default: none).
+    Raises NotOursError, changing nothing, for a link, a file, another user's folder, or a folder
+    that holds something else.
     """
     try:
         path.mkdir(mode=OWNER_FOLDER)
@@ -152,41 +137,26 @@ def _is_ours(path: Path, ours: re.Pattern[str], folders: re.Pattern[str] | None)
 
 
 def remove_folder(path: Path, ours: re.Pattern[str]) -> bool:
-    """Remove the files of this program from a folder, and the folder when nothing else is in it.
+    """Remove the files of this program from a folder, and the folder when it is empty then.
 
-    Follows no link and descends into no folder.
-
-    Returns
-    -------
-    bool
-        Whether it is gone.
+    Follows no link and descends into no folder. Returns whether it is gone.
     """
-    if not _HAS_DIR_FD:
-        return _remove_by_path(path, ours)
+    if not _HAS_DIR_FD and (path.is_symlink() or not path.is_dir()):
+        return False
     try:
-        handle = os.open(path, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW | _CLOSE)
+        # Names are removed below the open folder: nobody can put a link in its place meanwhile.
+        flags = os.O_RDONLY | _DIRECTORY | _NO_FOLLOW | _CLOSE
+        handle = os.open(path, flags) if _HAS_DIR_FD else None
     except OSError:
         return False
     try:
-        for name in os.listdir(handle):
+        for name in os.listdir(path if handle is None else handle):
             if ours.fullmatch(name):
                 with suppress(OSError):
-                    os.unlink(name, dir_fd=handle)
+                    os.unlink(path / name if handle is None else name, dir_fd=handle)
     finally:
-        os.close(handle)
-    with suppress(OSError):
-        path.rmdir()
-        return True
-    return False
-
-
-def _remove_by_path(path: Path, ours: re.Pattern[str]) -> bool:
-    if path.is_symlink() or not path.is_dir():
-        return False
-    for name in os.listdir(path):
-        if ours.fullmatch(name):
-            with suppress(OSError):
-                (path / name).unlink()
+        if handle is not None:
+            os.close(handle)
     with suppress(OSError):
         path.rmdir()
         return True
@@ -206,7 +176,6 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether this process holds it."""
         return self._handle is not None
 
     def release(self) -> None:
@@ -220,7 +189,7 @@ class Lock:
             os.close(handle)
 
     def forget(self) -> None:
-        """Let go of the file in a forked child; the parent keeps the lock."""
+        """Close the file in a forked child; the parent keeps the lock."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             os.close(handle)
@@ -239,21 +208,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def lock_file(path: Path, what: str) -> Lock:
-    """Take a lock at once.
+    """Lock a file; raises IndexLockedError, with `what` the other process does.
 
-    Parameters
-    ----------
-    path : Path
-        Made when it is not there. Holds the number of the process while it is locked.
-    what : str
-        What the other process does, for the message.
-
-    Raises
-    ------
-    IndexLockedError
-        Another process holds it.
-    NotOursError
-        A link, a FIFO, a folder or a file with other content is there; it is not touched.
+    It is made when it is not there, and holds the number of the process. Raises NotOursError,
+    touching nothing, when a link, a FIFO, a folder or a file with other content is there.
     """
     try:
         handle = open_regular(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW)

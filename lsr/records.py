@@ -1,8 +1,8 @@
-"""The records that travel through the engine: documents, batches of them, and queries."""
+"""Records of the engine: documents, batches of them, and queries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -70,6 +70,23 @@ class DocumentBatch(NamedTuple):
     titles: list[str]
     metadata: list[Metadata]
     dense: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        documents: Sequence[Document],
+        vectors: SparseBatch,
+        dense: NDArray[np.float32] | None = None,
+    ) -> DocumentBatch:
+        """Make a batch of documents and their vectors."""
+        return cls(
+            [document.id for document in documents],
+            vectors,
+            [document.text for document in documents],
+            [document.title for document in documents],
+            [document.metadata for document in documents],
+            dense,
+        )
 
     @property
     def n_docs(self) -> int:

@@ -1,8 +1,8 @@
 """`SparseBatch`: a batch of sparse vectors in compressed sparse row form.
 
-The one currency of the engine: encoders make it, the index eats it, files hold it. A batch is
-validated once, where it enters (`SparseBatch.from_arrays`, the readers of `lsr.vectors`), and
-trusted afterwards. Within a row, term ids are strictly increasing and weights finite and positive.
+Encoders make it, the index stores it, files hold it. A batch is validated once, where it enters
+(`SparseBatch.from_arrays`, the readers of `lsr.vectors`), and trusted afterwards. Within a row,
+term ids are strictly increasing and weights finite and positive.
 """
 
 from __future__ import annotations
@@ -67,23 +67,28 @@ class SparseBatch:
             raise VectorError(f"weights must be numbers, got {raw_weights.dtype}")
         if raw_ids.dtype != np.uint32:
             bad = (raw_ids < 0) | (raw_ids > MAX_TERM_ID)
-            _refuse(offsets, raw_ids, bad, "a term id from 0 to 2^32-1")
+            _require_none(offsets, raw_ids, bad, "a term id from 0 to 2^32-1")
         ids = raw_ids.astype(np.uint32)
         with np.errstate(over="ignore"):
             weights = raw_weights.astype(np.float32)
         bad = ~((weights >= 0) & (weights <= MAX_WEIGHT))  # NaN is neither
-        _refuse(offsets, raw_weights, bad, f"a finite weight from 0 to {MAX_WEIGHT:g}")
+        _require_none(offsets, raw_weights, bad, f"a finite weight from 0 to {MAX_WEIGHT:g}")
         batch = cls(offsets, ids, weights)._without(weights == 0)
         return batch if batch._rises() else batch._sorted()
+
+    @classmethod
+    def of_lengths(
+        cls, lengths: ArrayLike, indices: NDArray[np.uint32], values: NDArray[np.float32]
+    ) -> SparseBatch:
+        """Make a batch of rows that follow each other, ``lengths[i]`` entries each; trusted."""
+        indptr = np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))])
+        return cls(indptr.astype(np.int64), indices, values)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[int, float]]) -> SparseBatch:
         """Make a batch of ``{term_id: weight}`` mappings; validates like `from_arrays`.
 
-        Raises
-        ------
-        VectorError
-            Also for a term id that is no integer and a weight that is no number.
+        Raises VectorError also for a term id that is no integer and a weight that is no number.
         """
         materialised = [list(row.items()) for row in rows]
         indptr = np.cumsum([0, *(len(row) for row in materialised)], dtype=np.int64)
@@ -93,7 +98,7 @@ class SparseBatch:
         ids = np.asarray([entry[0] for entry in entries])
         weights = np.asarray([entry[1] for entry in entries])
         if ids.dtype.kind not in "iu" or weights.dtype.kind not in "fiu":
-            _refuse_entries(materialised)
+            _require_entries(materialised)
             ids, weights = ids.astype(np.int64), weights.astype(np.float64)
         return cls.from_arrays(indptr, ids, weights)
 
@@ -115,8 +120,8 @@ class SparseBatch:
         if not batches:
             return cls.empty()
         lengths = np.concatenate([np.diff(batch.indptr) for batch in batches])
-        return cls(
-            _offsets(lengths),
+        return cls.of_lengths(
+            lengths,
             np.concatenate([batch.indices for batch in batches]),
             np.concatenate([batch.values for batch in batches]),
         )
@@ -149,9 +154,9 @@ class SparseBatch:
     def select(self, order: NDArray[np.integer[Any]]) -> SparseBatch:
         """Return the vectors at positions `order`, in that order (copies)."""
         lengths = np.diff(self.indptr)[order]
-        indptr = _offsets(lengths)
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[order] - indptr[:-1], lengths)
-        return SparseBatch(indptr, self.indices[entries], self.values[entries])
+        starts = np.cumsum(lengths) - lengths
+        entries = np.arange(lengths.sum()) + np.repeat(self.indptr[order] - starts, lengths)
+        return SparseBatch.of_lengths(lengths, self.indices[entries], self.values[entries])
 
     def top(self, n: int) -> SparseBatch:
         """Keep the `n` largest weights of each vector; of equal weights the smaller term ids."""
@@ -161,18 +166,34 @@ class SparseBatch:
         rank[order] = np.arange(len(order)) - np.repeat(self.indptr[:-1], np.diff(self.indptr))
         return self._without(rank >= n)
 
-    def to_scipy(self, n_terms: int | None = None) -> csr_array:
-        """Return a SciPy CSR array of shape ``(n_rows, n_terms)``, sharing memory.
+    def top_mass(self, share: float) -> SparseBatch:
+        """Keep the largest weights of each vector that make up a share of their sum, above 0.
 
-        `n_terms` defaults to the largest term id plus one.
+        The alpha-mass subvector of Bruch, Nardini, Rulli, Venturini, "Efficient Inverted Indexes
+        for Approximate Retrieval over Learned Sparse Representations" (SIGIR 2024).
         """
+        if share >= 1:
+            return self
+        lengths = np.diff(self.indptr)
+        rows = np.repeat(np.arange(self.n_rows), lengths)
+        order = np.lexsort((self.indices, -self.values, rows))
+        before = np.concatenate([[0.0], np.cumsum(self.values[order].astype(np.float64))])
+        starts = self.indptr[:-1]
+        totals = before[self.indptr[1:]] - before[starts]
+        # An entry stays while those in front of it do not make up the share yet.
+        kept = before[:-1] - np.repeat(before[starts], lengths) < share * np.repeat(totals, lengths)
+        drop = np.ones(len(order), np.bool_)
+        drop[order[kept]] = False
+        return self._without(drop)
+
+    def to_scipy(self, n_terms: int | None = None) -> csr_array:
+        """Return a SciPy CSR array that shares memory; by default with the fewest columns."""
         from scipy.sparse import csr_array
 
         if n_terms is None:
             n_terms = int(self.indices.max()) + 1 if len(self.indices) else 0
         return csr_array(
-            (self.values, self.indices.astype(np.int64), self.indptr),
-            shape=(self.n_rows, n_terms),
+            (self.values, self.indices.astype(np.int64), self.indptr), shape=(self.n_rows, n_terms)
         )
 
     def _without(self, drop: NDArray[np.bool_]) -> SparseBatch:
@@ -191,7 +212,7 @@ class SparseBatch:
         return bool(rises.all())
 
     def _sorted(self) -> SparseBatch:
-        """Order each row by term id; refuse a row that holds a term twice."""
+        """Order each row by term id; raises VectorError for a row that holds a term twice."""
         rows = np.repeat(np.arange(self.n_rows), np.diff(self.indptr))
         order = np.lexsort((self.indices, rows))
         ids = self.indices[order]
@@ -211,7 +232,7 @@ def _array(what: str, given: ArrayLike) -> NDArray[Any]:
         raise VectorError(f"{what} are no array: {error}") from None
 
 
-def _refuse_entries(rows: Sequence[Sequence[tuple[Any, Any]]]) -> None:
+def _require_entries(rows: Sequence[Sequence[tuple[Any, Any]]]) -> None:
     """Raise VectorError for a term id that is no integer of 32 bits, or a weight that is none."""
     for number, row in enumerate(rows):
         for term, weight in row:
@@ -225,10 +246,6 @@ def _refuse_entries(rows: Sequence[Sequence[tuple[Any, Any]]]) -> None:
                 raise VectorError(
                     f"row {number}, term id {term}: expected a number as its weight, got {weight!r}"
                 )
-
-
-def _offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _checked_offsets(
@@ -248,7 +265,7 @@ def _checked_offsets(
     return offsets
 
 
-def _refuse(
+def _require_none(
     offsets: NDArray[np.int64], values: NDArray[Any], bad: NDArray[np.bool_], expected: str
 ) -> None:
     if bad.any():

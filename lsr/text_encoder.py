@@ -18,10 +18,6 @@ _TEXTS_AT_A_TIME = 64
 class TextEncoder:
     """Turns texts into sparse vectors; `lsr.encoder` makes one.
 
-    Parameters
-    ----------
-    encoder : Encoder
-
     Examples
     --------
     >>> encoder = TextEncoder(load_encoder("bm25"))
@@ -49,16 +45,12 @@ class TextEncoder:
         Parameters
         ----------
         texts : str or sequence of str, (n,)
+            UsageError for anything else.
 
         Returns
         -------
         SparseBatch
             `n` rows, one for a single text; weights are float32.
-
-        Raises
-        ------
-        UsageError
-            A text is no string.
         """
         return self.encoder.encode_queries(_listed(texts))
 

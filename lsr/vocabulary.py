@@ -1,8 +1,8 @@
 """`Vocabulary`: terms and their 32-bit ids, in both directions.
 
-Ids are positions: the first term is 0. A vocabulary only ever grows at its end, so an id once given
-out keeps its meaning. A term is a non-empty string; an id without a term (a gap in the vocabulary
-of a published tokenizer, a padded model head) holds the empty string, and no term is found there.
+Ids are positions: the first term is 0. A vocabulary only grows at its end, so an id keeps its
+meaning. A term is a non-empty string; an id without a term (a gap in the vocabulary of a published
+tokenizer, a padded model head) holds the empty string, and no term is found there.
 """
 
 from __future__ import annotations
@@ -22,15 +22,8 @@ from lsr.sparse import MAX_TERM_ID
 class Vocabulary:
     """A growing list of distinct terms.
 
-    Parameters
-    ----------
-    terms : iterable of str
-        In the order of their ids. An empty string leaves its id without a term.
-
-    Raises
-    ------
-    DataError
-        When a term appears twice or is no valid Unicode.
+    `terms` come in the order of their ids; an empty string leaves its id without a term. Raises
+    DataError for a term that appears twice or is no valid Unicode.
     """
 
     def __init__(self, terms: Iterable[str] = ()) -> None:
@@ -48,19 +41,10 @@ class Vocabulary:
 
     @classmethod
     def from_mapping(cls, ids: Mapping[str, int], size: int | None = None) -> Vocabulary:
-        """Make a vocabulary of ``{term: id}``, such as the vocabulary of a tokenizer.
+        """Make a vocabulary of ``{term: id}``, such as that of a tokenizer; ids may leave gaps.
 
-        Parameters
-        ----------
-        ids : mapping of str to int
-            Ids may leave gaps.
-        size : int, optional
-            Length of the result, for a model with more outputs than its tokenizer has terms.
-
-        Raises
-        ------
-        DataError
-            When two terms share an id or an id is outside of 32 bits or `size`.
+        `size` is that of the result, for a model with more outputs than terms. Raises DataError for
+        two terms with one id, or an id outside of 32 bits or `size`.
         """
         length = max(ids.values(), default=-1) + 1 if size is None else size
         if length > MAX_TERM_ID + 1:
@@ -82,13 +66,7 @@ class Vocabulary:
 
     @classmethod
     def from_tokenizer(cls, path: Path | str, size: int | None = None) -> Vocabulary:
-        """Read the vocabulary of a Hugging Face ``tokenizer.json``, added tokens included.
-
-        Raises
-        ------
-        DataError
-            When the file is missing or no tokenizer.
-        """
+        """Read the vocabulary of a Hugging Face ``tokenizer.json``; raises DataError."""
         from tokenizers import Tokenizer
 
         try:
@@ -99,13 +77,7 @@ class Vocabulary:
 
     @classmethod
     def from_arrays(cls, text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Vocabulary:
-        """Take a vocabulary from the arrays that `to_arrays` made.
-
-        Raises
-        ------
-        DataError
-            When offsets leave the text, the text is no UTF-8, or a term appears twice.
-        """
+        """Make a vocabulary of the arrays of `to_arrays`; raises DataError for damaged ones."""
         steps = np.diff(offsets)
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(text) or (steps < 0).any():
             raise DataError(
@@ -156,13 +128,7 @@ class Vocabulary:
             self._hash, self._hashed = hashlib.sha256(), 0
 
     def term(self, term_id: int) -> str:
-        """Return the term with an id; empty for an id in a gap.
-
-        Raises
-        ------
-        UsageError
-            When no term has got this id yet.
-        """
+        """Return the term with an id, empty in a gap; raises UsageError for an id not yet given."""
         if not 0 <= term_id < len(self._terms):
             raise UsageError(f"term id {term_id}: this vocabulary has {len(self._terms)} terms")
         return self._terms[term_id]

@@ -1,4 +1,4 @@
-"""`Analyzer`: text to terms, with everything that shapes them written down."""
+"""`Analyzer`: the terms of a text."""
 
 from __future__ import annotations
 
@@ -41,13 +41,7 @@ _ISO_639 = {
 
 
 def language_of(name: str) -> str:
-    """Return the language that a name or an ISO 639-1 code means, as ``german`` for ``de``.
-
-    Raises
-    ------
-    UsageError
-        There is no stemmer for it; lists the languages.
-    """
+    """Return the language of a name or an ISO 639-1 code, as ``de``; raises UsageError."""
     lowered = name.strip().lower()
     found = _ISO_639.get(lowered, lowered)
     if found not in languages():
@@ -63,7 +57,7 @@ def languages() -> list[str]:
 
 
 class Analyzer:
-    """Turns text into terms: words, case-folded, without stop words, stemmed.
+    """Turns text into terms: words, case-folded, without stop words, stemmed. Thread-safe.
 
     Parameters
     ----------
@@ -79,11 +73,7 @@ class Analyzer:
     Raises
     ------
     UsageError
-        On an unknown language or policy.
-
-    Notes
-    -----
-    Safe to use from several threads. Results are kept per segment in a bounded cache.
+        An unknown language or policy.
     """
 
     def __init__(
@@ -111,9 +101,7 @@ class Analyzer:
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Analyzer:
         """Make the analyser that `parameters` describes."""
         return cls(
-            parameters["language"],
-            stopwords=parameters["stopwords"],
-            accents=parameters["accents"],
+            parameters["language"], stopwords=parameters["stopwords"], accents=parameters["accents"]
         )
 
     @property

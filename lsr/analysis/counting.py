@@ -1,9 +1,8 @@
 """`TermCounter`: term frequencies of many texts, fast.
 
-The hot path of lexical indexing. Texts are split at white space, each distinct chunk is analysed
-once and gets a number, and everything after that is arithmetic on arrays of numbers. Chunks are
-remembered up to a bound, then forgotten all at once: memory stays bounded, and as term ids are
-given out in the order of the text, forgetting changes no result.
+Texts are split at white space; each distinct chunk is analysed once and gets a number, and the rest
+is arithmetic on arrays of numbers. The cache of chunks is bounded and cleared as a whole; as term
+ids follow the order of the text, that changes no result.
 """
 
 from __future__ import annotations
@@ -24,15 +23,7 @@ _CACHED_CHUNK_CHARS = 40
 
 
 class TermCounter:
-    """Counts the terms of texts, adding new ones to a vocabulary.
-
-    Parameters
-    ----------
-    analyzer : Analyzer
-        Makes the terms.
-    vocabulary : Vocabulary
-        Gives them their ids, and grows.
-    """
+    """Counts the terms of texts, adding new ones to a vocabulary."""
 
     def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
         self._chunks = _Chunks(analyzer, vocabulary)
@@ -42,10 +33,7 @@ class TermCounter:
         self._chunks.forget()
 
     def count(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row of term frequencies per text.
-
-        Frequencies above `MAX_WEIGHT` count as that; saturation makes them equal anyway.
-        """
+        """Return one row of term frequencies per text, each at most `MAX_WEIGHT`."""
         if self._chunks.is_full:
             self._chunks.forget()
         split = [text.split() for text in texts]
@@ -103,6 +91,7 @@ def _frequencies(n_rows: int, rows: NDArray[np.int64], term_ids: NDArray[np.uint
     frequencies = np.diff(first.astype(np.int64), append=len(keys))
     distinct = keys[first.astype(np.int64)]
     per_row = np.bincount((distinct >> np.uint64(32)).astype(np.int64), minlength=n_rows)
-    indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int64)
     weights = np.minimum(frequencies, MAX_WEIGHT).astype(np.float32)
-    return SparseBatch(indptr, (distinct & np.uint64(0xFFFFFFFF)).astype(np.uint32), weights)
+    return SparseBatch.of_lengths(
+        per_row, (distinct & np.uint64(0xFFFFFFFF)).astype(np.uint32), weights
+    )

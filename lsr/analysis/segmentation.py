@@ -1,13 +1,10 @@
-"""Normalised words: Unicode word boundaries on case-folded text.
+"""Segmentation: Unicode word boundaries on case-folded text.
 
-White space always ends a word, so a text is analysed one white-space-delimited *chunk* at a time;
-that is what lets callers keep the result per chunk.
-
-Boundaries are those of UAX #29 with one tailoring, which that annex invites: a full stop, colon or
-underscore between letters separates (``os.path.join`` is three words, ``read_file`` two), because
-people search for the parts. Numbers keep theirs (``3.14``), so do abbreviations of single letters
-(``u.s.a``). Scripts written without spaces come out as single characters (Han, Hiragana, Thai,
-with their marks) or runs (Katakana), as the annex has it.
+White space always ends a word, so callers analyse a text by white-space-delimited *chunks* and
+cache the result of each. Boundaries are those of UAX #29 with one tailoring: a full stop, colon or
+underscore between letters separates (``os.path.join`` is three words, ``read_file`` two). Numbers
+keep theirs (``3.14``), so do abbreviations of single letters (``u.s.a``). Scripts without spaces
+give single characters (Han, Hiragana, Thai, with their marks) or runs (Katakana).
 """
 
 from __future__ import annotations
@@ -37,10 +34,7 @@ _LATIN_MARKS = regex.compile(r"[\u0300-\u036f]+")
 def normalise(text: str, *, dotless_i: bool = False) -> str:
     """Return text in compatibility form (NFKC), case-folded, without invisible characters.
 
-    Parameters
-    ----------
-    dotless_i : bool
-        Fold ``I`` to ``ı`` and ``İ`` to ``i``, as Turkish does.
+    `dotless_i` folds ``I`` to ``ı`` and ``İ`` to ``i``, as Turkish does.
     """
     if dotless_i:
         text = text.replace("İ", "i").replace("I", "ı")

@@ -1,9 +1,7 @@
-"""Words that carry no topic.
+"""Stop words: words that carry no topic, matched before stemming, on normalised words.
 
-English only: articles, pronouns, prepositions, conjunctions, auxiliaries and their contractions,
-listed by word class. Words that also carry a topic (*computer*, *work*, *well*) are left in. Other
-languages have none by default; there the inverse document frequency does most of the work, and a
-list can be given. Lists are matched before stemming, on normalised words.
+English only, by word class; words that also carry a topic (*computer*, *work*, *well*) are no stop
+words. Other languages have none by default: a list can be given.
 """
 
 from __future__ import annotations

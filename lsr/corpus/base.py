@@ -1,8 +1,7 @@
-"""`Corpus`: what every source of documents offers, and the checks that all of them pass.
+"""`Corpus`: the base class of sources of documents, and the checks that all of them pass.
 
-A reader for a format only yields rows: documents, or what is wrong with a line. The rest happens
-here once: limits, duplicate ids, stopping at the first bad line or skipping it, and the error for a
-corpus without a single document.
+A reader for a format only yields rows: documents, or what is wrong with a line. Limits, duplicate
+ids, stopping at the first bad line or skipping it, and the error for an empty corpus are here.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from lsr.corpus.duplicates import SeenIds
+from lsr.corpus.fields import FieldNames
 from lsr.corpus.limits import DEFAULT_LIMITS, Limits, document_problem
+from lsr.corpus.lines import estimate_lines
 from lsr.errors import CorpusError, UsageError
 from lsr.records import Document
 
@@ -27,7 +28,7 @@ MAX_KEPT_ERRORS = 1000
 
 
 class Row(NamedTuple):
-    """What a reader found at one place: a document, or the sentence that says what is wrong."""
+    """A document, or the sentence that says what is wrong, with its place."""
 
     path: Path | str
     line: int | None
@@ -36,12 +37,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """How strictly to read.
+    """Strictness of reading.
 
     Attributes
     ----------
     on_error : {"fail", "skip"}
-        Stop at the first bad line, or leave it out and go on.
+        Stop at the first bad line, or skip it.
     max_errors : int or None
         With "skip", stop when more lines than this are bad.
     limits : Limits
@@ -67,9 +68,9 @@ class Corpus(ABC):
     name : str
         For people: the file or folder name, the id of the collection.
     skipped : list of CorpusError
-        Lines left out by the current or last pass, the first 1,000 of them.
+        Lines skipped by the current or last pass, the first 1,000 of them.
     n_skipped : int
-        How many lines that pass has left out so far.
+        Number of lines that this pass has skipped so far.
     """
 
     kind: str
@@ -85,11 +86,8 @@ class Corpus(ABC):
     def __iter__(self) -> Iterator[Document]:
         """Read the documents one by one.
 
-        Raises
-        ------
-        CorpusError
-            At the first bad line, or when too many were skipped; names the file and the line. Also
-            when nothing could be read at all, and at the end when there was no document.
+        Raises CorpusError, with file and line, at the first bad line, or when too many were
+        skipped; also when nothing could be read at all, and at the end when there was no document.
         """
         self.skipped, self.n_skipped = [], 0
         seen = SeenIds()
@@ -105,16 +103,15 @@ class Corpus(ABC):
     def fingerprint(self) -> str:
         """Return 64 hexadecimal digits that change when the source or the way to read it does.
 
-        Files count with their size and modification time, not with their content: reading a large
-        corpus only to recognise it would cost as much as indexing a part of it. What happens to
-        malformed rows does not count: it leaves the documents before the first one as they are, so
-        that a job stopped by one can go on without it.
+        Files count with their size and modification time: reading a large corpus only to recognise
+        it would cost too much. Malformed rows do not count, so that a job stopped by one can go on
+        without it.
         """
         parts = [self.kind, *self._identity()]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
     def count_hint(self) -> int | None:
-        """Return about how many documents there are, for progress; None when nobody knows."""
+        """Return about how many documents there are, for progress; None when it is unknown."""
         return None
 
     @abstractmethod
@@ -155,6 +152,22 @@ class Corpus(ABC):
                 self.name,
             )
         return CorpusError(f"holds no {self.unit}", self.name)
+
+
+class FileCorpus(Corpus):
+    """Documents of one file, a record each, whose fields have `names`."""
+
+    def __init__(self, path: Path, names: FieldNames, rules: ReadRules) -> None:
+        super().__init__(path.name, rules)
+        self.path = path
+        self.names = names
+
+    def count_hint(self) -> int | None:
+        return estimate_lines(self.path)
+
+    def _identity(self) -> list[Any]:
+        names = self.names
+        return [file_identity(self.path), names.id, names.text, names.title]
 
 
 def file_identity(path: Path, name: str | None = None) -> list[Any]:

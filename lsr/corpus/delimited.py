@@ -1,11 +1,10 @@
 """Tab- and comma-separated files, with or without a header line.
 
-TSV is plain: every tab separates, quotes are text, a line is a record. CSV follows RFC 4180:
-quotes may enclose commas, doubled quotes and line breaks (which arrive as a plain line feed). A
-first line that holds both a known id name and a known text name (``id``, ``text``, …, in any
-case) is a header; one that holds only one of them is refused: it is a header with an unknown name.
-Without a header, two columns are id and text, three are id, title and text; other layouts say
-which column is which by number.
+TSV: every tab separates, quotes are text, a line is a record. CSV follows RFC 4180: quotes may
+enclose commas, doubled quotes and line breaks (which arrive as a plain line feed). A first line
+with a known id name and a known text name (``id``, ``text``, …, in any case) is a header; one with
+only one of them is refused. Without a header, two columns are id and text, three are id, title and
+text; other layouts need column numbers.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
+from lsr.corpus.base import FileCorpus, ReadRules, Row
 from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
-from lsr.corpus.lines import MAX_LINE_BYTES, decode, encoding_problem, estimate_lines, read_lines
+from lsr.corpus.lines import MAX_LINE_BYTES, decode, encoding_problem, read_lines
 from lsr.errors import CorpusError
 from lsr.records import Document
 
@@ -33,25 +32,19 @@ class Record(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What the columns are called, and whether the first line says so."""
+    """Names of the columns, and whether the first line holds them."""
 
     columns: tuple[str, ...]
     names: FieldNames
     has_header: bool
 
 
-class DelimitedCorpus(Corpus):
+class DelimitedCorpus(FileCorpus):
     """Documents of a TSV or CSV file, plain or gzip."""
 
     def __init__(self, path: Path, kind: str, names: FieldNames, rules: ReadRules) -> None:
-        super().__init__(path.name, rules)
+        super().__init__(path, names, rules)
         self.kind = kind
-        self.path = path
-        self.names = names
-
-    def count_hint(self) -> int | None:
-        """Return an estimate from the first MiB of the file."""
-        return estimate_lines(self.path)
 
     def _rows(self) -> Iterator[Row]:
         layout: Layout | None = None
@@ -81,19 +74,9 @@ class DelimitedCorpus(Corpus):
                 f"not {found!r}; convert the file"
             )
 
-    def _identity(self) -> list[Any]:
-        names = self.names
-        return [file_identity(self.path), names.id, names.text, names.title]
-
 
 def find_layout(cells: list[str], names: FieldNames) -> Layout:
-    """Decide from the first line what the columns are.
-
-    Raises
-    ------
-    FieldError
-        When neither a header nor a known number of columns says so; lists the columns.
-    """
+    """Return the columns by the first line, or raise FieldError that lists them."""
     if names.id[0].isdigit() or names.text[0].isdigit():
         return Layout(tuple(str(number + 1) for number in range(len(cells))), names, False)
     wanted = {name.lower(): name for name in (*names.id, *names.text, *names.title)}
@@ -114,7 +97,6 @@ def find_layout(cells: list[str], names: FieldNames) -> Layout:
 
 
 def read_tsv(path: Path) -> Iterator[Record]:
-    """Yield the records of a TSV file."""
     for line in read_lines(path):
         if line.problem is not None:
             yield Record(line.number, [], line.problem)
@@ -149,7 +131,7 @@ def read_csv(path: Path) -> Iterator[Record]:
 
 
 class _CsvLines:
-    """Decoded lines with their endings; an error for one line leaves it usable for the next."""
+    """Decoded lines with their endings; after an error for one line the next can be read."""
 
     def __init__(self, path: Path) -> None:
         self._lines = read_lines(path, blank=True)

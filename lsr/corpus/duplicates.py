@@ -1,8 +1,8 @@
-"""Which ids have been seen, in bounded memory: about 36 to 54 bytes an id, however long it is.
+"""Duplicate detection of ids in bounded memory: about 36 to 54 bytes an id, however long it is.
 
 An open-addressing table of 128-bit BLAKE2b digests and the place where each was first seen. Two
-different ids of a collection of ten million share a digest with a probability of about 1e-25,
-far below that of a memory error, so a match is taken for equality without looking at the id again.
+different ids of a collection of ten million share a digest with a probability of about 1e-25, far
+below that of a memory error, so a match counts as equality.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a record with named fields to a document: which field is the id, the text, the title."""
+"""Documents from records with named fields: which is the id, the text, the title."""
 
 from __future__ import annotations
 
@@ -27,10 +27,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Names under which a field is looked for, the first that is there counts.
-
-    A single name set by the user takes the place of the known ones: see `chosen`.
-    """
+    """Known names of the fields; the first that is there counts. See `chosen`."""
 
     id: tuple[str, ...] = ("_id", "id", "docid", "docno", "doc_id", "pid", "passage_id")
     text: tuple[str, ...] = ("text", "contents", "content", "body", "passage")
@@ -45,13 +42,7 @@ class FieldNames:
         )
 
     def find(self, names: Iterable[str]) -> tuple[str, str, str | None]:
-        """Return the names of the id, text and title fields among `names`.
-
-        Raises
-        ------
-        FieldError
-            When there is no id or no text field; lists the fields that are there.
-        """
+        """Return the names of the id, text and title fields; raises FieldError."""
         present = list(names)
         found: list[str] = []
         for what, wanted in (("id", self.id), ("text", self.text)):
@@ -75,15 +66,10 @@ QUERY_FIELDS = FieldNames(
 
 
 def document_from_fields(fields: Mapping[str, Any], names: FieldNames) -> Document:
-    """Make a document of a record.
+    """Make a document of a record; raises FieldError for a missing field or a wrong type.
 
     An integer id becomes its decimal string, a null or absent title an empty one. Every other
     field becomes metadata; an object in a field ``metadata`` is spread among them.
-
-    Raises
-    ------
-    FieldError
-        When a field is missing or of the wrong type.
     """
     id_name, text_name, title_name = names.find(fields)
     doc_id, text = fields[id_name], fields[text_name]

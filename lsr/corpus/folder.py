@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
+from lsr.corpus.hypertext import html_sections, markdown_sections
 from lsr.corpus.lines import decode, encoding_problem, unreadable
 from lsr.corpus.passages import TRAIL_SEPARATOR, Passage, Section, passage_id, split_sections
+from lsr.corpus.restructured import restructured_sections
 from lsr.errors import CorpusError
 from lsr.records import Document
 
@@ -26,31 +28,17 @@ def plain_sections(text: str) -> tuple[str, list[Section]]:
 
 
 def _restructured(text: str) -> tuple[str, list[Section]]:
-    from lsr.corpus.restructured import restructured_sections
-
     return "", restructured_sections(text)
-
-
-def _markdown(text: str) -> tuple[str, list[Section]]:
-    from lsr.corpus.hypertext import markdown_sections
-
-    return markdown_sections(text)
-
-
-def _html(text: str) -> tuple[str, list[Section]]:
-    from lsr.corpus.hypertext import html_sections
-
-    return html_sections(text)
 
 
 PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
     ".txt": plain_sections,
     ".text": plain_sections,
-    ".md": _markdown,
-    ".markdown": _markdown,
+    ".md": markdown_sections,
+    ".markdown": markdown_sections,
     ".rst": _restructured,
-    ".html": _html,
-    ".htm": _html,
+    ".html": html_sections,
+    ".htm": html_sections,
 }
 
 
@@ -60,9 +48,8 @@ class FolderCorpus(Corpus):
     The id is ``relative/path.md#3``, counted from 1 in each file; the title is that of the file and
     the headings above the passage, ``Guide > Install > From source``, or the name of a file that
     has neither; metadata are ``path`` and ``heading`` (all headings above). A heading with nothing
-    below it is a passage without text: every word that a reader sees can be found, but those of
-    navigation and form controls. Files come in the order of their paths. Names that begin with a
-    dot and files of other kinds are passed over, links to folders are not followed. A file without
+    below it is a passage without text, so that it is found, too. Files come in the order of their
+    paths, without other kinds, names that begin with a dot, and links to folders. A file without
     text gives one empty document.
     """
 

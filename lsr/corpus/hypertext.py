@@ -1,7 +1,7 @@
 """Sections of HTML and, rendered to HTML first, of Markdown.
 
 Headings open sections, block elements separate paragraphs, rows of tables are paragraphs. Scripts,
-styles, navigation and form controls carry no text of the document and are left out.
+styles, navigation and form controls are dropped.
 """
 
 from __future__ import annotations
@@ -43,10 +43,7 @@ def html_sections(text: str) -> tuple[str, list[Section]]:
 
 
 def markdown_sections(text: str) -> tuple[str, list[Section]]:
-    """Cut Markdown (CommonMark with tables) into sections; also returns the front matter's title.
-
-    YAML front matter is left out but for its ``title:``.
-    """
+    """Cut Markdown (CommonMark with tables) into sections; also return its front matter's title."""
     title = ""
     front = _FRONT_MATTER.match(text)
     if front:

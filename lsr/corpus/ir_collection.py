@@ -16,8 +16,8 @@ from lsr.records import Document
 class IrDatasetsCorpus(Corpus):
     """Documents of a collection by its id, such as ``beir/scifact`` or ``msmarco-passage``.
 
-    The text is the field ``text``, ``body`` or ``contents`` where there is one, else what the
-    library calls the default text; other fields of plain text become metadata.
+    The text is the field ``text``, ``body`` or ``contents``, or else the library's default text;
+    other fields of plain text become metadata.
     """
 
     kind = "ir-datasets"
@@ -31,7 +31,6 @@ class IrDatasetsCorpus(Corpus):
             raise CorpusError("this collection has no documents of its own", self.name)
 
     def count_hint(self) -> int | None:
-        """Return the count that the catalogue gives."""
         count = (self._dataset.docs_metadata() or {}).get("count")
         return int(count) if count is not None else None
 
@@ -75,13 +74,7 @@ class IrDatasetsQueries(Corpus):
 
 
 def load_dataset(dataset_id: str) -> Any:
-    """Return a dataset of the catalogue.
-
-    Raises
-    ------
-    CorpusError
-        When the catalogue has no such id.
-    """
+    """Return a dataset of the catalogue; raises CorpusError for an unknown id."""
     try:
         return ir_datasets.load(dataset_id)
     except KeyError as error:
@@ -102,13 +95,7 @@ def read_judgments(name: str, dataset: Any) -> dict[str, dict[str, int]]:
 
 
 def fetched(name: str, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yield records of a dataset, fetching its files first where they are missing.
-
-    Raises
-    ------
-    CorpusError
-        When they cannot be fetched or read.
-    """
+    """Yield records of a dataset, fetching missing files first; raises CorpusError on failure."""
     try:
         yield from start()
     except CorpusError:

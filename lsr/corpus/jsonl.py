@@ -10,32 +10,23 @@ from typing import Any
 
 import orjson
 
-from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
-from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
-from lsr.corpus.lines import Line, decode, encoding_problem, estimate_lines, read_lines
+from lsr.corpus.base import FileCorpus, Row
+from lsr.corpus.fields import FieldError, document_from_fields
+from lsr.corpus.lines import Line, decode, encoding_problem, read_lines
 from lsr.records import Document
 
 _NOT_A_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
 
 
-class JsonlCorpus(Corpus):
-    """Documents of a JSON lines file, plain or gzip.
+class JsonlCorpus(FileCorpus):
+    r"""Documents of a JSON lines file, plain or gzip.
 
-    Strict: NaN, infinities, lone surrogates and anything after the object are refused. An escaped
-    NUL character (``\\u0000``) inside a text is kept, a raw one refused. Of a field that stands
-    twice in one object, the last counts.
+    NaN, infinities, lone surrogates and anything after the object are refused. An escaped NUL
+    character (``\u0000``) in a text is kept, a raw one refused. Of a repeated field the last
+    counts.
     """
 
     kind = "jsonl"
-
-    def __init__(self, path: Path, names: FieldNames, rules: ReadRules) -> None:
-        super().__init__(path.name, rules)
-        self.path = path
-        self.names = names
-
-    def count_hint(self) -> int | None:
-        """Return an estimate from the first MiB of the file."""
-        return estimate_lines(self.path)
 
     def _rows(self) -> Iterator[Row]:
         for line in read_lines(self.path):
@@ -55,19 +46,9 @@ class JsonlCorpus(Corpus):
         except FieldError as error:
             return str(error)
 
-    def _identity(self) -> list[Any]:
-        names = self.names
-        return [file_identity(self.path), names.id, names.text, names.title]
-
 
 def loads(data: bytes | str) -> Any:
-    """Parse JSON with its integers exact, where orjson makes a double of those beyond 64 bits.
-
-    Raises
-    ------
-    orjson.JSONDecodeError
-        It is no JSON.
-    """
+    """Parse JSON with exact integers, also beyond 64 bits; raises orjson.JSONDecodeError."""
     value = orjson.loads(data)
     return json.loads(data) if _may_be_rounded(value) else value
 

@@ -1,7 +1,6 @@
-"""What a document may be: rules for ids, sizes and metadata, the same for every source.
+"""Limits of documents: rules for ids, sizes and metadata, the same for every source.
 
-The checks return what is wrong as a sentence, or None: the caller knows where the document stands
-and which error to raise.
+The checks return what is wrong as a sentence, or None; the caller adds the place.
 """
 
 from __future__ import annotations
@@ -22,11 +21,10 @@ class Limits:
 
     Attributes
     ----------
-    id_bytes : int
     text_bytes : int
         Title and text together.
     text_chars : int or None
-        Characters of the text alone; queries are counted so.
+        Characters of the text alone; for queries.
     metadata_bytes : int
         Metadata as compact JSON.
     metadata_depth : int
@@ -72,7 +70,6 @@ def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str
 
 
 def id_problem(doc_id: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """Return what is wrong with an external id, or None."""
     length = _utf8_length(doc_id)
     if length < 0:
         return "the id holds a lone surrogate; expected valid Unicode"
@@ -84,7 +81,6 @@ def id_problem(doc_id: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
 
 
 def metadata_problem(metadata: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """Return what is wrong with metadata, or None."""
     import orjson
 
     problem = _value_problem(dict(metadata), limits.metadata_depth)

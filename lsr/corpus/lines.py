@@ -1,14 +1,13 @@
-"""Lines of text files: the defined behaviour for everything odd that a file can hold.
+"""Lines of text files, with defined behaviour for everything odd that a file can hold.
 
-A line ends at a line feed; a carriage return before it belongs to the ending (CRLF), any other is
-text. The last line need not end. A UTF-8 byte order mark at the start is dropped; UTF-16 and
-UTF-32 are refused. A NUL byte, bytes that are no UTF-8 and a line above the cap are problems *of
-that line*: the caller may go on with the next. A line above the cap is passed over without ever
-being in memory as a whole. gzip is recognised by its first bytes, whatever the file is called. The
-path ``-`` is standard input.
+A line ends at a line feed or CRLF; any other carriage return is text. A UTF-8 byte order mark at
+the start is dropped; UTF-16 and UTF-32 are refused. A NUL byte, bytes that are no UTF-8 and a line
+above the cap are problems *of that line*: the caller may go on with the next. A line above the cap
+is never in memory as a whole. gzip is recognised by its first bytes. The path ``-`` is standard
+input.
 
 Blanks are the ASCII ones: space, tab, vertical tab, form feed and carriage return. A no-break
-space, U+2028 and all others are text like any letter. What is read from a line is not stripped.
+space, U+2028 and all others are text like any letter.
 """
 
 from __future__ import annotations
@@ -49,21 +48,10 @@ class Line(NamedTuple):
 def read_lines(
     path: Path, max_bytes: int = MAX_LINE_BYTES, *, blank: bool = False
 ) -> Iterator[Line]:
-    """Yield the lines of a file; numbers count from 1 and include blank lines.
+    """Yield the lines of a file, without blank ones unless `blank`; numbers count all, from 1.
 
-    Parameters
-    ----------
-    path : Path
-        ``-`` for standard input.
-    max_bytes : int
-        Cap on the bytes of a line, its ending not counted.
-    blank : bool
-        Whether to yield lines of blanks as well.
-
-    Raises
-    ------
-    CorpusError
-        When the file cannot be read at all: missing, no permission, another encoding, damaged gzip.
+    Raises CorpusError when the file cannot be read at all: missing, no permission, another
+    encoding, damaged gzip.
     """
     number = 0
     try:
@@ -91,19 +79,7 @@ def read_lines(
 
 
 def read_text_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield numbers, from 1, and texts of lines, strictly: the first problem is an error.
-
-    Parameters
-    ----------
-    path : Path
-    blank : bool
-        Whether to yield lines of blanks as well.
-
-    Raises
-    ------
-    CorpusError
-        When the file cannot be read, or at the first line that is no UTF-8 text; names the line.
-    """
+    """Yield numbers, from 1, and texts of lines; the first problem raises CorpusError."""
     for line in read_lines(path, blank=blank):
         if line.problem is not None:
             raise CorpusError(line.problem, path, line.number)
@@ -125,7 +101,7 @@ def decode(data: bytes) -> str:
 
 
 def encoding_problem(error: UnicodeDecodeError) -> str:
-    """Say what is wrong with bytes that are no UTF-8."""
+    """Return the message for bytes that are no UTF-8."""
     return (
         f"not valid UTF-8 (byte 0x{error.object[error.start]:02x} at byte {error.start + 1}); "
         "convert the file to UTF-8"
@@ -133,7 +109,7 @@ def encoding_problem(error: UnicodeDecodeError) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> CorpusError:
-    """Make the error for a file that the system does not let us read."""
+    """Return the error for a file that the system does not let us read."""
     return CorpusError(f"cannot be read ({error.strerror or error})", path)
 
 

@@ -1,9 +1,9 @@
-"""`open_corpus`: find out what a source is and give back its reader."""
+"""`open_corpus`: the reader for a source."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from lsr.corpus.base import Corpus, OnError, ReadRules
 from lsr.corpus.delimited import DelimitedCorpus
@@ -14,16 +14,7 @@ from lsr.corpus.passages import DEFAULT_PASSAGE_WORDS
 from lsr.errors import CorpusError, UsageError
 
 Format = Literal["beir", "jsonl", "tsv", "csv", "parquet", "folder", "ir-datasets", "python-docs"]
-FORMATS: tuple[Format, ...] = (
-    "beir",
-    "jsonl",
-    "tsv",
-    "csv",
-    "parquet",
-    "folder",
-    "ir-datasets",
-    "python-docs",
-)
+FORMATS: tuple[Format, ...] = get_args(Format)
 IR_DATASETS_PREFIX = "ir-datasets:"
 _BY_SUFFIX: dict[str, Format] = {
     ".jsonl": "jsonl",
@@ -59,7 +50,7 @@ def open_corpus(
     format : str, optional
         One of `FORMATS`, where name and suffix do not tell.
     on_error : {"fail", "skip"}
-        Stop at the first bad line, or leave bad lines out (`Corpus.skipped`).
+        Stop at the first bad line, or skip bad lines (`Corpus.skipped`).
     max_errors : int, optional
         With "skip": stop when more lines than this are bad.
     id_field, text_field, title_field : str, optional
@@ -70,16 +61,12 @@ def open_corpus(
     limits : Limits
         Sizes up to which documents are accepted.
 
-    Returns
-    -------
-    Corpus
-
     Raises
     ------
     CorpusError
-        When there is nothing at `source`, or nothing that can be a corpus.
+        There is nothing at `source`, or nothing that can be a corpus.
     UsageError
-        On options that make no sense.
+        An option is out of range.
     """
     if passage_words is not None and passage_words < 1:
         raise UsageError(f"passage_words {passage_words}: expected 1 or more")
@@ -111,13 +98,7 @@ def open_corpus(
 
 
 def detect_format(source: str) -> Format:
-    """Tell the format of a source from its name, its suffix or what lies in the folder.
-
-    Raises
-    ------
-    CorpusError
-        When there is nothing, or nothing known.
-    """
+    """Return the format of a source by its name, suffix or content; raises CorpusError."""
     if source == "python-docs":
         return "python-docs"
     if source.startswith(IR_DATASETS_PREFIX):
@@ -143,7 +124,7 @@ def suffix_of(path: Path) -> str:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path without a file, and an empty file."""
+    """Raise CorpusError for a path without a file, and for an empty file."""
     if not path.exists():
         raise CorpusError(
             "no such file or folder; expected a corpus: a BEIR folder, a .jsonl, .tsv, .csv or "

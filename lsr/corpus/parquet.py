@@ -11,18 +11,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
+from lsr.corpus.base import FileCorpus, ReadRules, Row
 from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
 from lsr.corpus.jsonl import loads
 from lsr.corpus.lines import unreadable
-from lsr.errors import CorpusError
+from lsr.errors import CorpusError, first_line
 from lsr.records import Document
 
 _BATCH_ROWS = 512
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
-class ParquetCorpus(Corpus):
+class ParquetCorpus(FileCorpus):
     """Documents of a Parquet file, read a row group at a time; lines in errors are rows, from 1.
 
     Columns that are neither id, text nor title become metadata: nulls and NaN (which pandas writes
@@ -33,9 +33,7 @@ class ParquetCorpus(Corpus):
     kind = "parquet"
 
     def __init__(self, path: Path, names: FieldNames, rules: ReadRules) -> None:
-        super().__init__(path.name, rules)
-        self.path = path
-        self.names = names
+        super().__init__(path, names, rules)
         with self._open() as file:
             self._n_rows = file.metadata.num_rows
             columns: list[str] = file.schema_arrow.names
@@ -47,14 +45,14 @@ class ParquetCorpus(Corpus):
         self._columns = [name for name in columns if name not in vectors]
 
     def count_hint(self) -> int | None:
-        """Return the number of rows."""
         return self._n_rows
 
     def _open(self) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(self.path)
         except pa.ArrowException as error:
-            raise CorpusError(f"no readable Parquet file ({_short(error)})", self.path) from error
+            problem = f"no readable Parquet file ({first_line(error)})"
+            raise CorpusError(problem, self.path) from error
         except OSError as error:
             raise unreadable(self.path, error) from error
 
@@ -68,7 +66,8 @@ class ParquetCorpus(Corpus):
                         yield Row(self.path, number, self._item(item))
             except (pa.ArrowException, OSError) as error:
                 raise CorpusError(
-                    f"damaged after row {number} ({_short(error)}); fetch or make the file again",
+                    f"damaged after row {number} ({first_line(error)}); "
+                    "fetch or make the file again",
                     self.path,
                 ) from error
 
@@ -81,10 +80,6 @@ class ParquetCorpus(Corpus):
             return document_from_fields(record, self.names)
         except FieldError as error:
             return str(error)
-
-    def _identity(self) -> list[Any]:
-        names = self.names
-        return [file_identity(self.path), names.id, names.text, names.title]
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
@@ -163,7 +158,3 @@ def _json_value(name: str, value: Any) -> Any:
     raise FieldError(
         f'column "{name}": {type(value).__name__} has no JSON form; leave it out of the file'
     )
-
-
-def _short(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""Long texts into passages: cut between paragraphs, else between sentences, else between words.
+"""Passages of long texts: cut between paragraphs, else between sentences, else between words.
 
 A passage never crosses a heading. Paragraphs are packed as long as they fit; a last piece of less
 than a quarter of the size joins the one before it, so passages hold at most five quarters of it.
@@ -27,14 +27,7 @@ _SENTENCE_END = regex.compile(
 
 
 class Section(NamedTuple):
-    """Paragraphs under one heading.
-
-    Attributes
-    ----------
-    trail : tuple of str
-        The headings above, outermost first; empty before the first heading.
-    paragraphs : list of str
-    """
+    """Paragraphs under one heading; `trail` holds it and those above, outermost first."""
 
     trail: tuple[str, ...]
     paragraphs: list[str]
@@ -60,14 +53,10 @@ def passage_id(source: str, number: int) -> str:
 def with_shrunk_sources(
     documents: Iterable[Document], delete: Callable[[str], bool]
 ) -> Iterator[Document]:
-    """Yield the passages of sources, deleting those that a source had once and has no more.
+    """Yield the passages of sources; delete those that a source had once and has no more.
 
-    Parameters
-    ----------
-    documents : iterable of Document
-        With ids of `passage_id`; all passages of a source stand together.
-    delete : callable
-        Deletes a document by its id; tells whether there was one.
+    All passages of a source stand together, with ids of `passage_id`. `delete` deletes a document
+    by its id and returns whether there was one.
     """
     source, last = "", 0
     for document in chain(documents, [None]):
@@ -82,16 +71,10 @@ def with_shrunk_sources(
 
 
 def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterator[Passage]:
-    """Yield the passages of a text.
+    """Yield the passages of a text, of about `max_words`; None keeps every section whole.
 
-    A section without text gives one without text where no section below it has the heading in its
-    trail, so that no heading is lost.
-
-    Parameters
-    ----------
-    sections : sequence of Section
-    max_words : int or None
-        Size to aim at; None keeps every section whole.
+    A section without text gives a passage without text, unless a section below it has the heading
+    in its trail, so that no heading is lost.
     """
     for section, after in zip_longest(sections, sections[1:]):
         paragraphs = [text for text in map(str.strip, section.paragraphs) if text]

@@ -1,9 +1,9 @@
-"""``python-docs``: the documentation that every Python installation carries.
+"""``python-docs``: the documentation in every Python installation.
 
-Docstrings of the standard library, read from its source files with `ast`: nothing of it is
-imported, so nothing runs. Only a few modules written in C, whose docstrings exist nowhere else, are
-imported, all of them free of side effects. Then the topics of the interactive help. The order is
-the same on every pass; what there is depends on the version of the interpreter.
+Docstrings of the standard library are read from its source files with `ast`, without importing it,
+except a few modules in C, whose docstrings exist nowhere else and whose import has no side effects.
+Topics of the interactive help follow. The order is the same on every pass; the content depends on
+the version of the interpreter.
 """
 
 from __future__ import annotations

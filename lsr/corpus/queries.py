@@ -18,13 +18,7 @@ MAX_QUERY_CHARS = 8192
 
 
 class Queries:
-    """Queries of a source, which can be read from the start any number of times.
-
-    Attributes
-    ----------
-    name : str
-        For people: the file or folder name, the id of the collection.
-    """
+    """Queries of a source, which can be read from the start any number of times."""
 
     def __init__(self, corpus: Corpus) -> None:
         corpus.unit = "query"
@@ -33,7 +27,7 @@ class Queries:
 
     @property
     def skipped(self) -> list[CorpusError]:
-        """Lines left out by the current or last pass."""
+        """Lines skipped by the current or last pass."""
         return self._corpus.skipped
 
     def __iter__(self) -> Iterator[Query]:
@@ -49,7 +43,7 @@ def open_queries(
     max_errors: int | None = None,
     max_chars: int = MAX_QUERY_CHARS,
 ) -> Queries:
-    """Open a source of queries.
+    """Open a source of queries; raises CorpusError when there are none.
 
     Parameters
     ----------
@@ -61,11 +55,6 @@ def open_queries(
         As for `lsr.corpus.open_corpus`.
     max_chars : int
         Longest query accepted. Empty queries are kept: they have no results.
-
-    Raises
-    ------
-    CorpusError
-        When there are no queries at `source`.
     """
     rules = ReadRules(on_error, max_errors, Limits(text_bytes=4 * max_chars, text_chars=max_chars))
     text = str(source)

@@ -1,8 +1,8 @@
 """Sections of reStructuredText, enough of it to search: headings, paragraphs, directive bodies.
 
-No rendering: markup that carries no words (targets, comments, directive names, options but captions
-and the like, roles) goes, everything else stays as it is written. Heading levels follow the order
-in which adornments appear, as in Docutils.
+Markup without words (targets, comments, directive names, options but captions and the like, roles)
+is dropped, everything else stays as it is written. Heading levels follow the order in which
+adornments appear, as in Docutils.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ _STRONG = re.compile(r"(?<![\w*])\*\*?([^\s*](?:[^*]*[^\s*])?)\*\*?(?![\w*])")
 
 
 def restructured_sections(text: str) -> list[Section]:
-    """Cut reStructuredText into sections."""
     lines = text.split("\n")
     levels: list[tuple[str, bool]] = []
     trail: list[str] = []

@@ -1,11 +1,10 @@
-"""The base classes of sparse encoders, and what an index stores of one.
+"""Base classes of sparse encoders, and what an index stores of one.
 
-An encoder has two sides. `encode_documents` runs while a corpus is indexed and may need a neural
-network; `encode_queries` runs at search time. Some weights depend on the whole collection (the
-average document length of BM25, the IDF table of an inference-free query side), which is known only
-after the last document: encoders therefore *count* while they encode (`CollectionStatistics`) and
-*finish* afterwards (`finish_documents`, `with_statistics`). That keeps indexing to one pass over
-the text, and lets an IDF table be refreshed without encoding anything again.
+`encode_documents` runs while a corpus is indexed and may need a neural network; `encode_queries`
+runs at search time. Some weights depend on the whole collection (the average document length of
+BM25, the IDF table of an inference-free query side): encoders therefore *count* while they encode
+(`CollectionStatistics`) and *finish* afterwards (`finish_documents`, `with_statistics`). Indexing
+needs one pass over the text, and an IDF table is refreshed without encoding anything again.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class CollectionStatistics:
     Attributes
     ----------
     n_docs : int
-        Documents counted.
+        Number of documents.
     total_length : int
         Tokens of all documents together.
     document_frequency : (n_terms,) int64
@@ -41,6 +40,12 @@ class CollectionStatistics:
     n_docs: int = 0
     total_length: int = 0
     document_frequency: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def of_assets(cls, assets: EncoderAssets) -> CollectionStatistics:
+        """Return the counts that an index stores under the names of the attributes."""
+        config, counted = assets.config, assets.arrays["document_frequency"]
+        return cls(config["n_docs"], config["total_length"], counted.astype(np.int64))
 
     def __add__(self, other: CollectionStatistics) -> CollectionStatistics:
         longer, shorter = sorted(
@@ -101,7 +106,7 @@ class Fingerprint:
     def digest(self) -> str:
         """SHA-256 over the document side, 64 hexadecimal digits.
 
-        Only the document side: a refreshed IDF table or another query encoder over the same
+        Not over the query side: a refreshed IDF table or another query encoder over the same
         vocabulary still fits the index, other document vectors do not.
         """
         import hashlib
@@ -121,18 +126,7 @@ class QueryEncoder(ABC):
 
     @abstractmethod
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Encode queries.
-
-        Parameters
-        ----------
-        texts : sequence of str, (n,)
-            May be empty strings: their vectors have no entries.
-
-        Returns
-        -------
-        SparseBatch
-            `n` rows, float32.
-        """
+        """Encode queries into `n` rows, float32; an empty string has no entries."""
 
     @abstractmethod
     def term(self, term_id: int) -> str:
@@ -146,8 +140,8 @@ class QueryEncoder(ABC):
 class Encoder(QueryEncoder):
     """Turns documents and queries into sparse vectors over one vocabulary.
 
-    A new encoder implements the abstract members, `restore`, and what of the rest is not true of
-    it: by default nothing depends on the collection, and nothing grows while documents are encoded.
+    A new encoder implements the abstract members, `restore`, and those defaults that are untrue of
+    it: nothing depends on the collection, nothing grows while documents are encoded.
     `lsr.encoders.register_encoder` makes it known by its name.
     """
 
@@ -160,8 +154,8 @@ class Encoder(QueryEncoder):
     def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
         """Encode documents and count what their texts hold.
 
-        The vectors may still lack what depends on the whole collection: pass them through
-        `finish_documents` once all are counted.
+        Weights that depend on the whole collection are set by `finish_documents`, once all are
+        counted.
         """
 
     @abstractmethod
@@ -170,7 +164,7 @@ class Encoder(QueryEncoder):
 
     @classmethod
     def load(cls, name: str, folder: Path | None, **options: Any) -> Encoder:
-        """Make the encoder that a user named.
+        """Load the encoder that a user named; raises ModelError.
 
         Parameters
         ----------
@@ -180,27 +174,19 @@ class Encoder(QueryEncoder):
             The folder of the model, for a kind that is found by its folder.
         **options
             Those given, of the options that the kind was registered with; already checked.
-
-        Raises
-        ------
-        ModelError
-            The model cannot be loaded.
         """
         return cls(**options)
 
     @classmethod
     def restore(cls, assets: EncoderAssets) -> QueryEncoder:
-        """Make the query side of an index again, from what `assets` returned."""
+        """Restore the query side of an index from what `assets` returned."""
         raise NotImplementedError(f"{cls.__name__} does not implement restore")
 
     @classmethod
     def restore_documents(cls, assets: EncoderAssets) -> Encoder:
-        """Make the encoder of an index again, to encode further documents.
+        """Restore the encoder of an index, to encode further documents.
 
-        Raises
-        ------
-        UsageError
-            What the index stores is enough for queries only.
+        Raises UsageError when the index stores the query side only (default).
         """
         encoder = cls.restore(assets)
         if not isinstance(encoder, Encoder):
@@ -214,16 +200,11 @@ class Encoder(QueryEncoder):
     def stored_statistics(cls, assets: EncoderAssets) -> CollectionStatistics | None:
         """Return the stored counts that queries depend on; None when they depend on none.
 
-        By default those under ``n_docs`` and ``total_length`` of the configuration and in the
-        array ``document_frequency``, where they are there.
+        By default those under the names of `CollectionStatistics`, where they are there.
         """
-        counted = assets.arrays.get("document_frequency")
-        if counted is None:
+        if "document_frequency" not in assets.arrays:
             return None
-        config = assets.config
-        return CollectionStatistics(
-            config["n_docs"], config["total_length"], counted.astype(np.int64)
-        )
+        return CollectionStatistics.of_assets(assets)
 
     def finish_documents(
         self, vectors: SparseBatch, statistics: CollectionStatistics
@@ -246,13 +227,7 @@ class Encoder(QueryEncoder):
         return None
 
     def load_state(self, state: bytes) -> None:
-        """Replace what grew by what an interrupted job saved.
-
-        Raises
-        ------
-        UsageError
-            Nothing grows in this encoder: the state is another one's.
-        """
+        """Replace what grew by a saved state; raises UsageError where nothing grows (default)."""
         raise UsageError(
             f"{type(self).__name__} keeps no state, but the interrupted job saved one: it was "
             "begun with another encoder; remove the job's folder and begin again"

@@ -1,25 +1,31 @@
-"""`Registry`: the kinds of encoders there are, how each is found, loaded and restored.
+"""`Registry`: the kinds of encoders, and how each is found, loaded and restored.
 
-A kind that comes with the package is named by its module, which is imported when the kind is used:
-to list kinds and their options costs no import of a tokenizer or a network. A kind of another
-package is registered when its class is imported, or found as an entry point.
+A kind of this package is named by its module, which is imported when the kind is used: to list
+kinds and options costs no import of a tokenizer or a network. A kind of another package is
+registered when its class is imported, or found as an entry point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lsr.encoders.base import EncoderAssets
 from lsr.encoders.options import Option
-from lsr.errors import IndexFormatError, LsrError, ModelError, UsageError
+from lsr.errors import EncoderMismatchError, IndexFormatError, LsrError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from lsr.encoders.base import Encoder
+    from lsr.encoders.dense.base import DenseEncoder
 
 C = TypeVar("C")
 """The base class of the encoders of a registry, as a type."""
+E = TypeVar("E", bound=type)
+M = TypeVar("M", "Encoder", "DenseEncoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +37,11 @@ class Kind(Generic[C]):
     name : str
         Stored in indexes as the ``kind`` of the encoder, and, where `by_name`, what a user names.
     implementation : type or str
-        The class, with the class methods ``load`` and ``restore`` of its base; or ``module:Class``,
-        imported when it is needed.
-    help : str
-        What it is, in a few words.
+        The class, with the class methods ``load`` and ``restore`` of its base; or ``module:Class``.
     options : tuple of Option, or str
         Settings; or ``module:function``, which returns those of a model's folder.
-    by_name : bool
-        The name of the kind loads it.
     detects : callable, optional
-        Tells whether the folder of a model holds this kind. Kinds registered later are asked first.
+        Whether a model folder holds this kind. Kinds registered later are tried first.
     """
 
     name: str
@@ -65,18 +66,10 @@ class Kind(Generic[C]):
 
 
 class Registry(Generic[C]):
-    """The kinds of encoders there are.
+    """The kinds of encoders.
 
-    Parameters
-    ----------
-    noun : str
-        What messages call them: ``encoder``.
-    group : str
-        Group of entry points that name classes of other packages.
-    kinds : iterable of Kind
-        Those of this package.
-    locate : callable
-        Returns the folder of a model by its name; raises ModelError.
+    `noun` is what messages call them, `group` the entry points that name classes of other packages;
+    `locate` returns the folder of a model by its name, or raises ModelError.
     """
 
     def __init__(
@@ -88,17 +81,46 @@ class Registry(Generic[C]):
         self._built_in = frozenset(self._kinds)
         self._locate = locate
 
-    def register(self, kind: Kind[C]) -> None:
-        """Add a kind; one registered before under its name is replaced.
+    def register(
+        self,
+        name: str,
+        *,
+        options: tuple[Option, ...] = (),
+        detects: Callable[[Path], bool] | None = None,
+        by_name: bool | None = None,
+        help: str = "",
+    ) -> Callable[[E], E]:
+        """Register a class of encoders: ``@register_encoder("my-kind")``.
 
-        Raises
-        ------
-        UsageError
-            The name is that of a kind of this package, or the kind cannot be loaded in any way.
+        It can then be named wherever an encoder is named (`load_encoder`, ``lsr index --encoder``,
+        composite files), and its indexes are searched through its ``restore``. An entry point of
+        the group ``lsr.encoders`` or ``lsr.dense_encoders`` with the name of the kind makes it
+        known without an import.
+
+        Parameters
+        ----------
+        name : str
+            Of the kind; the class stores it as ``kind`` in its `EncoderAssets`. UsageError where
+            this package has a kind of that name.
+        options : tuple of Option
+            Keyword arguments of the ``load`` of the class (by default, of the class).
+        detects : callable, optional
+            Whether a model folder is one for this class.
+        by_name : bool, optional
+            Whether the name alone loads it. Default: where there is no `detects`.
+        help : str
+            What it is, in a few words.
         """
-        if kind.name in self._built_in:
-            raise UsageError(f"{kind.name!r} is a kind of {self.noun} already; choose another name")
-        self._kinds[kind.name] = kind
+
+        def add(cls: E) -> E:
+            if name in self._built_in:
+                raise UsageError(f"{name!r} is a kind of {self.noun} already; choose another name")
+            named = detects is None if by_name is None else by_name
+            implementation: Any = cls
+            self._kinds[name] = Kind(name, implementation, help, options, named, detects)
+            return cls
+
+        return add
 
     def unregister(self, name: str) -> None:
         """Remove a kind that `register` added."""
@@ -117,13 +139,7 @@ class Registry(Generic[C]):
         return self._kinds.get(name)
 
     def find(self, name: str | Path) -> tuple[Kind[C], Path | None]:
-        """Return the kind of what a user named, and the model's folder where it has one.
-
-        Raises
-        ------
-        ModelError
-            There is nothing of this name, or the hub cannot be reached.
-        """
+        """Return the kind of what a user named and its model's folder, if any; or ModelError."""
         kind = self.get(str(name)) if "/" not in str(name) else None
         if kind is not None and kind.by_name:
             return kind, None
@@ -152,21 +168,9 @@ class Registry(Generic[C]):
         return kind.options_of(folder)
 
     def load(self, name: str | Path, options: dict[str, Any]) -> Any:
-        """Load what a user named; raises ModelError, and UsageError on an option."""
+        """Load what a user named; raises ModelError, and UsageError on an unknown or bad option."""
         kind, folder = self.find(name)
         cls: Any = kind.cls
-        return cls.load(str(name), folder, **self.checked(kind, name, folder, options))
-
-    def checked(
-        self, kind: Kind[C], name: str | Path, folder: Path | None, options: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return the options that are not None, checked.
-
-        Raises
-        ------
-        UsageError
-            The encoder has no such option, or the option no such value.
-        """
         given = {key: value for key, value in options.items() if value is not None}
         known = {option.name: option for option in kind.options_of(folder)} if given else {}
         foreign = sorted(given.keys() - known.keys())
@@ -175,16 +179,11 @@ class Registry(Generic[C]):
                 f"{', '.join(foreign)}: not an option of the {self.noun} {name}, which takes "
                 f"{', '.join(sorted(known)) or 'none'}; leave it out"
             )
-        return {key: known[key].check(value) for key, value in given.items()}
+        checked = {key: known[key].check(value) for key, value in given.items()}
+        return cls.load(str(name), folder, **checked)
 
     def of_assets(self, assets: EncoderAssets) -> C:
-        """Return the class that restores what an index stores.
-
-        Raises
-        ------
-        IndexFormatError
-            The kind is not known here.
-        """
+        """Return the class that restores an index's encoder; raises IndexFormatError if unknown."""
         name = assets.config.get("kind")
         kind = self.get(name) if isinstance(name, str) else None
         if kind is None:
@@ -209,6 +208,34 @@ class Registry(Generic[C]):
                 f"{entry.value} registers no {self.noun} of the name {entry.name!r}, which its "
                 "entry point has"
             )
+
+
+def restore_model(
+    config: Mapping[str, Any], load: Callable[[], M], *, noun: str, moved: str, changed: str
+) -> M:
+    """Load the model that an index was made with, and check that it is the same.
+
+    `noun`, `moved` and `changed` go into the messages: what it is called, and what to do when it is
+    not where it was, or is another one. Raises ModelError, IndexFormatError for an unknown setting,
+    EncoderMismatchError for another model.
+    """
+    try:
+        encoder = load()
+    except ModelError as error:
+        raise ModelError(
+            f"the index needs the {noun} it was made with: {error}; bring it back, or {moved}"
+        ) from error
+    except TypeError as error:
+        raise IndexFormatError(
+            f"the stored encoder has a setting of an unknown name or type ({error}); it was made "
+            "by a newer version of this package, or is damaged"
+        ) from error
+    if encoder.fingerprint.digest != config.get("digest", encoder.fingerprint.digest):
+        raise EncoderMismatchError(
+            f"{config.get('name', config['kind'])}: the {noun} has changed since the index was "
+            f"made with it; bring the old one back, or {changed}"
+        )
+    return encoder
 
 
 def _resolve(reference: Any) -> Any:

@@ -25,18 +25,15 @@ class Option:
         The keyword argument of `load_encoder`; on the command line with ``-`` for ``_``.
     type : type
         int, float, str, bool, Path or list (of str).
-    help : str
-        A sentence for people.
     choices : tuple of str
         All values there are; empty: any value of the type.
     minimum, maximum : float or None
         Range of a number, both ends included.
     shapes_vectors : bool
-        False for a setting of the machine (device, batch size), which the description of a
-        composite cannot contain.
+        False for a setting of the machine (device, batch size): not part of a composite's
+        description.
     flag : bool
-        Whether the command line has a flag of this name. All options can be given there as
-        ``--encoder-option NAME=VALUE``.
+        Whether the command line has a flag of this name, beside ``--encoder-option NAME=VALUE``.
     """
 
     name: str
@@ -66,13 +63,7 @@ class Option:
         return _NOUNS[self.type] + ("" if self.minimum is None else f" from {self.minimum:g} up")
 
     def check(self, value: Any) -> Any:
-        """Return a value as the encoder takes it.
-
-        Raises
-        ------
-        UsageError
-            A value of another type, out of range, or none of the choices.
-        """
+        """Return a value as the encoder takes it; raises UsageError."""
         checked = self._converted(value)
         is_number = self.type in (int, float) and checked is not None
         outside = is_number and not (
@@ -119,18 +110,9 @@ class Option:
 def parse_assignments(
     assignments: Iterable[str], options: Callable[[], Iterable[Option]]
 ) -> dict[str, Any]:
-    """Read options written as ``NAME=VALUE``.
+    """Read options written as ``NAME=VALUE``; raises UsageError.
 
-    Parameters
-    ----------
-    assignments : iterable of str
-    options : callable
-        Returns the options there are; called only when something is assigned.
-
-    Raises
-    ------
-    UsageError
-        No ``=``, an unknown option, one given twice, a value that it does not take.
+    `options` returns the known ones; it is called only when something is assigned.
     """
     found: dict[str, Any] = {}
     for assignment in assignments:

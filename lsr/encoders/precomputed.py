@@ -1,7 +1,7 @@
-"""Vectors that were made elsewhere.
+"""`PrecomputedEncoder`: the vocabulary of vectors that were made elsewhere.
 
 There is nothing to encode with: documents come from a file of vectors (`lsr.vectors`), and so do
-queries, or they are given as weights by term. What is left of an encoder is its vocabulary.
+queries, or they are given as weights by term.
 """
 
 from __future__ import annotations
@@ -24,22 +24,19 @@ KIND = "precomputed"
 
 
 class PrecomputedEncoder(Encoder):
-    """The vocabulary of vectors from elsewhere, and query vectors looked up by their text.
+    """Vocabulary of vectors from elsewhere, and query vectors by their text.
 
     Parameters
     ----------
     vocabulary : Vocabulary, optional
         Without one, a term is called by its id in decimal digits.
     queries : iterable of DocumentBatch, optional
-        Vectors of queries with their texts, such as `lsr.vectors.read_parquet` yields. They are
-        held in memory.
+        Vectors of queries with their texts, such as `lsr.vectors.read_parquet` yields, to be held
+        in memory.
     """
 
     def __init__(
-        self,
-        vocabulary: Vocabulary | None = None,
-        *,
-        queries: Iterable[DocumentBatch] = (),
+        self, vocabulary: Vocabulary | None = None, *, queries: Iterable[DocumentBatch] = ()
     ) -> None:
         self._vocabulary = vocabulary
         self._queries = SparseBatch.empty()
@@ -57,7 +54,6 @@ class PrecomputedEncoder(Encoder):
 
     @classmethod
     def restore(cls, assets: EncoderAssets) -> PrecomputedEncoder:
-        """Restore the encoder that `assets` described, without query vectors."""
         arrays = assets.arrays
         if "vocabulary_text" not in arrays:
             return cls()
@@ -66,12 +62,7 @@ class PrecomputedEncoder(Encoder):
 
     @classmethod
     def restore_documents(cls, assets: EncoderAssets) -> NoReturn:
-        """Refuse: there is no model to encode documents with.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Raise UsageError: there is no model to encode documents with."""
         raise UsageError(
             "the index was made of vectors from elsewhere and has no encoder for text; add vectors "
             "with lsr_index.IndexWriter.add from Python, or index the file of all vectors again"
@@ -89,30 +80,18 @@ class PrecomputedEncoder(Encoder):
         return MAX_TERM_ID + 1 if self._vocabulary is None else len(self._vocabulary)
 
     def encode_documents(self, texts: Sequence[str]) -> NoReturn:
-        """Refuse: index the file of vectors itself.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Raise UsageError: the file of vectors itself is indexed."""
         raise UsageError(
             "precomputed: there is no model to encode documents with; give the file of their "
             "vectors (id, indices, values) as the source, or name an encoder"
         )
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Look up the vectors of queries.
-
-        Raises
-        ------
-        UsageError
-            When there is none for a text.
-        """
+        """Return the vectors of queries; raises UsageError for an unknown text."""
         rows = np.array([self._row(text) for text in texts], np.int64)
         return self._queries.select(rows)
 
     def assets(self) -> EncoderAssets:
-        """Return the vocabulary."""
         arrays: dict[str, NDArray[Any]] = {}
         if self._vocabulary is not None:
             text, offsets = self._vocabulary.to_arrays()
@@ -120,11 +99,9 @@ class PrecomputedEncoder(Encoder):
         return EncoderAssets({"kind": KIND}, arrays)
 
     def term(self, term_id: int) -> str:
-        """Return the term behind an id, or the id in digits."""
         return str(term_id) if self._vocabulary is None else self._vocabulary.term(term_id)
 
     def term_id(self, term: str) -> int | None:
-        """Return the id of a term, or None."""
         if self._vocabulary is not None:
             return self._vocabulary.term_id(term)
         if term.isascii() and term.isdigit() and len(term) <= 10 and int(term) <= MAX_TERM_ID:
@@ -142,13 +119,7 @@ class PrecomputedEncoder(Encoder):
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read the terms of precomputed vectors: a ``tokenizer.json``, or a text with a term a line.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read or a term appears twice.
-    """
+    """Read a ``tokenizer.json``, or a text with a term a line; raises DataError."""
     if path.suffix == ".json":
         return Vocabulary.from_tokenizer(path)
     return Vocabulary(term for _, term in read_text_lines(path, blank=True))

@@ -16,7 +16,7 @@ from lsr.encoders.neural.model_files import find_model
 from lsr.encoders.options import Option
 from lsr.errors import IndexFormatError
 
-E = TypeVar("E", bound=type[Encoder])
+T = TypeVar("T")
 
 DESCRIPTION = "composite.json"
 """The file that makes a folder a composite."""
@@ -96,46 +96,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
 """All kinds of sparse encoders."""
 
 
-def register_encoder(
-    name: str,
-    *,
-    options: tuple[Option, ...] = (),
-    detects: Callable[[Path], bool] | None = None,
-    by_name: bool | None = None,
-    help: str = "",
-) -> Callable[[E], E]:
-    """Make a class of encoders known: ``@register_encoder("my-kind")``.
-
-    It can be named then wherever an encoder is named: `load_encoder`, ``lsr index --encoder``,
-    composite files; and an index made with it is searched by its `Encoder.restore`. A package that
-    names its class as an entry point of the group ``lsr.encoders``, under the name of the kind, is
-    found without being imported first.
-
-    Parameters
-    ----------
-    name : str
-        Of the kind. `Encoder.assets` must store it as ``kind``.
-    options : tuple of Option
-        Keyword arguments of `Encoder.load` (by default, of the class).
-    detects : callable, optional
-        Tells whether the folder of a model is one for this class.
-    by_name : bool, optional
-        Whether the name alone loads it. Default: where there is no `detects`.
-    help : str
-        What it is, in a few words.
-
-    Raises
-    ------
-    UsageError
-        The name is taken by a kind of this package.
-    """
-
-    def register(cls: E) -> E:
-        named = detects is None if by_name is None else by_name
-        ENCODERS.register(Kind(name, cls, help, options, named, detects))
-        return cls
-
-    return register
+register_encoder = ENCODERS.register
 
 
 def load_encoder(
@@ -174,9 +135,23 @@ def load_encoder(
         For ``bm25``; see `lsr.analysis.Analyzer` and `lsr.encoders.lexical.bm25.BM25Encoder`.
     vocabulary : path, optional
         For ``precomputed``: a ``tokenizer.json``, or a text file with a term a line.
-    max_length, batch_size, device, top_k, mass, pooling, activation, special_tokens, backend
-        Optional, for a model; see `lsr.encoders.neural.splade.load_splade`. A composite hands each
-        option to the parts that take it.
+    max_length : int, optional
+        Word pieces kept of a text, special tokens included. By default the model's own limit. A
+        composite hands this and the following options to the parts that take them.
+    batch_size : int, optional
+        Texts of full length in a batch.
+    device : str, optional
+        A torch device; by default a GPU when there is one. A GPU computes in bfloat16.
+    top_k, mass : optional
+        Pruning of document vectors: at most `top_k` weights, or as many as make up the share `mass`
+        of their sum.
+    pooling, activation, special_tokens : optional
+        Override what the model's folder says: ``"max"`` or ``"sum"``; ``"relu"`` or
+        ``"log1p_relu"``; ``"keep"`` or ``"drop"`` the weights of special tokens.
+    backend : {"torch", "onnx"}, optional
+        What runs the network: torch (default), or the int8 graph of the model's folder, on the CPU
+        (default for a model stored in int8). Their vectors differ a little, so an index is bound
+        to one of them.
     options : mapping, optional
         Further ones by name: those of a registered kind.
 
@@ -185,7 +160,7 @@ def load_encoder(
     UsageError
         An option is out of range or does not belong to this encoder.
     ModelError
-        The model cannot be found or may not be loaded.
+        The model cannot be found or may not be loaded (`PickleWeightsError`: pickled weights only).
     MissingDependencyError
         A model is asked for and torch is not installed.
     """
@@ -201,33 +176,19 @@ def load_encoder(
 
 
 def restore_encoder(assets: EncoderAssets) -> QueryEncoder:
-    """Make the query encoder of an index again.
+    """Restore the query encoder of an index; loads torch only where queries need the network.
 
-    Loads neither torch nor transformers, except for an index whose queries need the network.
-
-    Raises
-    ------
-    IndexFormatError
-        The index stores another kind of encoder than is known here, or not all of it.
-    EncoderMismatchError
-        The model has changed since the index was made.
-    ModelError
-        The model is not where it was.
+    Raises IndexFormatError for an unknown kind or missing parts, EncoderMismatchError or ModelError
+    for a model that has changed or is not where it was.
     """
     return _complete(assets, ENCODERS.of_assets(assets).restore)
 
 
 def restore_document_encoder(assets: EncoderAssets) -> Encoder:
-    """Make the encoder of an index again, to encode further documents as the first ones were.
+    """Restore the encoder of an index for further documents.
 
-    Raises
-    ------
-    UsageError
-        The vectors came from elsewhere, or the index does not say which model made them.
-    IndexFormatError, EncoderMismatchError, ModelError
-        As in `restore_encoder`.
-    MissingDependencyError
-        The documents need a model and torch is not installed.
+    Raises as `restore_encoder`; UsageError when the vectors came from elsewhere, or the index does
+    not say which model made them; MissingDependencyError without torch where documents need it.
     """
     return _complete(assets, ENCODERS.of_assets(assets).restore_documents)
 
@@ -235,9 +196,6 @@ def restore_document_encoder(assets: EncoderAssets) -> Encoder:
 def statistics_of(assets: EncoderAssets) -> CollectionStatistics | None:
     """Return the counts that the queries of an index depend on; None when they depend on none."""
     return _complete(assets, ENCODERS.of_assets(assets).stored_statistics)
-
-
-T = TypeVar("T")
 
 
 def _complete(assets: EncoderAssets, make: Callable[[EncoderAssets], T]) -> T:

@@ -1,9 +1,9 @@
-"""Which model an index may have loaded: one that this user has named before, nothing else.
+"""Trust in the model that an index names: only one that this user has named before is loaded.
 
-An index stores the name of the model that made its vectors. Whoever made the index chose that name,
-and an index can come from a stranger. So a stored hub id is looked up in the local cache only (no
-network, no token), and a stored folder is read only when this user has named it to `find_model`
-before, or when it lies in a folder of the environment variable ``LSR_MODEL_FOLDERS``.
+Whoever made the index chose that name, and an index can come from a stranger. So a stored hub id is
+looked up in the local cache only (no network, no token), and a stored folder is read only when this
+user has named it to `find_model` before, or when it lies in a folder of the environment variable
+``LSR_MODEL_FOLDERS``.
 """
 
 from __future__ import annotations
@@ -26,13 +26,7 @@ _named: set[Path] = set()
 
 
 def remember_folder(folder: Path) -> None:
-    """Note that this user named a model folder, so that an index made with it opens later.
-
-    Parameters
-    ----------
-    folder : Path
-        Resolved.
-    """
+    """Note that this user named a (resolved) model folder, so that an index made with it opens."""
     if folder in _named:
         return
     _named.add(folder)
@@ -47,17 +41,9 @@ def remember_folder(folder: Path) -> None:
 
 
 def require_named(name: str) -> Path:
-    """Return the folder that an index names as its model, if this user chose it.
+    """Return the folder (absolute) that an index names as its model, if this user chose it.
 
-    Parameters
-    ----------
-    name : str
-        An absolute path, as an index stores it.
-
-    Raises
-    ------
-    ModelError
-        Nobody here named this folder, or it is no folder; says what to do.
+    Raises ModelError otherwise, and when there is no such folder.
     """
     path = Path(name)
     # Compared as text before anything is touched: a name can point at an automount or a share.

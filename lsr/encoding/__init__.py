@@ -1,14 +1,14 @@
-"""Streaming encode to disk: a corpus to shards of vectors, in bounded memory, resumable.
+"""Encode jobs: a corpus to shards of vectors on disk, in bounded memory, resumable.
 
 `encode_corpus` is the job, `EncodedCollection` its result. In the folder of a job:
 
-==================== ====================================================================
-``job.json``         what is being encoded with what, and how many shards are complete
+======================= =================================================================
+``job.json``            what is encoded with what, and how many shards are complete
 ``shard-00000.parquet`` ids, raw vectors, titles, texts and metadata of so many documents
-``shard-00000.npy``  their dense vectors, when there is a dense encoder
-``shard-00000.npz``  what that shard added to the counts and to the state of the encoder
-``lock``             held while a process works here
-==================== ====================================================================
+``shard-00000.npy``     their dense vectors, when there is a dense encoder
+``shard-00000.npz``     what the shard added to the counts and the state of the encoder
+``lock``                held while a process works here
+======================= =================================================================
 
 A shard is written under another name, synced and renamed, first the vectors, then the counts, and
 only then does ``job.json`` count it. Whatever moment a process dies at, the next one continues

@@ -10,26 +10,19 @@ from numpy.typing import NDArray
 
 from lsr.encoders.base import CollectionStatistics, Encoder
 from lsr.encoders.dense.base import DenseEncoder
-from lsr.encoding.shards import (
-    dense_path,
-    read_dense,
-    read_record,
-    read_vectors,
-    record_path,
-    vectors_path,
-)
+from lsr.encoding import shards
 from lsr.records import DocumentBatch
 
 
 class EncodedCollection:
-    """The documents of a corpus with their vectors, on disk.
+    """Documents of a corpus with their vectors, on disk.
 
     Attributes
     ----------
     folder : Path
         Where the shards are.
     n_docs : int
-        How many documents.
+        Number of documents.
     statistics : CollectionStatistics
         Counts over all of them.
     encoder : Encoder
@@ -54,13 +47,10 @@ class EncodedCollection:
         self._n_shards = n_shards
 
     def batches(self) -> Iterator[DocumentBatch]:
-        """Stream the documents in the order of the corpus, with finished vectors.
-
-        Memory is bounded by one batch, some hundred documents.
-        """
+        """Stream the documents in the order of the corpus, with finished vectors."""
         for number in range(self._n_shards):
             dense, first = self._dense_of(number), 0
-            for batch in read_vectors(vectors_path(self.folder, number)):
+            for batch in shards.read_vectors(shards.vectors_path(self.folder, number)):
                 finished = self.encoder.finish_documents(batch.vectors, self.statistics)
                 rows = None if dense is None else np.asarray(dense[first : first + batch.n_docs])
                 first += batch.n_docs
@@ -76,8 +66,10 @@ class EncodedCollection:
     def _dense_of(self, number: int) -> NDArray[np.float32] | None:
         if self.dense is None:
             return None
-        n_docs = read_record(record_path(self.folder, number)).statistics.n_docs
-        return read_dense(dense_path(self.folder, number), n_docs, self.dense.dimension)
+        n_docs = shards.read_record(shards.record_path(self.folder, number)).statistics.n_docs
+        return shards.read_dense(
+            shards.dense_path(self.folder, number), n_docs, self.dense.dimension
+        )
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         return self.batches()

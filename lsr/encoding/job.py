@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lsr.corpus import Corpus
 from lsr.encoders.base import CollectionStatistics, Encoder
 from lsr.encoders.dense.base import DenseEncoder
+from lsr.encoding import shards
 from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.plan import (
     BATCH_CHARS,
@@ -23,18 +25,6 @@ from lsr.encoding.plan import (
     make_plan,
     require_plan,
     save_progress,
-)
-from lsr.encoding.shards import (
-    ShardRecord,
-    dense_path,
-    read_dense,
-    read_record,
-    record_path,
-    start_path,
-    vectors_path,
-    write_dense,
-    write_record,
-    write_vectors,
 )
 from lsr.errors import CorpusError, UsageError
 from lsr.files import locked
@@ -63,8 +53,7 @@ def encode_corpus(
     corpus : Corpus
         Read once, as a stream.
     encoder : Encoder
-        One whose vocabulary grows must be in the state that it had at the first call, or new; it
-        grows during the job.
+        One whose vocabulary grows must be in the state that it had at the first call, or new.
     folder : path
         Made when it is not there. Nothing else should be in it.
     dense : DenseEncoder, optional
@@ -77,21 +66,14 @@ def encode_corpus(
     progress : callable, optional
         ``progress("encode", done, total)``, at least once per batch.
 
-    Returns
-    -------
-    EncodedCollection
-
     Raises
     ------
     UsageError
-        The folder holds the job of another corpus, encoder or shard size and `restart` is off;
-        says which.
+        The folder holds another job (says which) and `restart` is off.
     CorpusError
         The corpus is malformed, or changed while it was read.
-    StorageFullError
-        No room is left; run again when there is.
-    IndexLockedError
-        Another process works in this folder.
+    StorageFullError, IndexLockedError
+        No room is left; another process works in this folder.
     """
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
@@ -100,25 +82,18 @@ def encode_corpus(
         return job.run()
 
 
+@dataclass
 class _Job:
-    def __init__(
-        self,
-        corpus: Corpus,
-        encoder: Encoder,
-        dense: DenseEncoder | None,
-        folder: Path,
-        shard_docs: int,
-        restart: bool,
-        progress: Progress | None,
-    ) -> None:
-        self.corpus = corpus
-        self.encoder = encoder
-        self.dense = dense
-        self.folder = folder
-        self.shard_docs = shard_docs
-        self.restart = restart
-        self.progress = progress
-        self.plan = make_plan(corpus, encoder, shard_docs, dense)
+    corpus: Corpus
+    encoder: Encoder
+    dense: DenseEncoder | None
+    folder: Path
+    shard_docs: int
+    restart: bool
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        self.plan = make_plan(self.corpus, self.encoder, self.shard_docs, self.dense)
         self.n_shards = 0
         self.statistics = CollectionStatistics()
         self.state: bytes | None = None
@@ -134,10 +109,7 @@ class _Job:
     def _is_reusable(self) -> bool:
         """Return whether there is a job that goes on; drop one that never can.
 
-        Raises
-        ------
-        UsageError
-            It has shards, of another plan, and may not be dropped.
+        Raises UsageError for a job with shards, of another plan, that may not be dropped.
         """
         if not is_job(self.folder):
             return False
@@ -151,23 +123,26 @@ class _Job:
 
     def _start(self) -> bool:
         self.state = self.encoder.state()
-        write_record(
-            start_path(self.folder), ShardRecord(CollectionStatistics(), 0, self.state or b"")
+        shards.write_record(
+            shards.start_path(self.folder),
+            shards.ShardRecord(CollectionStatistics(), 0, self.state or b""),
         )
         save_progress(self.folder, self.plan, 0, complete=False)
         return False
 
     def _resume(self) -> bool:
-        """Take up counts and encoder state; return whether the job is complete."""
+        """Load counts and encoder state; return whether the job is complete."""
         self.n_shards, complete, _ = load_progress(self.folder)
-        state = bytearray(read_record(start_path(self.folder)).state_added)
+        state = bytearray(shards.read_record(shards.start_path(self.folder)).state_added)
         for number in range(self.n_shards):
-            path = record_path(self.folder, number)
-            record = read_record(path, vectors_path(self.folder, number))
+            path = shards.record_path(self.folder, number)
+            record = shards.read_record(path, shards.vectors_path(self.folder, number))
             self.statistics += record.statistics
             if self.dense is not None:
                 n_docs = record.statistics.n_docs
-                read_dense(dense_path(self.folder, number), n_docs, self.dense.dimension)
+                shards.read_dense(
+                    shards.dense_path(self.folder, number), n_docs, self.dense.dimension
+                )
             del state[record.state_kept :]
             state += record.state_added
         if self.encoder.state() is not None:
@@ -208,21 +183,15 @@ class _Job:
                 if self.dense is not None:
                     dense.append(self.dense.encode_documents(texts))
                 counted += statistics
-                yield DocumentBatch(
-                    [d.id for d in batch],
-                    vectors,
-                    [d.text for d in batch],
-                    [d.title for d in batch],
-                    [d.metadata for d in batch],
-                )
+                yield DocumentBatch.of(batch, vectors)
                 self._report(counted.n_docs, total)
 
-        vectors = vectors_path(self.folder, self.n_shards)
-        write_vectors(vectors, encoded())
+        vectors = shards.vectors_path(self.folder, self.n_shards)
+        shards.write_vectors(vectors, encoded())
         if self.dense is not None:
-            write_dense(dense_path(self.folder, self.n_shards), np.concatenate(dense))
-        record = ShardRecord(counted, *self._state_change(), n_bytes=vectors.stat().st_size)
-        write_record(record_path(self.folder, self.n_shards), record)
+            shards.write_dense(shards.dense_path(self.folder, self.n_shards), np.concatenate(dense))
+        record = shards.ShardRecord(counted, *self._state_change(), n_bytes=vectors.stat().st_size)
+        shards.write_record(shards.record_path(self.folder, self.n_shards), record)
         save_progress(self.folder, self.plan, self.n_shards + 1, complete=False)
         self.n_shards += 1
         self.statistics += counted

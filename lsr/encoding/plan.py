@@ -1,4 +1,4 @@
-"""What a job encodes, and how far it is: ``job.json``."""
+"""Plan and progress of an encode job: ``job.json``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ def make_plan(
 
 
 def is_job(folder: Path) -> bool:
-    """Tell whether a job was started in a folder."""
     return _path(folder).exists()
 
 
@@ -53,7 +52,7 @@ def remove_job(folder: Path) -> None:
 
 
 def drop_job(folder: Path) -> None:
-    """Remove the files of an encode job from its folder, beginning with that which makes it one."""
+    """Remove the files of an encode job from its folder; first the file that makes it a job."""
     _path(folder).unlink()
     for file in folder.iterdir():
         if JOB_FILES.fullmatch(file.name):
@@ -61,7 +60,7 @@ def drop_job(folder: Path) -> None:
 
 
 def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, complete: bool) -> None:
-    """Count the shards that are complete; `complete` when they are all."""
+    """Write how many shards are complete; `complete` when they are all."""
     content = orjson.dumps(
         {"n_shards": n_shards, "complete": complete, "plan": plan}, option=orjson.OPT_INDENT_2
     )
@@ -69,12 +68,9 @@ def save_progress(folder: Path, plan: Mapping[str, Any], n_shards: int, *, compl
 
 
 def load_progress(folder: Path) -> tuple[int, bool, dict[str, Any]]:
-    """Return how many shards are complete, whether they are all, and the plan of the job.
+    """Return the number of complete shards, whether they are all, and the plan of the job.
 
-    Raises
-    ------
-    DataError
-        When the file is damaged.
+    Raises DataError for a damaged file.
     """
     path = _path(folder)
     try:
@@ -87,13 +83,7 @@ def load_progress(folder: Path) -> tuple[int, bool, dict[str, Any]]:
 
 
 def require_plan(folder: Path, saved: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
-    """Refuse to continue a job that has another plan.
-
-    Raises
-    ------
-    UsageError
-        Says what differs.
-    """
+    """Raise UsageError, with what differs, for a job of another plan."""
     differing = _differences(saved, plan)
     if not differing:
         return

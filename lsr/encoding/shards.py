@@ -1,4 +1,4 @@
-"""One shard on disk: its vectors, what it counted, and how it changed the encoder."""
+"""Shards on disk: vectors, counts, and how each changed the encoder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ShardRecord:
     state_kept : int
         How many bytes of the encoder's previous state are still its beginning.
     state_added : bytes
-        What follows them. A vocabulary only grows, so this stays small however large it gets.
+        What follows them; small, since a vocabulary only grows.
     n_bytes : int
         Size of the file of vectors.
     """
@@ -45,27 +45,24 @@ class ShardRecord:
 
 
 def vectors_path(folder: Path, number: int) -> Path:
-    """Return where the vectors of a shard are."""
     return folder / f"shard-{number:05}.parquet"
 
 
 def dense_path(folder: Path, number: int) -> Path:
-    """Return where the dense vectors of a shard are."""
     return folder / f"shard-{number:05}.npy"
 
 
 def record_path(folder: Path, number: int) -> Path:
-    """Return where the counts of a shard are."""
     return folder / f"shard-{number:05}.npz"
 
 
 def start_path(folder: Path) -> Path:
-    """Return where the state is that the encoder had before the first shard."""
+    """Return the file of the state that the encoder had before the first shard."""
     return folder / "start.npz"
 
 
 def write_vectors(path: Path, batches: Iterable[DocumentBatch]) -> None:
-    """Write batches as one file, all of it or nothing."""
+    """Write batches as one file, atomically."""
     write_parquet(path, batches)
     path.chmod(OWNER_FILE)  # as private as the index will be
 
@@ -77,20 +74,13 @@ def read_vectors(path: Path) -> Iterator[DocumentBatch]:
 
 
 def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
-    """Write the dense vectors of a shard, all of it or nothing."""
     content = io.BytesIO()
     np.save(content, np.ascontiguousarray(vectors, np.float32), allow_pickle=False)
     write_bytes(path, content.getbuffer(), OWNER_FILE)
 
 
 def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
-    """Map the dense vectors of a shard.
-
-    Raises
-    ------
-    DataError
-        When the file is missing, damaged or of another shape.
-    """
+    """Map the dense vectors of a shard; raises DataError."""
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -101,7 +91,6 @@ def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
 
 
 def write_record(path: Path, record: ShardRecord) -> None:
-    """Write what a shard added, all of it or nothing."""
     frequency = record.statistics.document_frequency
     term_ids = np.flatnonzero(frequency)
     counts = [
@@ -123,18 +112,9 @@ def write_record(path: Path, record: ShardRecord) -> None:
 
 
 def read_record(path: Path, vectors: Path | None = None) -> ShardRecord:
-    """Read what a shard added, and check that its vectors are there.
+    """Read what a shard added; raises DataError.
 
-    Parameters
-    ----------
-    path : Path
-    vectors : Path, optional
-        The file that must have the size which the record states.
-
-    Raises
-    ------
-    DataError
-        When a file is missing, damaged or of another size than was written.
+    With `vectors`, also when that file has another size than the record says.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

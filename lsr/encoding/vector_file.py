@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from lsr.corpus import Corpus
+from lsr.encoders.base import Encoder
+from lsr.encoding import encode_corpus, remove_job
 from lsr.errors import IndexExistsError, UsageError
-
-if TYPE_CHECKING:
-    from lsr.corpus import Corpus
-    from lsr.encoders import Encoder
-    from lsr.progress import Progress
-    from lsr.records import DocumentBatch
+from lsr.progress import Progress
+from lsr.records import DocumentBatch
+from lsr.vectors import write_parquet
 
 
 class Written(NamedTuple):
-    """What a file of vectors holds."""
-
     n_docs: int
     n_entries: int
 
@@ -32,18 +30,9 @@ def encode_to_file(
 ) -> Written:
     """Encode a corpus into a Parquet file, which appears whole or not at all.
 
-    An interrupted call leaves ``<path>.building``; the same call again continues there.
-
-    Raises
-    ------
-    IndexExistsError
-        Something is at `path` and `overwrite` is off.
-    UsageError
-        The folder of `path` is not there.
+    An interrupted call leaves ``<path>.building``; the same call again continues there. Raises
+    IndexExistsError for an existing file without `overwrite`, UsageError for a missing folder.
     """
-    from lsr.encoding import encode_corpus, remove_job
-    from lsr.vectors import write_parquet
-
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
     if path.is_dir():

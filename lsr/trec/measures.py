@@ -1,10 +1,9 @@
-"""Effectiveness measures, computed by ir-measures.
+"""Effectiveness measures, computed by ir-measures, comparable with trec_eval.
 
-Rules that make values comparable with trec_eval: the mean is over the topics
-of the qrels, a topic without hits counts as 0 (or the measure's own value for "nothing returned"),
-topics of the run without judgments are left out, and ties are broken as trec_eval does
-(`lsr.trec.runs`). ir-measures has several back ends with their own ideas of ties; they are handed
-descending ranks in place of scores, so that there is none left to break.
+The mean is over the topics of the qrels, a topic without hits counts as 0 (or the measure's own
+value for "nothing returned"), topics of the run without judgments do not count, and ties are broken
+as in trec_eval (`lsr.trec.runs`). The back ends of ir-measures break ties differently; they get
+descending ranks in place of scores, so that there are none.
 """
 
 from __future__ import annotations
@@ -48,16 +47,8 @@ class Measured:
 def parse_measures(names: Iterable[str]) -> list[Any]:
     """Return the measures of ir-measures with these names, each once.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Such as ``nDCG@10``, ``P(rel=2)@5``. One string may hold several, apart by white space or by
-        commas outside of parentheses.
-
-    Raises
-    ------
-    UsageError
-        Lists every name that is no measure, not only the first.
+    Names such as ``nDCG@10``, ``P(rel=2)@5``. One string may hold several, apart by white space or
+    by commas outside of parentheses. Raises UsageError that lists every name that is no measure.
     """
     measures: list[Any] = []
     problems = []
@@ -82,16 +73,8 @@ def parse_measures(names: Iterable[str]) -> list[Any]:
 def measures_within(names: Iterable[str] | None, k: int) -> list[Any]:
     """Return measures that look at no more than the `k` hits that each topic has.
 
-    Parameters
-    ----------
-    names : iterable of str, optional
-        As for `parse_measures`. Default: `DEFAULT_MEASURES`, their cutoffs lowered to `k`.
-    k : int
-
-    Raises
-    ------
-    UsageError
-        A name is no measure, or its cutoff is beyond `k`.
+    Without `names`, they are `DEFAULT_MEASURES`, their cutoffs lowered to `k`. Raises UsageError
+    for a name that is no measure, or a cutoff beyond `k`.
     """
     if names is None:
         shallow = k < max(measure.params.get("cutoff", 0) for measure in _defaults())
@@ -116,22 +99,11 @@ def _defaults() -> list[Any]:
 def measure_run(
     run: Run, qrels: Qrels, measures: Sequence[Any], *, drop_query_id: bool = False
 ) -> Measured:
-    """Measure a run against judgments.
+    """Measure a run against judgments, whose topics are those of the evaluation.
 
-    Parameters
-    ----------
-    run : Run
-    qrels : {qid: {doc_id: grade}}
-        Its topics are the topics of the evaluation.
-    measures : sequence
-        From `parse_measures`.
-    drop_query_id : bool
-        Leave out hits whose doc_id equals the qid.
-
-    Raises
-    ------
-    UsageError
-        A grade is above `MAX_GRADE`, or a back end of ir-measures cannot compute a measure.
+    `measures` are those of `parse_measures`; `drop_query_id` drops hits whose doc_id equals the
+    qid. Raises UsageError for a grade above `MAX_GRADE`, or when a back end of ir-measures cannot
+    compute a measure.
     """
     import ir_measures
 
@@ -163,9 +135,9 @@ def _numbered(
 ) -> tuple[dict[str, int], dict[str, float]]:
     """Return grades and descending ranks by small numbers in place of doc_ids.
 
-    Some back ends go through files that cannot hold every id. Grades below 0, which mark spam in
-    some collections, become 0: trec_eval has meanings of its own for them, reads outside of its
-    memory, and never ends computing Bpref.
+    Some back ends use files that cannot hold every id. Grades below 0, which mark spam in some
+    collections, become 0: trec_eval interprets them otherwise, reads outside of its memory, and
+    never ends computing Bpref.
     """
     if max(grades.values(), default=0) > MAX_GRADE:
         raise UsageError(f"grade {max(grades.values())}: at most {MAX_GRADE} can be measured")
@@ -181,8 +153,8 @@ def _numbered(
 def _parse(name: str) -> Any:
     """Parse ``Name(parameter=value)@cutoff``.
 
-    `ir_measures.parse_measure` relies on syntax tree classes that Python 3.14 no longer has, and
-    checks parameters with assertions; the registry behind it is used here directly.
+    `ir_measures.parse_measure` uses syntax tree classes that Python 3.14 no longer has, and checks
+    parameters with assertions; here the registry behind it is used.
     """
     import ir_measures
 

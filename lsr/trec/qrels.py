@@ -1,9 +1,8 @@
 """Relevance judgments (*qrels*) from a file.
 
-Two layouts, told apart by the number of columns of the first line: three (BEIR: query, document,
-grade) or four (TREC: query, iteration, document, grade). Columns are separated by tabs where a line
-has any, by blanks otherwise (see `lsr.corpus.lines`); ids are kept as they are. A header line is
-recognised by the words in it.
+The number of columns of the first line tells the layout: three (BEIR: query, document, grade) or
+four (TREC: query, iteration, document, grade). Columns are separated by tabs where a line has any,
+by blanks otherwise (see `lsr.corpus.lines`). A header line is recognised by the words in it.
 """
 
 from __future__ import annotations
@@ -22,16 +21,11 @@ _LAYOUTS = {3: "query, document, grade", 4: "query, iteration, document, grade"}
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read a qrels file.
+    """Read a qrels file; topics keep its order.
 
-    Topics keep the order of the file. A line that repeats a judgment is dropped; one that
-    contradicts it is an error, since no choice between the two could be justified.
-
-    Raises
-    ------
-    CorpusError
-        Wrong number of columns, a grade that is no integer, an empty id, contradicting lines; with
-        file and line. Also for a file that cannot be read or holds no judgment.
+    A line that repeats a judgment is dropped. Raises CorpusError, with file and line, for one that
+    contradicts it, a wrong number of columns, a grade that is no integer, an empty id; also for a
+    file that cannot be read or holds no judgment.
     """
     qrels: Qrels = {}
     n_columns = 0
@@ -64,22 +58,10 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def absent_documents(qrels: Qrels, name: str, known: Callable[[str], bool]) -> tuple[str, ...]:
-    """Say how many judged documents are not in an index; refuse when no relevant one is.
+    """Return a warning about judged documents that `known` does not find in an index, if any.
 
-    An index of another corpus would otherwise score 0 without a word.
-
-    Parameters
-    ----------
-    qrels : mapping of qid to mapping of doc_id to grade
-    name : str
-        Of the judgments, for messages.
-    known : callable
-        Tells whether a document is in the index.
-
-    Raises
-    ------
-    CorpusError
-        None of the relevant documents is.
+    Raises CorpusError when it has no relevant document at all: an index of another corpus would
+    score 0 without a word. `name` is that of the judgments.
     """
     relevance: dict[str, bool] = {}
     for judged in qrels.values():

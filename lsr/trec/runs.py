@@ -1,10 +1,9 @@
 """Runs: what a system returned for each topic, in memory and as TREC run files.
 
-One order everywhere, that of trec_eval: score descending *in single precision* (trec_eval keeps
-scores as 32-bit floats, so closer ones are ties there), then docno descending. The rank column of a
-file plays no part in it. Scores are therefore rounded to float32 where a run is made and written
-with the digits that give the same float32 back: a run measures the same before it is written, after
-it is read, and with anybody else's trec_eval.
+Hits have trec_eval's order: score descending *in single precision*, then document id descending;
+ranks in a file do not count. Scores are therefore rounded to float32 where a run is made, and
+written with the digits that give the same float32 back: a run measures the same before it is
+written, after it is read, and with trec_eval.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _MAX_SCORE = float(np.finfo(np.float32).max)
 
 
 class Ranking(NamedTuple):
-    """The hits of one topic, best first.
+    """Hits of one topic, best first.
 
     Attributes
     ----------
@@ -43,10 +42,7 @@ class Ranking(NamedTuple):
     def of(cls, doc_ids: Sequence[str], scores: ArrayLike) -> Ranking:
         """Order hits as trec_eval does.
 
-        Raises
-        ------
-        DataError
-            A score is not finite in single precision, or a doc_id appears twice.
+        Raises DataError for a score that is not finite in single precision, or a repeated doc_id.
         """
         with np.errstate(over="ignore"):
             values = np.asarray(scores, dtype=np.float64).astype(np.float32)
@@ -64,7 +60,7 @@ class Ranking(NamedTuple):
         return cls(ids[order].tolist(), values[order])
 
     def without(self, doc_id: str) -> Ranking:
-        """Return this ranking with one document left out, if it is there."""
+        """Return this ranking without a document."""
         if doc_id not in self.doc_ids:
             return self
         at = self.doc_ids.index(doc_id)
@@ -107,14 +103,10 @@ class Run:
 def read_run(path: Path | str) -> Run:
     """Read a TREC run file, plain or gzip: ``qid Q0 docno rank score tag``.
 
-    The second column and the rank are not used (as in trec_eval), except that the rank has to be an
-    integer. Lines of a topic need not stand together.
-
-    Raises
-    ------
-    CorpusError
-        Not six columns, a rank that is no integer, a score that is no finite number, a document
-        twice in a topic; with file and line. Also for a file without a line.
+    The second column and the rank, an integer, are not used (as in trec_eval). Lines of a topic
+    need not stand together. Raises CorpusError, with file and line, for other columns, a rank that
+    is no integer, a score that is no finite number, a document twice in a topic; also for an empty
+    file.
     """
     path = Path(path)
     hits: dict[str, dict[str, float]] = {}
@@ -159,31 +151,17 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, float, str]:
 
 
 def write_run(run: Run, path: Path | str) -> None:
-    """Write a TREC run file; it appears whole or not at all.
+    """Write a TREC run file; it appears whole or not at all, and reads back equal.
 
-    Ranks count from 1. Scores have the digits that give the same float32 back, so that reading the
-    file gives an equal run.
-
-    Raises
-    ------
-    UsageError
-        An id or the tag is empty or holds a blank, which the format cannot express, or the
-        folder is not there or not writable.
-    StorageFullError
-        The file cannot be written to its end.
+    Ranks count from 1. Raises UsageError when an id or the tag is empty or holds a blank, which the
+    format cannot express, or the folder cannot be written; StorageFullError.
     """
     path = Path(path)
     write_text(path, run_lines(run))
 
 
 def run_lines(run: Run) -> Iterator[str]:
-    """Return the lines of a TREC run file, with their line ends.
-
-    Raises
-    ------
-    UsageError
-        At once, before any line: see `write_run`.
-    """
+    """Return the lines of a TREC run file; raises UsageError at once, as `write_run`."""
     _require_no_blanks(run)
     return _lines(run)
 

@@ -1,4 +1,4 @@
-"""Sparse vectors as Anserini takes them: ``{"id": …, "contents": …, "vector": {term: weight}}``.
+"""Anserini JSON lines of sparse vectors: ``{"id": …, "contents": …, "vector": {term: weight}}``.
 
 One JSON object a line, in one file or in a folder of such files, plain or gzip. Terms are strings;
 a vocabulary gives them ids. Beyond Anserini's own fields, ``title`` is kept, an object ``metadata``
@@ -24,7 +24,7 @@ from lsr.errors import CorpusError, DataError, VectorError
 from lsr.files import atomic_path
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import MAX_TERM_ID, MAX_WEIGHT
-from lsr.vectors.placed import document_refusal, placed_batch
+from lsr.vectors.placed import document_error, placed_batch
 from lsr.vocabulary import Vocabulary
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
@@ -46,8 +46,6 @@ class AnseriniVectors:
 
     Attributes
     ----------
-    paths : list of Path
-        The files, in the order of their names.
     vocabulary : Vocabulary or None
         Complete after the first pass; None when terms are ids.
     """
@@ -61,30 +59,30 @@ class AnseriniVectors:
         self._batch_docs = batch_docs
 
     def __iter__(self) -> Iterator[DocumentBatch]:
-        """Read batches of documents, validated.
-
-        Raises
-        ------
-        VectorError
-            Names the file and the line.
-        """
+        """Read validated batches; raises VectorError with file and line."""
         seen = SeenIds()
-        n_docs = held_bytes = 0
+        held_bytes = 0
         held: list[_Record] = []
-        for path in self.paths:
-            for line in _lines(path):
-                record = self._record(path, line)
-                n_docs += 1
-                refusal = document_refusal(record.document, seen, n_docs)
-                if refusal is not None:
-                    raise VectorError(f"{_place(record)}: {refusal}")
-                held.append(record)
-                held_bytes += len(line.data)
-                if len(held) == self._batch_docs or held_bytes > _BATCH_BYTES:
-                    yield _batch(held)
-                    held, held_bytes = [], 0
+        for n_docs, (record, size) in enumerate(self._records(), 1):
+            problem = document_error(record.document, seen, n_docs)
+            if problem is not None:
+                raise VectorError(f"{_place(record)}: {problem}")
+            held.append(record)
+            held_bytes += size
+            if len(held) == self._batch_docs or held_bytes > _BATCH_BYTES:
+                yield _batch(held)
+                held, held_bytes = [], 0
         if held:
             yield _batch(held)
+
+    def _records(self) -> Iterator[tuple[_Record, int]]:
+        """Yield the records of all files, each with the bytes of its line."""
+        for path in self.paths:
+            try:
+                for line in read_lines(path):
+                    yield self._record(path, line), len(line.data)
+            except CorpusError as error:
+                raise VectorError(str(error)) from error
 
     def _record(self, path: Path, line: Line) -> _Record:
         try:
@@ -133,7 +131,7 @@ def read_anserini(
     integer_terms: bool = False,
     batch_docs: int = 1024,
 ) -> AnseriniVectors:
-    """Open Anserini JSON lines of sparse vectors.
+    """Open Anserini JSON lines of sparse vectors; an iteration yields `DocumentBatch`.
 
     Parameters
     ----------
@@ -148,15 +146,10 @@ def read_anserini(
     batch_docs : int
         Most documents of a batch; a batch is smaller when its lines exceed 32 MiB.
 
-    Returns
-    -------
-    AnseriniVectors
-        Yields `DocumentBatch`, any number of times.
-
     Raises
     ------
     VectorError
-        When nothing is there; while reading, at the first bad line, naming it.
+        Nothing is there; while reading, at the first bad line, naming it.
     """
     source = Path(path)
     paths = [source]
@@ -177,24 +170,8 @@ def write_anserini(
 ) -> int:
     """Write documents with their vectors, atomically; gzip when the name ends in ``.gz``.
 
-    Parameters
-    ----------
-    path : str or Path
-    batches : iterable of DocumentBatch
-    vocabulary : Vocabulary, optional
-        Gives the terms; without it, ids are written in decimal.
-
-    Returns
-    -------
-    int
-        Documents written.
-
-    Raises
-    ------
-    VectorError
-        When a term id has no term.
-    StorageFullError
-        When no room is left.
+    Terms are those of `vocabulary`, or else ids in decimal. Returns the number of documents. Raises
+    VectorError for a term id without a term, StorageFullError when no room is left.
     """
     n_docs = 0
     with atomic_path(Path(path)) as temporary, temporary.open("wb") as raw:
@@ -208,16 +185,9 @@ def write_anserini(
     return n_docs
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    try:
-        yield from read_lines(path)
-    except CorpusError as error:
-        raise VectorError(str(error)) from error
-
-
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        record = json.loads(data, object_pairs_hook=_unique, parse_constant=_raise_constant)
     except (ValueError, RecursionError) as error:
         raise VectorError(f"no valid JSON: {error}") from error
     if not isinstance(record, dict):
@@ -234,7 +204,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _raise_constant(name: str) -> NoReturn:
     raise VectorError(f"{name} is no JSON; expected finite numbers")
 
 
@@ -245,14 +215,7 @@ def _batch(records: list[_Record]) -> DocumentBatch:
         np.array([weight for record in records for weight in record.weights], np.float64),
         lambda row: _place(records[row]),
     )
-    documents = [record.document for record in records]
-    return DocumentBatch(
-        [document.id for document in documents],
-        vectors,
-        [document.text for document in documents],
-        [document.title for document in documents],
-        [document.metadata for document in documents],
-    )
+    return DocumentBatch.of([record.document for record in records], vectors)
 
 
 def _place(record: _Record) -> str:

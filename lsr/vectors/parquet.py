@@ -7,7 +7,7 @@ What is written depends on the documents alone, not on how they were cut into ba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from lsr.corpus.duplicates import SeenIds
 from lsr.corpus.fields import NO_METADATA
-from lsr.errors import VectorError
+from lsr.errors import VectorError, first_line
 from lsr.files import atomic_path
 from lsr.records import Document, DocumentBatch, Metadata
-from lsr.vectors.placed import Place, document_refusal, placed_batch
+from lsr.vectors.placed import Place, document_error, placed_batch
 from lsr.vectors.writing import Rechunked
 
 SCHEMA = pa.schema(
@@ -39,13 +39,7 @@ _ROW_GROUP_ROWS = 4096
 
 
 class ParquetVectors:
-    """A Parquet file of vectors; each iteration reads it from the start, batch by batch.
-
-    Attributes
-    ----------
-    path : Path
-    n_docs : int
-    """
+    """A Parquet file of vectors; each iteration reads it from the start, batch by batch."""
 
     def __init__(self, path: Path, batch_docs: int) -> None:
         self.path = path
@@ -58,13 +52,7 @@ class ParquetVectors:
         return self.n_docs
 
     def __iter__(self) -> Iterator[DocumentBatch]:
-        """Read batches of documents, validated.
-
-        Raises
-        ------
-        VectorError
-            Names the file and the row, counted from 1.
-        """
+        """Read validated batches; raises VectorError with file and row, counted from 1."""
         seen, before = SeenIds(), 0
         with self._open() as file:
             try:
@@ -73,7 +61,7 @@ class ParquetVectors:
                     before += rows.num_rows
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise VectorError(
-                    f"{self.path}: damaged after row {before} ({_first_line(error)}); "
+                    f"{self.path}: damaged after row {before} ({first_line(error)}); "
                     "fetch or make the file again"
                 ) from error
 
@@ -82,7 +70,7 @@ class ParquetVectors:
             return pq.ParquetFile(self.path)
         except (pa.ArrowException, OSError) as error:
             raise VectorError(
-                f"{self.path}: no readable Parquet file ({_first_line(error)})"
+                f"{self.path}: no readable Parquet file ({first_line(error)})"
             ) from error
 
     def _batch(self, rows: pa.RecordBatch, seen: SeenIds, before: int) -> DocumentBatch:
@@ -105,47 +93,25 @@ class ParquetVectors:
         ids = [_id(doc_id, row, place) for row, doc_id in enumerate(rows.column("id").to_pylist())]
         titles, texts = _strings(rows, "title"), _strings(rows, "text")
         for row, fields in enumerate(zip(ids, texts, titles, metadata, strict=True)):
-            refusal = document_refusal(Document(*fields), seen, before + row + 1)
-            if refusal is not None:
-                raise VectorError(f"{place(row)}: {refusal}")
+            problem = document_error(Document(*fields), seen, before + row + 1)
+            if problem is not None:
+                raise VectorError(f"{place(row)}: {problem}")
         return DocumentBatch(ids, vectors, texts, titles, metadata)
 
 
 def read_parquet(path: str | Path, *, batch_docs: int = 1024) -> ParquetVectors:
-    """Open a Parquet file of sparse vectors.
+    """Open a Parquet file of sparse vectors; an iteration yields `DocumentBatch` of `batch_docs`.
 
-    Parameters
-    ----------
-    path : str or Path
-    batch_docs : int
-        Documents of a batch.
-
-    Returns
-    -------
-    ParquetVectors
-        Yields `DocumentBatch`, any number of times.
-
-    Raises
-    ------
-    VectorError
-        When the file is missing, no Parquet, or has not the columns; while reading, at the first
-        bad row, naming it.
+    Raises VectorError for a missing or damaged file or a missing column; while reading, at the
+    first bad row.
     """
     return ParquetVectors(Path(path), batch_docs)
 
 
 def write_parquet(path: str | Path, batches: Iterable[DocumentBatch]) -> int:
-    """Write documents with their vectors, atomically: on any error nothing is left behind.
+    """Write documents with their vectors, and return their number.
 
-    Returns
-    -------
-    int
-        Documents written.
-
-    Raises
-    ------
-    StorageFullError
-        When no room is left.
+    On any error, such as StorageFullError, nothing is left behind.
     """
     n_docs = 0
     with (
@@ -174,40 +140,32 @@ def to_table(batch: DocumentBatch) -> pa.Table:
 
 
 def _checked_columns(path: Path, schema: pa.Schema) -> list[str]:
-    present = schema.names
-    for name, kind, fits in (
-        ("id", "string", _is_string),
-        (
-            "indices",
-            "list of integers",
-            lambda t: _is_list(t) and pa.types.is_integer(t.value_type),
-        ),
-        ("values", "list of floats", lambda t: _is_list(t) and pa.types.is_floating(t.value_type)),
-    ):
-        if name not in present:
+    for name in ("id", "indices", "values"):
+        if name not in schema.names:
             raise VectorError(
                 f"{path}: no column {name!r}; expected id, indices and values, "
-                f"found {', '.join(present) or 'none'}"
+                f"found {', '.join(schema.names) or 'none'}"
             )
-        if not fits(schema.field(name).type):
-            raise VectorError(
-                f"{path}: column {name!r} is {schema.field(name).type}; expected a {kind}"
-            )
-    optional = [name for name in ("title", "text", "metadata") if name in present]
-    for name in optional:
-        if not _is_string(schema.field(name).type):
-            raise VectorError(
-                f"{path}: column {name!r} is {schema.field(name).type}; expected a string"
-            )
-    return ["id", "indices", "values", *optional]
+    present = [name for name in SCHEMA.names if name in schema.names]
+    for name in present:
+        found = schema.field(name).type
+        if name == "indices":
+            expected, fits = "list of integers", _is_list(found, pa.types.is_integer)
+        elif name == "values":
+            expected, fits = "list of floats", _is_list(found, pa.types.is_floating)
+        else:
+            expected, fits = "string", _is_string(found)
+        if not fits:
+            raise VectorError(f"{path}: column {name!r} is {found}; expected a {expected}")
+    return present
 
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+def _is_list(kind: Any, of: Callable[[pa.DataType], bool]) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and of(kind.value_type)
 
 
 def _lists(rows: pa.RecordBatch, name: str, place: Place) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -247,7 +205,3 @@ def _metadata(text: str, row: int, place: Place) -> Metadata:
     if not isinstance(value, dict):
         raise VectorError(f"{place(row)}: metadata must be a JSON object")
     return value
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

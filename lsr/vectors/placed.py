@@ -23,7 +23,7 @@ def placed_batch(
     weights: NDArray[np.generic],
     place: Place,
 ) -> SparseBatch:
-    """Validate the vectors of a batch.
+    """Validate the vectors of a batch; raises VectorError.
 
     Parameters
     ----------
@@ -31,12 +31,6 @@ def placed_batch(
         Entries of each row.
     term_ids : (nnz,) any integer
     weights : (nnz,) any number
-    place : callable
-
-    Raises
-    ------
-    VectorError
-        Names the place of the first bad row.
     """
     indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     try:
@@ -54,8 +48,8 @@ def placed_batch(
         raise
 
 
-def document_refusal(document: Document, seen: SeenIds, number: int) -> str | None:
-    """Return why a document is refused: it breaks a limit, or its id was seen before; or None."""
+def document_error(document: Document, seen: SeenIds, number: int) -> str | None:
+    """Return what is wrong with a document, by a limit or a repeated id, or None."""
     problem = document_problem(document)
     if problem is not None:
         return problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lsr.records import DocumentBatch, Metadata
+from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 
 MAX_HELD_CHARS = 1 << 24
@@ -51,15 +51,5 @@ def _part(batch: DocumentBatch, start: int, end: int) -> DocumentBatch:
 def _joined(parts: list[DocumentBatch]) -> DocumentBatch:
     if len(parts) == 1:
         return parts[0]
-    ids: list[str] = []
-    texts: list[str] = []
-    titles: list[str] = []
-    metadata: list[Metadata] = []
-    for part in parts:
-        ids += part.ids
-        texts += part.texts
-        titles += part.titles
-        metadata += part.metadata
-    return DocumentBatch(
-        ids, SparseBatch.concatenate([part.vectors for part in parts]), texts, titles, metadata
-    )
+    documents = [document for part in parts for document in part.documents()]
+    return DocumentBatch.of(documents, SparseBatch.concatenate([part.vectors for part in parts]))

@@ -129,7 +129,7 @@ def test_every_parameter_is_in_the_fingerprint():
 
 
 def test_bad_parameters_are_refused():
-    with pytest.raises(UsageError, match=r"expected one of arabic, .*english"):
+    with pytest.raises(UsageError, match=r"expected one of arabic \(ar\), .*english \(en\)"):
         Analyzer("klingon")
     with pytest.raises(UsageError, match="expected fold or keep"):
         Analyzer(accents="strip")  # type: ignore[arg-type]

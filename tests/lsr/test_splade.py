@@ -135,7 +135,7 @@ def test_pruning_keeps_the_largest_weights(bert: Path) -> None:
 )  # fmt: skip
 def test_options_out_of_range(bert: Path, options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        load_splade(bert, **options)  # type: ignore[arg-type]
+        load_splade(bert, **options)
 
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])

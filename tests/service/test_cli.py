@@ -195,7 +195,8 @@ def test_eval_measures_a_collection(
     values = [system["measures"]["RR@10"]["value"] for system in report["systems"]]
     assert values == [1.0, 1.0]
     table = out_of(capsys, *arguments, "-k", "1", "--output", str(tmp_path / "out.trec"))
-    assert "nDCG@1 " in table  # measures go as deep as the run
+    assert "nDCG@1 " in table  # default cutoffs are lowered to k
+    assert "@10" not in table
     assert len(list(tmp_path.glob("out.*.trec"))) == 2
 
 

@@ -170,15 +170,7 @@ class IndexUpdater:
             counted += encoded.statistics
         vectors = encoder.finish_documents(SparseBatch.concatenate(parts), counted)
         self._refuse_long(latest, vectors)
-        dense = self._dense_vectors(latest)
-        batch = DocumentBatch(
-            [document.id for document in latest],
-            vectors,
-            [document.text for document in latest],
-            [document.title for document in latest],
-            [document.metadata for document in latest],
-            dense,
-        )
+        batch = DocumentBatch.of(latest, vectors, self._dense_vectors(latest))
         self._writer.add(batch, n_terms=encoder.n_terms)
         if self._counted is not None:
             self._counted = counted

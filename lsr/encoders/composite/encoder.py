@@ -1,9 +1,8 @@
-"""Several encoders as one: their vectors side by side in one, searched in one pass.
+"""`CompositeEncoder`: several encoders whose vectors stand side by side in one, for one search.
 
-The score of a composite is the weighted sum of the scores of its parts. With BM25 as a part,
-evidence of exact words stands beside what a network learned, which keeps a small network useful on
-texts unlike those it was trained on. Weights are applied to queries, so they can be changed without
-encoding a document again.
+The score is the weighted sum of the scores of the parts. With BM25 as a part, exact words count
+beside what a network learned, which keeps a small network useful on texts unlike those it was
+trained on. Weights are applied to queries, so they can change without encoding a document again.
 """
 
 from __future__ import annotations
@@ -35,14 +34,7 @@ from lsr.sparse import SparseBatch
 
 
 class CompositeQueryEncoder(QueryEncoder):
-    """The query side of a composite.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-    ranges : TermRanges
-        Where their terms are.
-    """
+    """The query side of a composite: its parts, and the ranges of their term ids."""
 
     def __init__(self, parts: Sequence[Part[Any]], ranges: TermRanges) -> None:
         self.parts = list(parts)
@@ -50,7 +42,6 @@ class CompositeQueryEncoder(QueryEncoder):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Those of all parts, in order."""
         found = [part.encoder.fingerprint for part in self.parts]
         document = {
             "kind": KIND,
@@ -64,7 +55,6 @@ class CompositeQueryEncoder(QueryEncoder):
         return Fingerprint(document, {"kind": KIND, "parts": queries})
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Encode queries with every part; the weights of the parts are multiplied in."""
         return self.ranges.join(
             [part.encoder.encode_queries(texts) for part in self.parts],
             [part.weight for part in self.parts],
@@ -91,15 +81,7 @@ class CompositeQueryEncoder(QueryEncoder):
 class CompositeEncoder(CompositeQueryEncoder, Encoder):
     """Documents and queries through several encoders.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        At least one. Only the last may have a vocabulary that grows.
-
-    Raises
-    ------
-    UsageError
-        Parts that cannot stand together.
+    Raises UsageError for no part, or when another part than the last has a growing vocabulary.
     """
 
     def __init__(self, parts: Sequence[Part[Encoder]]) -> None:
@@ -108,24 +90,20 @@ class CompositeEncoder(CompositeQueryEncoder, Encoder):
 
     @classmethod
     def load(cls, name: str, folder: Path | None, **options: Any) -> CompositeEncoder:
-        """Load the composite that a folder describes; raises like `load_parts`."""
         assert folder is not None
         return cls(load_parts(name, folder, options))
 
     @classmethod
     def restore(cls, assets: EncoderAssets) -> CompositeQueryEncoder:
-        """Restore the query side of an index."""
         return CompositeQueryEncoder(*parts_of(assets, restore_encoder))
 
     @classmethod
     def restore_documents(cls, assets: EncoderAssets) -> CompositeEncoder:
-        """Restore the encoder of an index."""
         parts, _ = parts_of(assets, restore_document_encoder)
         return cls(parts)
 
     @classmethod
     def stored_statistics(cls, assets: EncoderAssets) -> CollectionStatistics | None:
-        """Return the counts that queries depend on; None when those of no part do."""
         parts = range(len(assets.config["parts"]))
         found = [statistics_of(assets_of_part(assets, number)) for number in parts]
         if all(one is None for one in found):
@@ -135,11 +113,9 @@ class CompositeEncoder(CompositeQueryEncoder, Encoder):
 
     @property
     def n_terms(self) -> int:
-        """Size of all vocabularies together, so far."""
         return self.ranges.starts[-1] + int(self.parts[-1].encoder.n_terms)
 
     def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
-        """Encode documents with every part."""
         encoded = [part.encoder.encode_documents(texts) for part in self.parts]
         return EncodedDocuments(
             self.ranges.join([one.vectors for one in encoded], [1.0] * len(encoded)),
@@ -149,7 +125,6 @@ class CompositeEncoder(CompositeQueryEncoder, Encoder):
     def finish_documents(
         self, vectors: SparseBatch, statistics: CollectionStatistics
     ) -> SparseBatch:
-        """Let every part finish its own entries."""
         finished = [
             part.encoder.finish_documents(own, counts)
             for part, own, counts in zip(
@@ -162,7 +137,6 @@ class CompositeEncoder(CompositeQueryEncoder, Encoder):
         return self.ranges.join(finished, [1.0] * len(finished))
 
     def with_statistics(self, statistics: CollectionStatistics) -> Self:
-        """Return this composite with every part's queries weighted by its own counts."""
         counts = self.ranges.split_counts(statistics)
         return type(self)(
             [
@@ -187,10 +161,8 @@ class CompositeEncoder(CompositeQueryEncoder, Encoder):
         return EncoderAssets(config, arrays)
 
     def state(self) -> bytes | None:
-        """Return what grew in the last part: the others may not grow."""
         state: bytes | None = self.parts[-1].encoder.state()
         return state
 
     def load_state(self, state: bytes) -> None:
-        """Hand a saved state to the last part."""
         self.parts[-1].encoder.load_state(state)

@@ -30,21 +30,8 @@ _KEYS = {"encoder", "weight", "mark", "options"}
 
 
 class DescribedPart(NamedTuple):
-    """A part as ``composite.json`` describes it.
-
-    Attributes
-    ----------
-    kind : Kind
-    encoder : str
-        As written.
-    folder : Path or None
-        Of its model, for a kind that has one.
-    accepted : tuple of Option
-        What the kind takes.
-    options : mapping
-        Those of the description, checked.
-    weight : float
-    mark : str
+    """A part as ``composite.json`` describes it: `encoder` as written, its model's folder where it
+    has one, the options that its kind accepts, and those of the description, checked.
     """
 
     kind: Kind[type[Encoder]]
@@ -57,13 +44,7 @@ class DescribedPart(NamedTuple):
 
 
 def read_parts(folder: Path) -> list[DescribedPart]:
-    """Read the parts that the description in a folder names; loads none of them.
-
-    Raises
-    ------
-    ModelError
-        The description is malformed, or names what may not be loaded.
-    """
+    """Read the parts in a folder's description, without loading them; raises ModelError."""
     path = folder / DESCRIPTION
     parts = read_json(path).get("parts")
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
@@ -78,22 +59,10 @@ def options_of(folder: Path) -> tuple[Option, ...]:
 
 
 def load_parts(name: str, folder: Path, options: Mapping[str, Any]) -> list[Part[Encoder]]:
-    """Load the parts of a composite.
+    """Load the parts of a composite; raises ModelError, or UsageError for an option.
 
-    Parameters
-    ----------
-    name : str
-        What the composite was called, to find it again.
-    folder : Path
-    options : mapping
-        Given by the caller: each goes to the parts that take it, in place of the description's.
-
-    Raises
-    ------
-    ModelError
-        The description is malformed, or names what may not be loaded.
-    UsageError
-        An option is out of range.
+    Each of `options` goes to the parts that take it, in place of the description's. `name` is what
+    the composite was called, to find it again.
     """
     _check_language(name, folder / DESCRIPTION, options.get("language"))
     loaded = []
@@ -131,7 +100,7 @@ def _described(path: Path, part: Mapping[str, Any]) -> DescribedPart:
 
 
 def _folder(path: Path, encoder: str) -> Path:
-    """Accept the folder itself or one below it: the description is data from elsewhere."""
+    """Return the folder itself or one below it; the description is data from elsewhere."""
     if Path(encoder).is_absolute() or ".." in Path(encoder).parts:
         raise ModelError(f"{path}: {encoder!r} lies outside of the folder")
     folder = path.parent / encoder

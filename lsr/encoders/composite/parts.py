@@ -16,16 +16,9 @@ Side = TypeVar("Side", bound=QueryEncoder)
 
 
 class Part(NamedTuple, Generic[Side]):
-    """An encoder of a composite.
+    """An encoder of a composite, the weight of its scores (above 0), and the mark of its terms.
 
-    Attributes
-    ----------
-    encoder : QueryEncoder
-        An `Encoder` in a composite that encodes documents.
-    weight : float
-        Of its scores, greater than 0.
-    mark : str
-        Put in front of its terms where people read them; no two parts have the same.
+    The mark stands in front of terms where people read them; each part has its own.
     """
 
     encoder: Side
@@ -36,13 +29,7 @@ class Part(NamedTuple, Generic[Side]):
 def parts_of(
     assets: EncoderAssets, restore: Callable[[EncoderAssets], Side]
 ) -> tuple[list[Part[Side]], TermRanges]:
-    """Return the parts that assets describe.
-
-    Raises
-    ------
-    IndexFormatError
-        The description makes no sense.
-    """
+    """Return the parts of a composite's assets; raises IndexFormatError where they do not fit."""
     starts, described = assets.config["starts"], assets.config["parts"]
     if not starts or len(starts) != len(described):
         raise IndexFormatError(
@@ -57,7 +44,6 @@ def parts_of(
 
 
 def assets_of_part(assets: EncoderAssets, number: int) -> EncoderAssets:
-    """Return the assets of one part of a composite."""
     prefix = f"{number}."
     config: Mapping[str, Any] = assets.config["parts"][number]["config"]
     own = {
@@ -69,7 +55,6 @@ def assets_of_part(assets: EncoderAssets, number: int) -> EncoderAssets:
 
 
 def ranges_of(assets: EncoderAssets) -> TermRanges:
-    """Return the ranges of term ids that assets describe."""
     starts = assets.config["starts"]
     return TermRanges([after - before for before, after in pairwise(starts)])
 

@@ -1,8 +1,8 @@
-"""Several vocabularies in one: every encoder of a composite owns a range of term ids.
+"""`TermRanges`: the range of term ids that each encoder of a composite owns.
 
-Only the last one may grow, so ids once given stay. Collection counts are kept in the same manner:
-each part's range is preceded by one more entry, the total length of the texts in that part's own
-tokens, so that the counts of a composite add up like those of any encoder.
+Only the last may grow, so ids stay. Collection counts are joined in the same manner: the range of a
+part is preceded by one more entry, the total length of the texts in that part's own tokens, so that
+the counts of a composite add up like those of any encoder.
 """
 
 from __future__ import annotations
@@ -17,13 +17,7 @@ from lsr.sparse import SparseBatch
 
 
 class TermRanges:
-    """Where the term ids of each part begin.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Vocabulary sizes of all parts but the last, which is open.
-    """
+    """First term ids of the parts, from the vocabulary sizes of all but the last, open one."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.starts = [0]
@@ -31,19 +25,10 @@ class TermRanges:
             self.starts.append(self.starts[-1] + size)
 
     def part_of(self, term_id: int) -> int:
-        """Return the part that a term id belongs to."""
         return int(np.searchsorted(self.starts, term_id, side="right")) - 1
 
     def join(self, parts: Sequence[SparseBatch], weights: Sequence[float]) -> SparseBatch:
-        """Return vectors that hold those of all parts, side by side.
-
-        Parameters
-        ----------
-        parts : sequence of SparseBatch
-            One for each part, of the same number of rows.
-        weights : sequence of float
-            Multiplied with the weights of each part.
-        """
+        """Return vectors side by side, each part's values multiplied by its weight."""
         lengths = [np.diff(part.indptr) for part in parts]
         indptr = np.concatenate([[0], np.cumsum(np.sum(lengths, axis=0))]).astype(np.int64)
         term_ids = np.empty(indptr[-1], np.uint32)
@@ -66,10 +51,8 @@ class TermRanges:
             held = owner == number
             counts = np.bincount(rows[held], minlength=len(vectors))
             parts.append(
-                SparseBatch(
-                    np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                    vectors.indices[held] - np.uint32(start),
-                    vectors.values[held],
+                SparseBatch.of_lengths(
+                    counts, vectors.indices[held] - np.uint32(start), vectors.values[held]
                 )
             )
         return parts
@@ -87,7 +70,6 @@ class TermRanges:
         )
 
     def split_counts(self, counts: CollectionStatistics) -> list[CollectionStatistics]:
-        """Return the counts of each part."""
         places = self._count_places()
         ends = [*places[1:], max(places[-1] + 1, len(counts.document_frequency))]
         padded: NDArray[np.int64] = np.zeros(ends[-1], np.int64)

@@ -4,8 +4,7 @@
 again. Importing loads neither torch nor transformers nor onnxruntime.
 """
 
-from lsr.encoders.dense.base import DenseEncoder, DenseEncoderAssets, Similarity
-from lsr.encoders.dense.packaged import PACKAGED
+from lsr.encoders.dense.base import DenseEncoder, Similarity
 from lsr.encoders.dense.registry import (
     DENSE_ENCODERS,
     load_dense_encoder,
@@ -15,9 +14,7 @@ from lsr.encoders.dense.registry import (
 
 __all__ = [
     "DENSE_ENCODERS",
-    "PACKAGED",
     "DenseEncoder",
-    "DenseEncoderAssets",
     "Similarity",
     "load_dense_encoder",
     "register_dense_encoder",

@@ -1,4 +1,4 @@
-"""What every dense encoder offers."""
+"""`DenseEncoder`: the base class of dense encoders."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class DenseEncoder(ABC):
 
     @classmethod
     def load(cls, name: str, folder: Path | None, **options: Any) -> DenseEncoder:
-        """Make the encoder that a user named; see `lsr.encoders.base.Encoder.load`."""
+        """Load the encoder that a user named; see `lsr.encoders.base.Encoder.load`."""
         return cls(**options)
 
     @classmethod
     def restore(cls, assets: EncoderAssets) -> DenseEncoder:
-        """Make the encoder of an index again, from what `assets` returned."""
+        """Restore the encoder of an index from what `assets` returned."""
         raise NotImplementedError(f"{cls.__name__} does not implement restore")
 
     @property
@@ -50,27 +50,16 @@ class DenseEncoder(ABC):
 
     @abstractmethod
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode documents.
+        """Return the vectors of documents, (n, dimension) float32.
 
-        Parameters
-        ----------
-        texts : sequence of str, (n,)
-            Title and text joined, as `lsr.records.Document.contents` gives them.
-
-        Returns
-        -------
-        (n, dimension) float32
-            A text without a word (empty, white space) has a row of zeros: it has no vector.
+        Texts are title and text joined (`lsr.records.Document.contents`). One without a word
+        (empty, white space) has a row of zeros: it has no vector.
         """
 
     @abstractmethod
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode queries; otherwise as `encode_documents`."""
+        """Return the vectors of queries, as `encode_documents`."""
 
     @abstractmethod
     def assets(self) -> EncoderAssets:
         """Return what an index has to store to encode queries later."""
-
-
-DenseEncoderAssets = EncoderAssets
-"""What an index stores of a dense encoder: the same record as of a sparse one."""

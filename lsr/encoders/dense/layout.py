@@ -1,4 +1,4 @@
-"""What the folder of a dense model says about itself. Nothing heavy is imported here.
+"""Layout of a dense model's folder. Nothing heavy is imported here.
 
 Two layouts are read: a sentence-transformers repository, whose ``modules.json`` lists a
 transformer, a pooling and perhaps a normalisation, and the plain folder of a transformer (mean
@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lsr.encoders.neural.model_files import read_json
-from lsr.encoders.neural.module_list import (
-    TRANSFORMER_CONFIGS,
-    class_name,
-    module_entries,
-    path_within,
-    read_prompts,
-)
+from lsr.encoders.neural.module_list import read_limits, read_modules, read_prompts
 from lsr.errors import ModelError
 
 DensePooling = Literal["mean", "cls", "max"]
@@ -31,24 +25,10 @@ _ONNX_NAMES = ("onnx/model.onnx", "model.onnx")
 
 
 class DenseLayout(NamedTuple):
-    """A transformer and what becomes of its states.
+    """A transformer and its tokenizer in `folder`, below the model's `root`, and their settings.
 
-    Attributes
-    ----------
-    folder : Path
-        Holds the transformer and its tokenizer.
-    root : Path
-        The model's folder.
-    pooling : {"mean", "cls", "max"}
-        How the states of the tokens become one vector.
-    normalise : bool
-        Scale vectors to length 1.
-    max_length : int or None
-        Tokens kept of a text, specials included; None leaves it to tokenizer and model.
-    lowercase : bool
-        Lower-case texts whatever the tokenizer does.
-    query_prompt, document_prompt : str
-        Put in front of every text.
+    `max_length`, in tokens with specials, is None where tokenizer and model decide. Prompts are put
+    in front of every text.
     """
 
     folder: Path
@@ -62,21 +42,11 @@ class DenseLayout(NamedTuple):
 
 
 def read_dense_layout(folder: Path) -> DenseLayout:
-    """Read the layout of a model folder.
-
-    Raises
-    ------
-    ModelError
-        Its description is malformed, names a part that is not supported, or is that of a sparse
-        encoder.
-    """
+    """Read the layout of a model folder; raises ModelError."""
     modules = folder / "modules.json"
     if not modules.is_file():
         return DenseLayout(folder, folder)
-    listed = [
-        (class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
-        for entry in module_entries(modules)
-    ]
+    listed = read_modules(modules, folder)
     names = [name for name, _ in listed]
     if names[:2] != ["Transformer", "Pooling"] or names[2:] not in ([], ["Normalize"]):
         raise ModelError(
@@ -87,28 +57,22 @@ def read_dense_layout(folder: Path) -> DenseLayout:
     pooling = listed[1][1] / "config.json"
     if read_json(pooling).get("include_prompt") is False:
         raise ModelError(f"{pooling}: leaving the prompt out of the pooling is not supported")
-    own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
+    max_length, lowercase = read_limits(transformer)
     prompts = read_prompts(folder)
     return DenseLayout(
         folder=transformer,
         root=folder,
         pooling=read_pooling(pooling),
         normalise="Normalize" in names,
-        max_length=own.get("max_seq_length"),
-        lowercase=bool(own.get("do_lower_case")),
+        max_length=max_length,
+        lowercase=lowercase,
         query_prompt=prompts.query,
         document_prompt=prompts.document,
     )
 
 
 def read_pooling(path: Path) -> DensePooling:
-    """Return the pooling that the ``config.json`` of a Pooling module asks for.
-
-    Raises
-    ------
-    ModelError
-        It is not exactly one of those known.
-    """
+    """Return the pooling in the ``config.json`` of a Pooling module; raises ModelError."""
     config = read_json(path)
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     mode = config.get("pooling_mode")

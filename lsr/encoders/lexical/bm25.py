@@ -1,10 +1,9 @@
-"""BM25 as sparse vectors.
+"""`BM25Encoder`: BM25 as sparse vectors.
 
 The saturated term frequency is the document's weight, the inverse document frequency the query's;
-their inner product is the BM25 score, so the engine for learned vectors serves it unchanged.
-
-Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), section
-3.4, with the inverse document frequency that never falls below zero (as in Lucene).
+their inner product is the BM25 score (Robertson and Zaragoza, "The Probabilistic Relevance
+Framework: BM25 and Beyond" (2009), section 3.4, with an inverse document frequency that never falls
+below zero, as in Lucene).
 """
 
 from __future__ import annotations
@@ -37,10 +36,6 @@ B = 0.75
 class BM25Encoder(Encoder):
     """BM25 with a growing vocabulary.
 
-    `encode_documents` returns raw term frequencies; `finish_documents` saturates them, once the
-    average document length is known. Queries need the statistics of a collection
-    (`with_statistics`).
-
     Parameters
     ----------
     analyzer : Analyzer, optional
@@ -52,12 +47,12 @@ class BM25Encoder(Encoder):
     vocabulary : Vocabulary, optional
         Terms that have an id already.
     statistics : CollectionStatistics, optional
-        Of the collection to search.
+        Of the collection to search; queries need them (`with_statistics`).
 
     Raises
     ------
     UsageError
-        On `k1` or `b` out of range.
+        `k1` or `b` is out of range.
     """
 
     _vocabulary: Vocabulary
@@ -88,14 +83,12 @@ class BM25Encoder(Encoder):
 
     @classmethod
     def load(cls, name: str, folder: Path | None, **options: Any) -> BM25Encoder:
-        """Make an encoder with the analyser of a language."""
         parameters = {key: options[key] for key in ("k1", "b") if key in options}
         analysis = {key: options[key] for key in options.keys() - parameters.keys()}
         return cls(Analyzer(**analysis), **parameters)
 
     @classmethod
     def restore(cls, assets: EncoderAssets) -> BM25Encoder:
-        """Restore the encoder that `assets` described."""
         config, arrays = assets.config, assets.arrays
         return cls(
             Analyzer.from_parameters(config["analyzer"]),
@@ -104,37 +97,20 @@ class BM25Encoder(Encoder):
             vocabulary=Vocabulary.from_arrays(
                 arrays["vocabulary_text"], arrays["vocabulary_offsets"]
             ),
-            statistics=CollectionStatistics(
-                config["n_docs"],
-                config["total_length"],
-                arrays["document_frequency"].astype(np.int64),
-            ),
+            statistics=CollectionStatistics.of_assets(assets),
         )
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Analyser and parameters; the vocabulary only numbers the terms."""
-        document = {
-            "kind": KIND,
-            "analyzer": self.analyzer.fingerprint,
-            "k1": self.k1,
-            "b": self.b,
-        }
+        document = {"kind": KIND, "analyzer": self.analyzer.fingerprint, "k1": self.k1, "b": self.b}
         return Fingerprint(document, {"kind": KIND, "idf": "ln(1 + (N - n + 0.5) / (n + 0.5))"})
 
     @property
     def n_terms(self) -> int:
-        """Size of the vocabulary so far."""
         return len(self._vocabulary)
 
     def encode_documents(self, texts: Sequence[str]) -> EncodedDocuments:
-        """Count terms. New ones get the next free ids.
-
-        Returns
-        -------
-        EncodedDocuments
-            Raw term frequencies, `n` rows; the length of a document is the sum of its row.
-        """
+        """Return raw term frequencies and counts; new terms get the next free ids."""
         counts = self._counter.count(texts)
         frequency = np.bincount(counts.indices.astype(np.int64)).astype(np.int64)
         total = int(counts.values.sum(dtype=np.float64))
@@ -157,12 +133,9 @@ class BM25Encoder(Encoder):
         return SparseBatch(vectors.indptr, vectors.indices, weights.astype(np.float32))
 
     def encode_queries(self, texts: Sequence[str]) -> SparseBatch:
-        """Weigh each known term by its IDF times how often the query holds it.
+        """Weigh each known term by its IDF times its frequency in the query.
 
-        Raises
-        ------
-        UsageError
-            Before the statistics of a collection are known.
+        Raises UsageError before the statistics of a collection are known.
         """
         if self.statistics is None:
             raise UsageError(
@@ -182,15 +155,10 @@ class BM25Encoder(Encoder):
     def with_statistics(self, statistics: CollectionStatistics) -> Self:
         """Return this encoder for a collection; both share the vocabulary."""
         return type(self)(
-            self.analyzer,
-            k1=self.k1,
-            b=self.b,
-            vocabulary=self._vocabulary,
-            statistics=statistics,
+            self.analyzer, k1=self.k1, b=self.b, vocabulary=self._vocabulary, statistics=statistics
         )
 
     def assets(self) -> EncoderAssets:
-        """Return analyser, parameters, vocabulary and document frequencies."""
         statistics = self.statistics or CollectionStatistics()
         text, offsets = self._vocabulary.to_arrays()
         config = {
@@ -228,11 +196,9 @@ class BM25Encoder(Encoder):
         self._set_vocabulary(Vocabulary(state.decode().split("\n")[:-1]))
 
     def term(self, term_id: int) -> str:
-        """Return the stem behind an id."""
         return self._vocabulary.term(term_id)
 
     def term_id(self, term: str) -> int | None:
-        """Return the id of a stem of the collection."""
         found = self._vocabulary.term_id(term)
         if found is None or self._n_searched is None or found < self._n_searched:
             return found

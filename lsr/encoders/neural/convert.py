@@ -1,7 +1,7 @@
-"""Pickled weights to safetensors: ``python -m lsr.encoders.neural.convert FOLDER``.
+"""Conversion of pickled weights: ``python -m lsr.encoders.neural.convert FOLDER``.
 
 A pickle can run code when it is read. It is therefore read once, by torch's weights-only loader, in
-a process of its own that gets no environment; its result is checked here, without torch, and then
+a process of its own that gets no environment; the result is checked here, without torch, and then
 renamed into place. Encoders read safetensors only.
 """
 
@@ -26,24 +26,10 @@ _FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
 
 def convert_weights(folder: Path) -> list[Path]:
-    """Write safetensors beside the pickled weights of a model.
+    """Write safetensors beside the pickled weights of a model folder.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``pytorch_model.bin``, or its parts with their index.
-
-    Returns
-    -------
-    list of Path
-        The files written: atomically, the index of several parts last.
-
-    Raises
-    ------
-    UsageError
-        When there is nothing to convert.
-    ModelError
-        When the pickle holds anything but named tensors.
+    Returns the files written: each atomically, the index of several parts last. Raises UsageError
+    when there is nothing to convert, ModelError when the pickle holds anything but named tensors.
     """
     if (folder / WEIGHTS).exists() or (folder / WEIGHTS_INDEX).exists():
         raise UsageError(f"{folder}: has safetensors weights already, nothing to convert")
@@ -97,7 +83,7 @@ def _convert_file(source: Path, target: Path) -> Path:
 
 
 def _check(made: Path, source: Path) -> None:
-    """Look at a converted file as an untrusted one."""
+    """Validate a converted file as an untrusted one."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,8 +1,7 @@
 """The process that reads pickled weights: torch's weights-only loader, then safetensors.
 
-Started by `lsr.encoders.neural.convert` as a script, with nothing of this package imported, and
-given one pickle and one file to write. What it says is not trusted; the parent looks at the file
-itself.
+`lsr.encoders.neural.convert` starts it as a script that imports nothing of this package, with one
+pickle and one file to write, and checks that file itself.
 """
 
 import sys
@@ -11,8 +10,8 @@ import sys
 def convert(source: str, target: str) -> None:
     """Rewrite one file of pickled tensors as safetensors.
 
-    Tensors that share memory (tied matrices, views) are written out one by one: transformers ties
-    again what its configuration says, and no name is lost.
+    Tensors that share memory (tied matrices, views) are written one by one: transformers ties them
+    again by the configuration, and no name is lost.
     """
     import torch
     from safetensors.torch import load_file, save_file

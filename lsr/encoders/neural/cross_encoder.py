@@ -1,7 +1,7 @@
 """`CrossEncoder`: a network that reads query and document together and scores the pair.
 
-Slow, a pass of the network for each pair, and often right where vectors are not: for the first hits
-of a search only (Nogueira & Cho, arXiv 1901.04085, section 3). Importing loads no torch.
+It needs one pass of the network for each pair: for the first hits of a search only (Nogueira & Cho,
+arXiv 1901.04085, section 3). Importing loads no torch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.neural.model_files import find_model, read_json, weight_files
-from lsr.errors import MissingDependencyError, ModelError, UsageError
+from lsr.errors import MissingDependencyError, ModelError, UsageError, first_line
 
 _SUFFIX = "ForSequenceClassification"
 _LONGEST = 512
@@ -37,12 +37,8 @@ class CrossEncoder:
 
     Raises
     ------
-    MissingDependencyError
-        Without torch and transformers.
-    ModelError
-        There is no such model, or it is no cross-encoder.
-    UsageError
-        A limit below 1.
+    MissingDependencyError, ModelError, UsageError
+        Without torch; no such model, or no cross-encoder; a limit below 1.
     """
 
     def __init__(
@@ -78,21 +74,12 @@ class CrossEncoder:
         return self.score_pairs([(query, text) for text in texts])
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """Score pairs of a query and a text.
-
-        Parameters
-        ----------
-        pairs : sequence of (str, str), (n,)
+        """Score pairs of a query and a text; raises ModelError when a score is not finite.
 
         Returns
         -------
         (n,) float64
             Logits, of any sign: the only output, or the second one less the first.
-
-        Raises
-        ------
-        ModelError
-            A score is not finite.
         """
         import torch
 
@@ -139,6 +126,5 @@ def _load(transformers: Any, folder: Path) -> tuple[Any, Any]:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # a foreign folder can fail in any way; say which
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"{folder}: cannot be loaded ({reason[:300]})") from error
+        raise ModelError(f"{folder}: cannot be loaded ({first_line(error)})") from error
     return model, tokenizer

@@ -17,19 +17,9 @@ from lsr.sparse import MAX_WEIGHT
 def inverse_document_frequency(
     statistics: CollectionStatistics, n_terms: int
 ) -> NDArray[np.float32]:
-    """Return ``ln(1 + (N - n + 0.5) / (n + 0.5))`` for every term.
+    """Return ``ln(1 + (N - n + 0.5) / (n + 0.5))`` of every term, (n_terms,) float32, above 0.
 
-    Parameters
-    ----------
-    statistics : CollectionStatistics
-        `N` documents, of which `n` hold a term.
-    n_terms : int
-        Length of the result; terms beyond the counted ones occur nowhere.
-
-    Returns
-    -------
-    (n_terms,) float32
-        Greater than zero.
+    `N` documents were counted, `n` of them hold the term; uncounted terms occur nowhere.
     """
     held = np.zeros(n_terms, np.float64)
     counted = statistics.document_frequency[:n_terms]
@@ -38,7 +28,7 @@ def inverse_document_frequency(
 
 
 def read_table(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
-    """Read the query weights that a model brings along.
+    """Read the query weights of a model; raises ModelError.
 
     Parameters
     ----------
@@ -50,12 +40,7 @@ def read_table(path: Path, pieces: WordPieces) -> NDArray[np.float32]:
     Returns
     -------
     (n_terms,) float32
-        0 for pieces the table leaves out.
-
-    Raises
-    ------
-    ModelError
-        When the file cannot be read, fits another vocabulary, or holds anything but weights.
+        0 for pieces that are not in the table.
     """
     if path.suffix == ".json":
         return _table_of_json(path, pieces)

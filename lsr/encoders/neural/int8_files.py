@@ -1,9 +1,8 @@
-"""Models stored as 8-bit numbers, and the same as floats for programs that read no others.
+"""Int8 models, and their conversion to floats for programs that read no others.
 
 Such a model is a graph, ``encoder-int8.onnx``, that names places in ``model.safetensors``;
 ``lsr_training.default_model.int8_graph`` writes both. Its floats are those numbers times their
-scales: what differs afterwards is only that inputs of products are rounded, too, where the graph
-runs.
+scales; the graph also rounds the inputs of products, which floats do not.
 """
 
 from __future__ import annotations
@@ -47,19 +46,7 @@ def is_int8(folder: Path) -> bool:
 def export_floats(folder: Path, out: Path) -> None:
     """Write an int8 model as a SparseEncoder folder of sentence-transformers, in float32.
 
-    Parameters
-    ----------
-    folder : Path
-        Of a model that `is_int8`.
-    out : Path
-        A folder that does not exist.
-
-    Raises
-    ------
-    ModelError
-        The folder is damaged, or no such model.
-    UsageError
-        `out` exists.
+    Raises UsageError where `out` exists, ModelError for a damaged folder or another model.
     """
     if out.exists():
         raise UsageError(f"{out} exists; name a folder that does not")
@@ -164,10 +151,7 @@ def _body(stored: Arrays) -> Arrays:
 
 
 def _head(stored: Arrays) -> Arrays:
-    """Return the weights of a SparseAutoEncoder.
-
-    Its decoder is the encoder, transposed, and stored in its place.
-    """
+    """Return the weights of a SparseAutoEncoder: its decoder is the encoder, transposed."""
     n_terms = len(stored["embeddings.words.int4"])
     table = np.zeros((n_terms, stored["head.reduced"].shape[0]), np.float32)
     table[stored["head.term_ids"]] = _matrix(stored, "head.terms") @ stored["head.reduced"].T

@@ -1,4 +1,4 @@
-"""Finding a model's files and deciding whether they may be loaded. No torch here.
+"""Model files: finding them, and deciding whether they may be loaded. No torch here.
 
 A name is a local folder or, when no such path exists, a hub id ``owner/model`` or
 ``owner/model@revision``. Weights are read from safetensors only, configurations must name an
@@ -16,21 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.stored_model import remember_folder, require_named
-from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError
+from lsr.errors import MissingDependencyError, ModelError, PickleWeightsError, first_line
 from lsr.models import packaged_model
 
-ARCHITECTURES = {
-    "BertForMaskedLM": "bert",
-    "CamembertForMaskedLM": "camembert",
-    "DistilBertForMaskedLM": "distilbert",
-    "ElectraForMaskedLM": "electra",
-    "ModernBertForMaskedLM": "modernbert",
-    "MPNetForMaskedLM": "mpnet",
-    "RobertaForMaskedLM": "roberta",
-    "XLMRobertaForMaskedLM": "xlm-roberta",
+FAMILIES = {
+    "Bert": "bert",
+    "Camembert": "camembert",
+    "DistilBert": "distilbert",
+    "Electra": "electra",
+    "ModernBert": "modernbert",
+    "MPNet": "mpnet",
+    "Roberta": "roberta",
+    "XLMRoberta": "xlm-roberta",
 }
-"""Architecture to its ``model_type``: the masked language models whose output layer is known to be
-the last operation (a test compares each with its own forward pass)."""
+"""Stem of the class names to ``model_type``: encoders whose code is part of transformers."""
+ARCHITECTURES = {f"{stem}ForMaskedLM": model_type for stem, model_type in FAMILIES.items()}
+"""Architecture to ``model_type``: the masked language models whose output layer is known to be the
+last operation (a test compares each with its own forward pass)."""
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -52,15 +54,7 @@ _VOLATILE = {"transformers_version", "_name_or_path", "torch_dtype", "dtype", "u
 
 
 def find_model(name: str | Path) -> Path:
-    """Return the folder of a model, fetching it from the hub when the name is no local path.
-
-    The name of a model that comes with the package is its folder there, wherever that is.
-
-    Raises
-    ------
-    ModelError
-        When there is no such folder, the hub cannot be reached or has no such model.
-    """
+    """Return the folder of a model: packaged, local, or fetched from the hub; raises ModelError."""
     packaged = packaged_model(str(name))
     if packaged is not None:
         return packaged
@@ -81,17 +75,10 @@ def find_model(name: str | Path) -> Path:
 
 
 def find_stored_model(name: str) -> Path:
-    """Return the folder of the model that an index names; contacts nobody.
+    """Return the folder of the model that an index names, without network access.
 
-    Parameters
-    ----------
-    name : str
-        From an index, which a stranger may have made; see `lsr.encoders.stored_model`.
-
-    Raises
-    ------
-    ModelError
-        It is not here, or nobody on this machine chose it; says what to do.
+    A stranger may have made the index: see `lsr.encoders.stored_model`. Raises ModelError when the
+    model is not here, or nobody on this machine chose it.
     """
     packaged = packaged_model(name)
     if packaged is not None:
@@ -103,20 +90,7 @@ def find_stored_model(name: str) -> Path:
 
 
 def lasting_name(name: str | Path, folder: Path) -> str:
-    """Return a name that means the same model from any working folder.
-
-    Parameters
-    ----------
-    name : str or Path
-        As it was given.
-    folder : Path
-        What `find_model` or `find_stored_model` found of it.
-
-    Returns
-    -------
-    str
-        The folder where the name is its path; otherwise the name.
-    """
+    """Return a model's name for any working folder: `folder` where the name is its path."""
     return str(folder) if Path(name).expanduser().resolve() == folder else str(name)
 
 
@@ -155,56 +129,38 @@ def _from_hub(hub_id: str, revision: str | None, *, fetch: bool = True) -> Path:
             ) from None
         reason = "no such local folder, not in the local cache, and the hub cannot be reached"
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = f"cannot be fetched from the hub ({_first_line(error)})"
+        reason = f"cannot be fetched from the hub ({first_line(error)})"
     raise ModelError(
         f"{hub_id}: {reason}; name a local folder, or fetch the model on a machine with network: "
         f"hf download {hub_id} --local-dir FOLDER"
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an absent file is an empty one.
-
-    Raises
-    ------
-    ModelError
-        When the file is not a JSON object.
-    """
+    """Read a JSON object; an absent file is an empty one. Raises ModelError for anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({_first_line(error)})") from error
+        raise ModelError(f"{path}: cannot be read as JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 
 def check_architecture(folder: Path, allowed: Mapping[str, str] = ARCHITECTURES) -> str:
-    """Return the architecture a folder's configuration names, if it may be loaded.
+    """Return the architecture that a folder's configuration names, if `allowed` has it.
 
-    Parameters
-    ----------
-    folder : Path
-    allowed : mapping
-        Architecture to its ``model_type``. Default: the masked language models.
-
-    Raises
-    ------
-    ModelError
-        Without a configuration, outside of the allow-list, or when it asks for code or files from
-        elsewhere.
+    Raises ModelError without a configuration, for another architecture, and when the configuration
+    asks for code or files from elsewhere.
     """
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder}: no config.json, so this is not the folder of a model")
     config = read_json(path)
-    for file, content in ((path, config), *_tokenizer_configs(folder)):
+    tokenizer = folder / "tokenizer_config.json"
+    for file, content in ((path, config), (tokenizer, read_json(tokenizer))):
         if content.get("auto_map"):
             raise ModelError(
                 f"{file}: the model brings its own code (auto_map), which is never run; "
@@ -219,15 +175,6 @@ def check_architecture(folder: Path, allowed: Mapping[str, str] = ARCHITECTURES)
     if "quantization_config" in config or adapter.exists():
         where = adapter if adapter.exists() else path
         raise ModelError(f"{where}: quantised weights and adapters are not read; merge them first")
-    return _allowed(path, config, allowed)
-
-
-def _tokenizer_configs(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
-    path = folder / "tokenizer_config.json"
-    yield path, read_json(path)
-
-
-def _allowed(path: Path, config: dict[str, Any], allowed: Mapping[str, str]) -> str:
     named = config.get("architectures") or []
     for architecture in named:
         if allowed.get(architecture) == config.get("model_type"):
@@ -240,14 +187,9 @@ def _allowed(path: Path, config: dict[str, Any], allowed: Mapping[str, str]) -> 
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that hold a folder's weights, sorted.
+    """Return the sorted safetensors files of a folder's weights.
 
-    Raises
-    ------
-    PickleWeightsError
-        When there are pickled weights only.
-    ModelError
-        When there are none, or a part is missing.
+    Raises PickleWeightsError for pickled weights only, ModelError for none or a missing part.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
@@ -286,17 +228,20 @@ def weights_sha256(folder: Path) -> str:
 
 
 def tokenizer_sha256(folder: Path) -> str:
-    """Return the digest of the tokenizer's files.
-
-    Raises
-    ------
-    ModelError
-        When the folder has no tokenizer.
-    """
+    """Return the digest of the tokenizer's files; raises ModelError."""
     present = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not any(path.name != "tokenizer_config.json" for path in present):
         raise ModelError(f"{folder}: no tokenizer; expected tokenizer.json beside config.json")
     return sha256_of(present)
+
+
+def model_digests(folder: Path) -> dict[str, str]:
+    """Return what identifies the model of a folder in a fingerprint; hashes the weights."""
+    return {
+        "model": weights_sha256(folder),
+        "architecture": config_sha256(folder),
+        "tokenizer": tokenizer_sha256(folder),
+    }
 
 
 def config_sha256(folder: Path) -> str:

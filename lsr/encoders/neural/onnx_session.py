@@ -1,8 +1,8 @@
-"""Opening an ONNX graph that somebody else may have made.
+"""ONNX sessions of graphs that somebody else may have made.
 
 A graph can name files that hold its tensors (*external data*). A runtime that follows any path
-reads whatever the user may read, such as ``/etc/passwd``, into a tensor. So the places are checked
-here, whatever the installed onnxruntime does about them: a file inside the graph's folder.
+reads whatever the user may read, such as ``/etc/passwd``, into a tensor. So this module accepts
+only files inside the graph's folder, whatever the installed onnxruntime does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from lsr.errors import ModelError
+from lsr.errors import ModelError, first_line
 
 # Field numbers of onnx.proto on the way to the tensors: message → field → message.
 _NESTED = {
@@ -34,18 +34,9 @@ _DEEPEST = 100
 
 
 def open_session(graph: Path, n_threads: int) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` on the CPU.
+    """Return an ``onnxruntime.InferenceSession`` on the CPU, of `n_threads` a call.
 
-    Parameters
-    ----------
-    graph : Path
-    n_threads : int
-        Threads of one call.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be loaded, or names tensors outside of its folder.
+    Raises ModelError for a file that cannot be loaded, or names tensors outside of its folder.
     """
     import onnxruntime
 
@@ -57,20 +48,14 @@ def open_session(graph: Path, n_threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a damaged file can fail in any way; say which
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"{graph}: cannot be loaded ({reason[:300]})") from error
+        raise ModelError(f"{graph}: cannot be loaded ({first_line(error)})") from error
 
 
 def require_own_folder(graph: Path) -> None:
-    """Require that every file a graph names lies in the graph's folder or below it.
+    """Require that every file a graph names lies in the graph's folder or below; raises ModelError.
 
     Links count as what they point to. The cache of the hub keeps files as links into one folder, so
     a file beside the one that the graph's own link points to counts as inside.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be read, is no graph, or names another place.
     """
     locations = external_locations(graph)
     folders = {graph.parent.resolve(), graph.resolve().parent}
@@ -83,13 +68,7 @@ def require_own_folder(graph: Path) -> None:
 
 
 def external_locations(graph: Path) -> set[str]:
-    """Return the names of the files that hold tensors of a graph, as they are written there.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be read or is no graph.
-    """
+    """Return the file names in a graph's tensors, as written there; raises ModelError."""
     try:
         with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return {name.decode("utf-8", "surrogateescape") for name in _locations(data)}

@@ -1,11 +1,10 @@
-"""Document vectors through an exported int8 graph: no torch, no transformers.
+"""Sparse vectors by an exported int8 graph: no torch, no transformers.
 
-The graph takes the pieces of one text and returns terms and their weights, those of 0 included:
-transformer, projection in int8, pooling and activation in one. ``lsr_training.onnx_graph`` writes
-it of SPLADE models, ``lsr_training.default_model.int8_graph`` for the default encoder, whose graph
-names places in ``model.safetensors`` instead of holding numbers. One text at a time, so there is no
-padding, and the scales of the quantisation depend on nothing but the text: its vector is the same
-in any batch. Texts run in parallel, one a core, in runs of similar length.
+The graph takes the pieces of one text and returns terms and weights, zeros included. It is written
+by ``lsr_training.onnx_graph`` for SPLADE models, by ``lsr_training.default_model.int8_graph`` for
+the default encoder, where it names places in ``model.safetensors`` instead of holding numbers. One
+text at a time: the scales of the quantisation depend on that text alone, so its vector is the same
+in any batch. Texts run in parallel, one a core.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from lsr.encoders.neural.model_files import WEIGHTS as WEIGHTS_FILE
 from lsr.encoders.neural.model_files import read_json, sha256_of, tokenizer_sha256
 from lsr.encoders.neural.onnx_session import open_session
-from lsr.encoders.neural.word_pieces import WordPieces
-from lsr.errors import ModelError, UsageError
+from lsr.encoders.neural.word_pieces import WordPieces, input_length
+from lsr.errors import ModelError
 from lsr.machine import cpu_count
 from lsr.sparse import SparseBatch
 
@@ -34,19 +33,9 @@ _T = TypeVar("_T")
 
 
 class OnnxVectors:
-    """Texts to vectors with an exported graph.
+    """Sparse vectors by an exported graph, beside its ``tokenizer.json`` and ``config.json``.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds the graph, ``tokenizer.json`` and ``config.json``.
-    max_length : int, optional
-        Pieces kept of a text, instead of the model's own limit.
-
-    Raises
-    ------
-    ModelError
-        The folder has no graph, or none that can be run.
+    `max_length` replaces the model's own limit in pieces. Raises ModelError without a usable graph.
     """
 
     def __init__(self, folder: Path, *, max_length: int | None) -> None:
@@ -55,15 +44,11 @@ class OnnxVectors:
         config = read_json(folder / "config.json")
         longest = int(config.get("max_position_embeddings", 512))
         usual = read_json(folder / "tokenizer_config.json").get("model_max_length")
-        if max_length is not None and not 3 <= max_length <= longest:
-            raise UsageError(
-                f"max_length = {max_length}: expected 3 to {longest}, what the model can take"
-            )
         try:
             tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
         except OSError as error:
             raise ModelError(f"{folder}: no tokenizer.json ({error})") from error
-        length = max_length or min(int(usual or longest), longest)
+        length = input_length(max_length, int(usual or longest), longest)
         self.pieces = WordPieces(tokenizer, max_length=length)
         self._session = _session(self._graph)
         self.n_terms = int(config.get("vocab_size", self.pieces.n_terms))
@@ -84,15 +69,10 @@ class OnnxVectors:
         """Return the vectors of texts given as piece ids; texts without pieces get empty ones."""
         rows = self._map(self._vector, ids)
         filled = [SparseBatch.empty(1) if row is None else row for row in rows]
-        return SparseBatch.concatenate([*filled, SparseBatch.empty(0)])
+        return SparseBatch.concatenate(filled)
 
     def run(self, ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Return what the graph gives for texts with at least one piece, zeros included.
-
-        Returns
-        -------
-        (n, n_weights) float32
-        """
+        """Return the graph's weights of texts with pieces, (n, n_weights) float32 with zeros."""
         return np.stack(
             [w for w in self._map(lambda row: self._outputs(row)[0], ids) if w is not None]
         )
@@ -119,8 +99,8 @@ class OnnxVectors:
         weights, terms = self._outputs(row)
         active = np.flatnonzero(weights > 0)
         active = active[np.argsort(terms[active], kind="stable")]
-        return SparseBatch(
-            np.array([0, len(active)], np.int64), terms[active].astype(np.uint32), weights[active]
+        return SparseBatch.of_lengths(
+            [len(active)], terms[active].astype(np.uint32), weights[active]
         )
 
     def _files(self) -> list[Path]:

@@ -1,8 +1,8 @@
-"""Sparse vectors from one embedding a text: mean of the states, a linear layer, the largest terms.
+"""Sparse vectors from a text embedding: mean of the states, a linear layer, the largest terms.
 
-What sentence-transformers calls Transformer, Pooling, Normalize and SparseAutoEncoder (Wen et al.,
-"Beyond Matryoshka", arXiv 2503.01776, §3): `top_k(relu(W (e - centre) + b))`. The default encoder
-is of this kind; here its floats, or those of another model, are run by torch.
+sentence-transformers calls it Transformer, Pooling, Normalize and SparseAutoEncoder (Wen et al.,
+"Beyond Matryoshka", arXiv 2503.01776, §3): `top_k(relu(W (e - centre) + b))`. torch runs the floats
+of the default encoder, or of another model of this kind.
 """
 
 from __future__ import annotations
@@ -18,36 +18,20 @@ from safetensors.numpy import load_file
 from lsr.encoders.dense.body import TorchBody
 from lsr.encoders.dense.encoder import TransformerVectors
 from lsr.encoders.dense.layout import read_pooling
-from lsr.encoders.neural.model_files import (
-    WEIGHTS,
-    config_sha256,
-    read_json,
-    sha256_of,
-    tokenizer_sha256,
-    weights_sha256,
-)
+from lsr.encoders.neural.model_files import WEIGHTS, model_digests, read_json, sha256_of
 from lsr.encoders.neural.splade_layout import PooledSide
 from lsr.encoders.neural.transformer_body import load_tokenizer
-from lsr.encoders.neural.word_pieces import WordPieces
-from lsr.errors import ModelError, UsageError
+from lsr.encoders.neural.word_pieces import WordPieces, input_length
+from lsr.errors import ModelError
 from lsr.sparse import SparseBatch
 
 _BATCH_SIZE = 8
 
 
 class PooledVectors:
-    """Texts to vectors with a pooled transformer and a linear layer.
+    """Sparse vectors by a pooled transformer and a linear layer; options as in `load_splade`.
 
-    Parameters
-    ----------
-    side : PooledSide
-    max_length, batch_size, device : optional
-        As in `lsr.encoders.neural.splade.load_splade`.
-
-    Raises
-    ------
-    ModelError
-        The weights are not there or do not fit each other.
+    Raises ModelError for weights that are missing or do not fit each other.
     """
 
     def __init__(
@@ -62,10 +46,7 @@ class PooledVectors:
         self._pooling = read_pooling(side.pooling / "config.json")
         tokenizer, limit = load_tokenizer(side.folder)
         body = TorchBody(side.folder, device)
-        longest = body.max_length or 512
-        if max_length is not None and not 3 <= max_length <= longest:
-            raise UsageError(f"max_length = {max_length}: expected 3 to {longest}")
-        length = max_length or min(side.max_length or limit or longest, longest)
+        length = input_length(max_length, side.max_length or limit, body.max_length or 512)
         self.pieces = WordPieces(
             tokenizer, max_length=length, prompt=side.prompt, lowercase=side.lowercase
         )
@@ -82,9 +63,7 @@ class PooledVectors:
     def identity(self) -> dict[str, Any]:
         """Return everything that shapes these vectors, as JSON values; hashes the weights."""
         return {
-            "model": weights_sha256(self.side.folder),
-            "architecture": config_sha256(self.side.folder),
-            "tokenizer": tokenizer_sha256(self.side.folder),
+            **model_digests(self.side.folder),
             "head": sha256_of([self.side.head / WEIGHTS]),
             "pooling": self._pooling,
             "normalise": self.side.normalise,
@@ -101,13 +80,13 @@ class PooledVectors:
             self._row(embedding) if len(row) else SparseBatch.empty(1)
             for embedding, row in zip(embeddings, ids, strict=True)
         ]
-        return SparseBatch.concatenate([*rows, SparseBatch.empty(0)])
+        return SparseBatch.concatenate(rows)
 
     def _row(self, embedding: NDArray[np.float32]) -> SparseBatch:
         scores = self._table @ (embedding - self._centre) + self._bias
         largest = np.argpartition(-scores, self._top_k - 1)[: self._top_k]
         kept = np.sort(largest[scores[largest] > 0])
-        return SparseBatch(np.array([0, len(kept)], np.int64), kept.astype(np.uint32), scores[kept])
+        return SparseBatch.of_lengths([len(kept)], kept.astype(np.uint32), scores[kept])
 
 
 def _read_head(folder: Path, dimension: int) -> tuple[NDArray[np.float32], ...]:

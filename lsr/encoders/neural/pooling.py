@@ -1,12 +1,12 @@
-"""The vocabulary projection and the pooling over tokens, in tiles.
+"""Vocabulary projection and pooling over tokens, in tiles.
 
-A SPLADE vector is ``pool over tokens of f(W h_t + b)``. Written down as it reads, that makes a
-tensor of batch × tokens × vocabulary: 1 GB for 32 passages. Here the product is cut into tiles of
-vocabulary rows × tokens small enough to stay in the second-level cache, and every tile is reduced
-over its tokens while it is there. Padding never enters: the tokens come as one flat matrix.
+A SPLADE vector is ``pool over tokens of f(W h_t + b)``; computed literally, that is a tensor of
+batch × tokens × vocabulary: 1 GB for 32 passages. Here the product is cut into tiles of vocabulary
+rows × tokens that fit the second-level cache, and each tile is reduced over its tokens at once.
+Tokens come as one flat matrix without padding.
 
-For max pooling the bias and the activation wait until after the maximum. Adding one constant and
-any of the activations are monotone, in floating point too, so the result is the same to the bit.
+For max pooling, bias and activation follow the maximum: both are monotone, in floating point too,
+so the result is the same to the bit.
 """
 
 from __future__ import annotations
@@ -39,14 +39,12 @@ GPU_TILE_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Projection:
-    """The output layer of a masked language model, and what happens to its logits.
+    """The output layer of a masked language model, its pooling and activation.
 
     Attributes
     ----------
     weight : (n_terms, n_hidden) float32 or bfloat16 tensor
     bias : (n_terms,) float32 tensor
-    pooling : {"max", "sum"}
-    activation : {"relu", "log1p_relu"}
     dropped : (n,) int64 tensor
         Terms whose weight is set to zero: the special tokens, for the models that do so.
     """
@@ -59,23 +57,13 @@ class Projection:
 
     @property
     def n_terms(self) -> int:
-        """Size of the vocabulary."""
         return int(self.weight.shape[0])
 
     def vectors(self, states: Tensor, lengths: Sequence[int]) -> SparseBatch:
-        """Pool the token states of a batch of texts into sparse vectors.
+        """Pool token states, (sum of lengths, n_hidden), into a sparse vector for each text.
 
-        Parameters
-        ----------
-        states : (sum of lengths, n_hidden) tensor
-            Transformed hidden states (what the output layer sees), text after text, no padding.
-        lengths : sequence of int, (n,)
-            Tokens of each text, at least one.
-
-        Returns
-        -------
-        SparseBatch
-            `n` rows.
+        States are what the output layer sees, text after text without padding; each of `lengths` is
+        at least 1.
         """
         on_cpu = states.device.type == "cpu"
         pooled = (_pool_flat if on_cpu else _pool_padded)(self, states, lengths)
@@ -95,10 +83,8 @@ class Projection:
         if self.pooling == "max":
             weights = self.activate(weights)
         counts = np.bincount(rows.cpu().numpy(), minlength=len(pooled))
-        return SparseBatch(
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            terms.cpu().numpy().astype(np.uint32),
-            weights.float().cpu().numpy(),
+        return SparseBatch.of_lengths(
+            counts, terms.cpu().numpy().astype(np.uint32), weights.float().cpu().numpy()
         )
 
 
@@ -174,7 +160,7 @@ def _pool_padded(projection: Projection, states: Tensor, lengths: Sequence[int])
 def projection_of(
     model: Any, pooling: Pooling, activation: Activation, dropped: Sequence[int], dtype: torch.dtype
 ) -> Projection:
-    """Take the output layer of a masked language model as a `Projection`."""
+    """Return the output layer of a masked language model as a `Projection`."""
     import torch
 
     layer = model.get_output_embeddings()

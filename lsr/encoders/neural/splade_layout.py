@@ -1,12 +1,12 @@
-"""What a model folder says about itself: where its parts lie and how to pool. No torch here.
+"""Model layout: where the parts of a model folder lie and how they pool. No torch here.
 
-Three layouts are read. A plain masked-language-model checkpoint (the published SPLADE models); the
+Three layouts are read: a plain masked-language-model checkpoint (the published SPLADE models); the
 same with an ``idf.json`` beside it (the OpenSearch inference-free models); and a SparseEncoder
 repository of sentence-transformers, whose ``modules.json`` lists either a transformer with what
 makes sparse vectors of its states, or a router with such a list for queries and one for documents.
 
-Where these leave something open, the model's own library decides. OpenSearch's code sets the
-weights of special tokens to zero; Naver's and sentence-transformers' keep them as pooled.
+OpenSearch's code sets the weights of special tokens to zero; Naver's and sentence-transformers'
+keep them as pooled.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, cast, get_args
 
 from lsr.encoders.neural.model_files import read_json
 from lsr.encoders.neural.module_list import (
-    TRANSFORMER_CONFIGS,
     Prompts,
     class_name,
-    module_entries,
     path_within,
+    read_limits,
+    read_modules,
     read_prompts,
 )
 from lsr.encoders.neural.pooling import Activation, Pooling
@@ -32,14 +32,10 @@ _TRANSFORMERS = {"Transformer", "MLMTransformer"}
 
 
 class NeuralSide(NamedTuple):
-    """A transformer with its pooling.
+    """A transformer and its tokenizer in `folder`, with its pooling.
 
     Attributes
     ----------
-    folder : Path
-        Holds the transformer and its tokenizer.
-    pooling : {"max", "sum"}
-    activation : {"relu", "log1p_relu"}
     max_length : int or None
         Tokens kept of a text, specials included; None leaves it to tokenizer and model.
     lowercase : bool
@@ -62,19 +58,8 @@ class NeuralSide(NamedTuple):
 class PooledSide(NamedTuple):
     """A transformer whose mean state goes through a linear layer (`lsr.encoders.neural.pooled`).
 
-    Attributes
-    ----------
-    folder : Path
-        Holds the transformer and its tokenizer.
-    pooling : Path
-        Folder of the Pooling.
-    head : Path
-        Folder of the SparseAutoEncoder.
-    normalise : bool
-        Scale embeddings to length 1.
-    max_length : int or None
-    lowercase : bool
-    prompt : str
+    `pooling` and `head` are the folders of the Pooling and the SparseAutoEncoder; `normalise`
+    scales embeddings to length 1; the rest is as in `NeuralSide`.
     """
 
     folder: Path
@@ -89,12 +74,7 @@ class PooledSide(NamedTuple):
 class StaticSide(NamedTuple):
     """An inference-free query side: one weight for each word piece.
 
-    Attributes
-    ----------
-    tokenizer_folder : Path
-    table : Path
-        ``idf.json`` (token to weight) or a safetensors file with the array ``weight``.
-    prompt : str
+    `table` is an ``idf.json`` (token to weight) or a safetensors file with the array ``weight``.
     """
 
     tokenizer_folder: Path
@@ -110,21 +90,14 @@ class ModelLayout(NamedTuple):
 
 
 def read_layout(folder: Path) -> ModelLayout:
-    """Read the layout of a model folder.
-
-    Raises
-    ------
-    ModelError
-        When its description is malformed or names a part that is not supported.
-    """
+    """Read the layout of a model folder; raises ModelError."""
     modules = folder / "modules.json"
     if not modules.is_file():
         table = folder / IDF_TABLE
         plain = NeuralSide(folder, drop_specials=table.is_file())
         return ModelLayout(plain, StaticSide(folder, table) if table.is_file() else plain)
     prompts = read_prompts(folder)
-    listed = [(class_name(entry.get("type")), folder / path_within(folder, entry.get("path")))
-              for entry in module_entries(modules)]  # fmt: skip
+    listed = read_modules(modules, folder)
     if [name for name, _ in listed] in (["Router"], ["Asym"]):
         return _routed(folder, listed[0][1], prompts)
     document = _neural_side(modules, listed, prompts.document)
@@ -164,9 +137,7 @@ def _neural_side(
             "SpladePooling, or a Transformer, Pooling, perhaps Normalize, and a SparseAutoEncoder"
         )
     transformer, pooling_folder = modules[0][1], modules[1][1]
-    own = next(filter(None, (read_json(transformer / name) for name in TRANSFORMER_CONFIGS)), {})
-    max_length = own.get("max_seq_length") or own.get("document_length")
-    lowercase = bool(own.get("do_lower_case"))
+    max_length, lowercase = read_limits(transformer)
     if pooled:
         return PooledSide(
             transformer, pooling_folder, modules[-1][1], "Normalize" in names, max_length,
@@ -177,8 +148,7 @@ def _neural_side(
         folder=transformer,
         pooling=cast(Pooling, _choice(pooling_folder, pooling, "pooling_strategy", Pooling, "max")),
         activation=cast(
-            Activation,
-            _choice(pooling_folder, pooling, "activation_function", Activation, "relu"),
+            Activation, _choice(pooling_folder, pooling, "activation_function", Activation, "relu")
         ),
         max_length=max_length,
         lowercase=lowercase,
@@ -210,20 +180,11 @@ def _static_side(root: Path, folder: Path, prompt: str) -> StaticSide:
     )
 
 
-def overridden(layout: ModelLayout, overrides: Mapping[str, str | None]) -> ModelLayout:
+def overridden(layout: ModelLayout, given: Mapping[str, str]) -> ModelLayout:
     """Return a layout with another pooling, activation or treatment of special tokens.
 
-    Raises
-    ------
-    UsageError
-        No such choice, or a model that has none.
+    Raises UsageError for a model that has none.
     """
-    allowed = {"pooling": get_args(Pooling), "activation": get_args(Activation)}
-    allowed["special_tokens"] = ("keep", "drop")
-    given = {key: value for key, value in overrides.items() if value is not None}
-    for key, value in given.items():
-        if value not in allowed[key]:
-            raise UsageError(f"{key} = {value!r}: expected {' or '.join(allowed[key])}")
     if given and isinstance(layout.document, PooledSide):
         raise UsageError(
             f"{', '.join(sorted(given))}: this model has a linear layer behind its pooling, which "

@@ -1,8 +1,8 @@
-"""Batches on all cores of a CPU: one batch a thread, instead of all threads on one batch.
+"""Parallel batches on a CPU: one batch a thread, instead of all threads on one batch.
 
-torch splits every single operation over its threads, and the threads wait for each other after
-each. These operations take about a millisecond: on a busy machine the waiting costs more than the
-work. torch lets go of Python's lock while it computes, so batches run in parallel as they are.
+torch splits every operation over its threads, which then wait for each other. These operations take
+about a millisecond: on a busy machine the waiting costs more than the work. torch releases Python's
+lock while it computes, so batches run in parallel.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def run_batches(
 ) -> list[Result]:
     """Return ``compute(batch)`` of every batch, in order, computed without gradients.
 
-    On a CPU with as many threads as torch is set to. An exception, Ctrl-C among them, drops what
-    has not begun.
+    On a CPU with as many threads as torch is set to. An exception, Ctrl-C among them, cancels the
+    batches that have not begun.
     """
     import torch
 

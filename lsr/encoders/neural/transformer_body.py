@@ -1,13 +1,12 @@
-"""A masked language model, cut before its output layer.
+"""The transformer of a masked language model, without its output layer.
 
 The body turns token ids into the states that the output layer sees; the output layer goes to
-`lsr.encoders.neural.pooling`, which never writes all logits down. Another body (an exported graph,
-say) can take this one's place: it has to offer `states`, `max_length` and `device`.
+`lsr.encoders.neural.pooling`, which never holds all logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from lsr.encoders.neural.model_files import check_architecture, weight_files
 from lsr.encoders.neural.pooling import Projection, projection_of
 from lsr.encoders.neural.splade_layout import NeuralSide
-from lsr.errors import MissingDependencyError, ModelError, UsageError
+from lsr.errors import MissingDependencyError, ModelError, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +27,7 @@ if TYPE_CHECKING:
 class TransformerBody:
     """The transformer and the transform of its language-model head.
 
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-        A masked language model whose output layer was replaced by the identity.
-    device : torch.device
+    `model` is a masked language model whose output layer was replaced by the identity.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
@@ -42,11 +37,7 @@ class TransformerBody:
 
     @property
     def max_length(self) -> int:
-        """Longest input in tokens."""
-        positions = int(self._model.config.max_position_embeddings)
-        # Families of RoBERTa count positions from the padding id on.
-        shifted = self._model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
-        return positions - self._pad_id - 1 if shifted else positions
+        return longest_input(self._model.config.to_dict()) or 512
 
     def states(self, ids: Sequence[NDArray[np.int64]]) -> Tensor:
         """Return what the output layer sees, for a batch of texts of similar length.
@@ -63,11 +54,8 @@ class TransformerBody:
         """
         import torch
 
-        lengths = np.array([len(row) for row in ids])
-        real = np.arange(lengths.max()) < lengths[:, None]
-        padded = np.full(real.shape, self._pad_id, np.int64)
-        padded[real] = np.concatenate(ids)
-        inputs = {"input_ids": torch.from_numpy(padded).to(self.device)}
+        tokens, real = padded(ids, self._pad_id)
+        inputs = {"input_ids": torch.from_numpy(tokens).to(self.device)}
         if real.all():
             return self._model(**inputs).logits.flatten(0, 1)
         mask = torch.from_numpy(real).to(self.device)
@@ -75,26 +63,33 @@ class TransformerBody:
         return logits[mask]
 
 
+def longest_input(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens the positions of a model allow; None where it does not say."""
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int):
+        return None
+    # Families of RoBERTa count positions from the padding id on.
+    shifted = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    return positions - int(config.get("pad_token_id") or 0) - 1 if shifted else positions
+
+
+def padded(
+    ids: Sequence[NDArray[np.int64]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return token ids and which of them are no padding, both (texts, tokens)."""
+    lengths = np.array([len(row) for row in ids])
+    real = np.arange(lengths.max()) < lengths[:, None]
+    tokens = np.full(real.shape, pad_id, np.int64)
+    tokens[real] = np.concatenate(list(ids))
+    return tokens, real
+
+
 def load_body(
     side: NeuralSide, dropped: Sequence[int], device: str | None
 ) -> tuple[TransformerBody, Projection]:
-    """Load the transformer of one side of a model.
+    """Load the transformer of one side of a model; the terms `dropped` get weight zero.
 
-    Parameters
-    ----------
-    side : NeuralSide
-        Where it lies and how it pools.
-    dropped : sequence of int
-        Terms whose weight is set to zero.
-    device : str or None
-        A torch device; None takes a GPU when there is one.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without torch and transformers.
-    ModelError
-        When the folder is not one that may be loaded.
+    Raises MissingDependencyError or ModelError.
     """
     architecture = check_architecture(side.folder)
     weight_files(side.folder)
@@ -124,23 +119,10 @@ def load_body(
 def load_pretrained(
     architecture: Any, folder: Path, dtype: Any, expected: str, optional: str | None = None
 ) -> Any:
-    """Load the weights of a local folder and refuse one that lacks some.
+    """Load the weights of a local folder with a class of transformers.
 
-    Parameters
-    ----------
-    architecture : type
-        A class of transformers.
-    folder : Path
-    dtype : torch.dtype
-    expected : str
-        What the weights should be, for the message.
-    optional : str, optional
-        Weights whose names begin with this may be missing.
-
-    Raises
-    ------
-    ModelError
-        When loading fails, or weights are missing.
+    Raises ModelError when weights are missing, except those whose names begin with `optional`;
+    `expected` says in the message what the weights should be.
     """
     try:
         model, report = architecture.from_pretrained(
@@ -152,7 +134,7 @@ def load_pretrained(
             output_loading_info=True,
         )
     except Exception as error:  # a foreign folder can fail in any way; say which folder
-        raise ModelError(f"{folder}: cannot be loaded ({_brief(error)})") from error
+        raise ModelError(f"{folder}: cannot be loaded ({first_line(error)})") from error
     missing = sorted(
         key for key in report["missing_keys"] if optional is None or not key.startswith(optional)
     )
@@ -167,12 +149,7 @@ def load_pretrained(
 def load_tokenizer(folder: Path) -> tuple[str, int | None]:
     """Return a folder's tokenizer as JSON of the tokenizers library, and its own length limit.
 
-    Raises
-    ------
-    MissingDependencyError
-        Without transformers.
-    ModelError
-        When there is none, or none that the tokenizers library runs.
+    Raises MissingDependencyError without transformers, ModelError for no usable tokenizer.
     """
     try:
         from transformers import AutoTokenizer
@@ -185,7 +162,7 @@ def load_tokenizer(folder: Path) -> tuple[str, int | None]:
             )
             backend = tokenizer.backend_tokenizer.to_str()
         except Exception as error:  # as above
-            raise ModelError(f"{folder}: no usable tokenizer ({_brief(error)})") from error
+            raise ModelError(f"{folder}: no usable tokenizer ({first_line(error)})") from error
     limit = int(tokenizer.model_max_length)
     # transformers writes 10^30 where a tokenizer has no limit.
     return backend, limit if limit < 10**9 else None
@@ -201,17 +178,13 @@ def choose_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} cannot be used ({_brief(error)})") from error
+        raise UsageError(f"device {name!r} cannot be used ({first_line(error)})") from error
     return device
-
-
-def _brief(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from printing progress bars and advice."""
+    """Suppress progress bars and advice of transformers."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

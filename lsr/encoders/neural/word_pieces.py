@@ -1,7 +1,7 @@
-"""Texts to word pieces, through the tokenizers library alone.
+"""`WordPieces`: the tokenizer of every encoder over a model's vocabulary, without transformers.
 
-Used by every encoder over a model's vocabulary. Truncation and padding that a stored tokenizer
-brings along are switched off and set anew, so that the result depends on nothing but the arguments.
+Truncation and padding of a stored tokenizer are set anew, so that the result depends on nothing but
+the arguments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,34 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
 from lsr.encoders.base import CollectionStatistics
-from lsr.errors import ModelError
+from lsr.errors import ModelError, UsageError
+
+
+def input_length(asked: int | None, usual: int | None, longest: int) -> int:
+    """Return how many pieces of a text to keep: `asked`, or what the model's folder says (`usual`).
+
+    `longest` is what the network can take. Raises UsageError unless `asked` is 3 to `longest`.
+    """
+    if asked is None:
+        return min(usual or longest, longest)
+    if not 3 <= asked <= longest:
+        raise UsageError(f"max_length = {asked}: expected 3 to {longest}, what the model can take")
+    return asked
+
+
+def batches_by_length(ids: Sequence[NDArray[np.int64]], tokens: int) -> list[NDArray[np.int64]]:
+    """Return batches of positions in `ids`, longest first, each of at most `tokens` once padded.
+
+    Texts without pieces are in no batch.
+    """
+    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, tokens // int(lengths[order[start]]))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
 
 
 class WordPieces:
@@ -55,7 +82,6 @@ class WordPieces:
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
     def to_json(self) -> str:
-        """Return the tokenizer in the format of the tokenizers library."""
         return str(self._tokenizer.to_str())
 
     @cached_property
@@ -68,7 +94,7 @@ class WordPieces:
         """Return the piece ids of each text, special tokens included, cut to `max_length`.
 
         A text without a single piece (empty, white space) gives an empty array. Unknown characters
-        are a piece, though no term that `count` counts.
+        are a piece, though `count` does not count it.
         """
         prompted = [self.prompt + text for text in texts] if self.prompt else list(texts)
         encodings = self._tokenizer.encode_batch_fast(prompted)
@@ -81,14 +107,7 @@ class WordPieces:
         ]
 
     def count(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]]) -> CollectionStatistics:
-        """Count the pieces of texts: those that `encode` kept, without prompt and specials.
-
-        Parameters
-        ----------
-        texts : sequence of str, (n,)
-        ids : sequence of (length,) int64, (n,)
-            What `encode` returned for them.
-        """
+        """Count the pieces of texts, `ids` of `encode`, without prompt and special tokens."""
         own = [self._own(row) for row in (self._without_prompt(texts) if self.prompt else ids)]
         frequency = np.zeros(self.n_terms, np.int64)
         for row in own:
@@ -96,13 +115,11 @@ class WordPieces:
         return CollectionStatistics(len(own), sum(map(len, own)), frequency)
 
     def term(self, term_id: int) -> str:
-        """Return the piece behind an id."""
         piece: str | None = self._tokenizer.id_to_token(term_id)
         # Output layers are padded to round sizes: such rows have no piece.
         return f"[{term_id}]" if piece is None else piece
 
     def term_id(self, term: str) -> int | None:
-        """Return the id of a piece, or None."""
         found: int | None = self._tokenizer.token_to_id(term)
         return found
 
