@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from lsr_service.cli.command import renamed_options
+from lsr_service.cli.command import RENAMED_OPTIONS
 from lsr_service.cli.main import app
 from lsr_service.http.app import create_app
 from lsr_service.settings import DELIMITER, PREFIX, ServerSettings
@@ -96,7 +96,7 @@ def test_options_exist() -> None:
 
 def test_former_options_are_not_named() -> None:
     own = ("lsr", "index", "service")
-    former = {f"--{name}" for names in renamed_options().values() for name in names}
+    former = {f"--{name}" for names in RENAMED_OPTIONS.values() for name in names}
     wrong = [
         f"{name} in {text}"
         for text, name in named(NAMES_OF_OPTIONS, strings())

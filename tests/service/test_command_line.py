@@ -13,7 +13,7 @@ import pytest
 import typer
 
 import lsr
-from lsr_service.cli.command import renamed_options
+from lsr_service.cli.command import RENAMED_OPTIONS
 from lsr_service.cli.main import app, run
 from tests.shared import ROOT, run_python
 
@@ -56,7 +56,7 @@ class TestNames:
         } == set()
 
     def test_renamed_options_lead_to_options_that_exist(self) -> None:
-        for command, names in renamed_options().items():
+        for command, names in RENAMED_OPTIONS.items():
             opts = {opt for option in options_of(command) for opt in option.opts}
             for former, present in names.items():
                 assert f"--{present}" in opts, command

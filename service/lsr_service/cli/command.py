@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-_RENAMED_OPTIONS: dict[str, dict[str, str]] = {
+RENAMED_OPTIONS: dict[str, dict[str, str]] = {
     "index": {"out": "output", "format": "input-format"},
     "add": {"format": "input-format"},
     "encode": {"out": "output", "format": "input-format"},
@@ -26,7 +26,7 @@ _RENAMED_OPTIONS: dict[str, dict[str, str]] = {
     "export-model": {"out": "output"},
     "export": {"out": "output"},
 }
-"""Former names of options by command, without the leading dashes."""
+"""Former and present names of options by command, without the leading dashes."""
 
 _COMMANDS_WHOSE_JSON_TOOK_A_FILE = ("bench",)
 
@@ -34,14 +34,9 @@ UsageFault: type[Exception] = typer.BadParameter.__base__  # type: ignore[assign
 """What typer raises when a command line is wrong; it has ``show()`` and ``exit_code``."""
 
 
-def renamed_options() -> dict[str, dict[str, str]]:
-    """Return the former names of options and the present ones, by command."""
-    return {command: dict(names) for command, names in _RENAMED_OPTIONS.items()}
-
-
 def settings_of(command: str) -> dict[str, Any]:
     """Return the context settings of a command, which make former option names valid."""
-    renamed = _RENAMED_OPTIONS.get(command)
+    renamed = RENAMED_OPTIONS.get(command)
     if renamed is None:
         return {}
     present: Callable[[str], str] = lambda name: renamed.get(name, name)  # noqa: E731

@@ -78,7 +78,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     MEASURE: (evaluate.evaluate, bench.bench, fit_fusion.fit_fusion, fit_selection.fit_selection),
     TRAIN: (train.train, mine.mine, encode.encode, export_model.export_model),
 }
-_FORMER_COMMANDS = (export_model.export,)
 
 
 def _add_command(run: Callable[..., None], panel: str, *, hidden: bool = False) -> None:
@@ -97,8 +96,7 @@ def _add_command(run: Callable[..., None], panel: str, *, hidden: bool = False) 
 for _panel, _commands in _COMMANDS.items():
     for _run in _commands:
         _add_command(_run, _panel)
-for _run in _FORMER_COMMANDS:
-    _add_command(_run, TRAIN, hidden=True)
+_add_command(export_model.export, TRAIN, hidden=True)
 
 
 def _show_version(wanted: bool) -> None:

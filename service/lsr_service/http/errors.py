@@ -101,12 +101,8 @@ def error_response(
     retry_after_s: int | None = None,
 ) -> Response:
     """Return an error as every client gets it."""
-    body = ErrorResponse(
-        error=_WORDS.get(status, "error"),
-        message=message,
-        details=list(details),
-        request_id=request_id,
-    )
+    word = _WORDS.get(status, "error")
+    body = ErrorResponse(error=word, message=message, details=list(details), request_id=request_id)
     headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
     return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
 
@@ -146,12 +142,12 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_lsr_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LsrError)
     status = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 500)
+    if isinstance(error, DocumentError):
+        return await _on_http_error(
+            request, invalid(["body", "documents", error.position], error.problem)
+        )
     own = isinstance(error, _OWN_SENTENCES)
     message = _without_paths(request, str(error)) if own else _WORDS[status].replace("_", " ")
-    if isinstance(error, DocumentError):
-        refused = invalid(["body", "documents", error.position], error.problem)
-        request_id = request.state.request_id
-        return error_response(status, refused.detail, request_id, refused.details)
     if isinstance(error, IndexLockedError):
         message = f"{_owner(error)} writes to this index; stop it, or wait for it"
     return error_response(status, message, request.state.request_id)
