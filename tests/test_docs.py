@@ -16,6 +16,7 @@ from tests.shared import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = ("lsr/", "index/", "service/", "training/", "eval/", "tests/", "docs/", ".ci/")
+SOURCE_ROOTS = ("lsr", *(f"{name}/lsr_{name}" for name in ("index", "eval", "training", "service")))
 NOT_IN_THE_TREE = ("../shared", "eval/lsr_eval/results/")
 
 
@@ -32,7 +33,12 @@ def code_spans(text: str) -> list[str]:
 def paths_named(text: str) -> set[str]:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
     spans = [span.strip().rstrip(".,;:") for span in code_spans(text)]
-    inline = [s for s in spans if s.startswith(FOLDERS) and re.fullmatch(r"[\w./*{},-]+", s)]
+    inline = [
+        s
+        for s in spans
+        if re.fullmatch(r"[\w./*{},-]+", s)
+        and (s.startswith(FOLDERS) or re.fullmatch(r"[a-z_/]+/[a-z_]+\.py", s))
+    ]
     return {p for p in (*links, *inline) if not p.startswith(NOT_IN_THE_TREE)}
 
 
@@ -67,7 +73,8 @@ class TestDocument:
     def test_paths_exist(self, document: Path) -> None:
         for named in paths_named(document.read_text(encoding="utf-8")):
             for path in expand(named):
-                there = any(any(base.glob(path)) for base in {ROOT, document.parent})
+                bases = {ROOT, document.parent, *(ROOT / root for root in SOURCE_ROOTS)}
+                there = any(any(base.glob(path)) for base in bases)
                 assert there, f"{document.name} names {path}, which does not exist"
 
     def test_make_targets_exist(self, document: Path) -> None:
