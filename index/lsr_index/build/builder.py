@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -118,7 +117,33 @@ def build_index(
         scale, lost = weights.scale(), LossCount()
     else:
         scale, lost = fit_scale(float(max_weight) or 1.0), LossCount(clips=False)
-    plan = _Plan(source, n_terms, scale, lost, options, encoder, fingerprint, dense, progress)
+
+    def write(writable: WritableFolder, generation: int) -> Manifest:
+        """Write the files of the index; return the manifest that names them."""
+        part = None if dense is None else write_dense_part(writable, dense)
+        segment = write_segment(
+            writable,
+            (_stored(batch, scale, n_terms, part, lost) for batch in source()),
+            n_terms=n_terms,
+            scale=scale,
+            options=options,
+            generation=generation,
+            dense=part,
+            progress=progress,
+        )
+        return Manifest(
+            generation=generation,
+            n_terms=n_terms,
+            scale=scale,
+            segments=(segment,) if segment.n_docs else (),
+            encoder=write_assets(writable, encoder) if encoder else None,
+            fingerprint=fingerprint,
+            settings={name: getattr(options, name) for name in _KEPT_OPTIONS},
+            parent=generation - 1,
+            dense=part,
+            loss=lost.total,
+        )
+
     path = Path(path)
     if replace and files.exists(path):
         writable, current = WritableFolder.open(path, files)
@@ -128,11 +153,11 @@ def build_index(
                     f"{path}: the index has changed meanwhile (generation {current.generation}, "
                     f"not {replaces}); nothing was replaced, run it again"
                 )
-            writable.publish(plan.write(writable, current.generation + 1))
+            writable.publish(write(writable, current.generation + 1))
             writable.collect_garbage()
     else:
         with FirstCommit(path, files) as first:
-            first.publish(plan.write(first.writable, 1))
+            first.publish(write(first.writable, 1))
     return open_index(path, files=files)
 
 
@@ -158,84 +183,23 @@ def build_options(
     return options
 
 
-def options_to_json(options: BuildOptions) -> dict[str, Any]:
-    """Return what a manifest keeps of the options of a build."""
-    return {name: getattr(options, name) for name in _KEPT_OPTIONS}
-
-
 def options_from_json(settings: dict[str, Any], memory_bytes: int) -> BuildOptions:
     """Return the options that later segments of an index are built with."""
     kept = {name: settings[name] for name in _KEPT_OPTIONS if name in settings}
     return BuildOptions(memory_bytes=memory_bytes, **kept)
 
 
-class _Plan:
-    """What is built, independently of where."""
-
-    def __init__(
-        self,
-        source: Any,
-        n_terms: int,
-        scale: float,
-        lost: LossCount,
-        options: BuildOptions,
-        encoder: EncoderAssets | None,
-        fingerprint: Fingerprint | None,
-        dense: DenseSpec | None,
-        progress: Progress | None,
-    ) -> None:
-        self._source = source
-        self._n_terms = n_terms
-        self._scale = scale
-        self._lost = lost
-        self._options = options
-        self._encoder = encoder
-        self._fingerprint = fingerprint
-        self._dense = dense
-        self._progress = progress
-
-    def write(self, writable: WritableFolder, generation: int) -> Manifest:
-        """Write the files of the index; return the manifest that makes them one."""
-        dense = None if self._dense is None else write_dense_part(writable, self._dense)
-        segment = write_segment(
-            writable,
-            self._chunks(dense),
-            n_terms=self._n_terms,
-            scale=self._scale,
-            options=self._options,
-            generation=generation,
-            dense=dense,
-            progress=self._progress,
-        )
-        return Manifest(
-            generation=generation,
-            n_terms=self._n_terms,
-            scale=self._scale,
-            segments=(segment,) if segment.n_docs else (),
-            encoder=write_assets(writable, self._encoder) if self._encoder else None,
-            fingerprint=self._fingerprint,
-            settings=options_to_json(self._options),
-            parent=generation - 1,
-            dense=dense,
-            loss=self._lost.total,
-        )
-
-    def _chunks(self, dense: DensePart | None) -> Iterator[Chunk]:
-        for batch in self._source():
-            yield self._store(batch, dense)
-
-    def _store(self, batch: DocumentBatch, dense: DensePart | None) -> Chunk:
-        try:
-            return store_batch(batch, self._scale, self._n_terms, dense, self._lost)
-        except DataError:
-            raise
-        except ValueError as error:
-            raise DataError(f"the weights do not fit the max_weight given: {error}") from None
+def _stored(
+    batch: DocumentBatch, scale: float, n_terms: int, dense: DensePart | None, lost: LossCount
+) -> Chunk:
+    try:
+        return store_batch(batch, scale, n_terms, dense, lost)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(f"the weights do not fit the max_weight given: {error}") from None
 
 
 def write_dense_part(writable: WritableFolder, spec: DenseSpec) -> DensePart:
     """Write the stored dense encoder, if there is one; return what a manifest says."""
     return spec.part(write_assets(writable, spec.encoder) if spec.encoder else None)
-
-
-__all__ = ["DEFAULT_MEMORY_BYTES", "build_index"]

@@ -7,9 +7,10 @@ and compared with the file before faiss sees it; a flat one is read without fais
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,24 +37,23 @@ _UNIT_TOLERANCE = 5e-3
 _LOOPS = 1 << 31
 
 
-class ForeignVectors(Protocol):
+@dataclass(frozen=True)
+class ForeignVectors:
     """Vectors in the order in which somebody stored them.
 
     Attributes
     ----------
-    path : Path
-    n_vectors, dimension : int
     by_distance : bool
         They are compared by their distance, so only those of length 1 can be taken over.
+    rows : callable
+        Takes numbers of vectors, (n,) int64; returns them in this order, (n, dimension) float32.
     """
 
     path: Path
     n_vectors: int
     dimension: int
     by_distance: bool
-
-    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return some vectors, in the order asked for."""
+    rows: Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 def open_vectors(path: Path | str) -> ForeignVectors:
@@ -70,9 +70,11 @@ def open_vectors(path: Path | str) -> ForeignVectors:
     with path.open("rb") as file:
         head = file.read(_HEAD.size)
     if head[:6] == b"\x93NUMPY":
-        return _NumpyVectors(path)
-    if head[:4] in _FLAT or head[:4] in _READ:
-        return _flat(path, head) if head[:4] in _FLAT else _FaissVectors(path, head)
+        return _open_numpy(path)
+    if head[:4] in _FLAT:
+        return _open_flat(path, head)
+    if head[:4] in _READ:
+        return _open_with_faiss(path, head)
     raise VectorError(
         f"{path}: neither a .npy file nor a faiss index of a kind that is read (flat, IVF, HNSW, "
         "scalar quantiser; no transformation, product quantiser or id map around them)"
@@ -106,41 +108,28 @@ def blocks(vectors: ForeignVectors, order: NDArray[np.int64]) -> Iterator[NDArra
         yield vectors.rows(order[start : start + _BLOCK_ROWS])
 
 
-class _NumpyVectors:
-    by_distance = False
+def _of_matrix(path: Path, matrix: NDArray[np.floating], by_distance: bool) -> ForeignVectors:
+    def rows(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.asarray(matrix[numbers], np.float32)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise VectorError(f"{path}: cannot be read as an array ({error})") from None
-        if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32, np.float64):
-            raise VectorError(
-                f"{path}: expected a matrix of floats, a row for each vector, found shape "
-                f"{matrix.shape} of {matrix.dtype}"
-            )
-        self._matrix = matrix
-        self.n_vectors, self.dimension = matrix.shape
-
-    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return some vectors."""
-        return np.asarray(self._matrix[numbers], np.float32)
+    n_vectors, dimension = matrix.shape
+    return ForeignVectors(path, n_vectors, dimension, by_distance, rows)
 
 
-class _FlatVectors:
-    def __init__(self, path: Path, matrix: NDArray[np.float32], by_distance: bool) -> None:
-        self.path = path
-        self.n_vectors, self.dimension = matrix.shape
-        self.by_distance = by_distance
-        self._matrix = matrix
+def _open_numpy(path: Path) -> ForeignVectors:
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise VectorError(f"{path}: cannot be read as an array ({error})") from None
+    if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32, np.float64):
+        raise VectorError(
+            f"{path}: expected a matrix of floats, a row for each vector, found shape "
+            f"{matrix.shape} of {matrix.dtype}"
+        )
+    return _of_matrix(path, matrix, by_distance=False)
 
-    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return some vectors."""
-        return np.asarray(self._matrix[numbers], np.float32)
 
-
-def _flat(path: Path, head: bytes) -> _FlatVectors:
+def _open_flat(path: Path, head: bytes) -> ForeignVectors:
     dimension, n_vectors, metric = _checked_head(path, head)
     if metric != _FLAT[head[:4]]:
         raise _damaged(path, "its kind and its metric contradict each other")
@@ -153,45 +142,42 @@ def _flat(path: Path, head: bytes) -> _FlatVectors:
     if count != dimension * n_vectors:
         raise _damaged(path, f"it says that {count} numbers follow, not {dimension * n_vectors}")
     matrix = np.memmap(path, "<f4", "r", _HEAD.size + 8, (n_vectors, dimension))
-    return _FlatVectors(path, matrix, metric == _L2)
+    return _of_matrix(path, matrix, metric == _L2)
 
 
-class _FaissVectors:
-    """Vectors that faiss gives back from its own structure, as exactly as that holds them."""
+def _open_with_faiss(path: Path, head: bytes) -> ForeignVectors:
+    """Open vectors that faiss reconstructs from its own structure, as exactly as that has them."""
+    dimension, n_vectors, metric = _checked_head(path, head)
+    # One byte a number is the least that any kind which is read stores.
+    if path.stat().st_size < n_vectors * dimension // 2:
+        raise _damaged(path, f"it is too short for {n_vectors} vectors")
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingDependencyError(f"reading {path}", "dense") from error
+    faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
+    faiss.set_deserialization_loop_limit(_LOOPS)
+    try:
+        index: Any = faiss.read_index(str(path))
+        if hasattr(index, "make_direct_map"):
+            _require_own_order(path, index)
+            index.make_direct_map()
+    except VectorError:
+        raise
+    except Exception as error:  # faiss raises nothing more precise
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise _damaged(path, f"faiss cannot read it ({reason})") from None
+    found = (type(index).__name__, index.d, index.ntotal)
+    if found != (_READ[head[:4]], dimension, n_vectors):
+        raise _damaged(path, f"faiss finds {found}, its head says otherwise")
 
-    def __init__(self, path: Path, head: bytes) -> None:
-        self.path = path
-        self.dimension, self.n_vectors, metric = _checked_head(path, head)
-        self.by_distance = metric == _L2
-        # One byte a number is the least that any kind which is read stores.
-        if path.stat().st_size < self.n_vectors * self.dimension // 2:
-            raise _damaged(path, f"it is too short for {self.n_vectors} vectors")
-        try:
-            import faiss
-        except ImportError as error:
-            raise MissingDependencyError(f"reading {path}", "dense") from error
-        faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
-        faiss.set_deserialization_loop_limit(_LOOPS)
-        try:
-            self._index: Any = faiss.read_index(str(path))
-            if hasattr(self._index, "make_direct_map"):
-                _require_own_order(path, self._index)
-                self._index.make_direct_map()
-        except VectorError:
-            raise
-        except Exception as error:  # faiss raises nothing more precise
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise _damaged(path, f"faiss cannot read it ({reason})") from None
-        found = (type(self._index).__name__, self._index.d, self._index.ntotal)
-        if found != (_READ[head[:4]], self.dimension, self.n_vectors):
-            raise _damaged(path, f"faiss finds {found}, its head says otherwise")
-
-    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return some vectors."""
-        found = np.empty((len(numbers), self.dimension), np.float32)
+    def rows(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        vectors = np.empty((len(numbers), dimension), np.float32)
         for i, number in enumerate(numbers.tolist()):
-            self._index.reconstruct(number, found[i])
-        return found
+            index.reconstruct(number, vectors[i])
+        return vectors
+
+    return ForeignVectors(path, n_vectors, dimension, metric == _L2, rows)
 
 
 def _require_own_order(path: Path, index: Any) -> None:

@@ -13,14 +13,6 @@ from lsr_index.dense.codes import Codes, decode, finite, present
 from lsr_index.storage.container import Container
 from lsr_index.storage.dense_part import DensePart
 
-_DTYPES = {
-    "vectors": np.dtype("<u2"),
-    "documents": np.dtype("<i4"),
-    "rows": np.dtype("<i4"),
-    "starts": np.dtype("<i8"),
-    "centroids": np.dtype("<f4"),
-    "radii": np.dtype("<f4"),
-}
 _BLOCK_ROWS = 8192
 
 
@@ -45,40 +37,25 @@ class DenseArrays:
         No vector of a list is farther from its centre.
     """
 
-    vectors: Codes
-    documents: NDArray[np.int32]
-    rows: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    centroids: NDArray[np.float32]
-    radii: NDArray[np.float32]
-
     def __init__(self, container: Container, part: DensePart, n_docs: int) -> None:
         self._container = container
         self.n_docs = n_docs
-        for name, dtype in _DTYPES.items():
-            array: NDArray[Any] = container.array(f"dense/{name}")
-            if array.dtype != dtype:
-                raise self._corrupt(name, f"is {array.dtype}, expected {dtype}")
-            setattr(self, name, array)
+
+        def array(name: str, dtype: str, *shape: int | None) -> Any:
+            return container.typed(f"dense/{name}", dtype, shape, "dense/documents and dense/radii")
+
+        self.documents: NDArray[np.int32] = array("documents", "<i4", None)
+        self.radii: NDArray[np.float32] = array("radii", "<f4", None)
         self.n_vectors, self.n_lists = len(self.documents), len(self.radii)
-        shapes = {
-            "vectors": (self.n_vectors, part.dimension),
-            "documents": (self.n_vectors,),
-            "rows": (n_docs,),
-            "starts": (self.n_lists + 1,),
-            "centroids": (self.n_lists, part.dimension),
-            "radii": (self.n_lists,),
-        }
-        for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise self._corrupt(
-                    name,
-                    f"has shape {getattr(self, name).shape}, expected {shape} by "
-                    "'dense/documents' and 'dense/radii'",
-                )
+        self.vectors: Codes = array("vectors", "<u2", self.n_vectors, part.dimension)
+        self.rows: NDArray[np.int32] = array("rows", "<i4", n_docs)
+        self.starts: NDArray[np.int64] = array("starts", "<i8", self.n_lists + 1)
+        self.centroids: NDArray[np.float32] = array(
+            "centroids", "<f4", self.n_lists, part.dimension
+        )
         bounds = (int(self.starts[0]), int(self.starts[-1])) if self.n_lists else (0, 0)
         if not self.n_lists or bounds != (0, self.n_vectors) or (np.diff(self.starts) < 0).any():
-            raise self._corrupt("starts", "does not divide the vectors into lists")
+            raise self._corrupt("starts", "it does not divide the vectors into lists")
 
     @property
     def flat(self) -> bool:
@@ -88,7 +65,7 @@ class DenseArrays:
     @property
     def n_bytes(self) -> int:
         """Size of all arrays."""
-        return sum(getattr(self, name).nbytes for name in _DTYPES)
+        return sum(array.nbytes for array in self._container.arrays("dense/").values())
 
     @cached_property
     def checked(self) -> Self:
@@ -105,7 +82,7 @@ class DenseArrays:
             if len(array) and not (low <= int(array.min()) and int(array.max()) < high):
                 raise self._corrupt(name, f"holds a number outside of {low} to {high - 1}")
         if not (np.isfinite(self.centroids).all() and np.isfinite(self.radii).all()):
-            raise self._corrupt("centroids", "or 'dense/radii' holds a number that is not finite")
+            raise self._corrupt("centroids", "it or dense/radii holds a number that is not finite")
         return self
 
     @cached_property
@@ -133,17 +110,19 @@ class DenseArrays:
         if len(there) != self.n_vectors or not np.array_equal(
             self.documents[self.rows[there]], there
         ):
-            raise self._corrupt("rows", "does not lead to the vectors of its documents")
+            raise self._corrupt("rows", "it does not lead to the vectors of its documents")
         inner = np.ones(self.n_vectors, np.bool_)
         inner[self.starts[:-1][np.diff(self.starts) > 0]] = False
         if (np.diff(self.documents)[inner[1:]] <= 0).any():
-            raise self._corrupt("documents", "does not rise within a list")
+            raise self._corrupt("documents", "it does not rise within a list")
         if (self.radii < 0).any():
-            raise self._corrupt("radii", "holds a negative number")
+            raise self._corrupt("radii", "it holds a negative number")
         for start in range(0, self.n_vectors, _BLOCK_ROWS):
             block = self.vectors[start : start + _BLOCK_ROWS]
             if not finite(block) or not present(block).all():
-                raise self._corrupt("vectors", "holds a number that is not finite, or only zeros")
+                raise self._corrupt(
+                    "vectors", "it holds a number that is not finite, or only zeros"
+                )
 
     def check_radii(self) -> None:
         """Check that no vector lies outside of its list's radius.
@@ -158,10 +137,7 @@ class DenseArrays:
                 away = decode(self.vectors[start:stop]) - self.centroids[number]
                 reach = np.linalg.norm(away.astype(np.float64), axis=1).max()
                 if reach > float(self.radii[number]) * (1 + 1e-6):
-                    raise self._corrupt("radii", f"is too small for list {number}")
+                    raise self._corrupt("radii", f"it is too small for list {number}")
 
     def _corrupt(self, name: str, what: str) -> CorruptIndexError:
-        entry = self._container.entries.get(f"dense/{name}")
-        return CorruptIndexError(
-            f"array 'dense/{name}' {what}", self._container.path, entry and entry.offset
-        )
+        return self._container.corrupt(f"dense/{name}", what)

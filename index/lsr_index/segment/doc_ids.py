@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import CorruptIndexError, DataError
+from lsr.errors import DataError
 from lsr_index.storage.container import Container, ContainerWriter
 
 MAX_ID_BYTES = 512
@@ -41,9 +39,10 @@ def encode_id(doc_id: str) -> bytes:
     return data
 
 
-def hash_id(data: bytes) -> int:
-    """Return the 64-bit hash of an encoded id: BLAKE2b of 8 bytes, read as little-endian."""
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+def hash_ids(encoded: Iterable[bytes]) -> NDArray[np.uint64]:
+    """Return the 64-bit hashes of encoded ids: BLAKE2b of 8 bytes, read as little-endian."""
+    digests = b"".join(hashlib.blake2b(data, digest_size=8).digest() for data in encoded)
+    return np.frombuffer(digests, "<u8")
 
 
 class DocIdWriter:
@@ -57,10 +56,9 @@ class DocIdWriter:
     def add(self, doc_ids: Sequence[str]) -> None:
         """Append ids; raises DataError for an invalid one."""
         encoded = [encode_id(doc_id) for doc_id in doc_ids]
-        digests = b"".join(hashlib.blake2b(data, digest_size=8).digest() for data in encoded)
         self._data.append(b"".join(encoded))
         self._lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-        self._hashes.append(np.frombuffer(digests, "<u8"))
+        self._hashes.append(hash_ids(encoded))
 
     def write(self, container: ContainerWriter) -> None:
         """Write the four arrays. Raises DataError when an id was added twice."""
@@ -70,49 +68,39 @@ class DocIdWriter:
         order = np.argsort(hashes, kind="stable").astype(np.int32)
         hashes = hashes[order]
         data = np.frombuffer(b"".join(self._data), np.uint8)
-        _refuse_duplicates(data, offsets, hashes, order)
+
+        def id_of(document: int) -> bytes:
+            return data[offsets[document] : offsets[document + 1]].tobytes()
+
+        if repeated := _repeated(hashes, order, id_of):
+            first, second = repeated
+            raise DataError(
+                f"document id {id_of(second).decode()!r} appears twice (documents {first} and "
+                f"{second}); every document needs its own id"
+            )
         container.add("docnos/offsets", offsets)
         container.add("docnos/data", data)
         container.add("docnos/hashes", hashes)
         container.add("docnos/order", order)
 
 
-def _refuse_duplicates(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    order: NDArray[np.int32],
-) -> None:
-    for at in np.flatnonzero(hashes[1:] == hashes[:-1]):
-        run = order[np.searchsorted(hashes, hashes[at]) : at + 2]
-        ids = [data[offsets[i] : offsets[i + 1]].tobytes() for i in run]
-        if len(set(ids)) < len(ids):
-            raise DataError(
-                f"document id {ids[-1].decode()!r} appears twice (documents {run[-2]} and "
-                f"{run[-1]}); every document needs its own id"
-            )
-
-
 class DocIdReader:
     """The ids of one segment, read through the map."""
 
     def __init__(self, container: Container, n_docs: int) -> None:
-        self._path: Path = container.path
-        self._entry_offset = container.entries["docnos/data"].offset if n_docs else 0
+        self._corrupt = container.corrupt
         self.n_docs = n_docs
-        self._offsets: NDArray[np.int64] = container.array("docnos/offsets")
-        self._data: NDArray[np.uint8] = container.array("docnos/data")
-        self._hashes: NDArray[np.uint64] = container.array("docnos/hashes")
-        self._order: NDArray[np.int32] = container.array("docnos/order")
-        self._check_shapes()
+        self._offsets: NDArray[np.int64] = container.typed("docnos/offsets", "<i8", (n_docs + 1,))
+        self._data: NDArray[np.uint8] = container.typed("docnos/data", "|u1", (None,))
+        self._hashes: NDArray[np.uint64] = container.typed("docnos/hashes", "<u8", (n_docs,))
+        self._order: NDArray[np.int32] = container.typed("docnos/order", "<i4", (n_docs,))
 
     def raw(self, position: int) -> bytes:
         """Return the id at a position, encoded."""
         start, end = int(self._offsets[position]), int(self._offsets[position + 1])
         if not 0 <= start < end <= len(self._data) or end - start > MAX_ID_BYTES:
-            raise self._corrupt(
-                f"docnos/offsets: the id of document {position} lies outside of docnos/data"
-            )
+            what = f"the id of document {position} lies outside of docnos/data"
+            raise self._corrupt("docnos/offsets", what)
         return self._data[start:end].tobytes()
 
     def doc_id(self, position: int) -> str:
@@ -120,9 +108,8 @@ class DocIdReader:
         try:
             return self.raw(position).decode()
         except UnicodeDecodeError:
-            raise self._corrupt(
-                f"docnos/data or docnos/offsets: the id of document {position} is not UTF-8"
-            ) from None
+            what = f"the id of document {position} (docnos/offsets) is not UTF-8"
+            raise self._corrupt("docnos/data", what) from None
 
     def doc_ids(self, positions: Iterable[int]) -> list[str]:
         """Return the ids at several positions."""
@@ -134,12 +121,12 @@ class DocIdReader:
             data = doc_id.encode()
         except UnicodeEncodeError:
             return None
-        wanted = np.uint64(hash_id(data))
+        wanted = hash_ids([data])[0]
         at = int(np.searchsorted(self._hashes, wanted))
         while at < self.n_docs and self._hashes[at] == wanted:
             position = int(self._order[at])
             if not 0 <= position < self.n_docs:
-                raise self._corrupt("docnos/order points outside of the segment")
+                raise self._corrupt("docnos/order", "it points outside of the segment")
             if self.raw(position) == data:
                 return position
             at += 1
@@ -147,10 +134,7 @@ class DocIdReader:
 
     def find_all(self, doc_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Yield (index in `doc_ids`, position) of those ids that the segment holds."""
-        digests = b"".join(
-            hashlib.blake2b(doc_id.encode(), digest_size=8).digest() for doc_id in doc_ids
-        )
-        wanted = np.frombuffer(digests, "<u8")
+        wanted = hash_ids(doc_id.encode() for doc_id in doc_ids)
         at = np.searchsorted(self._hashes, wanted)
         possible = at < self.n_docs
         possible[possible] = self._hashes[at[possible]] == wanted[possible]
@@ -176,56 +160,39 @@ class DocIdReader:
         """
         offsets = self._offsets
         if offsets[0] != 0 or offsets[-1] != len(self._data):
-            raise self._corrupt(
-                "docnos/offsets do not start at 0 and end at the end of docnos/data"
-            )
+            what = "it does not go from 0 to the end of docnos/data"
+            raise self._corrupt("docnos/offsets", what)
         sizes = np.diff(offsets)
         if len(sizes) and (sizes.min() < 1 or sizes.max() > MAX_ID_BYTES):
-            raise self._corrupt(f"docnos/offsets: an id is not 1 to {MAX_ID_BYTES} bytes long")
+            what = f"an id is not 1 to {MAX_ID_BYTES} bytes long"
+            raise self._corrupt("docnos/offsets", what)
         if (self._hashes[1:] < self._hashes[:-1]).any():
-            raise self._corrupt("docnos/hashes are not in order")
-        seen = np.zeros(self.n_docs, np.bool_)
-        order = np.asarray(self._order)
-        if self.n_docs and (order.min() < 0 or order.max() >= self.n_docs):
-            raise self._corrupt("docnos/order points outside of the segment")
-        seen[order] = True
-        if not seen.all():
-            raise self._corrupt("docnos/order is no permutation")
-        self._check_ids()
-
-    def _check_ids(self) -> None:
-        previous: set[bytes] = set()
-        last = None
-        for at in range(self.n_docs):
-            position = int(self._order[at])
+            raise self._corrupt("docnos/hashes", "it is not in order")
+        if not np.array_equal(np.sort(self._order), np.arange(self.n_docs)):
+            raise self._corrupt("docnos/order", "it does not hold every document once")
+        hash_of = np.empty_like(self._hashes)
+        hash_of[self._order] = self._hashes
+        for start in range(0, self.n_docs, _CHUNK):
+            positions = range(start, min(start + _CHUNK, self.n_docs))
             try:
-                data = encode_id(self.doc_id(position))
+                encoded = [encode_id(doc_id) for doc_id in self.doc_ids(positions)]
             except DataError as error:
-                raise self._corrupt(str(error)) from None
-            value = int(self._hashes[at])
-            if hash_id(data) != value:
-                raise self._corrupt(
-                    f"docnos/hashes: the hash of the id of document {position} is wrong"
-                )
-            if value != last:
-                previous, last = set(), value
-            if data in previous:
-                raise self._corrupt(f"docnos/data: the id of document {position} appears twice")
-            previous.add(data)
+                raise self._corrupt("docnos/data", str(error)) from None
+            wrong = np.flatnonzero(hash_ids(encoded) != hash_of[start : positions.stop])
+            if len(wrong):
+                what = f"the hash of the id of document {start + wrong[0]} is wrong"
+                raise self._corrupt("docnos/hashes", what)
+        if repeated := _repeated(self._hashes, self._order, self.raw):
+            raise self._corrupt("docnos/data", f"the id of document {repeated[1]} appears twice")
 
-    def _check_shapes(self) -> None:
-        wanted: list[tuple[str, NDArray[Any], str, int]] = [
-            ("offsets", self._offsets, "<i8", self.n_docs + 1),
-            ("data", self._data, "|u1", self._data.size),
-            ("hashes", self._hashes, "<u8", self.n_docs),
-            ("order", self._order, "<i4", self.n_docs),
-        ]
-        for name, array, dtype, length in wanted:
-            if array.dtype.str != dtype or array.shape != (length,):
-                raise self._corrupt(
-                    f"docnos/{name} is {array.dtype} of shape {array.shape}, expected "
-                    f"{np.dtype(dtype)} of shape ({length},)"
-                )
 
-    def _corrupt(self, message: str) -> CorruptIndexError:
-        return CorruptIndexError(message, self._path, self._entry_offset)
+def _repeated(
+    hashes: NDArray[np.uint64], order: NDArray[np.int32], id_of: Callable[[int], bytes]
+) -> tuple[int, int] | None:
+    """Return two documents with one id, if there are any: their hashes are neighbours."""
+    for at in np.flatnonzero(hashes[1:] == hashes[:-1]):
+        run = order[np.searchsorted(hashes, hashes[at]) : at + 2].tolist()
+        ids = [id_of(document) for document in run]
+        if len(set(ids)) < len(ids):
+            return run[ids.index(ids[-1])], run[-1]
+    return None

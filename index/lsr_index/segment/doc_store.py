@@ -12,7 +12,6 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from lsr.errors import CorruptIndexError, DataError
+from lsr.errors import DataError
 from lsr_index.storage.container import Container, ContainerWriter
 
 BLOCK_BYTES = 16 << 10
@@ -75,10 +74,7 @@ class DocumentWriter:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._pending: list[list[bytes]] = []
         self._pending_bytes = 0
-        self._n_docs = 0
-        self._bytes = 0
-        self._first_docs = [0]
-        self._starts = [0]
+        self._first_docs, self._starts = [0], [0]
         self._sizes: list[int] = []
         self._checksums: list[int] = []
         container.begin("documents/data", np.uint8)
@@ -107,17 +103,14 @@ class DocumentWriter:
         raw = lengths.tobytes() + b"".join(part for parts in self._pending for part in parts)
         block = self._compressor.compress(raw)
         self._container.append(block)
-        self._n_docs += len(self._pending)
-        self._bytes += len(block)
-        self._first_docs.append(self._n_docs)
-        self._starts.append(self._bytes)
+        self._first_docs.append(self._first_docs[-1] + len(self._pending))
+        self._starts.append(self._starts[-1] + len(block))
         self._sizes.append(len(raw))
         self._checksums.append(zlib.crc32(block))
         self._pending, self._pending_bytes = [], 0
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A block, decompressed.
 
     Attributes
@@ -130,7 +123,9 @@ class Block:
     raw: bytes
     starts: NDArray[np.int64]
 
-    def __len__(self) -> int:
+    @property
+    def n_docs(self) -> int:
+        """Documents in the block."""
         return len(self.starts) // 3
 
     def parts(self, at: int) -> list[bytes]:
@@ -139,30 +134,35 @@ class Block:
         return [self.raw[start:end] for start, end in pairwise(places)]
 
 
-_of_this_thread = threading.local()
+class _ThreadLocal(threading.local):
+    """The decompressor of each thread: making one takes as long as using it does."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
 
 
-def _decompressor() -> zstandard.ZstdDecompressor:
-    """Return the decompressor of this thread: making one takes as long as using it does."""
-    if not hasattr(_of_this_thread, "decompressor"):
-        _of_this_thread.decompressor = zstandard.ZstdDecompressor()
-    found: zstandard.ZstdDecompressor = _of_this_thread.decompressor
-    return found
+_of_this_thread = _ThreadLocal()
+_UNCOVERED = "with documents/starts, it does not cover the segment"
 
 
 class DocumentReader:
     """The documents of one segment, read through the map."""
 
     def __init__(self, container: Container, n_docs: int) -> None:
-        self._path = container.path
+        self._corrupt = container.corrupt
         self.n_docs = n_docs
-        self._data: NDArray[np.uint8] = container.array("documents/data")
-        self._first_docs: NDArray[np.int32] = container.array("documents/first_docs")
-        self._starts: NDArray[np.int64] = container.array("documents/starts")
-        self._sizes: NDArray[np.uint32] = container.array("documents/sizes")
-        self._checksums: NDArray[np.uint32] = container.array("documents/crc32")
-        self._offset = container.entries["documents/data"].offset
-        self._check_shapes()
+        self._data: NDArray[np.uint8] = container.typed("documents/data", "|u1", (None,))
+        self._sizes: NDArray[np.uint32] = container.typed("documents/sizes", "<u4", (None,))
+        n_blocks = len(self._sizes)
+
+        def array(name: str, dtype: str, length: int) -> NDArray[Any]:
+            return container.typed(f"documents/{name}", dtype, (length,), "documents/sizes")
+
+        self._first_docs: NDArray[np.int32] = array("first_docs", "<i4", n_blocks + 1)
+        self._starts: NDArray[np.int64] = array("starts", "<i8", n_blocks + 1)
+        self._checksums: NDArray[np.uint32] = array("crc32", "<u4", n_blocks)
+        if self._first_docs[0] != 0 or self._first_docs[-1] != n_docs:
+            raise self._corrupt("documents/first_docs", _UNCOVERED)
 
     def parts(self, position: int) -> list[bytes]:
         """Return title, text and metadata of a document as stored."""
@@ -187,103 +187,66 @@ class DocumentReader:
         """Yield every document as stored, in order."""
         for number in range(len(self._sizes)):
             block = self._block(number)
-            yield from (block.parts(at) for at in range(len(block)))
+            yield from (block.parts(at) for at in range(block.n_docs))
 
     def check(self) -> None:
         """Decompress and parse everything. Raises CorruptIndexError."""
         if (np.diff(self._first_docs) < 1).any() or (np.diff(self._starts) < 1).any():
-            raise self._corrupt("documents/first_docs or documents/starts are not in order", 0)
-        ends = (self._first_docs[0], self._first_docs[-1], self._starts[0], self._starts[-1])
-        if ends != (0, self.n_docs, 0, len(self._data)):
-            raise self._corrupt(
-                "documents/first_docs or documents/starts do not cover the segment", 0
-            )
+            raise self._corrupt("documents/first_docs", "it or documents/starts is not in order")
+        if self._starts[0] != 0 or self._starts[-1] != len(self._data):
+            raise self._corrupt("documents/first_docs", _UNCOVERED)
         for position, parts in enumerate(self.all_parts()):
             self._decode(position, parts)
 
     def _within(self, opened: Block, block: int, position: int) -> list[bytes]:
         at = position - int(self._first_docs[block])
-        if not 0 <= at < len(opened):
-            raise self._corrupt(f"documents/first_docs: document {position} is not in its block", 0)
+        if not 0 <= at < opened.n_docs:
+            what = f"document {position} is not in its block"
+            raise self._corrupt("documents/first_docs", what)
         return opened.parts(at)
 
     def _block(self, block: int) -> Block:
         if not 0 <= block < len(self._sizes):
-            raise self._corrupt(
-                "documents/first_docs or documents/starts do not cover the segment", 0
-            )
+            raise self._corrupt("documents/first_docs", _UNCOVERED)
         start, end = int(self._starts[block]), int(self._starts[block + 1])
         count = int(self._first_docs[block + 1]) - int(self._first_docs[block])
         if not 0 <= start <= end <= len(self._data):
-            raise self._corrupt(
-                f"documents/starts: block {block} lies outside of documents/data", 0
-            )
+            what = f"block {block} lies outside of documents/data"
+            raise self._corrupt("documents/starts", what)
         data = self._data[start:end].tobytes()
         if zlib.crc32(data) != self._checksums[block]:
-            raise self._corrupt(
-                f"documents/data: block {block} (documents/starts) does not match documents/crc32",
-                start,
-            )
+            what = f"block {block} (documents/starts) does not match documents/crc32"
+            raise self._corrupt("documents/data", what, start)
         raw = self._decompressed(data, int(self._sizes[block]), block, start)
         if not 0 < count * 12 <= len(raw):
-            raise self._corrupt(
-                f"documents/first_docs: block {block} cannot hold {count} documents", start
-            )
+            what = f"block {block} cannot hold {count} documents"
+            raise self._corrupt("documents/first_docs", what)
         starts = np.full(3 * count + 1, 12 * count, np.int64)
         starts[1:] += np.cumsum(np.frombuffer(raw, "<u4", 3 * count), dtype=np.int64)
         if starts[-1] != len(raw):
-            raise self._corrupt(
-                f"documents/first_docs: the documents of block {block} do not fill it", start
-            )
+            what = f"the documents of block {block} do not fill it"
+            raise self._corrupt("documents/first_docs", what)
         return Block(raw, starts)
 
     def _decompressed(self, data: bytes, size: int, block: int, start: int) -> bytes:
         # The frame's own size is compared before anything is allocated for it.
         try:
             if size > MAX_BLOCK_BYTES or zstandard.frame_content_size(data) != size:
-                raise self._corrupt(
-                    f"documents/sizes: block {block} has another size than it must", start
-                )
-            return _decompressor().decompress(data)
+                what = f"block {block} has another size than it must"
+                raise self._corrupt("documents/sizes", what)
+            return _of_this_thread.decompressor.decompress(data)
         except zstandard.ZstdError as error:
-            raise self._corrupt(
-                f"documents/data: block {block} cannot be decompressed: {error}", start
-            ) from None
+            what = f"block {block} cannot be decompressed: {error}"
+            raise self._corrupt("documents/data", what, start) from None
 
     def _decode(self, position: int, parts: list[bytes]) -> Record:
         try:
             title, text, stored = (part.decode() for part in parts)
             metadata = json.loads(stored) if stored else {}
         except (ValueError, RecursionError):
-            raise self._corrupt(
-                f"documents/data: document {position} is not UTF-8 and JSON", 0
-            ) from None
+            what = f"document {position} is not UTF-8 and JSON"
+            raise self._corrupt("documents/data", what) from None
         if not isinstance(metadata, dict):
-            raise self._corrupt(
-                f"documents/data: the metadata of document {position} is no object", 0
-            )
+            what = f"the metadata of document {position} is no object"
+            raise self._corrupt("documents/data", what)
         return Record(title, text, metadata)
-
-    def _check_shapes(self) -> None:
-        n_blocks = len(self._sizes) if self._sizes.ndim == 1 else -1
-        wanted: list[tuple[str, NDArray[Any], str, int]] = [
-            ("data", self._data, "|u1", self._data.size),
-            ("first_docs", self._first_docs, "<i4", n_blocks + 1),
-            ("starts", self._starts, "<i8", n_blocks + 1),
-            ("sizes", self._sizes, "<u4", n_blocks),
-            ("crc32", self._checksums, "<u4", n_blocks),
-        ]
-        for name, array, dtype, length in wanted:
-            if array.dtype.str != dtype or array.shape != (length,):
-                raise self._corrupt(
-                    f"documents/{name} is {array.dtype} of shape {array.shape}, expected "
-                    f"{np.dtype(dtype)} of shape ({length},) by documents/sizes",
-                    0,
-                )
-        if self._first_docs[0] != 0 or self._first_docs[-1] != self.n_docs:
-            raise self._corrupt(
-                "documents/first_docs or documents/starts do not cover the segment", 0
-            )
-
-    def _corrupt(self, message: str, offset: int) -> CorruptIndexError:
-        return CorruptIndexError(message, self._path, self._offset + offset)

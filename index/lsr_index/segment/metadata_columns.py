@@ -14,8 +14,8 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,30 +34,30 @@ COLUMN_RULES = 2
 """Version of what the columns hold, in the params of a segment; absent: 1."""
 
 MAX_COLUMNS = 4096
-_KEY_DTYPES: dict[str, str] = {
-    "boolean": "|u1",
-    "date": "<i8",
-    "date_ns": "<i8",
-    "integer": "<i8",
-    "keyword": "<u8",
-    "number": "<f8",
-}
-_PAIRS = {"date_ns": 1000, "integer": 1 << 32}
-"""Columns whose keys are pairs (q, r), and the base of value = q * base + r, 0 <= r < base."""
 
-_VALUE_TYPES: dict[str, ValueType] = {
-    "boolean": "boolean",
-    "date": "date",
-    "date_ns": "date",
-    "integer": "number",
-    "keyword": "keyword",
-    "number": "number",
-}
-_COLUMN_TYPES: dict[str, tuple[ColumnType, ...]] = {
-    "boolean": ("boolean",),
-    "date": ("date", "date_ns"),
-    "keyword": ("keyword",),
-    "number": ("number", "integer"),
+
+class _Storage(NamedTuple):
+    """How a column stores its keys: of which values, as which dtype.
+
+    With a `base`, keys are pairs (q, r) and a value is q * base + r, 0 <= r < base.
+    """
+
+    values: ValueType
+    dtype: str
+    base: int = 0
+
+    @property
+    def in_pairs(self) -> bool:
+        return self.base > 0 or self.values == "keyword"
+
+
+_STORAGE: dict[str, _Storage] = {
+    "boolean": _Storage("boolean", "|u1"),
+    "date": _Storage("date", "<i8"),
+    "date_ns": _Storage("date", "<i8", 1000),
+    "integer": _Storage("number", "<i8", 1 << 32),
+    "keyword": _Storage("keyword", "<u8"),
+    "number": _Storage("number", "<f8"),
 }
 _EXACT_DOUBLES = 1 << 53
 
@@ -125,9 +125,10 @@ class ColumnWriter:
         """Write all columns; return what the reader needs to find them."""
         names = sorted(self._keys)
         for i, column in enumerate(names):
-            keys = np.frombuffer(self._keys[column], _KEY_DTYPES[column[1]])
+            storage = _STORAGE[column[1]]
+            keys = np.frombuffer(self._keys[column], storage.dtype)
             documents = np.frombuffer(self._documents[column], np.int32)
-            if column[1] == "keyword" or column[1] in _PAIRS:
+            if storage.in_pairs:
                 keys = keys.reshape(-1, 2)
                 order = np.lexsort((keys[:, 1], keys[:, 0]))
             else:
@@ -150,7 +151,7 @@ def _stored(kind: ValueType, key: Key) -> tuple[ColumnType, Iterable[Any]]:
         microseconds, rest = divmod(int(key), 1000)
         return ("date_ns", (microseconds, rest)) if rest else ("date", (microseconds,))
     if kind == "number" and float(key) != key:
-        return "integer", divmod(int(key), _PAIRS["integer"])
+        return "integer", divmod(int(key), _STORAGE["integer"].base)
     return ("number", (key + 0.0,)) if kind == "number" else ("boolean", (int(key),))
 
 
@@ -160,29 +161,26 @@ class Column:
     def __init__(self, container: Container, number: int, kind: str, n_docs: int) -> None:
         self._container = container
         self._n_docs = n_docs
-        self._number = number
+        self._name = name = f"columns/{number}"
         self.kind = kind
-        self._keys: NDArray[Any] = container.array(f"columns/{number}/keys")
-        self._starts: NDArray[np.int64] = container.array(f"columns/{number}/starts")
-        self._documents: NDArray[np.int32] = container.array(f"columns/{number}/documents")
-        self._offset = container.entries[f"columns/{number}/keys"].offset
-        pairs = kind == "keyword" or kind in _PAIRS
-        shape = (len(self._starts) - 1, 2) if pairs else (len(self._starts) - 1,)
-        dtypes = (self._keys.dtype.str, self._starts.dtype.str, self._documents.dtype.str)
-        if dtypes != (_KEY_DTYPES[kind], "<i8", "<i4") or self._keys.shape != shape:
-            raise self._corrupt(
-                "keys",
-                f"are {dtypes[0]} of shape {self._keys.shape}, expected {_KEY_DTYPES[kind]} of "
-                f"shape {shape} by columns/{number}/starts (<i8), and documents <i4",
-            )
+        storage = _STORAGE[kind]
+        self._base = storage.base
+        self._starts: NDArray[np.int64] = container.typed(f"{name}/starts", "<i8", (None,))
+        shape = (len(self._starts) - 1, 2) if storage.in_pairs else (len(self._starts) - 1,)
+        self._keys: NDArray[Any] = container.typed(
+            f"{name}/keys", storage.dtype, shape, f"{name}/starts"
+        )
+        self._documents: NDArray[np.int32] = container.typed(f"{name}/documents", "<i4", (None,))
 
     def equal(self, key: Key) -> NDArray[np.int32]:
         """Return the documents that have a key."""
         if isinstance(key, bytes):
-            high, low = np.frombuffer(key, "<u8")
-            first, last = self._span(self._keys[:, 0], high, high)
-            first_low, last_low = self._span(self._keys[first:last, 1], low, low)
-            return self._slice(first + first_low, first + last_low)
+            first, last = 0, len(self._keys)
+            for half, wanted in enumerate(np.frombuffer(key, "<u8")):
+                halves = self._keys[first:last, half]
+                last = first + int(np.searchsorted(halves, wanted, side="right"))
+                first += int(np.searchsorted(halves, wanted))
+            return self._slice(first, last)
         return self.between(key, key, False, False)
 
     def between(
@@ -200,9 +198,8 @@ class Column:
         return self._slice(first, max(first, last))
 
     def _value(self, key: Any) -> float:
-        base = _PAIRS.get(self.kind)
-        if base is not None:
-            return int(key[0]) * base + int(key[1])
+        if self._base:
+            return int(key[0]) * self._base + int(key[1])
         return int(key) * 1000 if self.kind == "date" else key.item()
 
     def check(self) -> None:
@@ -215,34 +212,25 @@ class Column:
         else:
             rising = keys[1:] > keys[:-1]
         if not rising.all():
-            raise self._corrupt("keys", "are not in order")
-        base = _PAIRS.get(self.kind)
-        if base is not None and ((keys[:, 1] < 0) | (keys[:, 1] >= base)).any():
-            raise self._corrupt("keys", "hold one that is out of range")
-        starts, documents = self._starts, self._documents
-        if starts[0] != 0 or starts[-1] != len(documents) or (np.diff(starts) < 1).any():
-            raise self._corrupt("starts", f"do not cover columns/{self._number}/documents")
-        if len(documents) and (documents.min() < 0 or documents.max() >= self._n_docs):
-            raise self._corrupt("documents", "name one that the segment has not")
-
-    def _span(self, keys: NDArray[Any], low: Any, high: Any) -> tuple[int, int]:
-        return (
-            int(np.searchsorted(keys, low, side="left")),
-            int(np.searchsorted(keys, high, side="right")),
-        )
+            raise self._corrupt("keys", "they are not in order")
+        if self._base and ((keys[:, 1] < 0) | (keys[:, 1] >= self._base)).any():
+            raise self._corrupt("keys", "one is out of range")
+        ends = (self._starts[0], self._starts[-1])
+        if ends != (0, len(self._documents)) or (np.diff(self._starts) < 1).any():
+            raise self._corrupt("starts", f"they do not cover {self._name}/documents")
+        self._slice(0, len(self._starts) - 1)
 
     def _slice(self, first: int, last: int) -> NDArray[np.int32]:
         start, end = int(self._starts[first]), int(self._starts[last])
         found = self._documents[start:end]
         if not 0 <= start <= end <= len(self._documents):
-            raise self._corrupt("starts", f"do not cover columns/{self._number}/documents")
+            raise self._corrupt("starts", f"they do not cover {self._name}/documents")
         if len(found) and (int(found.min()) < 0 or int(found.max()) >= self._n_docs):
-            raise self._corrupt("documents", "name one that the segment has not")
+            raise self._corrupt("documents", "one is not in the segment")
         return found
 
     def _corrupt(self, name: str, what: str) -> CorruptIndexError:
-        message = f"columns/{self._number}/{name} {what}"
-        return CorruptIndexError(message, self._container.path, self._offset)
+        return self._container.corrupt(f"{self._name}/{name}", what)
 
 
 class Columns:
@@ -268,7 +256,7 @@ class Columns:
                 self._numbers[str(entry["field"]), str(entry["type"])] = i
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptIndexError(f"the columns are malformed: {error}", container.path) from None
-        if not {kind for _, kind in self._numbers} <= _KEY_DTYPES.keys():
+        if not {kind for _, kind in self._numbers} <= _STORAGE.keys():
             raise CorruptIndexError("a column has an unknown type", container.path)
 
     @property
@@ -281,15 +269,18 @@ class Columns:
         found: dict[str, set[str]] = {}
         for field, kind in self._numbers:
             kinds = found.setdefault(field, set())
-            kinds.add(_VALUE_TYPES[kind])
+            kinds.add(_STORAGE[kind].values)
             if kind == "keyword" and not self._exact:
                 kinds.add("date")
         return found
 
     def columns(self, field: str, kind: ValueType | None = None) -> list[Column]:
         """Return the columns that hold the values of a field, of one type or of all."""
-        kinds = _KEY_DTYPES if kind is None else _COLUMN_TYPES[kind]
-        return [self._column(field, k) for k in kinds if (field, k) in self._numbers]
+        return [
+            self._column(field, stored_as)
+            for stored_as, storage in _STORAGE.items()
+            if kind in (None, storage.values) and (field, stored_as) in self._numbers
+        ]
 
     def rounded(self, field: str, keys: Iterable[tuple[ValueType, Key | None]]) -> bool:
         """Return whether the columns may be wrong about these keys: `scan` must answer then."""
@@ -304,12 +295,9 @@ class Columns:
         )
 
     def scan(self, matches: Callable[[Mapping[str, Any]], bool]) -> NDArray[np.bool_]:
-        """Ask every stored document's metadata; one element per document."""
-        return np.fromiter((matches(m) for m in self._metadata()), np.bool_, self._n_docs)
-
-    def _metadata(self) -> Iterator[Mapping[str, Any]]:
-        for parts in self._stored.all_parts():
-            yield json.loads(parts[2]) if parts[2] else {}
+        """Apply a condition to the stored metadata of every document; (n_docs,) bool."""
+        metadata = (json.loads(parts[2] or b"{}") for parts in self._stored.all_parts())
+        return np.fromiter(map(matches, metadata), np.bool_, self._n_docs)
 
     def _column(self, field: str, kind: str) -> Column:
         name = (field, kind)
@@ -319,5 +307,5 @@ class Columns:
 
     def check(self) -> None:
         """Check all columns. Raises CorruptIndexError."""
-        for field, kind in self._numbers:
-            self._column(field, kind).check()
+        for name in self._numbers:
+            self._column(*name).check()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsr_index.kernels.build.check import check_lists, check_rows, first_bad_count, first_bad_kth
+from lsr_index.kernels.build.check import check_lists, check_rows
 from lsr_index.segment.arrays import SegmentArrays
-from lsr_index.segment.format import require
+from lsr_index.segment.format import KTH_DEPTHS, require
 from lsr_index.segment.geometry import NO_DOC
 from lsr_index.segment.kernel_segment import segment_view
 
@@ -109,10 +109,17 @@ def check_structure(segment: SegmentArrays) -> None:
         seen[docs] = True
         require(bool(seen.all()), "slot_docs does not hold every document once")
     view = segment_view(segment)
+    found = np.zeros((segment.terms.size, 1 + len(KTH_DEPTHS)), np.int64)
     for number in range(segment.n_ranges):
-        fault = int(check_lists(view, number)) or int(check_rows(view, number))
+        fault = int(check_lists(view, number, found)) or int(check_rows(view, number, found))
         require(fault == 0, f"range {number}: {_FAULTS.get(fault)}")
-    bad = int(first_bad_count(view))
-    require(bad < 0, f"counts of the {bad}-th term is not its number of postings")
-    bad = int(first_bad_kth(view))
-    require(bad < 0, f"kth_impacts of the {bad}-th term promise more postings than there are")
+    promised = segment.kth_impacts.reshape(-1, len(KTH_DEPTHS)) > 0
+    for wrong, message in (
+        (found[:, 0] != segment.counts, "counts of the {}-th term is not its number of postings"),
+        (
+            (promised & (found[:, 1:] < KTH_DEPTHS)).any(axis=1),
+            "kth_impacts of the {}-th term promise more postings than there are",
+        ),
+    ):
+        if wrong.any():
+            require(False, message.format(int(np.argmax(wrong))))

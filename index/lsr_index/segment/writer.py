@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -75,56 +75,28 @@ def write_segment(
         Refuse more metadata fields than an index may have; off where documents are that were
         accepted before.
     """
-    filler = _SegmentFiller(writable, chunks, n_terms, options, dense, progress, total, limited)
+    n_docs = 0
+
+    def report(stage: str, done: int, of: int | None) -> None:
+        if progress is not None:
+            progress(stage, done, of)
 
     def fill(container: ContainerWriter) -> Mapping[str, Any]:
-        postings = filler.fill(container)
-        params = {
-            "column_rules": COLUMN_RULES,
-            "columns": filler.columns,
-            "generation": generation,
-            "n_docs": filler.n_docs,
-            "ordinal": serial,
-            "postings": postings,
-            "scale": scale,
-        }
-        return params if filler.dense is None else {**params, "dense": filler.dense}
-
-    with storage_errors(writable.folder):
-        return SegmentEntry(writable.write_container("segment", fill), filler.n_docs)
-
-
-@dataclass
-class _SegmentFiller:
-    """Takes chunks in, writes arrays out."""
-
-    writable: WritableFolder
-    chunks: Iterable[Chunk]
-    n_terms: int
-    options: BuildOptions
-    dense_part: DensePart | None
-    progress: Progress | None
-    total: int | None
-    limited: bool
-    n_docs: int = 0
-    columns: list[dict[str, str]] = field(default_factory=list)
-    dense: dict[str, int] | None = None
-
-    def fill(self, container: ContainerWriter) -> dict[str, int | bool]:
-        chunks = iter(self.chunks)
-        head, large = self._take_what_fits(chunks)
-        with self.writable.scratch() if large else nullcontext() as scratch:
+        nonlocal n_docs
+        source = iter(chunks)
+        head, large = _read_what_fits(source, options.memory_bytes // _MEMORY_SHARE)
+        with writable.scratch() if large else nullcontext() as scratch:
             builder = SegmentBuilder(
-                max(1, self.n_terms), self.options, scratch, self._report_inverting
+                max(1, n_terms), options, scratch, partial(report, "inverting")
             )
-            documents, doc_ids, columns = (
-                DocumentWriter(container),
-                DocIdWriter(),
-                ColumnWriter(self.limited),
-            )
-            vectors = self._dense_writer(scratch)
-            for chunk in chain(_emptied(head), chunks):
-                self._report_storing(len(chunk.doc_ids))
+            documents, doc_ids = DocumentWriter(container), DocIdWriter()
+            columns = ColumnWriter(limited)
+            vectors = DenseWriter(dense, options.memory_bytes, scratch) if dense else None
+            for chunk in chain(_emptied(head), source):
+                n_docs += len(chunk.doc_ids)
+                if n_docs > MAX_DOCS:
+                    raise DataError(f"a segment holds at most {MAX_DOCS} documents")
+                report("storing", n_docs, total)
                 doc_ids.add(chunk.doc_ids)
                 for parts in chunk.parts:
                     documents.add(parts)
@@ -133,44 +105,35 @@ class _SegmentFiller:
                 if vectors is not None:
                     assert chunk.dense is not None, "store_batch refuses a batch without them"
                     vectors.add(chunk.dense)
+            params: dict[str, Any] = {"generation": generation, "n_docs": n_docs}
+            params |= {"ordinal": serial, "scale": scale, "column_rules": COLUMN_RULES}
             documents.finish()
             doc_ids.write(container)
-            self.columns = columns.write(container)
+            params["columns"] = columns.write(container)
             if vectors is not None:
-                self.dense = vectors.write(container)
+                params["dense"] = vectors.write(container)
             segment = builder.finish()
             for name, array in segment.arrays().items():
                 _copy_array(container, f"postings/{name}", array, scratch and scratch / name)
-            return segment.params()
+            return {**params, "postings": segment.params()}
 
-    def _dense_writer(self, scratch: Path | None) -> DenseWriter | None:
-        if self.dense_part is None:
-            return None
-        return DenseWriter(self.dense_part, self.options.memory_bytes, scratch)
+    with storage_errors(writable.folder):
+        file = writable.write_container("segment", fill)
+        return SegmentEntry(file, n_docs)
 
-    def _take_what_fits(self, chunks: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
-        """Hold chunks back while all of them may fit in memory."""
-        head: list[Chunk] = []
-        n_bytes = 0
-        for chunk in chunks:
-            head.append(chunk)
-            n_bytes += len(chunk.vectors.term_ids) * _BYTES_PER_POSTING
-            n_bytes += sum(len(part) for parts in chunk.parts for part in parts)
-            n_bytes += 0 if chunk.dense is None else chunk.dense.nbytes
-            if n_bytes > self.options.memory_bytes // _MEMORY_SHARE:
-                return head, True
-        return head, False
 
-    def _report_storing(self, n: int) -> None:
-        self.n_docs += n
-        if self.n_docs > MAX_DOCS:
-            raise DataError(f"a segment holds at most {MAX_DOCS} documents")
-        if self.progress is not None:
-            self.progress("storing", self.n_docs, self.total)
-
-    def _report_inverting(self, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress("inverting", done, total)
+def _read_what_fits(chunks: Iterator[Chunk], limit: int) -> tuple[list[Chunk], bool]:
+    """Return the first chunks, and whether they reach the limit of bytes held in memory."""
+    head: list[Chunk] = []
+    n_bytes = 0
+    for chunk in chunks:
+        head.append(chunk)
+        n_bytes += len(chunk.vectors.term_ids) * _BYTES_PER_POSTING
+        n_bytes += sum(len(part) for parts in chunk.parts for part in parts)
+        n_bytes += 0 if chunk.dense is None else chunk.dense.nbytes
+        if n_bytes > limit:
+            return head, True
+    return head, False
 
 
 def _emptied(chunks: list[Chunk]) -> Iterator[Chunk]:

@@ -197,6 +197,27 @@ class Container:
         flat = np.frombuffer(self.data, entry.dtype, count, entry.offset if count else 0)
         return flat.reshape(entry.shape)
 
+    def typed(
+        self, name: str, dtype: str, shape: tuple[int | None, ...], source: str = ""
+    ) -> NDArray[Any]:
+        """Return an array that must have this dtype and shape; a length of None is any.
+
+        `source` names the arrays that the shape follows from, for the message.
+        """
+        array = self.array(name)
+        fits = array.ndim == len(shape) and all(
+            length in (None, found) for length, found in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.str != dtype:
+            expected = f"{np.dtype(dtype)} of shape {shape}"
+            what = f"is {array.dtype} of shape {array.shape}, expected {expected}"
+            raise self.corrupt(name, f"{what} by {source}" if source else what)
+        return array
+
+    def corrupt(self, name: str, what: str, at: int = 0) -> CorruptIndexError:
+        """Return the error that says what is wrong with an array, at its byte `at`."""
+        return CorruptIndexError(f"{name}: {what}", self.path, self.entries[name].offset + at)
+
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return the arrays whose names start with `prefix`, under the rest of their names."""
         return {

@@ -25,7 +25,7 @@ from lsr.progress import Progress
 from lsr.sparse import SparseBatch
 from lsr_index.build.builder import write_dense_part
 from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
-from lsr_index.build.stored_corpus import encoded_anew
+from lsr_index.build.reencode import encoded_anew
 from lsr_index.dense.codes import encode_rows
 from lsr_index.search.index import Index, open_index
 from lsr_index.segment.quantized_batch import Chunk, blank_rows
@@ -158,46 +158,22 @@ def set_dense(
 def _with_vectors(
     chunks: Iterator[Chunk], vectors: Iterable[NDArray[np.float32]], part: DensePart
 ) -> Iterator[Chunk]:
-    rows = _Rows(vectors, part.dimension)
-    n_docs = 0
+    pieces, held, n_docs = iter(vectors), np.zeros((0, part.dimension), np.float32), 0
     for chunk in chunks:
-        n_docs += len(chunk.doc_ids)
+        n = len(chunk.doc_ids)
+        while len(held) < n:
+            piece = next(pieces, None)
+            if piece is None:
+                raise DataError(
+                    f"there are {n_docs + len(held)} dense vectors, fewer than the documents of "
+                    "the index; expected one for each"
+                )
+            held = np.concatenate([held, piece]) if len(held) else piece
+        n_docs += n
+        own, held = held[:n], held[n:]
         blank = blank_rows(chunk.vectors.indptr)
-        own = rows.take(len(chunk.doc_ids))
         yield chunk._replace(
             dense=encode_rows(own, part.similarity, part.dimension, chunk.doc_ids, blank)
         )
-    if rows.rest():
+    if len(held) or any(len(piece) for piece in pieces):
         raise DataError(f"there are more dense vectors than the {n_docs} documents of the index")
-
-
-class _Rows:
-    """Rows that arrive in pieces of any size, taken in pieces of others."""
-
-    def __init__(self, pieces: Iterable[NDArray[np.float32]], dimension: int) -> None:
-        self._pieces = iter(pieces)
-        self._held: NDArray[np.float32] = np.zeros((0, dimension), np.float32)
-        self._n_taken = 0
-
-    def take(self, n: int) -> NDArray[np.float32]:
-        """Return the next `n` rows."""
-        parts, missing = [], n
-        while missing:
-            if not len(self._held):
-                following = next(self._pieces, None)
-                if following is None:
-                    raise DataError(
-                        f"there are {self._n_taken + n - missing} dense vectors, fewer than the "
-                        "documents of the index; expected one for each"
-                    )
-                self._held = following
-                continue
-            part, self._held = self._held[:missing], self._held[missing:]
-            parts.append(part)
-            missing -= len(part)
-        self._n_taken += n
-        return np.concatenate(parts) if parts else self._held[:0]
-
-    def rest(self) -> bool:
-        """Return whether rows are left."""
-        return bool(len(self._held)) or any(len(piece) for piece in self._pieces)

@@ -17,10 +17,19 @@ def is_padding(seg, slot):
 
 
 @kernel
-def check_lists(seg, r):
+def count_posting(seg, t, impact, found):
+    """Count a posting of the ``t``-th term, and for which of its k-th impacts it stands."""
+    found[t, 0] += 1
+    for column in range(3):
+        found[t, column + 1] += np.int64(impact >= seg.kth_impacts[t * 3 + column])
+
+
+@kernel
+def check_lists(seg, r, found):
     """Number of the first rule that the lists of range ``r`` break, 0 if none.
 
-    The offsets of the range, the dictionary and ``row_of_term`` are checked before.
+    The offsets of the range, the dictionary and ``row_of_term`` must have been checked. Adds to
+    ``found``, (n_terms, 4) int64: postings, and those with at least each of the k-th impacts.
     """
     n_ranges = seg.sizes[N_RANGES]
     range_size = seg.sizes[RANGE_SIZE]
@@ -43,6 +52,7 @@ def check_lists(seg, r):
                 return 2
             if is_padding(seg, r * range_size + slot):
                 return 5
+            count_posting(seg, t, seg.impacts[j], found)
             last = slot
             peak = max(peak, seg.impacts[j])
         if peak != seg.range_max[at]:
@@ -51,8 +61,8 @@ def check_lists(seg, r):
 
 
 @kernel
-def check_rows(seg, r):
-    """Number of the first rule that the rows of range ``r`` break, 0 if none."""
+def check_rows(seg, r, found):
+    """Number of the first rule that the rows of range ``r`` break, 0 if none; see `check_lists`."""
     n_ranges, n_dense = seg.sizes[N_RANGES], seg.sizes[N_DENSE]
     range_size, n_blocks = seg.sizes[RANGE_SIZE], seg.sizes[N_BLOCKS]
     block_size = range_size // n_blocks
@@ -67,8 +77,10 @@ def check_rows(seg, r):
             best = np.uint8(0)
             for slot in range(b * block_size, (b + 1) * block_size):
                 impact = seg.rows[at + slot]
-                if impact > 0 and is_padding(seg, r * range_size + slot):
-                    return 5
+                if impact > 0:
+                    if is_padding(seg, r * range_size + slot):
+                        return 5
+                    count_posting(seg, t, impact, found)
                 best = max(best, impact)
             if best != seg.block_max[cell + b]:
                 return 6
@@ -76,47 +88,3 @@ def check_rows(seg, r):
         if peak != seg.range_max[t * n_ranges + r]:
             return 3
     return 0
-
-
-@kernel
-def count_at_least(seg, t, impact):
-    """Postings of the ``t``-th term with at least that impact (1 or more), in all ranges."""
-    n_ranges, n_dense = seg.sizes[N_RANGES], seg.sizes[N_DENSE]
-    range_size = seg.sizes[RANGE_SIZE]
-    row = np.int64(seg.row_of_term[t])
-    seen = np.int64(0)
-    for r in range(n_ranges):
-        if row >= 0:
-            at = (r * n_dense + row) * range_size
-            for slot in range(range_size):
-                seen += np.int64(seg.rows[at + slot] >= impact)
-            continue
-        at = t * n_ranges + r
-        base = seg.range_base[r]
-        begin = base + np.int64(seg.offsets[at])
-        end = base + np.int64(seg.offsets[at + n_ranges])
-        for j in range(begin, end):
-            seen += np.int64(seg.impacts[j] >= impact)
-    return seen
-
-
-@kernel
-def first_bad_count(seg):
-    """First term whose stored count is not its number of postings, -1 if none."""
-    for t in range(seg.sizes[N_TERMS]):
-        if np.int64(seg.counts[t]) != count_at_least(seg, t, np.uint8(1)):
-            return t
-    return -1
-
-
-@kernel
-def first_bad_kth(seg):
-    """First term with fewer postings than a stored k-th impact promises, -1 if none."""
-    for t in range(seg.sizes[N_TERMS]):
-        depth = np.int64(1)
-        for column in range(3):
-            depth *= 10
-            wanted = seg.kth_impacts[t * 3 + column]
-            if wanted > 0 and count_at_least(seg, t, wanted) < depth:
-                return t
-    return -1
