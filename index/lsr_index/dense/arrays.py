@@ -17,17 +17,17 @@ _BLOCK_ROWS = 8192
 
 
 class DenseArrays:
-    """The dense vectors of one segment.
+    """The dense vectors of one segment; a row is a vector, in the order of their lists.
 
-    Rows are vectors in the order of their lists. Opening checks types, shapes and the bounds of the
-    lists; `checked` checks, once, what the kernels index with; `check` proves the rest.
+    Opening checks types, shapes and the bounds of the lists; `checked`, once, what kernels index
+    with; `check` the rest.
 
     Attributes
     ----------
     vectors : (v, d) uint16
         Half-precision numbers.
     documents : (v,) int32
-        The document of each row, rising within a list.
+        The document of each row, ascending within a list.
     rows : (n_docs,) int32
         The row of each document, -1: it has no vector.
     starts : (l + 1,) int64
@@ -69,12 +69,7 @@ class DenseArrays:
 
     @cached_property
     def checked(self) -> Self:
-        """These arrays, once everything that kernels index with is known to lie in its array.
-
-        Raises
-        ------
-        CorruptIndexError
-        """
+        """These arrays, once every number that kernels index with lies in its array."""
         for name, array, low, high in (
             ("documents", self.documents, 0, self.n_docs),
             ("rows", self.rows, -1, self.n_vectors),
@@ -91,7 +86,7 @@ class DenseArrays:
         return np.arange(self.n_vectors, dtype=np.int32)
 
     def codes_of(self, documents: NDArray[np.int64]) -> Codes:
-        """Return the rows of some documents, zeros for those without a vector."""
+        """Return the vectors of documents as stored, zeros for those without one."""
         rows = self.checked.rows[documents]
         found = np.zeros((len(rows), self.vectors.shape[1]), np.uint16)
         there = rows >= 0
@@ -99,12 +94,7 @@ class DenseArrays:
         return found
 
     def check(self) -> None:
-        """Check that the arrays agree with each other. Reads everything.
-
-        Raises
-        ------
-        CorruptIndexError
-        """
+        """Check that the arrays agree; reads everything. Raises CorruptIndexError."""
         _ = self.checked
         there = np.flatnonzero(self.rows >= 0)
         if len(there) != self.n_vectors or not np.array_equal(
@@ -125,12 +115,7 @@ class DenseArrays:
                 )
 
     def check_radii(self) -> None:
-        """Check that no vector lies outside of its list's radius.
-
-        Raises
-        ------
-        CorruptIndexError
-        """
+        """Check that every vector lies within its list's radius. Raises CorruptIndexError."""
         for number in range(self.n_lists):
             for start in range(int(self.starts[number]), int(self.starts[number + 1]), _BLOCK_ROWS):
                 stop = min(start + _BLOCK_ROWS, int(self.starts[number + 1]))

@@ -1,7 +1,6 @@
 """Centroids of vectors, and the cluster of each vector.
 
-k-means by faiss on a sample; assignment by plain matrix products. faiss is imported here and
-nowhere on the way of a search.
+k-means by faiss on a sample; assignment by plain matrix products. Searching does not import faiss.
 """
 
 from __future__ import annotations
@@ -21,22 +20,10 @@ _BLOCK_BYTES = 32 << 20
 def train_centroids(
     sample: NDArray[np.float32], n_lists: int, similarity: Similarity
 ) -> NDArray[np.float32]:
-    """Return the centres of clusters.
+    """Return the centres of clusters, (n_lists, d); of length 1 for cosine.
 
-    Parameters
-    ----------
-    sample : (n, d) float32
-        At least `n_lists` vectors.
-
-    Returns
-    -------
-    (n_lists, d) float32
-        Of length 1 where vectors are compared by cosine.
-
-    Raises
-    ------
-    MissingDependencyError
-        faiss is not installed.
+    `sample`, (n, d), has at least `n_lists` vectors. MissingDependencyError: faiss is not
+    installed.
     """
     try:
         import faiss

@@ -1,7 +1,7 @@
-"""Vectors as they are stored: IEEE half-precision numbers, kept as their 16 bits.
+"""Stored vectors: IEEE half-precision numbers, kept as their 16 bits.
 
 Half precision rounds each number by at most 1/2,048 of itself, which moves the cosine of two
-vectors of 384 numbers by some 0.00005, and halves what a search has to read.
+vectors of 384 numbers by some 0.00005, and halves the bytes that a search reads.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def encode_rows(
     doc_ids: Sequence[str],
     blank: NDArray[np.bool_],
 ) -> Codes:
-    """Check the vectors of some documents and bring them into the form that is stored.
+    """Check the vectors of documents and return them as stored.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def encode_rows(
 
 
 def decode(codes: Codes) -> NDArray[np.float32]:
-    """Return the numbers behind codes."""
+    """Return the numbers of codes."""
     return codes.view("<f2").astype(np.float32)
 
 
 def present(codes: Codes) -> NDArray[np.bool_]:
-    """Return which rows are vectors: all zeros is none."""
+    """Return which rows are vectors, (n,) bool; a row of zeros is none."""
     return np.asarray((codes & _MAGNITUDE).any(axis=1), np.bool_)
 
 
@@ -102,7 +102,7 @@ def finite(codes: Codes) -> bool:
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to length 1; zeros, and what has that length already, stay."""
+    """Scale rows to length 1; zeros, and rows of that length already, stay."""
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     keep = (np.abs(norms - 1) <= _UNIT_TOLERANCE) | (norms == 0)
     scaled: NDArray[np.float32] = (rows / np.where(keep, 1.0, norms)).astype(np.float32)
@@ -112,14 +112,9 @@ def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def check_query(
     query: NDArray[np.floating], similarity: Similarity, dimension: int
 ) -> NDArray[np.float32]:
-    """Check one query vector and scale it, if the index compares by cosine.
+    """Check one query vector; scale it to length 1 if the index compares by cosine.
 
-    Raises
-    ------
-    UsageError
-        It has another shape.
-    VectorError
-        It holds a number that is not finite, or nothing but zeros.
+    Raises UsageError for another shape, VectorError for a number that is not finite, or only zeros.
     """
     if query.dtype.kind not in "fiu":
         raise UsageError(f"a dense query vector holds real numbers, got {query.dtype}")

@@ -1,4 +1,4 @@
-"""Writing the dense vectors of a segment: gathered as documents arrive, then put in list order."""
+"""Writing the dense vectors of a segment: collected as documents arrive, then put in list order."""
 
 from __future__ import annotations
 
@@ -20,15 +20,9 @@ _SLACK = np.float32(1 + 1e-5)
 
 
 class DenseWriter:
-    """Takes the vectors of documents in order; `write` stores them.
+    """Collects the vectors of documents in order; `write` stores them.
 
-    Parameters
-    ----------
-    part : DensePart
-    memory_bytes : int
-        Bound on the working memory.
-    scratch : Path or None
-        Existing folder for what does not belong in memory.
+    `memory_bytes` bounds the working memory; `scratch` is an existing folder for the rest, if any.
     """
 
     def __init__(self, part: DensePart, memory_bytes: int, scratch: Path | None) -> None:
@@ -40,7 +34,7 @@ class DenseWriter:
         self._n_vectors = 0
 
     def add(self, codes: Codes) -> None:
-        """Take the rows of the next documents; a row of zeros is a document without a vector."""
+        """Add the vectors of the next documents; a row of zeros is a document without a vector."""
         there = np.flatnonzero(present(codes)).astype(np.int32)
         self._spool.append(codes[there].reshape(-1))
         self._documents.append(there + np.int32(self._n_docs))
@@ -78,7 +72,7 @@ class DenseWriter:
     def _clusters(
         self, n_lists: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
-        """Return the centres, the list of each vector, and how far a list reaches."""
+        """Return the centres, the list of each vector, and the radius of each list."""
         if n_lists == 1:
             centroids = np.zeros((1, self._part.dimension), np.float32)
         else:

@@ -16,19 +16,11 @@ from lsr_index.segment.geometry import Geometry
 
 @dataclass(frozen=True, eq=False)
 class SegmentArrays:
-    """The postings of one segment; `lsr_index.segment.format.POSTINGS` says what each array holds.
+    """The postings of one segment; `lsr_index.segment.format.POSTINGS` describes each array.
 
-    Dense terms, those in a good share of the documents, are stored as rows with a place for every
-    slot; the others as posting lists.
-
-    Parameters
-    ----------
-    terms, counts, … : arrays
-        Types and lengths as in `lsr_index.segment.format.POSTINGS`.
-    n_docs, n_ranges, n_blocks, block_size : int
-        See `lsr_index.segment.geometry.Geometry`.
-    compact : bool
-        How it was built; for information.
+    Dense terms, those in a good share of the documents, are stored as rows with a byte for every
+    slot; the others as posting lists. `n_docs` to `block_size` are those of
+    `lsr_index.segment.geometry.Geometry`.
     """
 
     terms: NDArray[np.uint32]
@@ -79,7 +71,7 @@ class SegmentArrays:
         return {name: getattr(self, name) for name in DTYPES}
 
     def params(self) -> dict[str, int | bool]:
-        """Scalars that `from_arrays` needs beside the arrays, and counts worth storing."""
+        """Return the scalars that `from_arrays` needs, and counts worth storing."""
         stated: dict[str, int | bool] = dict(self.geometry._asdict())
         return stated | {
             "compact": self.compact,
@@ -94,12 +86,9 @@ class SegmentArrays:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], params: Mapping[str, Any]
     ) -> SegmentArrays:
-        """Wrap arrays (maps included) without copying or reading them; checks sizes only.
+        """Wrap arrays (maps included) without copying or reading; checks dtypes and sizes only.
 
-        Raises
-        ------
-        ValueError
-            If an array is missing, or a dtype or size does not fit the parameters.
+        Raises ValueError for an array or a parameter that is missing or does not fit.
         """
         typed: dict[str, Any] = {
             name: readonly(array) for name, array in typed_arrays(arrays).items()

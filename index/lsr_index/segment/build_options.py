@@ -14,7 +14,7 @@ COMPACT_DENSE_FRACTION = 1 / 8
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a segment is laid out.
+    """Layout of a segment, and the resources to build it with.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class BuildOptions:
         Documents per block: 16, 32, 64, 128 or 256.
     range_size : int
         Accumulators per range, at most 65,536.
-    dense_fraction : float
-        Terms that stand in at least this share of the documents are stored as rows with block
-        bounds, a byte for every document; the others as lists of three bytes a posting.
+    dense_fraction : float, optional
+        Terms in at least this share of the documents are stored as rows with block bounds, a byte
+        for every document; the others as lists of three bytes a posting.
     compact : bool
         Fewer dense terms: smaller, somewhat slower.
     reorder : {"none", "bisect"}

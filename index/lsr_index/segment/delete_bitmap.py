@@ -1,4 +1,4 @@
-"""Which documents of a segment are deleted: a bitmap, written anew when it changes."""
+"""Deleted documents of a segment: a bitmap, written anew when it changes."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def write_deletes(
 
 
 def read_deletes(container: Container, segment: SegmentEntry) -> Words:
-    """Read and check the bitmap of a segment.
+    """Read the bitmap of a segment; always compares its checksum.
 
-    Its checksum is always checked: the file is small, and a wrong bit would bring back a document.
+    The file is small, and a wrong bit would bring back a document.
     """
     container.check()
     words: Words = container.array("deleted")

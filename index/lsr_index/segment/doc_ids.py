@@ -1,9 +1,8 @@
-"""The documents' own ids (*docnos*) of one segment, and the way back from an id to its position.
+"""Document ids (*docnos*) of one segment, and the lookup of the position of an id.
 
-Four arrays. ``offsets`` and ``data`` hold the ids one after the other. ``hashes`` holds a 64-bit
-hash of each id, rising, and ``order`` the position that each hash belongs to: a lookup is a binary
-search in a map, so that opening an index reads no ids at all. Equal hashes are settled by comparing
-the ids themselves.
+``offsets`` and ``data`` hold the ids one after the other. ``hashes`` holds a 64-bit hash of each
+id, ascending, and ``order`` the position of each hash: a lookup is a binary search in a map, so
+opening an index reads no ids. Equal hashes are settled by comparing the ids.
 """
 
 from __future__ import annotations
@@ -150,14 +149,11 @@ class DocIdReader:
         return self.doc_ids(self._order[first:last])
 
     def live_hashes(self, live: NDArray[np.bool_]) -> NDArray[np.uint64]:
-        """Return the hashes of the documents for which `live` is True, in no order."""
+        """Return the hashes of the documents where `live`, (n_docs,), is True; in no order."""
         return self._hashes[live[self._order]]
 
     def check(self) -> None:
-        """Check that the arrays agree with each other. Raises CorruptIndexError.
-
-        Reads everything, chunk by chunk.
-        """
+        """Check that the arrays agree; reads everything. Raises CorruptIndexError."""
         offsets = self._offsets
         if offsets[0] != 0 or offsets[-1] != len(self._data):
             what = "it does not go from 0 to the end of docnos/data"

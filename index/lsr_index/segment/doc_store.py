@@ -1,9 +1,9 @@
-"""Text, title and metadata of the documents of one segment, compressed in small blocks.
+"""Text, title and metadata of the documents of one segment, compressed in blocks.
 
-A block holds neighbouring documents, about 16 KiB before compression (Zstandard), and has a
-checksum of its own that every read checks: fetching one document reads one block, and never returns
-damaged text. Inside a block, decompressed: three u32 lengths per document (title, text, metadata),
-then these three strings of each document one after the other; metadata is JSON, empty for none.
+A block holds neighbouring documents, about 16 KiB before compression (Zstandard), and has its own
+checksum, which every read compares: fetching a document reads one block. A block, decompressed:
+three u32 lengths per document (title, text, metadata), then these three strings of each document;
+metadata is JSON, empty for none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEVEL = 3
 
 
 class Record(NamedTuple):
-    """What is stored of a document beside its id and its vector."""
+    """Stored fields of a document beside its id and its vector."""
 
     title: str
     text: str
@@ -67,7 +67,7 @@ def _require_64_bits(value: Any) -> None:
 
 
 class DocumentWriter:
-    """Streams documents into the container; holds one block and 24 bytes per finished one."""
+    """Streams documents into a container; holds one block, and 24 bytes per finished one."""
 
     def __init__(self, container: ContainerWriter) -> None:
         self._container = container
@@ -111,14 +111,7 @@ class DocumentWriter:
 
 
 class Block(NamedTuple):
-    """A block, decompressed.
-
-    Attributes
-    ----------
-    raw : bytes
-    starts : (3 * n_docs + 1,) int64
-        Where each string begins; the last one ends where the block does.
-    """
+    """A decompressed block: string `i` is ``raw[starts[i]:starts[i + 1]]``, three per document."""
 
     raw: bytes
     starts: NDArray[np.int64]
@@ -190,7 +183,7 @@ class DocumentReader:
             yield from (block.parts(at) for at in range(block.n_docs))
 
     def check(self) -> None:
-        """Decompress and parse everything. Raises CorruptIndexError."""
+        """Decompress and parse every document. Raises CorruptIndexError."""
         if (np.diff(self._first_docs) < 1).any() or (np.diff(self._starts) < 1).any():
             raise self._corrupt("documents/first_docs", "it or documents/starts is not in order")
         if self._starts[0] != 0 or self._starts[-1] != len(self._data):

@@ -9,7 +9,7 @@ from lsr_index.storage.transaction import WritableFolder
 
 
 def write_assets(writable: WritableFolder, assets: EncoderAssets) -> FileEntry:
-    """Write an encoder. Equal assets make an equal file, whatever the generation."""
+    """Write an encoder; equal assets make an equal file, whatever the generation."""
 
     def fill(container: ContainerWriter) -> dict[str, object]:
         for name in sorted(assets.arrays):
@@ -20,12 +20,7 @@ def write_assets(writable: WritableFolder, assets: EncoderAssets) -> FileEntry:
 
 
 def read_assets(container: Container) -> EncoderAssets:
-    """Read an encoder; all of it is checked, since all of it will be used.
-
-    Raises
-    ------
-    CorruptIndexError
-    """
+    """Read an encoder; compares all checksums. Raises CorruptIndexError."""
     container.check()
     config = container.params.get("config")
     if not isinstance(config, dict):
@@ -34,7 +29,7 @@ def read_assets(container: Container) -> EncoderAssets:
 
 
 def differences(stored: Fingerprint, given: Fingerprint) -> str:
-    """Say in what an encoder differs from the one that made the vectors of an index."""
+    """Return the fields in which an encoder differs from the one that made an index."""
     theirs, ours = dict(stored.document), dict(given.document)
     return "; ".join(
         f"{key}: index {theirs.get(key)!r}, given {ours.get(key)!r}"

@@ -1,7 +1,7 @@
-"""The arrays of a segment's postings: name, type, length and meaning of each, defined once.
+"""Arrays of a segment's postings: name, dtype, length and meaning of each.
 
-What the kernels take, what the writer stores, the checks of sizes and the table of
-docs/index-format.md follow from `POSTINGS`.
+The kernels' view, the writer, the checks of sizes and the table of docs/index-format.md follow from
+`POSTINGS`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,10 @@ KTH_DEPTHS = (10, 100, 1000)
 
 
 class Sizes(NamedTuple):
-    """The numbers that lengths are made of, named as in docs/index-format.md.
+    """Numbers that lengths are made of, named as in docs/index-format.md.
 
-    Attributes
-    ----------
-    T : int
-        Distinct terms.
-    D : int
-        Dense terms, those stored as rows.
-    R, B, S : int
-        Ranges, blocks of a range, slots of a range.
-    P : int
-        Postings in lists.
+    T: distinct terms; D: dense terms, those stored as rows; R: ranges; B: blocks of a range; S:
+    slots of a range; P: postings in lists.
     """
 
     T: int
@@ -46,14 +38,10 @@ class ArrayFormat(NamedTuple):
 
     Attributes
     ----------
-    name : str
-    dtype : type
     length : callable
-        Its items, from `Sizes`.
-    rule : str
-        The same as docs/index-format.md writes it.
-    meaning : str
-        One line, for docs/index-format.md.
+        Its number of items, from `Sizes`.
+    rule, meaning : str
+        Length and content as docs/index-format.md writes them.
     optional : bool
         It may be empty.
     """
@@ -67,7 +55,7 @@ class ArrayFormat(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Its type as docs/index-format.md writes it: ``u4``."""
+        """Dtype as docs/index-format.md writes it: ``u4``."""
         return np.dtype(self.dtype).str[1:]
 
 
@@ -126,7 +114,7 @@ DTYPES = {array.name: array.dtype for array in POSTINGS}
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ValueError with a message that names the array, unless a condition holds."""
+    """Raise ValueError with a message that names the array, unless `condition` holds."""
     if not condition:
         raise ValueError(f"segment structure: {message}")
 
@@ -145,13 +133,7 @@ def sizes_of(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> Sizes:
 
 
 def typed_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the format, in its order.
-
-    Raises
-    ------
-    ValueError
-        One is missing, or has another type or more dimensions than the format says.
-    """
+    """Return the arrays in order; ValueError for one missing or of another dtype."""
     found = {}
     for name, dtype in DTYPES.items():
         if name not in arrays:
@@ -167,13 +149,7 @@ def typed_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def check_sizes(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> None:
-    """Check geometry and lengths; reads ``range_base`` and no other array.
-
-    Raises
-    ------
-    ValueError
-        Naming the array that does not fit.
-    """
+    """Check geometry and lengths; reads ``range_base`` only. ValueError names the array."""
     _check_geometry(geometry)
     sizes = sizes_of(arrays, geometry)
     require(

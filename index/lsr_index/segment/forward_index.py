@@ -1,8 +1,7 @@
-"""The document vectors of a segment, read back from its posting lists and rows.
+"""Document vectors of a segment, read back from its posting lists and rows.
 
-They are stored range by range. One range at a time is turned round; where the layout was
-reordered, the documents of a range lie anywhere in the segment, and the turned ranges are kept
-(in a scratch file) until documents can be read in order.
+One range at a time is transposed. In a reordered segment the documents of a range lie anywhere, and
+the transposed ranges are kept (in a scratch file) until documents can be read in order.
 """
 
 from __future__ import annotations
@@ -24,15 +23,7 @@ CHUNK_DOCS = 4096
 
 
 class Vectors(NamedTuple):
-    """Quantised vectors of some documents, as CSR.
-
-    Attributes
-    ----------
-    indptr : (n + 1,) int64
-    term_ids : (nnz,) uint32
-        Strictly ascending within a document.
-    impacts : (nnz,) uint8
-    """
+    """Quantised vectors of some documents, as CSR; term ids strictly ascend within a document."""
 
     indptr: NDArray[np.int64]
     term_ids: NDArray[np.uint32]
@@ -40,7 +31,7 @@ class Vectors(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """The lists and rows of one range."""
+    """Lists and rows of one range."""
 
     offsets: NDArray[np.uint32]
     slots: NDArray[np.uint16]
@@ -49,14 +40,10 @@ class _Range(NamedTuple):
 
 
 class VectorReader:
-    """Reads vectors out of the arrays of a segment.
+    """Document vectors of a segment.
 
-    Parameters
-    ----------
-    arrays : SegmentArrays
-        Checked (`lsr_index.segment.structure.check_indexing`): kernels index with them.
-    path : Path
-        Named when the arrays turn out to be damaged.
+    `arrays` must be checked (`lsr_index.segment.structure.check_indexing`): kernels index with
+    them. `path` is named in errors.
     """
 
     def __init__(self, arrays: SegmentArrays, path: Path) -> None:
@@ -87,10 +74,7 @@ class VectorReader:
     def chunks(self, scratch: Path | None = None) -> Iterator[tuple[int, Vectors]]:
         """Yield all documents in order as (first document, vectors).
 
-        Parameters
-        ----------
-        scratch : Path, optional
-            Existing folder for what does not belong in memory; needed for large reordered segments.
+        `scratch` is an existing folder for large reordered segments; without it memory is used.
         """
         if self._arrays.reordered:
             yield from self._reordered_chunks(scratch)
@@ -137,7 +121,7 @@ class VectorReader:
             impacts.close()
 
     def _in_order(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Documents of a range, rising, and the slot of each."""
+        """Return the documents of a range, ascending, and the slot of each."""
         size, n_docs = self._arrays.geometry.range_size, self._arrays.n_docs
         first = number * size
         if not self._arrays.reordered:
@@ -189,7 +173,7 @@ class VectorReader:
 
 
 def select(vectors: Vectors, rows: NDArray[np.integer]) -> Vectors:
-    """Return some rows, in the order given."""
+    """Return rows of vectors, in the order of `rows`."""
     lengths = np.diff(vectors.indptr)[rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     entries = np.arange(indptr[-1]) + np.repeat(vectors.indptr[rows] - indptr[:-1], lengths)

@@ -1,7 +1,7 @@
-"""Geometry of a segment: which range, block and slot a document has.
+"""Geometry of a segment: range, block and slot of a document.
 
-Documents in layout order fill ranges of ``range_size`` slots, and a range is cut into blocks of
-``block_size`` neighbours: the document at position ``p`` of the order stands in range
+Documents in layout order fill ranges of ``range_size`` slots, and a range is divided into blocks of
+``block_size`` neighbours: the document at position ``p`` of the order is in range
 ``p // range_size``, slot ``p % range_size``, block ``slot // block_size``.
 """
 
@@ -35,13 +35,10 @@ class Geometry(NamedTuple):
 
 
 def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
-    """Split ``n_docs`` evenly into the fewest ranges of at most ``range_size`` slots.
+    """Divide ``n_docs`` evenly into the fewest ranges of at most ``range_size`` slots.
 
-    Raises
-    ------
-    ValueError
-        If ``block_size`` is not one of `BLOCK_SIZES`, or ``range_size`` is above 65,536 or holds
-        no block.
+    Raises ValueError for a ``block_size`` not in `BLOCK_SIZES`, or a ``range_size`` above 65,536 or
+    without room for a block.
     """
     if block_size not in BLOCK_SIZES:
         raise ValueError(f"block_size must be one of {BLOCK_SIZES}, got {block_size}")
@@ -55,17 +52,9 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
 
 
 def slot_documents(geometry: Geometry, order: NDArray[np.uint32] | None) -> NDArray[np.uint32]:
-    """Document of every slot, ``NO_DOC`` for padding; empty in plain order.
+    """Return the document of every slot, (n_ranges * range_size,), ``NO_DOC`` for padding.
 
-    Parameters
-    ----------
-    geometry : Geometry
-    order : (n_docs,) uint32, optional
-        Document at each layout position; identity if not given.
-
-    Returns
-    -------
-    (n_ranges * range_size,) or (0,) uint32
+    Empty without an `order`, (n_docs,), the document at each layout position.
     """
     if order is None:
         return np.zeros(0, np.uint32)

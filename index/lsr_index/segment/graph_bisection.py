@@ -1,8 +1,8 @@
 """Document reordering by recursive graph bisection.
 
 Neighbouring documents that share terms make block bounds tight. Following Dhulipala et al. (KDD
-2016) and the one-selection variant of Mackenzie et al. (2021): halve the documents, move those that
-gain most across, until nothing gains; then go into the halves.
+2016) and the one-selection variant of Mackenzie et al. (2021): halve the documents, swap those that
+gain most between the halves until nothing gains, then divide the halves.
 """
 
 from __future__ import annotations
@@ -30,25 +30,22 @@ def reorder_documents(
     terms: NDArray[np.uint32],
     counts: NDArray[np.int64],
 ) -> NDArray[np.uint32]:
-    """Order in which neighbours resemble each other.
+    """Return an order in which neighbours resemble each other.
 
     Parameters
     ----------
     leaf_size : int
         Slices of this many documents are not divided further.
-    threads : int
     indptr : (n_docs + 1,) int64
     read_terms : callable
-        ``read_terms(begin, end)`` gives that part of the term ids.
-    terms : (n_terms,) uint32
-        Distinct terms, ascending.
-    counts : (n_terms,) int64
-        Their document frequencies.
+        ``read_terms(begin, end)`` returns that part of the term ids.
+    terms, counts : (n_terms,) uint32, int64
+        Distinct terms, ascending, and their document frequencies.
 
     Returns
     -------
     (n_docs,) uint32
-        Document at each position; the same for the same input, whatever ``threads``.
+        Document at each position; independent of ``threads``.
     """
     n_docs = indptr.size - 1
     order = np.arange(n_docs, dtype=np.uint32)

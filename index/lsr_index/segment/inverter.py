@@ -27,15 +27,14 @@ _BYTES_PER_POSTING = 24
 
 
 class SegmentBuilder:
-    """Build a segment from chunks of quantised documents.
+    """Builds a segment from chunks of quantised documents.
 
     Parameters
     ----------
     n_terms : int
-        Size of the vocabulary.
-    options : BuildOptions
+        Size of the vocabulary, at most 2**32.
     scratch : Path, optional
-        Existing folder for the spool and the finished arrays (``<name>.bin``); without it
+        Existing folder for the spooled input and the finished arrays (``<name>.bin``); without it
         everything stays in memory.
     progress : callable, optional
         Called with (documents done, documents in all) while ranges are built.
@@ -68,20 +67,20 @@ class SegmentBuilder:
         term_ids: NDArray[np.uint32],
         impacts: NDArray[np.uint8],
     ) -> None:
-        """Add documents; they get the next ids.
+        """Add documents; they get the next ordinals.
 
         Parameters
         ----------
         indptr : (n + 1,) int64
         term_ids : (nnz,) uint32
-            Strictly ascending within a document.
+            Below ``n_terms``, strictly ascending within a document.
         impacts : (nnz,) uint8
             1..255.
 
         Raises
         ------
         ValueError
-            If the chunk is not as described.
+            The chunk is not as described.
         """
         indptr = np.asarray(indptr, dtype=np.int64)
         term_ids = np.asarray(term_ids)
@@ -124,7 +123,7 @@ class SegmentBuilder:
         return ranges.build(self._scratch, self._progress)
 
     def _range_size(self, indptr: NDArray[np.int64]) -> int:
-        """The largest range that fits the memory bound with all threads at work."""
+        """Return the largest range that fits the memory bound with all threads at work."""
         options = self._options
         size = options.range_size
         share = options.memory_bytes // (2 * max(1, options.threads))
@@ -194,28 +193,9 @@ def build_segment(
     *,
     options: BuildOptions | None = None,
 ) -> SegmentArrays:
-    """Build a segment in memory from quantised documents.
+    """Build a segment in memory; ordinals are positions in ``indptr``.
 
-    Parameters
-    ----------
-    indptr : (n_docs + 1,) int64
-    term_ids : (n_postings,) uint32
-        Strictly ascending within a document, below ``n_terms``.
-    impacts : (n_postings,) uint8
-        1..255.
-    n_terms : int
-        Size of the vocabulary, at most 2**32.
-    options : BuildOptions, optional
-
-    Returns
-    -------
-    SegmentArrays
-        Document ids are positions in ``indptr``, whatever the layout order.
-
-    Raises
-    ------
-    ValueError
-        If the input is not as described.
+    Parameters and errors are those of `SegmentBuilder` and its `add`.
     """
     builder = SegmentBuilder(n_terms, options or BuildOptions())
     builder.add(indptr, term_ids, impacts)

@@ -1,4 +1,4 @@
-"""A segment as the kernels take it: a table of the addresses of its arrays."""
+"""Kernel view of a segment: a table of the addresses of its arrays."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ class KernelSegment:
     Parameters
     ----------
     arrays : SegmentArrays
-        Either built by this process, or checked (`lsr_index.segment.structure.check_indexing`).
+        Built by this process, or checked (`lsr_index.segment.structure.check_indexing`).
 
     Attributes
     ----------
-    view : SegmentView
     table : (len(view), 2) int64
         Addresses and lengths of `view`, which must live as long as the table is used.
     n_slots : int
@@ -43,7 +42,7 @@ class KernelSegment:
         self.table = address_table(self.view)
 
     def slot_bitmap(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """A bitmap of documents as one of slots, which is what the kernels look at."""
+        """Return a bitmap of documents as a bitmap of slots, which the kernels read."""
         if not self.arrays.reordered:
             return live
         bits = np.unpackbits(live.view(np.uint8), bitorder="little", count=self.n_docs)
@@ -52,7 +51,7 @@ class KernelSegment:
         return np.packbits(slots, bitorder="little").view(np.uint64)
 
     def slots_of_documents(self) -> NDArray[np.uint32]:
-        """Slot of each document, counted through the ranges; empty where it is its number."""
+        """Return the slot of each document in the segment; empty where the two are equal."""
         if not self.arrays.reordered:
             return readonly(np.zeros(0, np.uint32))
         slots = np.full(self.n_docs, NO_SLOT, np.uint32)
@@ -62,7 +61,7 @@ class KernelSegment:
 
 
 def segment_view(arrays: SegmentArrays) -> SegmentView:
-    """Return the arrays as the kernels take them, with what is looked up in them often."""
+    """Return the arrays and lookup tables that the kernels read."""
     sizes = [
         arrays.n_docs,
         arrays.terms.size,
@@ -80,7 +79,7 @@ def segment_view(arrays: SegmentArrays) -> SegmentView:
 
 
 def term_positions(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Position of each term id among the terms, -1 for others.
+    """Return the position of each term id in the dictionary, -1 for others.
 
     Empty where it would have more than 16 places a term, or positions beyond int32.
     """
@@ -93,10 +92,7 @@ def term_positions(terms: NDArray[np.uint32]) -> NDArray[np.int32]:
 
 
 def term_info(arrays: SegmentArrays) -> NDArray[Any]:
-    """What a search looks up of each term, see `lsr_index.kernels.structs.TERM_INFO`.
-
-    Empty for segments of several ranges.
-    """
+    """Return a `lsr_index.kernels.structs.TERM_INFO` of each term; empty for several ranges."""
     if arrays.n_ranges != 1:
         return np.zeros(0, TERM_INFO)
     n = arrays.terms.size

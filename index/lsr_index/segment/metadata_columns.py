@@ -1,9 +1,9 @@
-"""Metadata fields of a segment as columns that filters can look up.
+"""Metadata fields of a segment as columns that filters look up.
 
-Every top-level field is filterable; nothing has to be declared. A value belongs to the column of
-its own type, see `lsr_index.segment.metadata_values`; the elements of a list count each. A column
-holds its distinct keys, rising, and for each key the documents that have it. Integers that no
-double equals, and dates finer than a microsecond, are in columns of their own, of pairs of i64.
+Every top-level field is filterable without being declared. A value belongs to the column of its own
+type, see `lsr_index.segment.metadata_values`; each element of a list counts. A column holds its
+distinct keys, ascending, and for each key the documents that have it. Integers that no double
+equals, and dates finer than a microsecond, are in columns of their own, of pairs of i64.
 
 Segments written before `COLUMN_RULES` 2 rounded large integers to doubles and knew fewer forms of
 dates. A condition that this could change is answered from their stored documents instead.
@@ -63,7 +63,7 @@ _EXACT_DOUBLES = 1 << 53
 
 
 def column_names(stored: bytes) -> set[ColumnName]:
-    """Return the columns that the metadata of a document, as stored, has values in."""
+    """Return the columns that the stored metadata of a document has values in."""
     if not stored:
         return set()
     return {
@@ -76,8 +76,8 @@ def column_names(stored: bytes) -> set[ColumnName]:
 def require_columns(names: Collection[ColumnName], added: ColumnName) -> None:
     """Raise DataError when an index has too many columns for one more.
 
-    Checked where documents come in, against all that the index has: merging has no limit, so that
-    what was accepted can always be merged.
+    Adding documents checks this against the whole index; merging does not, so that what was
+    accepted can always be merged.
     """
     if len(names) >= MAX_COLUMNS:
         raise DataError(
@@ -87,13 +87,7 @@ def require_columns(names: Collection[ColumnName], added: ColumnName) -> None:
 
 
 class ColumnWriter:
-    """Collects the metadata of documents: 12 to 20 bytes per value.
-
-    Parameters
-    ----------
-    limited : bool
-        Refuse more than `MAX_COLUMNS` columns.
-    """
+    """Collects metadata, 12 to 20 bytes per value; if `limited`, in `MAX_COLUMNS` columns."""
 
     def __init__(self, limited: bool = True) -> None:
         self._limited = limited
@@ -122,7 +116,7 @@ class ColumnWriter:
         self._documents[column].append(self._n_docs)
 
     def write(self, container: ContainerWriter) -> list[dict[str, str]]:
-        """Write all columns; return what the reader needs to find them."""
+        """Write all columns; return the field and type of each, for the reader."""
         names = sorted(self._keys)
         for i, column in enumerate(names):
             storage = _STORAGE[column[1]]
@@ -144,7 +138,7 @@ class ColumnWriter:
 
 
 def _stored(kind: ValueType, key: Key) -> tuple[ColumnType, Iterable[Any]]:
-    """Return the column that holds a key exactly, and the numbers that it is written as."""
+    """Return the column that holds a key exactly, and the numbers written for the key."""
     if isinstance(key, bytes):
         return "keyword", key
     if kind == "date":
@@ -156,7 +150,7 @@ def _stored(kind: ValueType, key: Key) -> tuple[ColumnType, Iterable[Any]]:
 
 
 class Column:
-    """One field of one type, read through the map."""
+    """One field of one type, mapped."""
 
     def __init__(self, container: Container, number: int, kind: str, n_docs: int) -> None:
         self._container = container
@@ -186,7 +180,7 @@ class Column:
     def between(
         self, low: float | None, high: float | None, open_low: bool, open_high: bool
     ) -> NDArray[np.int32]:
-        """Return the documents that have a key from `low` to `high`, the ends in or out."""
+        """Return the documents that have a key from `low` to `high`, without the open ends."""
         n = len(self._keys)
         first_of, last_of = (
             bisect_right if open_low else bisect_left,
@@ -234,14 +228,9 @@ class Column:
 
 
 class Columns:
-    """All columns of one segment, opened one by one when they are asked for.
+    """All columns of one segment, each opened on first use.
 
-    Parameters
-    ----------
-    container : Container
-    n_docs : int
-    documents : DocumentReader
-        The stored documents of the segment, for what columns of older rules cannot tell.
+    `documents` answers what columns of older rules cannot.
     """
 
     def __init__(self, container: Container, n_docs: int, documents: DocumentReader) -> None:
@@ -261,7 +250,7 @@ class Columns:
 
     @property
     def names(self) -> Collection[ColumnName]:
-        """The columns there are."""
+        """Field and type of each column."""
         return self._numbers.keys()
 
     def fields(self) -> Mapping[str, set[str]]:
@@ -283,7 +272,7 @@ class Columns:
         ]
 
     def rounded(self, field: str, keys: Iterable[tuple[ValueType, Key | None]]) -> bool:
-        """Return whether the columns may be wrong about these keys: `scan` must answer then."""
+        """Return whether the columns may be wrong about these keys, so that `scan` must answer."""
         return not self._exact and any(
             (field, "keyword") in self._numbers
             if kind == "date"

@@ -1,14 +1,14 @@
-"""The value of a metadata field: one definition for columns, filters and every operator.
+"""Value of a metadata field: one definition for columns, filters and every operator.
 
 A number is an integer or a finite double, compared exactly, never rounded to one another. A string
-is a keyword, and a date as well when it is one in ISO 8601; two dates are equal when they are the
-same moment, however they are written. True and false are values of their own.
+is a keyword, and also a date when it is one in ISO 8601; two dates are equal when they are the same
+moment, however they are written. True and false are values of their own.
 
 Forms of dates: ``2024``, ``2024-03``, ``2024-03-01``, ``20240301``, week dates (``2024-W09-5``,
 ``2024-W09``), ordinal dates (``2024-061``), with a time after ``T`` or a space: ``12``, ``12:30``,
 ``12:30:15``, ``123015``, ``24:00``, a fraction after ``.`` or ``,``, and a zone: ``Z``, ``+02``,
-``+0200``, ``+02:00``. What is left out is the beginning of the period; without a zone it is UTC.
-Moments are told apart to the nanosecond.
+``+0200``, ``+02:00``. A missing part is the beginning of the period, a missing zone UTC. The
+resolution is a nanosecond.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def keyword_key(text: str) -> bytes:
 
 @lru_cache(maxsize=1 << 16)
 def date_key(text: str) -> int | None:
-    """Return an ISO 8601 date in nanoseconds since 1970, UTC where it names no zone, or None."""
+    """Return an ISO 8601 date in nanoseconds since 1970, in UTC unless it has a zone, or None."""
     found = _MOMENT.fullmatch(text)
     if found is None:
         return None
@@ -76,7 +76,7 @@ def date_key(text: str) -> int | None:
 
 
 def number_key(value: float) -> float | None:
-    """Return a number as it is compared; None for what no column can hold.
+    """Return a number as it is compared; None for one that no column can hold.
 
     These are infinities, NaN, and integers of more than 64 bits that no double equals.
     """

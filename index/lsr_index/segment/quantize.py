@@ -1,9 +1,9 @@
 """Weights to integers and back: one scale per index for documents, one per query for queries.
 
 Documents: ``impact = rint(weight / scale)`` in 1..255, uniform over the range of the whole index.
-Queries: integer weights so large that the final score uses the accumulator's full width. What a
-term adds is ``(impact * weight) >> shift``, so with ``shift = 8`` a score is the dot product of
-impacts and weights divided by 256, each term rounded down.
+Queries: integer weights so large that the final score uses the accumulator's full width. A term
+adds ``(impact * weight) >> shift``: with ``shift = 8`` a score is the dot product of impacts and
+weights divided by 256, each term rounded down.
 """
 
 from __future__ import annotations
@@ -18,47 +18,28 @@ MAX_IMPACT = 255
 
 
 def fit_scale(max_weight: float) -> float:
-    """Scale that maps ``max_weight`` to the largest impact.
-
-    Parameters
-    ----------
-    max_weight : float
-        Largest document weight of the index; positive and finite.
-
-    Returns
-    -------
-    float
-        ``max_weight / 255``.
-
-    Raises
-    ------
-    ValueError
-        If ``max_weight`` is not positive and finite.
-    """
+    """Return the scale that maps ``max_weight``, positive and finite, to impact 255."""
     if not (np.isfinite(max_weight) and max_weight > 0):
         raise ValueError(f"max_weight must be positive and finite, got {max_weight!r}")
     return float(max_weight) / MAX_IMPACT
 
 
 def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
-    """Impacts of document weights, rounded to nearest; 0 where the weight is below half a step.
+    """Return the impacts of document weights, (n,) uint8; 0 where a weight is below half a step.
+
+    Nothing is clipped: weights beyond the scale need an index with a larger one.
 
     Parameters
     ----------
     weights : (n,) float32
         Non-negative and finite.
     scale : float
-        As given by `fit_scale`; the same for every segment of an index.
-
-    Returns
-    -------
-    (n,) uint8
+        Of `fit_scale`; the same for every segment of an index.
 
     Raises
     ------
     ValueError
-        If a weight is negative, not finite, or would need an impact above 255: clipping is up to
-        the caller (`lsr_index.segment.weight_scale.LossCount.clip`).
+        A weight is negative, not finite, or needs an impact above 255.
     """
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be positive and finite, got {scale!r}")
@@ -81,7 +62,7 @@ def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np
 def quantize_query(
     weights: NDArray[np.float32], width: Width | None = None
 ) -> tuple[NDArray[np.uint32], float]:
-    """Integer weights of a query and the factor that brings integer scores back.
+    """Return integer weights of a query, and the factor that turns integer scores into scores.
 
     Parameters
     ----------
@@ -93,15 +74,15 @@ def quantize_query(
     Returns
     -------
     int_weights : (n,) uint32
-        ``sum((255 * int_weights) >> shift) < top``, so that no score overflows. A weight may become
-        0 if it is below 1/32,000 of the sum.
+        ``sum((255 * int_weights) >> shift) < top``: no score overflows. A weight below 1/32,000 of
+        the sum may become 0.
     query_scale : float
         ``score ~ integer_score * scale * query_scale``.
 
     Raises
     ------
     ValueError
-        If a weight is not positive and finite.
+        A weight is not positive and finite.
     """
     values = np.ascontiguousarray(weights, dtype=np.float32)
     chosen = width_for(values.size) if width is None else width

@@ -1,4 +1,4 @@
-"""Some documents in the form in which a segment stores them."""
+"""Documents in the form in which a segment stores them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    doc_ids : list of str, (n,)
     parts : list, (n,)
         Title, text and metadata of each document, encoded.
     vectors : Vectors
@@ -44,17 +43,7 @@ def store_batch(
     dense: DensePart | None,
     lost: LossCount,
 ) -> Chunk:
-    """Encode and quantise a batch.
-
-    Parameters
-    ----------
-    batch : DocumentBatch
-    scale : float
-    n_terms : int
-    dense : DensePart or None
-        What the index has of dense vectors.
-    lost : LossCount
-        Counts the weights that are clipped or round to 0.
+    """Encode and quantise a batch; `lost` counts the weights that are clipped or round to 0.
 
     Raises
     ------
@@ -63,34 +52,39 @@ def store_batch(
     ValueError
         A weight does not fit the scale, and `lost` does not clip.
     """
+    parts = encode_batch(batch, n_terms)
+    impacts = quantize(batch.vectors.values, scale, lost)
+    vectors = without_zeros(batch.vectors.indptr, batch.vectors.indices, impacts)
+    return Chunk(list(batch.ids), parts, vectors, dense_codes(batch, dense))
+
+
+def encode_batch(batch: DocumentBatch, n_terms: int) -> list[list[bytes]]:
+    """Return title, text and metadata of each document as stored.
+
+    Raises DataError for a field of another length, a document that cannot be stored, or a term id
+    that is not below `n_terms`.
+    """
     vectors = batch.vectors
-    sizes = {len(field) for field in (batch.ids, batch.texts, batch.titles, batch.metadata)}
+    columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
+    sizes = {len(column) for column in columns}
     if sizes != {vectors.n_rows}:
         raise DataError(
             f"a batch has {vectors.n_rows} vectors, but ids, texts, titles and metadata of "
             f"{sorted(sizes)} documents; expected as many of each"
         )
-    columns = (batch.ids, batch.titles, batch.texts, batch.metadata)
-    parts = [encode_record(*fields) for fields in zip(*columns, strict=True)]
     beyond = vectors.indices >= n_terms
     if beyond.any():
         at = int(np.argmax(beyond))
         row = int(np.searchsorted(vectors.indptr, at, side="right")) - 1
         raise DataError(
             f"document {batch.ids[row]!r} has term id {vectors.indices[at]}, but the vocabulary "
-            f"of the index has {n_terms} terms"
+            f"of the index has {n_terms} terms; where it has grown, give its size (n_terms)"
         )
-    impacts = quantize(vectors.values, scale, lost)
-    return Chunk(
-        list(batch.ids),
-        parts,
-        without_zeros(vectors.indptr, vectors.indices, impacts),
-        dense_codes(batch, dense),
-    )
+    return [encode_record(*fields) for fields in zip(*columns, strict=True)]
 
 
 def quantize(weights: NDArray[np.float32], scale: float, lost: LossCount) -> NDArray[np.uint8]:
-    """Return impacts, and count what is clipped or rounds to 0."""
+    """Return impacts; count what is clipped or rounds to 0."""
     impacts = quantize_documents(lost.clip(weights, scale) if lost.clips else weights, scale)
     lost.drop(impacts)
     return impacts
@@ -99,11 +93,8 @@ def quantize(weights: NDArray[np.float32], scale: float, lost: LossCount) -> NDA
 def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
     """Return the dense vectors of a batch as stored, None for an index without any.
 
-    Raises
-    ------
-    DataError
-        The batch has none and the index wants them, or the other way round; VectorError for one
-        that cannot be stored.
+    Raises DataError where only one of batch and index has dense vectors, VectorError for one that
+    cannot be stored.
     """
     if part is None:
         if batch.dense is not None:
@@ -119,9 +110,9 @@ def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
 
 
 def blank_rows(indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which documents have no term; only they may lack a dense vector.
+    """Return which documents have no term, (n,); only they may lack a dense vector.
 
-    What holds no term (nothing, white space, invisible characters) is nothing to a model either.
+    A text without terms (nothing, white space, invisible characters) is nothing to a model either.
     """
     return np.equal(np.diff(indptr), 0)
 
@@ -138,7 +129,7 @@ def without_zeros(
 
 
 def rescaled(chunk: Chunk, old: float, new: float, lost: LossCount) -> Chunk:
-    """Quantise a chunk once more, for a larger scale; an impact moves by at most half a step."""
+    """Quantise a chunk again for a larger scale; an impact moves by at most half a step."""
     impacts = np.rint(chunk.vectors.impacts * (old / new)).astype(np.uint8)
     lost.drop(impacts)
     return chunk._replace(

@@ -30,14 +30,7 @@ from lsr_index.storage.spool import Sink, Spool
 
 
 class SpooledDocuments(NamedTuple):
-    """All documents of a segment, in the order of their numbers.
-
-    Attributes
-    ----------
-    indptr : (n_docs + 1,) int64
-    terms, impacts : Spool
-        Of uint32 and uint8.
-    """
+    """All documents of a segment as CSR, in the order of their ordinals."""
 
     indptr: NDArray[np.int64]
     terms: Spool
@@ -49,13 +42,10 @@ class RangeBuilder:
 
     Parameters
     ----------
-    documents : SpooledDocuments
     terms, counts : (n_terms,) uint32, int64
-        Distinct term ids, rising, and the documents that hold them.
-    geometry : Geometry
+        Distinct term ids, ascending, and the documents that hold them.
     order : (n_docs,) uint32, optional
-        Document at each layout position; identity if not given.
-    options : BuildOptions
+        Document at each layout position; identity by default.
     table_size : int
         Term ids below it are looked up in a table of this size; 0: by binary search.
     """
@@ -91,7 +81,7 @@ class RangeBuilder:
     def _documents(
         self, number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
-        """Documents of a range in layout order, as CSR over local term numbers."""
+        """Return the documents of a range in layout order, as CSR over local term numbers."""
         geometry = self._geometry
         first = min(number * geometry.range_size, geometry.n_docs)
         last = min(first + geometry.range_size, geometry.n_docs)
@@ -113,7 +103,7 @@ class RangeBuilder:
         return indptr, self._local(terms), impacts
 
     def _measure(self, threads: int) -> NDArray[np.int64]:
-        """First listed posting of every range, (n_ranges + 1,)."""
+        """Return the first listed posting of every range, (n_ranges + 1,)."""
 
         def size(number: int) -> int:
             indptr, local, _ = self._documents(number)
@@ -126,15 +116,7 @@ class RangeBuilder:
     def build(
         self, folder: Path | None, progress: Callable[[int, int], None] | None
     ) -> SegmentArrays:
-        """Build every range and put the segment together.
-
-        Parameters
-        ----------
-        folder : Path, optional
-            Existing folder for the finished arrays; without it they stay in memory.
-        progress : callable, optional
-            Called with (documents done, documents in all).
-        """
+        """Build all ranges and the segment; for the parameters see `SegmentBuilder`."""
         geometry, n_terms, options = self._geometry, self._terms.size, self._options
         range_base = self._measure(options.threads)
         histogram_of_term = choose_histograms(self._counts, options.memory_bytes)
@@ -220,13 +202,7 @@ class RangeBuilder:
 
 
 def choose_dense(counts: NDArray[np.int64], geometry: Geometry, share: float) -> NDArray[np.int32]:
-    """Number the terms that are stored as rows: those that fill at least ``share`` of the places.
-
-    Returns
-    -------
-    (n_terms,) int32
-        Row, ascending with the term id, or -1.
-    """
+    """Number the terms in at least ``share`` of the slots, stored as rows; others -1."""
     chosen = counts >= max(2.0, share * geometry.n_ranges * geometry.range_size)
     rows = np.full(counts.size, -1, dtype=np.int32)
     rows[chosen] = np.arange(int(chosen.sum()), dtype=np.int32)
@@ -234,7 +210,7 @@ def choose_dense(counts: NDArray[np.int64], geometry: Geometry, share: float) ->
 
 
 def choose_histograms(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
-    """Number the terms that can have a k-th impact and get a histogram, within memory."""
+    """Number the terms that can have a k-th impact and get a histogram, within memory; else -1."""
     limit = max(1, memory_bytes // 8 // 1024)
     wanted = np.flatnonzero(counts >= KTH_DEPTHS[0])
     if wanted.size > limit:

@@ -29,15 +29,14 @@ from lsr_index.storage.manifest import SegmentEntry
 
 
 class SegmentReader:
-    """One segment of one generation, mapped: nothing is read before it is asked for.
+    """One segment of one generation, mapped: nothing is read before it is needed.
 
     Attributes
     ----------
-    entry : SegmentEntry
     container, deletes : Container
         The segment's file and, where documents are deleted, the file of their bitmap.
     live : bitmap or None
-        Which documents a search may return; None: all.
+        Documents that are not deleted; None: all.
     dense : DenseArrays or None
         The dense vectors, in an index that has them.
     """
@@ -78,13 +77,7 @@ class SegmentReader:
 
     @cached_property
     def kernel_segment(self) -> KernelSegment:
-        """The segment as the kernels take it, checked when first asked for.
-
-        Raises
-        ------
-        CorruptIndexError
-            A number in the file would lead a kernel out of its arrays.
-        """
+        """Kernel view, checked on first use: no number leads out of an array."""
         return KernelSegment(self._checked_arrays)
 
     @cached_property
@@ -109,18 +102,13 @@ class SegmentReader:
         return position if position is not None and self.is_live(position) else None
 
     def live_mask(self) -> NDArray[np.bool_]:
-        """Return one element per document: True for those not deleted."""
+        """Return which documents are not deleted, (n_docs,) bool."""
         if self.live is None:
             return np.ones(self.n_docs, np.bool_)
         return mask_of(self.live, self.n_docs)
 
     def check_structure(self) -> None:
-        """Check that the arrays agree with each other. Reads everything.
-
-        Raises
-        ------
-        CorruptIndexError
-        """
+        """Check that the arrays agree; reads everything. Raises CorruptIndexError."""
         self._check(check_structure)
         self.doc_ids.check()
         self.documents.check()

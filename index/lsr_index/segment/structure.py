@@ -1,4 +1,4 @@
-"""What must hold of the arrays of a segment: for kernels to stay inside of them, and beyond."""
+"""Checks of a segment's arrays: for kernels to stay inside of them, and for right answers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,10 @@ _FAULTS = {
 def check_indexing(segment: SegmentArrays) -> None:
     """Check every number that kernels index with: the memory-safety boundary of a mapped segment.
 
-    What only decides about answers (impacts, maxima, counts, the order within a list) is left to
-    `check_structure`. Reads ``terms``, ``row_of_term``, ``offsets``, ``slots`` and ``slot_docs``
-    once, at the speed of memory: 0.1 ms per million postings.
-
-    Raises
-    ------
-    ValueError
-        Naming the array.
+    Numbers that only decide about answers (impacts, maxima, counts, the order within a list) are
+    left to `check_structure`. Reads ``terms``, ``row_of_term``, ``offsets``, ``slots`` and
+    ``slot_docs`` once, at the speed of memory: 0.1 ms per million postings. ValueError names the
+    array.
     """
     terms = segment.terms
     require(bool((terms[1:] > terms[:-1]).all()), "terms do not strictly ascend")
@@ -95,13 +91,7 @@ def _check_slots(segment: SegmentArrays, number: int) -> None:
 
 
 def check_structure(segment: SegmentArrays) -> None:
-    """Check the contents of every array against the others. Reads everything.
-
-    Raises
-    ------
-    ValueError
-        Naming the range and the rule.
-    """
+    """Check all arrays against each other; ValueError names the range and the rule."""
     check_indexing(segment)
     if segment.reordered:
         docs = segment.slot_docs[segment.slot_docs != NO_DOC]

@@ -1,10 +1,10 @@
-"""How large one impact step is: from all weights of an index, not from the largest alone.
+"""Scale of an index: from all its weights, not from the largest alone.
 
 With ``largest / 255`` a single outlier makes the step so wide that ordinary weights round to 0 and
-their documents cannot be found any more. So the largest weight decides only as long as at most
-`MAX_LOST` of the postings are lost to it. Beyond that the step follows what is typical, and the few
-weights above its range are stored as the largest impact. What was clipped or lost is counted, kept
-in the manifest and told by builds, commits and `stats`.
+their documents cannot be found. So the largest weight decides only as long as at most `MAX_LOST` of
+the postings round to 0. Beyond that the step follows the median, and the few weights above its
+range are stored as the largest impact. Clipped and lost postings are counted in the manifest and
+shown by builds, commits and `stats`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,9 @@ _BINS = 1 << 11
 
 
 class LossCount:
-    """Adds up what several batches lose.
+    """Counts what several batches lose, in `total`.
 
-    Parameters
-    ----------
-    clips : bool
-        Clip weights that do not fit the scale; else they are an error.
-
-    Attributes
-    ----------
-    total : Loss
+    With `clips`, weights that do not fit the scale are clipped; else they are an error.
     """
 
     def __init__(self, *, clips: bool = True) -> None:
@@ -43,7 +36,7 @@ class LossCount:
         self.total = Loss()
 
     def clip(self, weights: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-        """Return weights that fit a scale, and count those that did not."""
+        """Return weights that fit a scale; count those that did not."""
         largest = np.float32(scale * MAX_IMPACT)
         above = np.rint(weights.astype(np.float64) / scale) > MAX_IMPACT
         n_clipped = int(np.count_nonzero(above))
@@ -56,13 +49,7 @@ class LossCount:
 
 
 class WeightSpread:
-    """A histogram of positive weights, eight bins to every doubling.
-
-    Attributes
-    ----------
-    largest : float
-        0 when there is none.
-    """
+    """A histogram of positive weights, eight bins to every doubling; `largest` is 0 without any."""
 
     def __init__(self) -> None:
         self.largest = 0.0
@@ -86,12 +73,8 @@ class WeightSpread:
     def scale(self, headroom: float = 1.0, lost: int = 0) -> float:
         """Return the step that fits these weights.
 
-        Parameters
-        ----------
-        headroom : float
-            By how much later weights may be larger.
-        lost : int
-            Postings that were lost before.
+        `headroom` is the factor by which later weights may be larger, `lost` the number of postings
+        lost before.
         """
         n = int(self._counts.sum())
         if n == 0:

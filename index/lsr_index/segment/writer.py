@@ -1,8 +1,8 @@
-"""Writing a segment: some documents with their vectors, ids and texts, in one immutable file.
+"""Writing a segment: documents with their vectors, ids and texts, in one immutable file.
 
 Chunks of stored documents come from new batches (`lsr_index.segment.quantized_batch.store_batch`)
 or from older segments (`SegmentReader.chunks`): adding, merging and compacting are the same code.
-Documents are numbered in the order in which they arrive, whatever the layout of the postings.
+Ordinals follow the order of arrival, whatever the layout of the postings.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def write_segment(
     Parameters
     ----------
     chunks : iterable of Chunk
-        Read once. Documents are numbered in this order.
-    n_terms : int
-        Every term id is smaller.
+        Read once.
     scale : float
         The scale that the impacts were quantised with.
     options : BuildOptions
@@ -72,8 +70,7 @@ def write_segment(
     total : int, optional
         Documents expected, for `progress`.
     limited : bool
-        Refuse more metadata fields than an index may have; off where documents are that were
-        accepted before.
+        Raise for more metadata fields than an index may have; off for documents accepted before.
     """
     n_docs = 0
 
@@ -137,7 +134,7 @@ def _read_what_fits(chunks: Iterator[Chunk], limit: int) -> tuple[list[Chunk], b
 
 
 def _emptied(chunks: list[Chunk]) -> Iterator[Chunk]:
-    """Yield what is in a list, letting go of it one by one."""
+    """Yield the items of a list, removing each from it."""
     chunks.reverse()
     while chunks:
         yield chunks.pop()
@@ -146,7 +143,7 @@ def _emptied(chunks: list[Chunk]) -> Iterator[Chunk]:
 def _copy_array(
     container: ContainerWriter, name: str, array: NDArray[Any], scratch: Path | None
 ) -> None:
-    """Append an array; one that lies in a scratch file is read in pieces and its file removed.
+    """Append an array; one in a scratch file is read in pieces and its file removed.
 
     Reading it through its map would count the whole array as memory of this process.
     """

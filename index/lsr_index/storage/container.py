@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +42,7 @@ DTYPES = ("|u1", "<u2", "<u4", "<u8", "|i1", "<i2", "<i4", "<i8", "<f4", "<f8")
 
 _PREFIX = struct.Struct("<8sII16s32x")
 _FOOTER = struct.Struct("<QQIIQ16s8x8s")
-_ENTRY_FIELDS = {"name", "dtype", "shape", "offset", "nbytes", "crc32"}
+_HEX = re.compile(r"[0-9a-f]+")
 
 
 class ArrayEntry(NamedTuple):
@@ -54,7 +56,8 @@ class ArrayEntry(NamedTuple):
     crc32: int
 
 
-class FileEntry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FileEntry:
     """A container as a manifest names it.
 
     Attributes
@@ -78,6 +81,29 @@ class FileEntry(NamedTuple):
     def name(self) -> str:
         """The file's name in the folder of the index."""
         return f"{self.kind}-{self.uuid}.lsr"
+
+    @classmethod
+    def from_json(cls, body: Any, kind: str) -> Self | None:
+        """Read and check the entry of a file of a kind. Raises ValueError, KeyError, TypeError."""
+        if not body:
+            return None
+        entry = cls(**body)
+        if entry.kind != kind:
+            raise ValueError(f"expected a file of kind {kind!r}")
+        # Names are made of these, so nothing but hexadecimal digits may pass.
+        for digits, length in ((entry.uuid, 32), (entry.sha256, 64)):
+            if len(digits) != length or not _HEX.fullmatch(digits):
+                raise ValueError(f"expected {length} hexadecimal digits")
+        whole_number(body, "length", 2**63)
+        return entry
+
+
+def whole_number(body: Any, key: str, largest: int) -> int:
+    """Return a number of a JSON object, or raise ValueError unless it is from 0 to `largest`."""
+    value = body[key]
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ValueError(f"{key} must be a whole number from 0 to {largest}")
+    return value
 
 
 class ContainerWriter:
@@ -325,7 +351,7 @@ def _parse_directory(
 
 
 def _entry(fields: Any) -> ArrayEntry:
-    if set(fields) != _ENTRY_FIELDS:
+    if set(fields) != set(ArrayEntry._fields):
         raise ValueError("an array entry has other fields than it must have")
     name, dtype, shape = fields["name"], fields["dtype"], fields["shape"]
     numbers = [*shape, fields["offset"], fields["nbytes"], fields["crc32"]]
@@ -333,6 +359,4 @@ def _entry(fields: Any) -> ArrayEntry:
         raise ValueError("an array entry has a name, dtype or shape outside of the format")
     if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
         raise ValueError("an array entry has a number outside of the format")
-    return ArrayEntry(
-        name, dtype, tuple(shape), fields["offset"], fields["nbytes"], fields["crc32"]
-    )
+    return ArrayEntry(**{**fields, "shape": tuple(shape)})

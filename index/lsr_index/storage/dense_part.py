@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -108,46 +108,24 @@ class DensePart:
         chosen = self.settings.get("n_lists") or 4 * math.isqrt(n_vectors)
         return max(1, min(int(chosen), n_vectors))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what a manifest stores."""
-        fingerprint = self.fingerprint
-        return {
-            "dimension": self.dimension,
-            "encoder": self.encoder and self.encoder._asdict(),
-            "fingerprint": fingerprint
-            and {"document": dict(fingerprint.document), "query": dict(fingerprint.query)},
-            "settings": dict(self.settings),
-            "similarity": self.similarity,
-        }
+    @classmethod
+    def from_json(cls, body: Any) -> Self:
+        """Read what a manifest stores. Raises ValueError, KeyError, TypeError."""
+        settings = dict(body["settings"])
+        layout = (settings.get("flat_below", FLAT_BELOW), settings.get("n_lists"))
+        for value in (body["dimension"], *layout):
+            if value is not None and type(value) is not int:
+                raise ValueError(f"{value!r} is not a whole number")
+        spec = DenseSpec(body["dimension"], body["similarity"], None, None, *layout)
+        return cls(
+            spec.dimension,
+            spec.similarity,
+            FileEntry.from_json(body["encoder"], "encoder"),
+            fingerprint_from_json(body["fingerprint"]),
+            settings,
+        )
 
 
-def part_from_json(body: Any, read_file: Callable[[Any, str], FileEntry]) -> DensePart:
-    """Read what `DensePart.to_json` made.
-
-    Parameters
-    ----------
-    read_file : callable
-        Checks and reads the entry of a file of the given kind.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError
-    """
-    dimension, similarity, settings = body["dimension"], body["similarity"], dict(body["settings"])
-    if type(dimension) is not int or not 1 <= dimension <= MAX_DIMENSION:
-        raise ValueError(f"dense vectors have 1 to {MAX_DIMENSION} numbers")
-    if similarity not in ("cosine", "dot"):
-        raise ValueError("the similarity is neither cosine nor dot")
-    flat_below, n_lists = settings.get("flat_below", 0), settings.get("n_lists")
-    if type(flat_below) is not int or flat_below < 0:
-        raise ValueError("flat_below is not a whole number")
-    if n_lists is not None and (type(n_lists) is not int or not 1 <= n_lists <= MAX_LISTS):
-        raise ValueError(f"n_lists is not a whole number from 1 to {MAX_LISTS}")
-    stored = body["fingerprint"]
-    return DensePart(
-        dimension,
-        similarity,
-        read_file(body["encoder"], "encoder") if body["encoder"] else None,
-        Fingerprint(dict(stored["document"]), dict(stored["query"])) if stored else None,
-        settings,
-    )
+def fingerprint_from_json(body: Any) -> Fingerprint | None:
+    """Read what a manifest stores of a fingerprint. Raises ValueError, KeyError, TypeError."""
+    return Fingerprint(dict(body["document"]), dict(body["query"])) if body else None

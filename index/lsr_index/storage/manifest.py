@@ -18,8 +18,8 @@ from typing import Any
 
 from lsr.encoders.base import Fingerprint
 from lsr.errors import CorruptIndexError, IndexNotFoundError
-from lsr_index.storage.container import FORMAT_VERSION, FileEntry, check_version
-from lsr_index.storage.dense_part import DensePart, part_from_json
+from lsr_index.storage.container import FORMAT_VERSION, FileEntry, check_version, whole_number
+from lsr_index.storage.dense_part import DensePart, fingerprint_from_json
 from lsr_index.storage.directory import Files
 
 MAX_MANIFEST_BYTES = 16 << 20
@@ -30,7 +30,6 @@ DENSE_VERSION = FORMAT_VERSION + 1
 
 _NAME = re.compile(r"MANIFEST-(\d{16})")
 _HEAD = re.compile(rb"lsr-manifest (\d{1,9})\n")
-_HEX = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +141,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file. Equal manifests give equal bytes."""
-        body: dict[str, Any] = {
-            "encoder": self.encoder and self.encoder._asdict(),
-            "fingerprint": self.fingerprint
-            and {
-                "document": dict(self.fingerprint.document),
-                "query": dict(self.fingerprint.query),
-            },
-            "generation": self.generation,
-            "n_terms": self.n_terms,
-            "parent": self.parent,
-            "scale": self.scale,
-            "segments": [_segment_to_json(segment) for segment in self.segments],
-            "settings": dict(self.settings),
-        }
-        if self.dense is not None:
-            body["dense"] = self.dense.to_json()
-        if self.loss != NO_LOSS:
-            body["loss"] = asdict(self.loss)
+        body = asdict(self)
+        if self.dense is None:
+            del body["dense"]
+        if self.loss == NO_LOSS:
+            del body["loss"]
         version = FORMAT_VERSION if self.dense is None else DENSE_VERSION
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
         head = b"lsr-manifest %d\n%s\n" % (version, text.encode("ascii"))
@@ -233,21 +219,7 @@ def read_manifest(files: Files, folder: Path, generation: int) -> Manifest:
     return manifest
 
 
-def _fingerprint_to_json(fingerprint: Fingerprint) -> dict[str, Any]:
-    return {"document": dict(fingerprint.document), "query": dict(fingerprint.query)}
-
-
-def _segment_to_json(segment: SegmentEntry) -> dict[str, Any]:
-    return {
-        "deletes": segment.deletes and segment.deletes._asdict(),
-        "file": segment.file._asdict(),
-        "n_deleted": segment.n_deleted,
-        "n_docs": segment.n_docs,
-    }
-
-
 def _manifest_from_json(body: Any, version: int) -> Manifest:
-    fingerprint = body["fingerprint"]
     scale = body["scale"]
     if type(scale) is not float or not (math.isfinite(scale) and scale > 0):
         raise ValueError("the scale is not a positive number")
@@ -256,18 +228,16 @@ def _manifest_from_json(body: Any, version: int) -> Manifest:
     if ("dense" in body) != (version == DENSE_VERSION):
         raise ValueError(f"version {version} does not go with what the manifest names")
     manifest = Manifest(
-        generation=_count(body, "generation", 10**16 - 1),
-        n_terms=_count(body, "n_terms", 2**32),
+        generation=whole_number(body, "generation", 10**16 - 1),
+        n_terms=whole_number(body, "n_terms", 2**32),
         scale=scale,
         segments=tuple(_segment_from_json(segment) for segment in body["segments"]),
-        encoder=_file_from_json(body["encoder"], "encoder") if body["encoder"] else None,
-        fingerprint=Fingerprint(dict(fingerprint["document"]), dict(fingerprint["query"]))
-        if fingerprint
-        else None,
+        encoder=FileEntry.from_json(body["encoder"], "encoder"),
+        fingerprint=fingerprint_from_json(body["fingerprint"]),
         settings=dict(body["settings"]),
-        parent=_count(body, "parent", 10**16 - 1),
-        dense=part_from_json(body["dense"], _file_from_json) if "dense" in body else None,
-        loss=Loss(*(_count(body["loss"], key, 2**63) for key in ("n_clipped", "n_dropped")))
+        parent=whole_number(body, "parent", 10**16 - 1),
+        dense=DensePart.from_json(body["dense"]) if "dense" in body else None,
+        loss=Loss(*(whole_number(body["loss"], key, 2**63) for key in ("n_clipped", "n_dropped")))
         if "loss" in body
         else NO_LOSS,
     )
@@ -280,28 +250,12 @@ def _manifest_from_json(body: Any, version: int) -> Manifest:
 
 
 def _segment_from_json(body: Any) -> SegmentEntry:
-    deletes = _file_from_json(body["deletes"], "deletes") if body["deletes"] else None
-    n_docs = _count(body, "n_docs", MAX_DOCS)
-    n_deleted = _count(body, "n_deleted", n_docs)
+    file = FileEntry.from_json(body["file"], "segment")
+    deletes = FileEntry.from_json(body["deletes"], "deletes")
+    n_docs = whole_number(body, "n_docs", MAX_DOCS)
+    n_deleted = whole_number(body, "n_deleted", n_docs)
+    if file is None:
+        raise ValueError("a segment has no file")
     if (deletes is None) != (n_deleted == 0):
         raise ValueError("the number of deleted documents does not fit the bitmap")
-    return SegmentEntry(_file_from_json(body["file"], "segment"), n_docs, deletes, n_deleted)
-
-
-def _file_from_json(body: Any, kind: str) -> FileEntry:
-    entry = FileEntry(**body)
-    if entry.kind != kind:
-        raise ValueError(f"expected a file of kind {kind!r}")
-    # Names are made of these, so nothing but hexadecimal digits may pass.
-    for digits, length in ((entry.uuid, 32), (entry.sha256, 64)):
-        if len(digits) != length or not _HEX.fullmatch(digits):
-            raise ValueError(f"expected {length} hexadecimal digits")
-    _count(body, "length", 2**63)
-    return entry
-
-
-def _count(body: Any, key: str, largest: int) -> int:
-    value = body[key]
-    if type(value) is not int or not 0 <= value <= largest:
-        raise ValueError(f"{key} must be a whole number from 0 to {largest}")
-    return value
+    return SegmentEntry(file, n_docs, deletes, n_deleted)

@@ -14,10 +14,15 @@ from lsr.records import DocumentBatch
 from lsr_index.dense.codes import Codes
 from lsr_index.search.filters import Filter
 from lsr_index.segment.doc_ids import encode_id
-from lsr_index.segment.doc_store import encode_record
 from lsr_index.segment.metadata_columns import ColumnName, column_names, require_columns
 from lsr_index.segment.metadata_values import typed_keys
-from lsr_index.segment.quantized_batch import Chunk, dense_codes, quantize, without_zeros
+from lsr_index.segment.quantized_batch import (
+    Chunk,
+    dense_codes,
+    encode_batch,
+    quantize,
+    without_zeros,
+)
 from lsr_index.segment.weight_scale import LossCount
 from lsr_index.storage.dense_part import DensePart
 
@@ -114,7 +119,7 @@ class Pending:
 
     def _metadata(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for doc_id, row in self.documents.items():
-            yield doc_id, json.loads(row.parts[2]) if row.parts[2] else {}
+            yield doc_id, json.loads(row.parts[2] or b"{}")
 
     def weights(self) -> Iterator[NDArray[np.float32]]:
         """Yield the weights of each document, (n,) float32."""
@@ -137,32 +142,22 @@ class Pending:
 
 
 def storable_ids(doc_ids: Iterable[str]) -> list[str]:
-    """Return the ids that an index can hold at all; others need not be looked for."""
+    """Return the ids that are UTF-8: an index holds no others."""
     return [doc_id for doc_id in doc_ids if _is_utf8(doc_id)]
 
 
 def _rows(
     batch: DocumentBatch, n_terms: int, dense: DensePart | None
 ) -> Iterator[tuple[str, PendingDocument]]:
-    vectors = batch.vectors
-    fields = (batch.ids, batch.titles, batch.texts, batch.metadata)
-    if {len(field) for field in fields} != {vectors.n_rows}:
-        raise DataError(f"a batch has {vectors.n_rows} vectors, but not as many of every field")
-    codes = dense_codes(batch, dense)
+    parts, codes = encode_batch(batch, n_terms), dense_codes(batch, dense)
     seen: set[str] = set()
     for i, doc_id in enumerate(batch.ids):
         encode_id(doc_id)
         if doc_id in seen:
             raise DataError(f"document id {doc_id!r} appears twice in one batch")
         seen.add(doc_id)
-        term_ids, weights = vectors.row(i)
-        if len(term_ids) and int(term_ids[-1]) >= n_terms:
-            raise DataError(
-                f"document {doc_id!r} has term id {term_ids[-1]}, but the vocabulary of the index "
-                f"has {n_terms} terms; where it has grown, say how large it is (n_terms)"
-            )
-        parts = encode_record(doc_id, batch.titles[i], batch.texts[i], batch.metadata[i])
-        yield doc_id, PendingDocument(parts, term_ids, weights, None if codes is None else codes[i])
+        row = batch.vectors.row(i)
+        yield doc_id, PendingDocument(parts[i], *row, None if codes is None else codes[i])
 
 
 def _is_utf8(doc_id: str) -> bool:
