@@ -1,4 +1,4 @@
-"""Building an index in one go, from a collection that can be larger than memory."""
+"""Building an index in one pass, from a collection that can be larger than memory."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def build_index(
 ) -> Index:
     """Build an index and open it.
 
-    It appears at `path` complete and durable, in one step; whatever interrupts the build leaves
-    nothing there, or the generation that was there. Equal input and options give an equal index,
-    byte for byte.
+    It appears at `path` complete and durable, in one step; an interrupted build leaves nothing
+    there, or the generation that was there. Equal input and options give an equal index, byte for
+    byte.
 
     Parameters
     ----------
@@ -81,10 +81,10 @@ def build_index(
     compact : bool
         Smaller postings, somewhat slower search.
     replace : bool
-        When an index is at `path` already, make this its next generation. Searches see the old one
-        until the new one is committed.
+        When an index is at `path`, make this its next generation. Searches see the old one until
+        the new one is committed.
     replaces : int, optional
-        The generation to replace; refuse when another one is there by now.
+        The generation to replace; IndexStateError when another one is there by now.
     progress : callable, optional
         ``progress(stage, done, total)``.
     files : Files
@@ -201,5 +201,5 @@ def _stored(
 
 
 def write_dense_part(writable: WritableFolder, spec: DenseSpec) -> DensePart:
-    """Write the stored dense encoder, if there is one; return what a manifest says."""
+    """Write the stored dense encoder, if there is one; return the entry of the manifest."""
     return spec.part(write_assets(writable, spec.encoder) if spec.encoder else None)

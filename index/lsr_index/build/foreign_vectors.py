@@ -1,7 +1,7 @@
 """Dense vectors made elsewhere: a NumPy file, or an index file of faiss.
 
-A faiss file has no checksum, and its reader trusts what it is told. So its head is read here first
-and compared with the file before faiss sees it; a flat one is read without faiss altogether.
+A faiss file has no checksum, and its reader does not check its header. So the header is compared
+with the file before faiss reads it; a flat file is read without faiss.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _LOOPS = 1 << 31
 
 @dataclass(frozen=True)
 class ForeignVectors:
-    """Vectors in the order in which somebody stored them.
+    """Vectors in the order of their file.
 
     Attributes
     ----------
     by_distance : bool
-        They are compared by their distance, so only those of length 1 can be taken over.
+        They are compared by L2 distance, so only those of length 1 can be imported.
     rows : callable
         Takes numbers of vectors, (n,) int64; returns them in this order, (n, dimension) float32.
     """
@@ -59,12 +59,8 @@ class ForeignVectors:
 def open_vectors(path: Path | str) -> ForeignVectors:
     """Open a ``.npy`` file of floats, (n, d), or an index file of faiss.
 
-    Raises
-    ------
-    VectorError
-        The file is neither, is cut short, or is of a kind that is not read.
-    MissingDependencyError
-        It takes faiss to read it.
+    Raises VectorError for a file that is neither, is cut short, or is of a kind that is not read;
+    MissingDependencyError where it takes faiss.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -82,12 +78,9 @@ def open_vectors(path: Path | str) -> ForeignVectors:
 
 
 def similarity_of(vectors: ForeignVectors) -> Similarity:
-    """Return how vectors are to be compared: by cosine when all have length 1.
+    """Return how to compare vectors: by cosine when all have length 1.
 
-    Raises
-    ------
-    VectorError
-        They are compared by distance and have different lengths.
+    Raises VectorError where they are compared by distance and have different lengths.
     """
     for start in range(0, vectors.n_vectors, _BLOCK_ROWS):
         stop = min(start + _BLOCK_ROWS, vectors.n_vectors)
@@ -103,7 +96,7 @@ def similarity_of(vectors: ForeignVectors) -> Similarity:
 
 
 def blocks(vectors: ForeignVectors, order: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-    """Yield the vectors numbered by `order`, piece by piece."""
+    """Yield the vectors numbered by `order`, (n,), in blocks."""
     for start in range(0, len(order), _BLOCK_ROWS):
         yield vectors.rows(order[start : start + _BLOCK_ROWS])
 
@@ -146,7 +139,7 @@ def _open_flat(path: Path, head: bytes) -> ForeignVectors:
 
 
 def _open_with_faiss(path: Path, head: bytes) -> ForeignVectors:
-    """Open vectors that faiss reconstructs from its own structure, as exactly as that has them."""
+    """Open vectors that faiss reconstructs from its own structure."""
     dimension, n_vectors, metric = _checked_head(path, head)
     # One byte a number is the least that any kind which is read stores.
     if path.stat().st_size < n_vectors * dimension // 2:
@@ -181,10 +174,10 @@ def _open_with_faiss(path: Path, head: bytes) -> ForeignVectors:
 
 
 def _require_own_order(path: Path, index: Any) -> None:
-    """Refuse inverted lists whose vectors were added with ids other than 0, 1, 2, ….
+    """Raise for inverted lists whose vectors were added with ids other than 0, 1, 2, ….
 
-    A list keeps its vectors in the order in which they were added, so that ids which do not rise in
-    it were given by the user. Nothing in the file says then which vector was the first.
+    A list keeps its vectors in the order in which they were added. Ids that do not ascend were
+    given by the user, and the file does not say which vector was the first.
     """
     import faiss
 

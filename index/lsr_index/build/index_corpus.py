@@ -1,8 +1,8 @@
-"""From a corpus, or from vectors made elsewhere, to an index.
+"""Indexing a corpus, or a file of vectors.
 
 Two stages, so that the expensive one resumes. Encoding writes shards into ``<index>.building`` and
 continues there after an interruption; building reads the shards and makes the index appear at its
-path in one step. The shards are removed once the index is committed.
+path in one step, after which the shards are removed.
 """
 
 from __future__ import annotations
@@ -42,28 +42,24 @@ def index_corpus(
 ) -> Index:
     """Encode a corpus and build an index of it.
 
-    An interrupted call leaves ``<path>.building``; the same call again continues there and gives
+    An interrupted call leaves ``<path>.building``; the same call again continues there and makes
     the same index, byte for byte.
 
     Parameters
     ----------
-    corpus : Corpus
-    encoder : Encoder
     path : path
         Where the index will be. Its folder must exist.
     dense : DenseEncoder, optional
         Gives the index dense vectors of the same documents.
     overwrite : bool
-        Replace an index that is already there. It serves until the new one is committed. A job that
-        was interrupted, and began with another corpus or encoder, is started over.
+        Replace an index that is already there. It serves until the new one is committed. An
+        interrupted job that began with another corpus or encoder is started over.
     shard_docs : int
         Documents per shard: the unit of resuming.
     memory_bytes : int
         Bound on the working memory of the build.
-    reorder, compact
+    reorder, compact, progress
         See `lsr_index.build.builder.build_index`.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
 
     Raises
     ------
@@ -123,12 +119,10 @@ def index_vectors(
     ----------
     source : path
         Parquet (``id, indices, values``) or Anserini JSON lines (``id, vector``).
-    path : path
-        Where the index will be.
     vocabulary : Vocabulary, optional
         Names of the terms. Anserini vectors bring their own; ids of Parquet vectors are shown as
         numbers without one.
-    overwrite, memory_bytes, reorder, compact, progress
+    path, overwrite, memory_bytes, reorder, compact, progress
         As in `index_corpus`.
 
     Raises
@@ -183,14 +177,10 @@ def _check_vocabulary(vocabulary: Vocabulary, n_terms: int, source: Path) -> Non
 
 
 def check_target(path: Path, overwrite: bool) -> None:
-    """Raise unless an index may be made at a place.
+    """Raise unless an index may be made at a path.
 
-    Raises
-    ------
-    UsageError
-        Its folder is not there.
-    IndexExistsError
-        Something is there and `overwrite` is off.
+    UsageError: its folder does not exist. IndexExistsError: something is there, without
+    `overwrite`.
     """
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is no folder; make it, or choose another place")

@@ -59,24 +59,18 @@ def encoded_anew(
     dense: DenseEncoder | None = None,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Index, EncodedCollection]]:
-    """Encode the stored documents of an index, for whoever puts the vectors into it.
+    """Encode the stored documents of an index; yields the index, and its encoded documents.
 
-    An interrupted call leaves ``<path>.building``; the same call again goes on there. It is removed
-    when the block has ended well, or found that the index is another one by now: then these
-    documents are the past, and the next call starts over.
-
-    Yields
-    ------
-    Index
-        What was encoded.
-    EncodedCollection
+    An interrupted call leaves ``<path>.building``; the same call again continues there. It is
+    removed when the block ends well, or raises IndexStateError because the index has changed: then
+    the next call starts over.
 
     Raises
     ------
     UsageError
         There is no document to encode.
     CorruptIndexError
-        The index is damaged; what is damaged must not be copied under fresh checksums.
+        The index is damaged; damage must not be copied under fresh checksums.
     """
     workspace = path.with_name(path.name + ".building")
     with open_index(path) as index:
@@ -112,9 +106,10 @@ def reindex(
 ) -> Index:
     """Encode the stored documents anew and make that the next generation.
 
+    Dense vectors stay; `lsr_index.update.dense_vectors` replaces those.
+
     Parameters
     ----------
-    path : path
     encoder : Encoder
         Another one, or a fresh one of the same kind to refresh its statistics.
     memory_bytes, reorder, compact, progress
@@ -152,7 +147,7 @@ def reindex(
 
 
 def _kept_spec(index: Index) -> DenseSpec | None:
-    """Return what asks for the dense vectors that an index has."""
+    """Return the specification of the dense vectors that an index has."""
     if index.dense is None:
         return None
     part = index.dense.part
@@ -169,7 +164,7 @@ def _kept_spec(index: Index) -> DenseSpec | None:
 def _with_kept(
     index: Index, batches: Callable[[], Iterator[DocumentBatch]]
 ) -> Callable[[], Iterator[DocumentBatch]]:
-    """Give batches of all documents of an index, in its order, the dense vectors it has."""
+    """Add the dense vectors of an index to batches of all its documents in order."""
 
     def stream() -> Iterator[DocumentBatch]:
         ordinals, first = index.select({}), 0

@@ -1,16 +1,16 @@
 """The container: a checksummed, write-once file of named arrays.
 
-Segments, deletion bitmaps and encoders are all containers. A file is written from front to back in
-one pass, so arrays larger than memory can be streamed into it, and is read through a map, so that
-opening costs the same whatever its size::
+Segments, deletion bitmaps and encoders are containers. A file is written front to back in one pass,
+so arrays larger than memory can be streamed into it, and read through a map, so that opening takes
+the same time whatever its size::
 
     prefix      64 bytes   magic, format version, kind
     arrays      each at a multiple of 64 bytes, zero padding between
     directory   JSON: params; name, dtype, shape, offset, nbytes and crc32 of every array
     footer      64 bytes   where the directory is, its crc32, the file's length and identity, magic
 
-Everything but the array data itself is checked at open. The identity (`uuid`) is a hash of all that
-lies before the footer: equal content has equal bytes. docs/index-format.md is the specification.
+Everything but the array data is checked at open. The identity (`uuid`) is a hash of all bytes
+before the footer. docs/index-format.md is the specification.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 class ArrayEntry(NamedTuple):
-    """Where one array lies in a container. `crc32` covers its bytes, not the padding after it."""
+    """Location of one array in a container. `crc32` covers its bytes, not the padding after it."""
 
     name: str
     dtype: str
@@ -63,13 +63,11 @@ class FileEntry:
     Attributes
     ----------
     kind : str
-        What the container holds: ``segment``, ``deletes``, ``encoder``.
-    uuid : str
-        Its identity, 32 hexadecimal digits.
+        ``segment``, ``deletes`` or ``encoder``.
+    uuid, sha256 : str
+        Its identity and the SHA-256 of the whole file, 32 and 64 hexadecimal digits.
     length : int
         Bytes.
-    sha256 : str
-        Of the whole file, 64 hexadecimal digits.
     """
 
     kind: str
@@ -183,9 +181,8 @@ class Container:
 
     Attributes
     ----------
-    entry : FileEntry
     params : mapping
-        What the writer stored beside the arrays: JSON values.
+        JSON values that the writer stored beside the arrays.
     entries : dict of str to ArrayEntry
         In file order.
     data : memoryview
@@ -215,7 +212,7 @@ class Container:
         return len(self.data)
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return an array, read-only and mapped, without checking its content."""
+        """Return an array, read-only and mapped; its content is not checked."""
         entry = self.entries.get(name)
         if entry is None:
             raise CorruptIndexError(f"there is no array {name!r}", self.path)
@@ -253,12 +250,9 @@ class Container:
         }
 
     def check(self) -> None:
-        """Read everything: compare every array with its checksum, every gap with zero.
+        """Compare every array with its checksum, and every gap with zero.
 
-        Raises
-        ------
-        CorruptIndexError
-            Naming the first array that differs and where it starts.
+        Raises CorruptIndexError for the first array that differs, with its offset.
         """
         for _ in self.check_stepwise():
             pass
@@ -314,7 +308,7 @@ class Container:
 
 
 def check_version(version: int, path: Path, newest: int = FORMAT_VERSION) -> None:
-    """Raise FormatVersionError unless this build reads format `version`; never guess."""
+    """Raise FormatVersionError unless this build reads format `version`."""
     if version > newest:
         raise FormatVersionError(
             f"{path}: format {version} is newer than this version reads ({newest}); "

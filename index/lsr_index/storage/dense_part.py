@@ -1,4 +1,4 @@
-"""What an index knows of its dense vectors: `DenseSpec` to ask for them, `DensePart` as stored."""
+"""Dense vectors of an index: `DenseSpec` to specify them, `DensePart` as a manifest stores them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAT_BELOW = 100_000
 
 @dataclass(frozen=True)
 class DenseSpec:
-    """The dense vectors that an index is to have.
+    """Specification of the dense vectors of an index.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class DenseSpec:
     Raises
     ------
     UsageError
+        A number is out of range, or there is no such similarity.
     """
 
     dimension: int
@@ -63,31 +64,23 @@ class DenseSpec:
 
     @classmethod
     def of(cls, encoder: DenseEncoder, **layout: Any) -> Self:
-        """Return the spec of the vectors that an encoder makes."""
+        """Return the specification of the vectors of an encoder."""
         return cls(
             encoder.dimension, encoder.similarity, encoder.assets(), encoder.fingerprint, **layout
         )
 
     def part(self, encoder: FileEntry | None) -> DensePart:
-        """Return what the manifest says of it; `encoder` is the file of the stored encoder."""
+        """Return the entry of the manifest; `encoder` is the file of the stored encoder."""
         settings = {"flat_below": self.flat_below, "n_lists": self.n_lists}
         return DensePart(self.dimension, self.similarity, encoder, self.fingerprint, settings)
 
 
 @dataclass(frozen=True)
 class DensePart:
-    """The dense vectors of one generation.
+    """The dense vectors of one generation; fields as in `DenseSpec`.
 
-    Attributes
-    ----------
-    dimension : int
-    similarity : {"cosine", "dot"}
-    encoder : FileEntry or None
-        The stored encoder.
-    fingerprint : Fingerprint or None
-        Identity of the encoder that made the vectors.
-    settings : mapping
-        ``flat_below`` and ``n_lists``, for later segments.
+    `encoder` is the file of the stored encoder; `settings` holds ``flat_below`` and ``n_lists``,
+    for later segments.
     """
 
     dimension: int
@@ -102,7 +95,7 @@ class DensePart:
         return int(self.settings.get("flat_below", FLAT_BELOW))
 
     def lists_for(self, n_vectors: int) -> int:
-        """Return how many clusters a segment of so many vectors has; 1 is none."""
+        """Return the number of clusters of a segment with `n_vectors`; 1: none."""
         if n_vectors < max(2, self.flat_below):
             return 1
         chosen = self.settings.get("n_lists") or 4 * math.isqrt(n_vectors)

@@ -1,7 +1,7 @@
-"""The one object through which an index touches the disk.
+"""Files of an index: the one object that touches the disk.
 
 Everything that must survive a power cut passes through `Files`: a dozen primitives, about one
-system call each. Tests put a simulated disk in its place, cut the power between any two calls and
+system call each. Tests replace it by a simulated disk, cut the power between any two calls and
 fail any of them. Looping over short writes, hashing and translating errors lie above the
 primitives (`OutputFile`, `storage_errors`), so that they are the same code on either disk.
 """
@@ -47,7 +47,7 @@ class Files:
         return create_file(path)
 
     def write(self, handle: int, data: memoryview) -> int:
-        """Append some of `data`; return how many bytes of it were taken."""
+        """Append some of `data`; return how many bytes were written."""
         return os.write(handle, data)
 
     def sync(self, handle: int) -> None:
@@ -75,20 +75,9 @@ class Files:
         path.mkdir(mode=OWNER_FOLDER)
 
     def take_directory(self, path: Path, ours: re.Pattern[str], scratch: re.Pattern[str]) -> None:
-        """Create a directory, or take over one that holds nothing but names of this program.
+        """Create a directory, or use one with files named `ours` and directories `scratch` only.
 
-        Parameters
-        ----------
-        path : Path
-        ours : pattern
-            Names of files.
-        scratch : pattern
-            Names of directories of `scratch`.
-
-        Raises
-        ------
-        NotOursError
-            Something else is there; it is not touched.
+        NotOursError: something else is there; it is not touched.
         """
         take_folder(path, ours, scratch)
 
@@ -109,13 +98,9 @@ class Files:
         return path.is_symlink()
 
     def map(self, path: Path) -> memoryview:
-        """Return the content of a file, read-only and mapped: nothing is read until it is used.
+        """Return the content of a file, read-only and mapped.
 
-        Raises
-        ------
-        FileNotFoundError
-        CorruptIndexError
-            There is something else than a regular file.
+        Raises FileNotFoundError, or CorruptIndexError for anything but a regular file.
         """
         try:
             handle = open_regular(path)
@@ -139,10 +124,10 @@ class Files:
         return shutil.disk_usage(path).free
 
     def scratch(self, path: Path) -> Path | None:
-        """Create a directory for what need not survive; None: work in memory instead.
+        """Create a directory for temporary files; None: work in memory instead.
 
-        Whoever asks for it removes it, with `remove_scratch`. What a killed process leaves is
-        cleared by the next writer.
+        The caller removes it with `remove_scratch`; the next writer clears what a killed process
+        leaves.
         """
         path.mkdir(mode=OWNER_FOLDER)
         return path
@@ -152,14 +137,10 @@ class Files:
         remove_folder(path, SCRATCH_FILES)
 
     def lock(self, path: Path) -> Lock:
-        """Take the writer's lock, or raise at once.
+        """Acquire the writer's lock, or raise at once.
 
-        Raises
-        ------
-        IndexLockedError
-            Another writer holds it; names the process.
-        NotOursError
-            Something else than a lock file is there; it is not touched.
+        Raises IndexLockedError when another process holds it (the message says which), NotOursError
+        for anything but a lock file, which is not touched.
         """
         return lock_file(
             path,
@@ -189,13 +170,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 class OutputFile:
-    """A new file, written once from front to back, hashed on the way.
-
-    Attributes
-    ----------
-    position : int
-        Bytes written so far.
-    """
+    """A new file, written once from front to back and hashed; `position` is its length so far."""
 
     def __init__(self, files: Files, path: Path) -> None:
         self._files = files
@@ -206,7 +181,7 @@ class OutputFile:
             self._handle: int | None = files.create(path)
 
     def write(self, data: Any) -> None:
-        """Append all of `data`: bytes, or anything contiguous that offers its memory."""
+        """Append all of `data`: bytes, or any contiguous buffer."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), WRITE_CHUNK_BYTES):
             piece = view[start : start + WRITE_CHUNK_BYTES]
@@ -222,7 +197,7 @@ class OutputFile:
                 piece = piece[taken:]
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of what was written so far, 32 bytes."""
+        """Return the SHA-256 of the bytes written so far, 32 bytes."""
         return self._sha256.digest()
 
     def sync(self) -> None:
@@ -245,7 +220,7 @@ class OutputFile:
 
 
 def remove_tree(files: Files, path: Path, ours: re.Pattern[str]) -> None:
-    """Remove the files of this program from a directory, and the directory if that empties it."""
+    """Remove the files named `ours` from a directory, and the directory if that empties it."""
     if not files.exists(path) or files.is_link(path):
         return
     for name in files.names(path):

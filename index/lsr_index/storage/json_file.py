@@ -1,4 +1,4 @@
-"""Small JSON files that commands write and later ones load: what they are, and of which version."""
+"""Small JSON files that one command writes and others load, with their format and version."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ def write_artefact_file(
 ) -> None:
     """Write a file; it appears whole or not at all.
 
-    Raises
-    ------
-    UsageError
-        The folder is not there or not writable.
-    StorageFullError
+    Raises UsageError for a folder that is missing or not writable, StorageFullError.
     """
     body = {"format": format, "version": version, **values}
     write_text(Path(path), [json.dumps(body, indent=2, ensure_ascii=False), "\n"])
@@ -35,17 +31,14 @@ def read_artefact_file(
     made_by: str,
     make: Callable[[dict[str, Any]], Made],
 ) -> Made:
-    """Read what `write_artefact_file` wrote.
+    """Read a file of `write_artefact_file`.
 
     Parameters
     ----------
-    path : path
-    format : str
-    version : int
     made_by : str
         The command that makes such files, for messages.
     make : callable
-        Makes the artefact of the values; what it cannot use, it raises for.
+        Makes the artefact of the values; raises for values it cannot use.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The manifest: what one generation of an index consists of.
+"""The manifest: the files of one generation of an index.
 
-An index is a folder of immutable files and a series of manifests, ``MANIFEST-`` and 16 digits, each
-naming the files of one generation. A manifest is a few lines of text: a head line with the format
-version, one line of JSON, a last line with a CRC over both. It is never overwritten.
+An index is a folder of immutable files and a series of manifests, ``MANIFEST-`` and 16 digits. A
+manifest is text: a head line with the format version, one line of JSON, a last line with a CRC over
+both. It is never overwritten.
 """
 
 from __future__ import annotations
@@ -36,14 +36,8 @@ _HEAD = re.compile(rb"lsr-manifest (\d{1,9})\n")
 class SegmentEntry:
     """One segment of a generation.
 
-    Attributes
-    ----------
-    file : FileEntry
-    n_docs : int
-        Documents in the file, deleted ones included.
-    deletes : FileEntry or None
-        The bitmap of deleted documents, when there are any.
-    n_deleted : int
+    `n_docs` counts the documents in the file, deleted ones included; `deletes` is the bitmap of
+    deleted documents, when there are any.
     """
 
     file: FileEntry
@@ -59,14 +53,10 @@ class SegmentEntry:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What quantising has cost.
+    """Postings changed by quantising.
 
-    Attributes
-    ----------
-    n_clipped : int
-        Postings whose weight is stored as the largest impact, though it is larger.
-    n_dropped : int
-        Postings whose weight was below half a step, and which are not stored.
+    `n_clipped`: larger weights stored as the largest impact; `n_dropped`: weights below half a
+    step, not stored.
     """
 
     n_clipped: int = 0
@@ -92,19 +82,19 @@ class Manifest:
     scale : float
         Weight of one impact step, the same in all segments.
     segments : tuple of SegmentEntry
-        In the order of their documents' ids.
+        In the order of their documents' ordinals.
     encoder : FileEntry or None
         The stored encoder.
     fingerprint : Fingerprint or None
         Identity of the encoder that made the vectors.
     settings : mapping
-        Choices of the build that later merges keep: JSON values.
+        Options of the build that later merges keep: JSON values.
     parent : int
         Generation this one was made from; 0 for the first.
     dense : DensePart or None
         The dense vectors that every segment has beside its postings.
     loss : Loss
-        What quantising has cost since the index was built.
+        Postings changed by quantising since the index was built.
     """
 
     generation: int
@@ -164,14 +154,10 @@ def generation_of(name: str) -> int | None:
 
 
 def generations(files: Files, folder: Path) -> list[int]:
-    """Return the generations present in a folder, rising.
+    """Return the generations in a folder, ascending.
 
-    Raises
-    ------
-    IndexNotFoundError
-        There is no folder, or it holds no index.
-    CorruptIndexError
-        The folder was an index once, but all its manifests are gone.
+    Raises IndexNotFoundError where no index is, CorruptIndexError where all its manifests are
+    missing.
     """
     try:
         names = files.names(folder)
@@ -192,11 +178,8 @@ def generations(files: Files, folder: Path) -> list[int]:
 def read_manifest(files: Files, folder: Path, generation: int) -> Manifest:
     """Read and check the manifest of one generation.
 
-    Raises
-    ------
-    FileNotFoundError
-        This generation is gone: a writer has moved on.
-    CorruptIndexError, FormatVersionError
+    Raises FileNotFoundError for a generation that a writer has replaced, CorruptIndexError,
+    FormatVersionError.
     """
     path = folder / manifest_name(generation)
     data = bytes(files.map(path)[: MAX_MANIFEST_BYTES + 1])

@@ -35,7 +35,7 @@ class Spool:
             self._file.write(values.data)
 
     def read(self, begin: int, end: int) -> NDArray[Any]:
-        """Values ``begin`` to ``end``."""
+        """Return values ``begin`` to ``end``."""
         if self._file is None:
             if len(self._parts) > 1:
                 self._parts = [np.concatenate(self._parts)]
@@ -75,7 +75,7 @@ class Sink:
             os.truncate(self._file.fileno(), size * self.dtype.itemsize)
 
     def write(self, at: int, values: NDArray[Any]) -> None:
-        """Put ``values`` at position ``at``."""
+        """Write ``values`` at position ``at``."""
         if self._path is None:
             self._array[at : at + values.size] = values
             return
@@ -86,7 +86,7 @@ class Sink:
             data, position = data[put:], position + put
 
     def finish(self) -> NDArray[Any]:
-        """The array; a read-only map of the file if there is one."""
+        """Return the array; a read-only map of the file if there is one."""
         if self._path is None:
             return self._array
         self._file.close()

@@ -1,21 +1,21 @@
-"""How an index changes: files first, then one rename, each made durable before the next step.
+"""The commit protocol: files first, then one rename, each durable before the next step.
 
-The order is the whole point (a crash at any moment must leave either the old generation or the new
-one, and an acknowledged one for good):
+A crash at any moment must leave either the old generation or the new one, and an acknowledged one
+for good. So the order is:
 
-1. the lock of the folder is held by this process;
+1. this process holds the lock of the folder;
 2. each new file: written under a ``tmp-`` name, synced, renamed to its final name;
 3. the manifest: written under a ``tmp-`` name, synced;
-4. the directory is synced: everything the manifest names is there after a crash;
+4. the directory is synced: every file of the manifest is there after a crash;
 5. the manifest is renamed to ``MANIFEST-<generation>``: the commit;
-6. the directory is synced: the commit is durable. Only now is it acknowledged;
+6. the directory is synced: the commit is durable, and only now acknowledged;
 7. only now are files removed that neither of the last two manifests names.
 
-When step 5 or 6 fails, nobody knows whether the commit happened. The folder is then poisoned: it
+When step 5 or 6 fails, the outcome of the commit is unknown. The folder is then poisoned: it
 refuses to write and removes nothing, because the "failed" manifest may be the one found after a
-restart. A failed sync is final too: the kernel may have dropped the data and would say yes next
-time. The first commit has no old generation to fall back to, so the whole folder is made under
-another name and renamed (`FirstCommit`).
+restart. A failed sync is final too: the kernel may have dropped the data and report success next
+time. The first commit has no old generation, so the whole folder is made under another name and
+renamed (`FirstCommit`).
 """
 
 from __future__ import annotations
@@ -73,11 +73,9 @@ class WritableFolder:
 
     @classmethod
     def open(cls, folder: Path, files: Files = DISK) -> tuple[WritableFolder, Manifest]:
-        """Take the lock of an existing index, read its newest manifest, clear leftovers.
+        """Lock an existing index, read its newest manifest, remove leftovers.
 
-        Raises
-        ------
-        IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError
+        Raises IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError.
         """
         generations(files, folder)
         writable = cls(folder, files, files.lock(folder / LOCK_NAME))
@@ -104,13 +102,7 @@ class WritableFolder:
         return self._write_file(kind, write)
 
     def copy_file(self, entry: FileEntry, content: memoryview, source: Path) -> None:
-        """Copy a file of another index, unless it is not what its entry says.
-
-        Raises
-        ------
-        CorruptIndexError
-            Naming `source`.
-        """
+        """Copy a file of another index; CorruptIndexError where its SHA-256 is another."""
 
         def write(out: OutputFile) -> bytes:
             out.write(content)
@@ -123,7 +115,7 @@ class WritableFolder:
         self._write_file(entry.kind, write)
 
     def _write_file(self, kind: str, write: Callable[[OutputFile], bytes]) -> FileEntry:
-        """Write a file under a temporary name, make it durable, give it its name."""
+        """Write a file under a temporary name, make it durable, rename it."""
         self._refuse_when_poisoned()
         temporary = self.temporary_path()
         try:
@@ -177,12 +169,12 @@ class WritableFolder:
             raise outcome_error(self.folder, error) from error
 
     def collect_garbage(self) -> None:
-        """Remove what neither of the last two generations needs. Foreign files stay.
+        """Remove the files that neither of the last two generations needs. Foreign files stay.
 
-        Readers keep what they have mapped; one that is just opening finds a file missing, sees
-        that the generation has moved on, and starts again. While the manifest of the generation
-        before the last is damaged, nobody knows what it needs: then only temporary files and older
-        manifests go, and the rest with the commit that makes it the third last.
+        Readers keep the files they have mapped; one that is just opening finds a file missing, sees
+        a newer generation, and starts again. While the manifest of the last generation but one is
+        damaged, the files it needs are unknown: then only temporary files and older manifests are
+        removed, the others by a later commit.
         """
         self._refuse_when_poisoned()
         names = self.files.names(self.folder)
@@ -203,7 +195,7 @@ class WritableFolder:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep what this thread writes from being collected by another thread, until the end."""
+        """Protect the files that this thread writes from garbage collection by another thread."""
         self._own.names = names = set[str]()
         self._fresh[id(names)] = names
         try:
@@ -225,7 +217,7 @@ class WritableFolder:
                 self.files.remove_scratch(folder)
 
     def temporary_path(self) -> Path:
-        """Return a fresh name that the next writer clears if this one dies."""
+        """Return a fresh name; the next writer removes the file if this one dies."""
         name = f"tmp-{next(self._numbers):06d}"
         while self.files.exists(self.folder / name):  # could not be removed when it was opened
             name = f"tmp-{next(self._numbers):06d}"
@@ -237,7 +229,7 @@ class WritableFolder:
             names.add(name)
 
     def discard(self, path: Path) -> None:
-        """Remove a file that nothing refers to; what cannot be removed is left for later."""
+        """Remove a file without references; one that cannot be removed stays for a later writer."""
         if self._failure is None:
             try:
                 self.files.remove(path)
@@ -287,7 +279,7 @@ class WritableFolder:
 
 
 def outcome_error(folder: Path, error: BaseException) -> CommitOutcomeError:
-    """Say that a commit may or may not have happened."""
+    """Return the error for a commit of unknown outcome."""
     return CommitOutcomeError(
         f"{folder}: the disk failed while a commit was made durable ({error}); it may or may not "
         "have happened. This writer stops here: open the index again, then repeat what was not "
@@ -298,8 +290,8 @@ def outcome_error(folder: Path, error: BaseException) -> CommitOutcomeError:
 class FirstCommit:
     """Makes a new index in a folder of another name, which `publish` renames.
 
-    The name is fixed, so that what a killed process left is found, and locked, so that what a
-    living one needs is kept. Leaving the context without `publish` removes the folder.
+    The name is fixed, so that the next writer finds what a killed process left, and locked, so that
+    it keeps the files of a living one. Leaving the context without `publish` removes the folder.
     """
 
     def __init__(self, target: Path, files: Files = DISK) -> None:

@@ -1,7 +1,7 @@
-"""A user's own vectors and id map, attached to an index that holds the documents.
+"""Vectors of the user and their ids, attached to an index of the documents.
 
-The vectors are copied into the index, so that from then on commits, deletes, filters, merges and
-checks cover them; the file is not needed any more.
+The vectors are copied into the index, so that commits, deletes, filters, merges and checks cover
+them; the file is not needed afterwards.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def attach_vectors(
     Returns
     -------
     Index, int
-        The index, and how many vectors belong to no document of it and were left out.
+        The index, and how many vectors belong to none of its documents and were skipped.
 
     Raises
     ------

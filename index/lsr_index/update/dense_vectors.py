@@ -1,6 +1,6 @@
-"""Giving an index dense vectors, or others: encoded from its stored texts, or made elsewhere.
+"""Dense vectors added to an index, or replaced: encoded from its stored texts, or made elsewhere.
 
-The index serves its old generation until the new one is committed. Its postings stay as they are.
+The index serves its old generation until the new one is committed. Its postings do not change.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from lsr_index.update.working import WorkingIndex
 
 
 class _NoTerms(Encoder):
-    """Gives every text an empty vector: only the dense vectors are made."""
+    """Encodes every text as an empty vector: only the dense vectors are made."""
 
     n_terms = 0
     fingerprint = Fingerprint({"kind": "blank"})
@@ -67,7 +67,7 @@ def encode_dense(
 ) -> Index:
     """Encode the stored documents of an index and make the vectors its dense part.
 
-    An interrupted call leaves ``<path>.building``; the same call again goes on there.
+    An interrupted call leaves ``<path>.building``; the same call again continues there.
 
     Raises
     ------
@@ -102,17 +102,15 @@ def set_dense(
     progress: Progress | None = None,
     files: Files = DISK,
 ) -> Index:
-    """Make vectors the dense part of an index, in place of the one it may have.
+    """Make vectors the dense part of an index, replacing the one it may have.
 
     Parameters
     ----------
-    path : path
-    spec : DenseSpec
     vectors : iterable of (n, dimension) float32
         Together a row for each document that is not deleted, in their order (`Index.select({})`).
         A row of zeros is allowed for a document without a term only.
     generation : int, optional
-        The state of the index that the rows belong to; refuse when it is another one by now.
+        The state of the index that the rows belong to.
     memory_bytes : int
         Bound on the working memory.
 
@@ -121,7 +119,7 @@ def set_dense(
     DataError
         There are not as many rows as documents; VectorError for a row that cannot be stored.
     IndexStateError
-        The index has changed meanwhile. Nothing was replaced.
+        The index has changed since `generation`. Nothing was replaced.
     IndexNotFoundError, IndexLockedError, CorruptIndexError, StorageFullError
     """
     path = Path(path)

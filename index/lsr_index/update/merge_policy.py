@@ -1,9 +1,9 @@
-"""Which segments to merge, and how the deletes that arrive meanwhile reach the merged one.
+"""Choice of segments to merge, and the deletes that reach a merged one.
 
 Segments stay in the order of their documents, so only neighbours are merged. The policy is tiered:
 sizes are put on a logarithmic scale, and a run of enough neighbours on one step or below becomes
-one segment, unless one of them outweighs all the others. A document is then rewritten about once
-per step, however many commits there are.
+one segment, unless one of them is larger than all others together. A document is then rewritten
+about once per step, however many commits there are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MergePolicy:
     max_deleted : float
         A segment with a larger share of deleted documents is rewritten by itself.
     max_docs : int
-        Segments are not merged beyond this size.
+        Largest size of a merged segment.
     """
 
     factor: int = 8
@@ -67,18 +67,10 @@ class MergePolicy:
 def carried_deletes(
     before: Sequence[SegmentReader], now: Iterable[SegmentReader]
 ) -> NDArray[np.bool_]:
-    """Return which documents of a merged segment were deleted while it was written.
+    """Return which documents of a merged segment were deleted while it was written, (n_docs,) bool.
 
-    Parameters
-    ----------
-    before : sequence of SegmentReader
-        The inputs as the merge read them.
-    now : iterable of SegmentReader
-        All segments of the index now; an input that is not among them was deleted as a whole.
-
-    Returns
-    -------
-    (n_docs of the merged segment,) bool
+    `before` are the inputs as the merge read them, `now` all segments of the index; an input that
+    is not among them was deleted as a whole.
     """
     present = {reader.entry.file.uuid: reader for reader in now}
     masks = [np.zeros(0, np.bool_)]

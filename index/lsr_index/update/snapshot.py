@@ -1,8 +1,8 @@
-"""Copying one generation of an index to another folder, and back.
+"""Snapshots: copying one generation of an index to another folder, and restoring it.
 
 A snapshot is itself an index: it opens and searches like any other. Every file is compared with the
-SHA-256 of the manifest while it is copied, so damage is met here and not on the day of the restore.
-What is restored may come from anywhere, so its structure is checked before anything is written.
+SHA-256 of the manifest while it is copied, so damage is found now and not when it is restored. A
+snapshot may come from anywhere, so its structure is checked before anything is written.
 """
 
 from __future__ import annotations
@@ -18,21 +18,10 @@ from lsr_index.storage.transaction import FirstCommit, WritableFolder
 def snapshot(
     path: Path | str, target: Path | str, *, generation: int | None = None, files: Files = DISK
 ) -> int:
-    """Copy the newest generation of an index to `target`; writers and readers go on.
+    """Copy a generation of an index to `target`, the newest by default; return its number.
 
-    Parameters
-    ----------
-    path : path
-        The index.
-    target : path
-        Where the copy will be: nothing, or an empty folder. It appears complete, or not at all.
-    generation : int, optional
-        An older generation that is still there.
-
-    Returns
-    -------
-    int
-        The generation copied.
+    Writers and readers continue. `target` must be nothing, or an empty folder; the copy appears
+    complete, or not at all.
 
     Raises
     ------
@@ -52,22 +41,13 @@ def snapshot(
 def restore(
     source: Path | str, path: Path | str, *, replace_existing: bool = False, files: Files = DISK
 ) -> int:
-    """Bring back a snapshot.
+    """Restore a snapshot, or any index, to `path`; return the generation there.
 
     Parameters
     ----------
-    source : path
-        A snapshot; any index is one.
-    path : path
-        Where the index will be.
     replace_existing : bool
         When an index is at `path`, make the snapshot its next generation: readers see the present
         one until the snapshot is complete.
-
-    Returns
-    -------
-    int
-        The generation at `path` now.
 
     Raises
     ------

@@ -1,12 +1,12 @@
-"""`IndexUpdater`: documents as text into an index that exists.
+"""`IndexUpdater`: documents as text into an existing index.
 
-The encoder comes from the index itself, so that new vectors are comparable with the ones that are
-there. Where the weights of queries are counted in the collection, a commit stores the counts, and a
-vocabulary that has grown, together with the vectors: queries follow with the same generation.
+The encoder comes from the index, so that new vectors are comparable with the stored ones. Where the
+weights of queries depend on counts of the collection, a commit stores the counts, and a larger
+vocabulary, together with the vectors: queries use them with the same generation.
 
-Counts only grow. What a replaced or deleted document once added to the document frequencies and
-lengths stays in them, and documents of earlier commits keep the weights that the average length of
-their time gave them; `lsr_index.build.reencode.reindex` counts and weighs everything anew.
+Counts only grow. The share of a replaced or deleted document in the document frequencies and
+lengths stays, and documents of earlier commits keep the weights of the average length at their
+time; `lsr_index.build.reencode.reindex` counts and weighs everything anew.
 """
 
 from __future__ import annotations
@@ -35,25 +35,15 @@ from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
 class IndexUpdater:
     """The one writer of an index, for text. A context manager: leaving it releases the lock.
 
-    Leaving without `commit` forgets what was added and deleted since the last one. The encoder is
-    restored when the first document is added. To be used from one thread; `merge` and `compact`
-    may run in another.
+    Leaving without `commit` discards changes since the last one. The encoder is restored when the
+    first document is added. For one thread; `merge` and `compact` may run in another.
 
     Parameters
     ----------
-    path : path
     max_terms : int, optional
-        Refuse a document whose vector has more terms.
-    memory_bytes : int
-        Bound on the working memory of building and merging segments.
-    background : bool
-        Merge in a thread of its own after commits; else only when `merge` is called.
-    files : Files
-        The disk.
-
-    Raises
-    ------
-    IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError
+        Largest number of terms of a document's vector.
+    path, memory_bytes, background, files
+        As in `lsr_index.update.writer.IndexWriter`, errors too.
     """
 
     def __init__(
@@ -83,7 +73,7 @@ class IndexUpdater:
         return self._writer.generation
 
     def load_encoder(self) -> Encoder:
-        """Restore the document encoder of the index, once; returns it.
+        """Restore the document encoder of the index, once; return it.
 
         Raises
         ------
@@ -116,25 +106,16 @@ class IndexUpdater:
         return encoder
 
     def add(self, documents: Iterable[Document], progress: Progress | None = None) -> int:
-        """Encode documents and add them, in batches; one whose id is there replaces it.
+        """Encode documents and add them, in batches; return how many were read.
 
-        Parameters
-        ----------
-        documents : iterable of Document
-            Of several with the same id the last one stays.
-        progress : callable, optional
-            ``progress("encode", done, None)``.
-
-        Returns
-        -------
-        int
-            How many documents were read.
+        A document replaces the one with its id; of several with the same id the last one stays.
+        ``progress("encode", done, None)`` is called after each batch.
 
         Raises
         ------
         DataError
             A document cannot be stored. The batches before it are still pending: `rollback`
-            forgets them.
+            discards them.
         """
         n_done, batch, n_chars = 0, list[Document](), 0
         for document in documents:
@@ -148,7 +129,7 @@ class IndexUpdater:
         return n_done + (self.add_batch(batch) if batch else 0)
 
     def add_batch(self, documents: Sequence[Document]) -> int:
-        """Add a bounded number of documents, or raise and take none of them; see `add`."""
+        """Add a bounded number of documents, all or none of them; see `add`."""
         encoder = self.load_encoder()
         before = encoder.state()
         try:
@@ -177,12 +158,10 @@ class IndexUpdater:
         return len(documents)
 
     def add_vectors(self, batch: DocumentBatch) -> None:
-        """Add documents with vectors of their own, to an index that was made of vectors.
+        """Add documents with their vectors, to an index that was made of vectors.
 
-        Raises
-        ------
-        DataError
-            See `IndexWriter.add`; also for a term outside of the vocabulary, where there is one.
+        Raises DataError as `IndexWriter.add` does, also for a term outside of the index's
+        vocabulary.
         """
         with self._writer.snapshot() as index:
             stored = index.encoder_assets
@@ -193,7 +172,7 @@ class IndexUpdater:
         self._writer.add(batch, n_terms=None if named else n_terms)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
-        """Delete documents by id; returns how many of them there were."""
+        """Delete documents by id; return how many there were."""
         return self._writer.delete(doc_ids)
 
     def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
@@ -201,14 +180,9 @@ class IndexUpdater:
         return self._writer.delete_where(filter, allow_all=allow_all)
 
     def commit(self) -> Commit:
-        """Make everything since the last commit visible and durable, or nothing of it.
+        """Make all changes since the last commit visible and durable, or none of them.
 
-        Raises
-        ------
-        StorageFullError
-            Nothing happened; call again when there is room, or `rollback`.
-        CommitOutcomeError
-            It may or may not have happened; this updater is finished.
+        Raises as `IndexWriter.commit` does.
         """
         grown = None
         if self._encoder is not None and self._counted is not self._committed:
@@ -221,7 +195,7 @@ class IndexUpdater:
         return done
 
     def rollback(self) -> None:
-        """Forget what was added and deleted since the last commit, terms included."""
+        """Discard all changes since the last commit, new terms included."""
         self._writer.rollback()
         self._counted = self._committed
         if self._encoder is not None and self._committed_state is not None:
@@ -236,12 +210,9 @@ class IndexUpdater:
         return self._writer.compact(reorder=reorder, progress=progress)
 
     def retriever(self, encoder: QueryEncoder | None = None) -> Retriever:
-        """Return what searches the last committed state.
+        """Return a retriever of the last committed state.
 
-        Parameters
-        ----------
-        encoder : QueryEncoder, optional
-            For queries, as long as this updater has not restored its own.
+        `encoder` encodes queries as long as this updater has not restored the index's own.
         """
         return Retriever.of(self._writer.snapshot(), self._query_encoder or encoder)
 

@@ -1,9 +1,9 @@
-"""Checking an index without changing it.
+"""Verification of an index, without changing it.
 
-Four levels, each with all that the lower ones check. 0: the manifest, the one kept beside it, and
+Four levels, each with all checks of the lower ones. 0: the manifest, the one kept beside it, and
 the length and directory of every file. 1: every byte, against the checksums of the arrays and the
 SHA-256 of the files. 2: that the arrays agree with each other, and that no id is alive twice.
-3: that searching finds what plain arithmetic over the stored vectors finds.
+3: that searches return what plain arithmetic over the stored vectors returns.
 """
 
 from __future__ import annotations
@@ -36,17 +36,14 @@ _BLOCK_DOCS = 8192
 
 @dataclass
 class Report:
-    """What was found.
+    """Result of a verification.
 
     Attributes
     ----------
-    path : Path
-    level : int
-        How far the check was asked to go.
     generation : int or None
         The generation checked.
     checked : list of str
-        What was found in order.
+        Checks that passed.
     problems : list of str
         Damage, one line each, with file and offset.
     unreadable : str or None
@@ -62,12 +59,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was asked for was checked and found in order."""
+        """Whether all checks passed."""
         return self.exit_code == 0
 
     @property
     def exit_code(self) -> int:
-        """0: in order; 1: corrupt; 2: cannot be read."""
+        """0: passed; 1: corrupt; 2: cannot be read."""
         if self.unreadable is not None:
             return 2
         return 1 if self.problems else 0
@@ -81,11 +78,10 @@ def verify(
     seed: int = 0,
     files: Files = DISK,
 ) -> Report:
-    """Check an index. Reads only; never raises for what it finds.
+    """Check an index. Reads only; problems are reported, not raised.
 
     Parameters
     ----------
-    path : path
     level : int
         0 to 3; see the module.
     generation : int, optional
@@ -118,9 +114,9 @@ def verify(
 
 
 def _former_problems(index: Index, files: Files) -> list[str]:
-    """Look at the generations that are kept beside the newest: manifests, and files by name.
+    """Check the generations kept beside the newest: manifests, and files by name.
 
-    A damaged one takes nothing from searches, but what it needs cannot be told any more.
+    Searches do not use a damaged one, but the files it needs are unknown.
     """
     problems = []
     for generation in generations(files, index.path):
@@ -166,7 +162,7 @@ def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator
 
 
 def _check_bytes(index: Index) -> Iterator[LsrError | None]:
-    """Compare checksums and digests, going on after a damaged file to name all of them."""
+    """Compare checksums and digests of all files, also after a damaged one."""
     for container in index.containers():
         try:
             container.check()
@@ -193,7 +189,7 @@ def _check_structure(index: Index) -> Iterator[LsrError | None]:
 
 
 def _check_unique(index: Index) -> Iterator[LsrError | None]:
-    """Look for an id that is alive in two segments; within one, `DocIdReader.check` has looked."""
+    """Look for an id that is alive in two segments; `DocIdReader.check` covers one segment."""
     hashes = [segment.doc_ids.live_hashes(segment.live_mask()) for segment in index.segments]
     everything = np.sort(np.concatenate([np.zeros(0, np.uint64), *hashes]))
     repeated = np.unique(everything[1:][everything[1:] == everything[:-1]])
@@ -209,7 +205,7 @@ def _check_unique(index: Index) -> Iterator[LsrError | None]:
 
 
 def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
-    """Search with random queries; each must find what adding up stored impacts finds."""
+    """Search with random queries; each must return what adding up stored impacts returns."""
     rng = np.random.default_rng(seed)
     terms = np.unique(
         np.concatenate(
@@ -241,7 +237,7 @@ def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
 
 
 def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
-    """Check that lists reach as far as they say, and that searches find what arithmetic finds."""
+    """Check the radii of lists, and that searches return what arithmetic returns."""
     for segment in index.segments:
         if segment.dense is not None:
             segment.dense.check_radii()
@@ -275,7 +271,7 @@ def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
 def _dense_scores(
     dense: DenseIndex, ordinals: NDArray[np.int64], queries: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
-    """Scores of documents for all queries, -inf without a vector; length of the longest vector."""
+    """Return scores for all queries, -inf without a vector, and the largest vector length."""
     scores, longest = np.empty((len(queries), len(ordinals))), 0.0
     for start in range(0, len(ordinals), _BLOCK_DOCS):
         part = slice(start, start + _BLOCK_DOCS)
@@ -287,7 +283,7 @@ def _dense_scores(
 
 
 def _scores(index: Index, queries: SparseBatch) -> NDArray[np.int64]:
-    """Scores of all documents for all queries, (n_queries, documents), 0 for deleted ones."""
+    """Return the scores of all documents, (n_queries, documents); 0 for deleted ones."""
     n_docs = sum(segment.n_docs for segment in index.segments)
     scores = np.zeros((queries.n_rows, n_docs), np.int64)
     weights = np.zeros(index.n_terms, np.int64)

@@ -1,7 +1,7 @@
-"""The state that a writer works on: the current generation, and the ways to make the next one.
+"""State of a writer: the current generation, and the steps that make the next one.
 
-Nothing in here is decided: `lsr_index.update.writer` says what is added, deleted and merged, and
-when. All methods that commit expect the caller to hold the writer's mutex.
+`lsr_index.update.writer` decides what is added, deleted and merged, and when. Callers of methods
+that commit hold the writer's mutex.
 """
 
 from __future__ import annotations
@@ -37,17 +37,9 @@ SCALE_HEADROOM = 1.25
 
 
 class WorkingIndex:
-    """An index under its lock.
+    """An index under its lock: the last committed `manifest` and the `readers` of its segments.
 
-    Attributes
-    ----------
-    folder : WritableFolder
-    manifest : Manifest
-        The last committed generation.
-    readers : list of SegmentReader
-        Its segments.
-    n_terms : int
-        Size of the vocabulary of the next generation.
+    `n_terms` is the size of the vocabulary of the next generation.
     """
 
     manifest: Manifest
@@ -69,7 +61,7 @@ class WorkingIndex:
 
     @property
     def options(self) -> BuildOptions:
-        """How new segments are laid out."""
+        """Layout of new segments."""
         return options_from_json(dict(self.manifest.settings), self._memory_bytes)
 
     def columns(self) -> set[ColumnName]:
@@ -77,16 +69,13 @@ class WorkingIndex:
         return {name for reader in self.readers for name in reader.columns.names}
 
     def holds(self, doc_id: str) -> bool:
-        """Return whether a committed document with this id is alive."""
+        """Return whether a committed document with this id is not deleted."""
         return any(reader.find(doc_id) is not None for reader in self.readers)
 
     def without(self, gone: Sequence[str]) -> tuple[list[SegmentReader], int]:
-        """Delete ids from every segment and drop the segments left empty; not published yet.
+        """Delete ids from every segment; return the segments with documents left, and the count.
 
-        Returns
-        -------
-        readers : list of SegmentReader
-        n_deleted : int
+        Nothing is published.
         """
         kept, n_deleted = [], 0
         for reader in self.readers:
@@ -105,13 +94,7 @@ class WorkingIndex:
     def fitting_scale(
         self, kept: Iterable[SegmentReader], added: Iterable[NDArray[np.float32]]
     ) -> float:
-        """Return the scale for what is there and what is added; the present one where that fits.
-
-        Parameters
-        ----------
-        kept : iterable of SegmentReader
-        added : iterable of (n,) float32
-        """
+        """Return the scale for stored and added weights; the present one where it fits."""
         old, spread = self.manifest.scale, WeightSpread()
         for weights in added:
             spread.add(weights)
@@ -139,7 +122,7 @@ class WorkingIndex:
         scale: float,
         lost: LossCount,
     ) -> SegmentEntry:
-        """Write one segment of what is there, quantised once more, and what is added."""
+        """Write one segment of the stored documents, quantised again, and the added ones."""
         for reader in kept:
             reader.container.check()
         old = self.manifest.scale
@@ -181,7 +164,7 @@ class WorkingIndex:
         self._take(manifest, readers)
 
     def collect(self) -> None:
-        """Remove what no generation needs any more, as far as that works."""
+        """Remove the files that no generation needs, as far as that works."""
         # The commit has happened; what cannot be removed now is removed by a later one.
         with suppress(OSError, LsrError):
             self.folder.collect_garbage()

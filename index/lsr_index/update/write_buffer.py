@@ -1,4 +1,4 @@
-"""What a writer has taken and not committed yet."""
+"""Documents and deletes of a writer that are not committed yet."""
 
 from __future__ import annotations
 
@@ -39,24 +39,16 @@ class PendingDocument(NamedTuple):
 
 
 class Pending:
-    """Documents to add, in the order of their last writing, and ids to remove from the index.
+    """Documents to add, in the order of their last writing, and ids to delete from the index.
 
-    Attributes
-    ----------
-    documents : dict
-        By id.
-    gone : set of str
-        Ids whose committed document goes: deleted, or replaced by one of `documents`.
-    n_terms : int
-        Size of the vocabulary.
+    `gone` holds the ids whose committed document is deleted, or replaced by one of `documents`.
 
     Parameters
     ----------
-    n_terms : int
     dense : DensePart, optional
-        What the index has of dense vectors.
+        The dense vectors of the index.
     columns : callable, optional
-        Returns the metadata columns of the index; asked with the first document that has metadata.
+        Returns the metadata columns of the index; called with the first document that has metadata.
     """
 
     def __init__(
@@ -76,7 +68,7 @@ class Pending:
         return bool(self.documents or self.gone)
 
     def add(self, batch: DocumentBatch, n_terms: int | None) -> None:
-        """Take a batch, or raise DataError and take nothing of it."""
+        """Add a batch, or raise DataError and add nothing of it."""
         limit = max(self.n_terms, n_terms or 0)
         rows = list(_rows(batch, limit, self._dense))
         self._take_columns(row.parts[2] for _, row in rows)
@@ -99,7 +91,7 @@ class Pending:
         self._columns = after
 
     def remove(self, doc_id: str) -> bool:
-        """Take back a document if there is one, and have a committed one deleted."""
+        """Delete a document; return whether a pending one was removed."""
         self.gone.add(doc_id)
         return self.documents.pop(doc_id, None) is not None
 
@@ -108,7 +100,7 @@ class Pending:
         return [doc_id for doc_id, metadata in self._metadata() if condition.matches(metadata)]
 
     def fields(self) -> dict[str, set[str]]:
-        """Return the metadata fields of the documents to add, and the types their values have."""
+        """Return the metadata fields of the pending documents, and the types of their values."""
         found: dict[str, set[str]] = {}
         for _, metadata in self._metadata():
             for name, value in metadata.items():

@@ -1,8 +1,8 @@
 """`IndexWriter`: add, replace, delete and merge while others search.
 
-One writer per index. What is added or deleted becomes visible and durable with `commit`, all of it
-or nothing. Merging runs beside: it reads immutable segments, writes a new one, and swaps them in a
-commit of its own, taking over the deletes that arrived meanwhile.
+One writer per index. Additions and deletes become visible and durable with `commit`, all or
+none. Merging runs in parallel: it reads immutable segments, writes a new one, and replaces them in
+a commit of its own, with the deletes that arrived meanwhile.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _IDS_AT_ONCE = 1 << 16
 
 
 class Commit(NamedTuple):
-    """What a commit did.
+    """Result of a commit.
 
     Attributes
     ----------
@@ -54,12 +54,11 @@ class Commit(NamedTuple):
     n_added : int
         Documents added, replaced ones included.
     n_deleted : int
-        Documents of earlier commits that are gone, replaced ones included.
+        Documents of earlier commits that were deleted or replaced.
     rescaled : bool
         A weight was larger than the scale allowed: all documents were quantised anew.
     n_clipped, n_dropped : int
-        What that, and quantising the new documents, has cost; see
-        `lsr_index.segment.weight_scale.Loss`.
+        Postings changed by quantising; see `lsr_index.storage.manifest.Loss`.
     """
 
     generation: int
@@ -74,17 +73,16 @@ class Commit(NamedTuple):
 class IndexWriter:
     """The one writer of an index. A context manager: leaving it releases the lock.
 
-    Leaving without `commit` forgets what was added since the last one. Methods may be called from
-    several threads.
+    Leaving without `commit` discards changes since the last one. Methods may be called from several
+    threads.
 
     Parameters
     ----------
-    path : path
     memory_bytes : int
         Bound on the working memory of building and merging segments.
     policy : MergePolicy, optional
     background : bool
-        Merge in a thread of its own after commits; else only when `merge` is called.
+        Merge in a background thread after commits; else only when `merge` is called.
     files : Files
         The disk.
 
@@ -126,24 +124,20 @@ class IndexWriter:
     def add(self, batch: DocumentBatch, *, n_terms: int | None = None) -> None:
         """Add documents; one whose id is in the index already replaces it.
 
-        Parameters
-        ----------
-        batch : DocumentBatch
-        n_terms : int, optional
-            Size of the vocabulary, where it has grown.
+        `n_terms` is the size of the vocabulary, where it has grown.
 
         Raises
         ------
         DataError
             A document cannot be stored, an id appears twice in the batch, or a term is outside of
-            the vocabulary. Nothing of the batch is taken.
+            the vocabulary. Nothing of the batch is added.
         """
         with self._mutex:
             self._refuse_when_closed()
             self._pending.add(batch, n_terms)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
-        """Delete documents by id; returns how many of them there were."""
+        """Delete documents by id; return how many there were."""
         with self._mutex:
             self._refuse_when_closed()
             n_found = 0
@@ -155,17 +149,11 @@ class IndexWriter:
     def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
         """Delete the documents that pass a filter; return how many.
 
-        Parameters
-        ----------
-        filter : mapping or Filter
-        allow_all : bool
-            Whether the filter may match every document of the index.
-
         Raises
         ------
         UsageError
             The filter is none, names a field or a type that no document has, or matches every
-            document although it may not; nothing is deleted.
+            document without `allow_all`; nothing is deleted.
         """
         condition = parse_filter(filter)
         with self._mutex:
@@ -181,7 +169,7 @@ class IndexWriter:
             return self.delete(found)
 
     def _matching(self, condition: Filter) -> Iterator[str]:
-        """Yield the ids of the documents that pass, added ones and committed ones."""
+        """Yield the ids of the documents that pass, pending ones and committed ones."""
         yield from self._pending.matching(condition)
         for reader in self._work.readers:
             words = matching_documents(reader, condition)
@@ -191,7 +179,7 @@ class IndexWriter:
                 yield from (doc_id for doc_id in doc_ids if doc_id not in self._pending.gone)
 
     def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
-        """Make everything since the last commit visible and durable, or nothing of it.
+        """Make all changes since the last commit visible and durable, or none of them.
 
         Parameters
         ----------
@@ -201,9 +189,9 @@ class IndexWriter:
         Raises
         ------
         StorageFullError
-            Nothing happened; call again when there is room.
+            Nothing happened; call again when there is room, or `rollback`.
         CommitOutcomeError
-            It may or may not have happened; this writer is finished.
+            It may or may not have happened; this writer refuses further work.
         """
         with self._mutex:
             self._refuse_when_closed()
@@ -220,25 +208,22 @@ class IndexWriter:
         return done
 
     def rollback(self) -> None:
-        """Forget what was added and deleted since the last commit."""
+        """Discard all changes since the last commit."""
         with self._mutex:
             self._work.n_terms = self._work.manifest.n_terms
             self._forget()
 
     def merge(self, *, progress: Progress | None = None) -> bool:
-        """Merge once if the policy asks for it; returns whether it did.
+        """Merge once if the policy chooses segments; return whether it did.
 
-        Adding, deleting and committing go on meanwhile.
+        Adding, deleting and committing may continue meanwhile.
         """
         return self._merge_chosen(self._policy.choose, progress)
 
     def compact(self, *, reorder: bool | None = None, progress: Progress | None = None) -> bool:
-        """Merge everything into one segment without deleted documents; returns whether it did.
+        """Merge everything into one segment without deleted documents; return whether it did.
 
-        Parameters
-        ----------
-        reorder : bool, optional
-            Put similar documents next to each other. Default: as the index was built.
+        `reorder` puts similar documents next to each other; by default as the index was built.
         """
 
         def everything(segments: Sequence[SegmentEntry]) -> range | None:
@@ -251,7 +236,7 @@ class IndexWriter:
         return self._merge_chosen(everything, progress, options)
 
     def wait_for_merges(self) -> None:
-        """Return when no background merge is running; raises what went wrong in one."""
+        """Return when no background merge is running; raise the error of the last one."""
         thread = self._thread
         if thread is not None:
             thread.join()
