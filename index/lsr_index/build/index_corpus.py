@@ -151,7 +151,11 @@ def index_vectors(
     if isinstance(batches, AnseriniVectors):
         vocabulary = batches.vocabulary
     if vocabulary is not None:
-        _check_vocabulary(vocabulary, n_terms, source)
+        if len(vocabulary) < n_terms:
+            raise VectorError(
+                f"{source}: term id {n_terms - 1} is outside of the vocabulary, which has "
+                f"{len(vocabulary)} terms; these vectors come from another encoder"
+            )
         n_terms = len(vocabulary)
     encoder = PrecomputedEncoder(vocabulary)
     return build_index(
@@ -166,14 +170,6 @@ def index_vectors(
         replace=overwrite,
         progress=progress,
     )
-
-
-def _check_vocabulary(vocabulary: Vocabulary, n_terms: int, source: Path) -> None:
-    if len(vocabulary) < n_terms:
-        raise VectorError(
-            f"{source}: term id {n_terms - 1} is outside of the vocabulary, which has "
-            f"{len(vocabulary)} terms; these vectors come from another encoder"
-        )
 
 
 def check_target(path: Path, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,8 @@ class DenseWriter:
 
     def write(self, container: ContainerWriter) -> dict[str, int]:
         """Append the arrays; return the params."""
-        try:
+        with closing(self._spool):
             return self._write(container)
-        finally:
-            self._spool.close()
 
     def _write(self, container: ContainerWriter) -> dict[str, int]:
         dimension, n = self._part.dimension, self._n_vectors

@@ -7,6 +7,7 @@ the transposed ranges are kept (in a scratch file) until documents can be read i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ class VectorReader:
         starts, lengths = np.zeros(n_docs, np.int64), np.full(n_docs, -1, np.int64)
         terms = Spool(np.uint32, scratch and scratch / "turned-terms.tmp")
         impacts = Spool(np.uint8, scratch and scratch / "turned-impacts.tmp")
-        try:
+        with closing(terms), closing(impacts):
             for number in range(self._arrays.n_ranges):
                 turned = self._turned(number)
                 documents, order = self._in_order(number)
@@ -116,9 +117,6 @@ class VectorReader:
                         np.concatenate([impacts.read(a, b) for a, b in spans]),
                     ),
                 )
-        finally:
-            terms.close()
-            impacts.close()
 
     def _in_order(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the documents of a range, ascending, and the slot of each."""

@@ -6,6 +6,7 @@ With a scratch folder both the spooled input and the finished arrays live in fil
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.geometry import plan_geometry
 from lsr_index.segment.graph_bisection import reorder_documents
-from lsr_index.segment.range_builder import RangeBuilder, SpooledDocuments
+from lsr_index.segment.range_builder import RangeBuilder
 from lsr_index.storage.spool import Spool
 
 # Vocabularies up to this size are counted in arrays over all term ids.
@@ -54,6 +55,8 @@ class SegmentBuilder:
         self._scratch = scratch
         self._progress = progress
         plan_geometry(1, self._options.range_size, self._options.block_size)
+        if self._options.reorder not in ("none", "bisect"):
+            raise ValueError(f"reorder must be 'none' or 'bisect', got {self._options.reorder!r}")
         spool = (lambda name: scratch / f"spool-{name}.tmp") if scratch else (lambda name: None)
         self._terms = Spool(np.uint32, spool("terms"))
         self._impacts = Spool(np.uint8, spool("impacts"))
@@ -104,23 +107,25 @@ class SegmentBuilder:
             counts = self._counts[terms]
         else:
             terms, counts = self._sparse_counts
-        try:
-            return self._build(indptr, terms, counts)
-        finally:
-            self._terms.close()
-            self._impacts.close()
-
-    def _build(
-        self, indptr: NDArray[np.int64], terms: NDArray[np.uint32], counts: NDArray[np.int64]
-    ) -> SegmentArrays:
-        options = self._options
-        n_docs = indptr.size - 1
-        geometry = plan_geometry(n_docs, self._range_size(indptr), options.block_size)
-        documents = SpooledDocuments(indptr, self._terms, self._impacts)
-        order = self._order(indptr, terms, counts)
-        table_size = self._n_terms if self._counts.size else 0
-        ranges = RangeBuilder(documents, terms, counts, geometry, order, options, table_size)
-        return ranges.build(self._scratch, self._progress)
+        with closing(self._terms), closing(self._impacts):
+            options, order = self._options, None
+            if options.reorder == "bisect":
+                order = reorder_documents(
+                    options.block_size, options.threads, indptr, self._terms.read, terms, counts
+                )
+            geometry = plan_geometry(len(indptr) - 1, self._range_size(indptr), options.block_size)
+            ranges = RangeBuilder(
+                indptr,
+                self._terms,
+                self._impacts,
+                terms,
+                counts,
+                geometry,
+                order,
+                options,
+                self._n_terms if self._counts.size else 0,
+            )
+            return ranges.build(self._scratch, self._progress)
 
     def _range_size(self, indptr: NDArray[np.int64]) -> int:
         """Return the largest range that fits the memory bound with all threads at work."""
@@ -131,22 +136,6 @@ class SegmentBuilder:
         while size > 4096 and size * per_doc > share:
             size //= 2
         return size
-
-    def _order(
-        self, indptr: NDArray[np.int64], terms: NDArray[np.uint32], counts: NDArray[np.int64]
-    ) -> NDArray[np.uint32] | None:
-        if self._options.reorder == "none":
-            return None
-        if self._options.reorder != "bisect":
-            raise ValueError(f"reorder must be 'none' or 'bisect', got {self._options.reorder!r}")
-        return reorder_documents(
-            self._options.block_size,
-            self._options.threads,
-            indptr,
-            self._terms.read,
-            terms,
-            counts,
-        )
 
 
 def _check_chunk(

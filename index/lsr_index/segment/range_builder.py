@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,77 +30,66 @@ from lsr_index.segment.geometry import Geometry, slot_documents
 from lsr_index.storage.spool import Sink, Spool
 
 
-class SpooledDocuments(NamedTuple):
-    """All documents of a segment as CSR, in the order of their ordinals."""
-
-    indptr: NDArray[np.int64]
-    terms: Spool
-    impacts: Spool
-
-
+@dataclass
 class RangeBuilder:
     """Builds the ranges of a segment, and puts the segment together.
 
-    Parameters
+    Attributes
     ----------
+    indptr : (n_docs + 1,) int64
+    term_ids, impacts : Spool
+        All documents as CSR, in the order of their ordinals; uint32 and uint8.
     terms, counts : (n_terms,) uint32, int64
         Distinct term ids, ascending, and the documents that hold them.
-    order : (n_docs,) uint32, optional
-        Document at each layout position; identity by default.
+    order : (n_docs,) uint32 or None
+        Document at each layout position; None: identity.
     table_size : int
         Term ids below it are looked up in a table of this size; 0: by binary search.
     """
 
-    def __init__(
-        self,
-        documents: SpooledDocuments,
-        terms: NDArray[np.uint32],
-        counts: NDArray[np.int64],
-        geometry: Geometry,
-        order: NDArray[np.uint32] | None,
-        options: BuildOptions,
-        table_size: int,
-    ) -> None:
-        self._source = documents
-        self._indptr = documents.indptr
-        self._terms = terms
-        self._counts = counts
-        self._row_of_term = choose_dense(counts, geometry, options.share)
-        self._geometry = geometry
-        self._order = order
-        self._options = options
+    indptr: NDArray[np.int64]
+    term_ids: Spool
+    impacts: Spool
+    terms: NDArray[np.uint32]
+    counts: NDArray[np.int64]
+    geometry: Geometry
+    order: NDArray[np.uint32] | None
+    options: BuildOptions
+    table_size: int
+
+    def __post_init__(self) -> None:
+        self._row_of_term = choose_dense(self.counts, self.geometry, self.options.share)
         self._lookup: NDArray[np.uint32] | None = None
-        if table_size:
-            self._lookup = np.zeros(table_size, dtype=np.uint32)
-            self._lookup[terms] = np.arange(terms.size, dtype=np.uint32)
+        if self.table_size:
+            self._lookup = np.zeros(self.table_size, dtype=np.uint32)
+            self._lookup[self.terms] = np.arange(self.terms.size, dtype=np.uint32)
 
     def _local(self, term_ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
         if self._lookup is not None:
             return self._lookup[term_ids]
-        return np.searchsorted(self._terms, term_ids).astype(np.uint32)
+        return np.searchsorted(self.terms, term_ids).astype(np.uint32)
 
     def _documents(
         self, number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
         """Return the documents of a range in layout order, as CSR over local term numbers."""
-        geometry = self._geometry
+        geometry = self.geometry
         first = min(number * geometry.range_size, geometry.n_docs)
         last = min(first + geometry.range_size, geometry.n_docs)
-        source = self._source
-        if self._order is None:
-            begin, end = int(self._indptr[first]), int(self._indptr[last])
-            indptr = self._indptr[first : last + 1] - begin
-            terms = source.terms.read(begin, end)
-            return indptr, self._local(terms), source.impacts.read(begin, end)
-        docs = self._order[first:last].astype(np.int64)
-        lengths = self._indptr[docs + 1] - self._indptr[docs]
+        if self.order is None:
+            begin, end = int(self.indptr[first]), int(self.indptr[last])
+            indptr = self.indptr[first : last + 1] - begin
+            terms = self.term_ids.read(begin, end)
+            return indptr, self._local(terms), self.impacts.read(begin, end)
+        docs = self.order[first:last].astype(np.int64)
+        lengths = self.indptr[docs + 1] - self.indptr[docs]
         indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         terms = np.empty(int(indptr[-1]), np.uint32)
         impacts = np.empty(int(indptr[-1]), np.uint8)
         for at, doc in enumerate(docs):
-            begin, end = int(self._indptr[doc]), int(self._indptr[doc + 1])
-            terms[indptr[at] : indptr[at + 1]] = source.terms.read(begin, end)
-            impacts[indptr[at] : indptr[at + 1]] = source.impacts.read(begin, end)
+            begin, end = int(self.indptr[doc]), int(self.indptr[doc + 1])
+            terms[indptr[at] : indptr[at + 1]] = self.term_ids.read(begin, end)
+            impacts[indptr[at] : indptr[at + 1]] = self.impacts.read(begin, end)
         return indptr, self._local(terms), impacts
 
     def _measure(self, threads: int) -> NDArray[np.int64]:
@@ -110,16 +100,16 @@ class RangeBuilder:
             return int(count_listed(indptr, local, self._row_of_term))
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
-            sizes = list(pool.map(size, range(self._geometry.n_ranges)))
+            sizes = list(pool.map(size, range(self.geometry.n_ranges)))
         return np.cumsum([0, *sizes], dtype=np.int64)
 
     def build(
         self, folder: Path | None, progress: Callable[[int, int], None] | None
     ) -> SegmentArrays:
         """Build all ranges and the segment; for the parameters see `SegmentBuilder`."""
-        geometry, n_terms, options = self._geometry, self._terms.size, self._options
+        geometry, n_terms, options = self.geometry, self.terms.size, self.options
         range_base = self._measure(options.threads)
-        histogram_of_term = choose_histograms(self._counts, options.memory_bytes)
+        histogram_of_term = choose_histograms(self.counts, options.memory_bytes)
         n_dense = int((self._row_of_term >= 0).sum())
         sizes = {
             "slots": int(range_base[-1]),
@@ -162,19 +152,19 @@ class RangeBuilder:
         kth_from_histograms(histograms, histogram_of_term, depths, kth)
         arrays: dict[str, NDArray[Any]] = {name: sink.finish() for name, sink in sinks.items()}
         arrays |= {
-            "terms": self._terms,
-            "counts": self._counts.astype(np.uint32),
+            "terms": self.terms,
+            "counts": self.counts.astype(np.uint32),
             "row_of_term": self._row_of_term,
             "kth_impacts": kth,
             "offsets": offsets.reshape(-1),
             "range_max": range_max.reshape(-1),
             "range_base": range_base,
-            "slot_docs": slot_documents(geometry, self._order),
+            "slot_docs": slot_documents(geometry, self.order),
         }
         return SegmentArrays.from_arrays(arrays, geometry._asdict() | {"compact": options.compact})
 
     def _range(self, number: int, n_dense: int) -> dict[str, NDArray[Any]]:
-        geometry, n_terms = self._geometry, self._terms.size
+        geometry, n_terms = self.geometry, self.terms.size
         indptr, local, impacts = self._documents(number)
         if local.size >= 1 << 32:
             raise ValueError(f"range {number} has {local.size} postings; use a smaller range_size")

@@ -20,7 +20,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -254,23 +254,14 @@ class Container:
 
         Raises CorruptIndexError for the first array that differs, with its offset.
         """
-        for _ in self.check_stepwise():
-            pass
-
-    def check_stepwise(self) -> Iterator[int]:
-        """Check as `check` does, yielding the bytes read after each array."""
-        end = _PREFIX.size
         for entry in self.entries.values():
-            data = self.data[entry.offset : entry.offset + entry.nbytes]
-            if zlib.crc32(data) != entry.crc32:
+            end = entry.offset + entry.nbytes
+            if zlib.crc32(self.data[entry.offset : end]) != entry.crc32:
                 raise CorruptIndexError(
                     f"array {entry.name!r} does not match its checksum", self.path, entry.offset
                 )
-            end = entry.offset + entry.nbytes
-            gap = bytes(self.data[end : end + -end % ALIGNMENT])
-            if any(gap):
+            if any(self.data[end : end + -end % ALIGNMENT]):
                 raise CorruptIndexError("the padding after an array is not zero", self.path, end)
-            yield entry.nbytes
 
     def _check_prefix(self, kind: str) -> None:
         if len(self.data) < _PREFIX.size + _FOOTER.size:

@@ -121,7 +121,8 @@ class WritableFolder:
         try:
             with OutputFile(self.files, temporary) as out:
                 uuid = write(out)
-                self._sync(out)
+                with self._poisoned_by_failure():
+                    out.sync()
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
             self._protect(entry.name)
             with storage_errors(temporary):
@@ -154,18 +155,18 @@ class WritableFolder:
         try:
             with OutputFile(self.files, temporary) as out:
                 out.write(manifest.to_bytes())
-                self._sync(out)
-            self._sync_directory()
+                with self._poisoned_by_failure():
+                    out.sync()
+            with self._poisoned_by_failure():
+                self.files.sync_directory(self.folder)
         except BaseException:
             self.discard(temporary)
             raise
         try:
-            self.files.rename(temporary, self.folder / manifest.name)
-            self.files.sync_directory(self.folder)
-        except BaseException as error:
-            self._failure = error
-            if not isinstance(error, Exception):
-                raise
+            with self._poisoned_by_failure():
+                self.files.rename(temporary, self.folder / manifest.name)
+                self.files.sync_directory(self.folder)
+        except Exception as error:
             raise outcome_error(self.folder, error) from error
 
     def collect_garbage(self) -> None:
@@ -254,16 +255,10 @@ class WritableFolder:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _sync(self, out: OutputFile) -> None:
+    @contextmanager
+    def _poisoned_by_failure(self) -> Iterator[None]:
         try:
-            out.sync()
-        except BaseException as error:
-            self._failure = error
-            raise
-
-    def _sync_directory(self) -> None:
-        try:
-            self.files.sync_directory(self.folder)
+            yield
         except BaseException as error:
             self._failure = error
             raise

@@ -95,26 +95,21 @@ def _numbers(path: Path, n_vectors: int) -> dict[str, int]:
         )
     number_of: dict[str, int] = {}
     for number, doc_id in enumerate(lines):
-        if doc_id in number_of:
+        if number_of.setdefault(doc_id, number) != number:
             raise DataError(f"{path}:{number + 1}: id {doc_id!r} is there twice")
-        number_of[doc_id] = number
     return number_of
 
 
 def _order(index: Index, number_of: dict[str, int], path: Path) -> NDArray[np.int64]:
     ordinals = index.select({})
-    order = np.empty(len(ordinals), np.int64)
-    missing: list[str] = []
-    for start in range(0, len(ordinals), _READ_DOCS):
-        for i, doc_id in enumerate(index.doc_ids(ordinals[start : start + _READ_DOCS]), start):
-            number = number_of.get(doc_id)
-            if number is None:
-                missing.append(doc_id)
-            else:
-                order[i] = number
-    if missing:
+    starts = range(0, len(ordinals), _READ_DOCS)
+    doc_ids = (d for at in starts for d in index.doc_ids(ordinals[at : at + _READ_DOCS]))
+    order = np.fromiter((number_of.get(d, -1) for d in doc_ids), np.int64, len(ordinals))
+    missing = np.flatnonzero(order < 0)
+    if len(missing):
+        first = index.doc_ids(ordinals[missing[:1]])[0]
         raise DataError(
             f"{path}: {len(missing):,} of {len(ordinals):,} documents of the index have no vector, "
-            f"the first of them {missing[0]!r}; every document needs one"
+            f"the first of them {first!r}; every document needs one"
         )
     return order
