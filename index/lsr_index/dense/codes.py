@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,37 +53,34 @@ def encode_rows(
         Another shape, a number that is not finite or too large, or zeros; names the document.
     """
     rows = _matrix(vectors, dimension, len(doc_ids))
-    unfit = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(unfit):
-        doc_id = doc_ids[int(unfit[0])]
-        raise VectorError(
-            f"document {doc_id!r}: its dense vector holds a number that is not finite (NaN or "
-            "infinity); every number must be finite"
-        )
+
+    def refuse(wrong: Any, what: str) -> None:
+        if wrong.any():
+            raise VectorError(
+                f"document {doc_ids[int(np.argmax(wrong))]!r}: its dense vector {what}"
+            )
+
+    refuse(
+        ~np.isfinite(rows).all(axis=1),
+        "holds a number that is not finite (NaN or infinity); every number must be finite",
+    )
     nonzero = np.not_equal(rows, 0).any(axis=1)
-    refused = np.flatnonzero(~nonzero & ~blank)
-    if len(refused):
-        doc_id = doc_ids[int(refused[0])]
-        raise VectorError(
-            f"document {doc_id!r}: its dense vector is all zeros, which is near to nothing; encode "
-            "the document again, or leave it out"
-        )
+    refuse(
+        ~(nonzero | blank),
+        "is all zeros, which is near to nothing; encode the document again, or leave it out",
+    )
     if similarity == "cosine":
         rows = unit(rows)
-    if float(np.abs(rows).max(initial=0.0)) > LARGEST:
-        row = int(np.argmax(np.abs(rows).max(axis=1)))
-        raise VectorError(
-            f"document {doc_ids[row]!r}: its dense vector holds {np.abs(rows[row]).max():.3g}; at "
-            f"most {LARGEST:.0f} can be stored, scale the vectors down"
-        )
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    refuse(
+        (largest > LARGEST) & (largest == largest.max(initial=0.0)),
+        f"holds {largest.max(initial=0.0):.3g}; at most {LARGEST:.0f} can be stored, scale the "
+        "vectors down",
+    )
     codes: Codes = rows.astype("<f2").view("<u2")
-    vanished = np.flatnonzero(nonzero & ~present(codes))
-    if len(vanished):
-        doc_id = doc_ids[int(vanished[0])]
-        raise VectorError(
-            f"document {doc_id!r}: its dense vector is too small to be stored (below 3e-8); scale "
-            "the vectors up"
-        )
+    refuse(
+        nonzero & ~present(codes), "is too small to be stored (below 3e-8); scale the vectors up"
+    )
     return codes
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import CorruptIndexError
 from lsr_index.storage.container import Container, ContainerWriter, FileEntry
 from lsr_index.storage.manifest import SegmentEntry
 
@@ -61,20 +60,11 @@ def read_deletes(container: Container, segment: SegmentEntry) -> Words:
     The file is small, and a wrong bit would bring back a document.
     """
     container.check()
-    words: Words = container.array("deleted")
-    if words.dtype != np.uint64 or words.shape != (n_words(segment.n_docs),):
-        raise CorruptIndexError(
-            "array 'deleted': the bitmap does not fit its segment", container.path
-        )
+    words: Words = container.typed("deleted", "<u8", (n_words(segment.n_docs),), "the segment")
     if container.params.get("segment") != segment.file.uuid:
-        raise CorruptIndexError(
-            "array 'deleted': the bitmap belongs to another segment", container.path
-        )
+        raise container.corrupt("deleted", "the bitmap belongs to another segment")
     spare = segment.n_docs % 64
     if (spare and int(words[-1]) >> spare) or count(words) != segment.n_deleted:
-        raise CorruptIndexError(
-            f"array 'deleted': the bitmap does not have the {segment.n_deleted} bits that the "
-            "manifest says",
-            container.path,
-        )
+        what = f"the bitmap does not have the {segment.n_deleted} bits that the manifest says"
+        raise container.corrupt("deleted", what)
     return words

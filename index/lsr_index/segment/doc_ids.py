@@ -133,7 +133,7 @@ class DocIdReader:
 
     def find_all(self, doc_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Yield (index in `doc_ids`, position) of those ids that the segment holds."""
-        wanted = hash_ids(doc_id.encode() for doc_id in doc_ids)
+        wanted = hash_ids(doc_id.encode(errors="replace") for doc_id in doc_ids)
         at = np.searchsorted(self._hashes, wanted)
         possible = at < self.n_docs
         possible[possible] = self._hashes[at[possible]] == wanted[possible]

@@ -51,19 +51,15 @@ class SegmentReader:
     ) -> None:
         self.entry = entry
         self.container = container = Container(files, folder, entry.file)
-        if container.params.get("n_docs") != entry.n_docs:
-            raise CorruptIndexError(
-                f"the segment has not the {entry.n_docs} documents that the manifest says",
-                container.path,
-            )
-        if container.params.get("scale") != scale:
-            raise CorruptIndexError(
-                "the segment was quantised with another scale than the index", container.path
-            )
+        for name, expected in (("n_docs", entry.n_docs), ("scale", scale)):
+            found = container.params.get(name)
+            if found != expected:
+                message = f"the segment has {name} {found!r}, the manifest says {expected!r}"
+                raise CorruptIndexError(message, container.path)
         self.deletes = Container(files, folder, entry.deletes) if entry.deletes else None
-        self.live: Words | None = None
-        if self.deletes is not None:
-            self.live = complement(read_deletes(self.deletes, entry), entry.n_docs)
+        self.live: Words | None = (
+            complement(read_deletes(self.deletes, entry), entry.n_docs) if self.deletes else None
+        )
         self.doc_ids = DocIdReader(container, entry.n_docs)
         self.documents = DocumentReader(container, entry.n_docs)
         self.columns = Columns(container, entry.n_docs, self.documents)
@@ -120,8 +116,7 @@ class SegmentReader:
         try:
             rules(self.arrays)
         except ValueError as error:
-            at = self.container.entries["postings/terms"].offset
-            raise CorruptIndexError(f"postings: {error}", self.container.path, at) from None
+            raise self.container.corrupt("postings/terms", str(error)) from None
 
     def chunks(self, scratch: Path | None = None) -> Iterator[Chunk]:
         """Yield the live documents in order, as stored."""
@@ -140,19 +135,13 @@ class SegmentReader:
 
     def _postings(self) -> SegmentArrays:
         container = self.container
-        missing = [name for name in DTYPES if f"postings/{name}" not in container.entries]
-        if missing:
-            raise CorruptIndexError(f"there is no array {missing[0]!r}", container.path)
+        stored = {name: container.array(f"postings/{name}") for name in DTYPES}
         try:
-            params = container.params["postings"]
-            arrays = SegmentArrays.from_arrays(container.arrays("postings/"), params)
+            arrays = SegmentArrays.from_arrays(stored, container.params["postings"])
+            if arrays.n_docs != self.entry.n_docs:
+                raise ValueError(f"the postings are of {arrays.n_docs} documents")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            at = container.entries["postings/terms"].offset
-            raise CorruptIndexError(str(error), container.path, at) from None
-        if arrays.n_docs != self.entry.n_docs:
-            raise CorruptIndexError(
-                "the postings are not those of as many documents", container.path
-            )
+            raise container.corrupt("postings/terms", str(error)) from None
         return arrays
 
 

@@ -138,16 +138,14 @@ def _former_problems(index: Index, files: Files) -> list[str]:
     return problems
 
 
-def _failures(steps: Iterator[LsrError | None]) -> Iterator[LsrError]:
+def _failures(steps: Iterator[LsrError]) -> Iterator[LsrError]:
     try:
-        for found in steps:
-            if found is not None:
-                yield found
+        yield from steps
     except LsrError as error:
         yield error
 
 
-def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator[LsrError | None]]]:
+def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator[LsrError]]]:
     n_files = len(index.manifest.files())
     yield f"manifest and directories of {n_files} files", iter(())
     if level >= 1:
@@ -161,7 +159,7 @@ def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator
             yield f"{index.dense.n_vectors} dense vectors", _check_dense(index, seed)
 
 
-def _check_bytes(index: Index) -> Iterator[LsrError | None]:
+def _check_bytes(index: Index) -> Iterator[LsrError]:
     """Compare checksums and digests of all files, also after a damaged one."""
     for container in index.containers():
         try:
@@ -175,7 +173,7 @@ def _check_bytes(index: Index) -> Iterator[LsrError | None]:
             yield error
 
 
-def _check_structure(index: Index) -> Iterator[LsrError | None]:
+def _check_structure(index: Index) -> Iterator[LsrError]:
     for segment in index.segments:
         try:
             segment.check_structure()
@@ -188,7 +186,7 @@ def _check_structure(index: Index) -> Iterator[LsrError | None]:
             yield error
 
 
-def _check_unique(index: Index) -> Iterator[LsrError | None]:
+def _check_unique(index: Index) -> Iterator[LsrError]:
     """Look for an id that is alive in two segments; `DocIdReader.check` covers one segment."""
     hashes = [segment.doc_ids.live_hashes(segment.live_mask()) for segment in index.segments]
     everything = np.sort(np.concatenate([np.zeros(0, np.uint64), *hashes]))
@@ -204,7 +202,7 @@ def _check_unique(index: Index) -> Iterator[LsrError | None]:
                 owners[doc_id] = segment
 
 
-def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
+def _check_queries(index: Index, seed: int) -> Iterator[LsrError]:
     """Search with random queries; each must return what adding up stored impacts returns."""
     rng = np.random.default_rng(seed)
     terms = np.unique(
@@ -236,7 +234,7 @@ def _check_queries(index: Index, seed: int) -> Iterator[LsrError | None]:
             )
 
 
-def _check_dense(index: Index, seed: int) -> Iterator[LsrError | None]:
+def _check_dense(index: Index, seed: int) -> Iterator[LsrError]:
     """Check the radii of lists, and that searches return what arithmetic returns."""
     for segment in index.segments:
         if segment.dense is not None:

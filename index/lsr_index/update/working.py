@@ -115,20 +115,29 @@ class WorkingIndex:
         )
         return replace(entry, deletes=file, n_deleted=n_deleted)
 
-    def write_rescaled(
+    def rewrite(
         self,
-        kept: Collection[SegmentReader],
-        added: Iterable[Chunk],
+        readers: Collection[SegmentReader],
         scale: float,
-        lost: LossCount,
+        *,
+        lost: LossCount | None = None,
+        added: Iterable[Chunk] = (),
+        options: BuildOptions | None = None,
+        progress: Progress | None = None,
     ) -> SegmentEntry:
-        """Write one segment of the stored documents, quantised again, and the added ones."""
-        for reader in kept:
+        """Write the live documents of some segments, and added ones, as one segment.
+
+        With `lost` the stored ones are quantised again, for `scale`.
+        """
+        for reader in readers:
+            # Damage must not be copied: the new file would have a checksum that fits it.
             reader.container.check()
         old = self.manifest.scale
         with self.folder.scratch() as scratch:
-            stored = (rescaled(chunk, old, scale, lost) for chunk in merged_chunks(kept, scratch))
-            return self.write(chain(stored, added), scale)
+            stored = merged_chunks(readers, scratch)
+            if lost is not None:
+                stored = (rescaled(chunk, old, scale, lost) for chunk in stored)
+            return self.write(chain(stored, added), scale, options, progress)
 
     def write(
         self,
@@ -168,23 +177,6 @@ class WorkingIndex:
         # The commit has happened; what cannot be removed now is removed by a later one.
         with suppress(OSError, LsrError):
             self.folder.collect_garbage()
-
-    def write_merged(
-        self,
-        before: Sequence[SegmentReader],
-        scale: float,
-        options: BuildOptions | None,
-        progress: Progress | None,
-    ) -> SegmentEntry | None:
-        """Write the live documents of some segments as one; None when there is none."""
-        n_live = sum(reader.entry.n_live for reader in before)
-        if not n_live:
-            return None
-        for reader in before:
-            # Damage must not be copied: the new file would have a checksum that fits it.
-            reader.container.check()
-        with self.folder.scratch() as scratch:
-            return self.write(merged_chunks(before, scratch), scale, options, progress)
 
     def swap(self, before: Sequence[SegmentReader], merged: SegmentEntry | None) -> bool:
         """Commit `merged` in place of its inputs, as many of them as are still there."""

@@ -133,11 +133,6 @@ class Pending:
             yield Chunk(part, [row.parts for row in rows], vectors, dense)
 
 
-def storable_ids(doc_ids: Iterable[str]) -> list[str]:
-    """Return the ids that are UTF-8: an index holds no others."""
-    return [doc_id for doc_id in doc_ids if _is_utf8(doc_id)]
-
-
 def _rows(
     batch: DocumentBatch, n_terms: int, dense: DensePart | None
 ) -> Iterator[tuple[str, PendingDocument]]:
@@ -150,11 +145,3 @@ def _rows(
         seen.add(doc_id)
         row = batch.vectors.row(i)
         yield doc_id, PendingDocument(parts[i], *row, None if codes is None else codes[i])
-
-
-def _is_utf8(doc_id: str) -> bool:
-    try:
-        doc_id.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -36,7 +36,7 @@ from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import SegmentEntry
 from lsr_index.update.merge_policy import MergePolicy
 from lsr_index.update.working import WorkingIndex
-from lsr_index.update.write_buffer import Pending, storable_ids
+from lsr_index.update.write_buffer import Pending
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 _IDS_AT_ONCE = 1 << 16
@@ -267,13 +267,13 @@ class IndexWriter:
 
     def _commit(self, encoder: EncoderAssets | None) -> Commit:
         pending, work, old = self._pending, self._work, self._work.manifest
-        kept, n_deleted = work.without(storable_ids(pending.gone))
+        kept, n_deleted = work.without(list(pending.gone))
         scale, lost = work.fitting_scale(kept, pending.weights()), LossCount()
         rescaled = scale != old.scale
         work.n_terms = pending.n_terms
         chunks = pending.chunks(scale, lost)
         if rescaled:
-            segments = [work.write_rescaled(kept, chunks, scale, lost)]
+            segments = [work.rewrite(kept, scale, lost=lost, added=chunks)]
         else:
             segments = [reader.entry for reader in kept]
             if pending.documents:
@@ -313,7 +313,9 @@ class IndexWriter:
                     return False
                 before = self._work.readers[chosen.start : chosen.stop]
                 scale = self._work.manifest.scale
-            merged = self._work.write_merged(before, scale, options, progress)
+            merged = None
+            if any(reader.entry.n_live for reader in before):
+                merged = self._work.rewrite(before, scale, options=options, progress=progress)
             with self._mutex:
                 swapped = self._work.manifest.scale == scale and self._work.swap(before, merged)
         with self._mutex:
