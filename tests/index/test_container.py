@@ -1,5 +1,6 @@
 """Containers: what is written comes back, and nothing else is accepted."""
 
+import dataclasses
 import json
 import struct
 import zlib
@@ -35,7 +36,7 @@ def write(folder: Path, params: dict[str, object] | None = None) -> FileEntry:
 
 def replace(folder: Path, entry: FileEntry, data: bytes) -> Container:
     (folder / entry.name).write_bytes(data)
-    return Container(DISK, folder, entry._replace(length=len(data)))
+    return Container(DISK, folder, dataclasses.replace(entry, length=len(data)))
 
 
 def test_arrays_and_params_come_back(tmp_path: Path) -> None:
@@ -55,7 +56,10 @@ def test_a_streamed_array_equals_a_whole_one(tmp_path: Path) -> None:
     def content(chunks: list[NDArray[np.int64]]) -> bytes:
         with OutputFile(DISK, tmp_path / f"{len(chunks)}") as out:
             writer = ContainerWriter(out, "segment")
-            writer.stream("a", np.int64, chunks)
+            writer.begin("a", np.int64)
+            for chunk in chunks:
+                writer.append(chunk)
+            writer.end()
             writer.finish({})
         return (tmp_path / f"{len(chunks)}").read_bytes()
 
@@ -130,9 +134,9 @@ def test_another_file_under_the_name_is_found(tmp_path: Path) -> None:
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
     entry = write(tmp_path)
-    (tmp_path / entry.name).rename(tmp_path / entry._replace(kind="deletes").name)
+    (tmp_path / entry.name).rename(tmp_path / dataclasses.replace(entry, kind="deletes").name)
     with pytest.raises(CorruptIndexError, match="kind 'deletes'"):
-        Container(DISK, tmp_path, entry._replace(kind="deletes"))
+        Container(DISK, tmp_path, dataclasses.replace(entry, kind="deletes"))
 
 
 def rechecksummed(data: bytes, change: dict[str, object], index: int = 1) -> bytes:
@@ -200,8 +204,10 @@ def test_misuse_by_the_writer_is_refused(tmp_path: Path) -> None:
         writer = ContainerWriter(out, "segment")
         with pytest.raises(TypeError, match="dtypes of the format"):
             writer.add("a", np.zeros(1, np.complex64))
+        writer.begin("a", np.int64)
+        writer.append(np.zeros(3))
         with pytest.raises(ValueError, match="do not make the shape"):
-            writer.stream("a", np.int64, [np.zeros(3)], shape=(4,))
+            writer.end((4,))
         writer.begin("b", np.uint8)
         with pytest.raises(ValueError, match="not ended"):
             writer.begin("c", np.uint8)

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.errors import DataError, IndexStateError, UsageError
+from lsr.errors import IndexStateError, UsageError
 from lsr.progress import Progress
-from lsr.records import DocumentBatch
 from lsr_index.build.batches import Batches, as_batches, spread
 from lsr_index.search.index import Index, open_index
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.geometry import plan_geometry
 from lsr_index.segment.quantize import fit_scale
-from lsr_index.segment.quantized_batch import Chunk, store_batch
+from lsr_index.segment.quantized_batch import store_batch
 from lsr_index.segment.weight_scale import LossCount
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
@@ -123,7 +122,7 @@ def build_index(
         part = None if dense is None else write_dense_part(writable, dense)
         segment = write_segment(
             writable,
-            (_stored(batch, scale, n_terms, part, lost) for batch in source()),
+            (store_batch(batch, scale, n_terms, part, lost) for batch in source()),
             n_terms=n_terms,
             scale=scale,
             options=options,
@@ -187,17 +186,6 @@ def options_from_json(settings: dict[str, Any], memory_bytes: int) -> BuildOptio
     """Return the options that later segments of an index are built with."""
     kept = {name: settings[name] for name in _KEPT_OPTIONS if name in settings}
     return BuildOptions(memory_bytes=memory_bytes, **kept)
-
-
-def _stored(
-    batch: DocumentBatch, scale: float, n_terms: int, dense: DensePart | None, lost: LossCount
-) -> Chunk:
-    try:
-        return store_batch(batch, scale, n_terms, dense, lost)
-    except DataError:
-        raise
-    except ValueError as error:
-        raise DataError(f"the weights do not fit the max_weight given: {error}") from None
 
 
 def write_dense_part(writable: WritableFolder, spec: DenseSpec) -> DensePart:

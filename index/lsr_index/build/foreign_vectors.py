@@ -41,12 +41,8 @@ _LOOPS = 1 << 31
 class ForeignVectors:
     """Vectors in the order of their file.
 
-    Attributes
-    ----------
-    by_distance : bool
-        They are compared by L2 distance, so only those of length 1 can be imported.
-    rows : callable
-        Takes numbers of vectors, (n,) int64; returns them in this order, (n, dimension) float32.
+    Those compared `by_distance` (L2) can be imported only if of length 1. `rows` takes numbers of
+    vectors, (n,) int64, and returns them in this order, (n, dimension) float32.
     """
 
     path: Path

@@ -40,26 +40,21 @@ def index_corpus(
     compact: bool = False,
     progress: Progress | None = None,
 ) -> Index:
-    """Encode a corpus and build an index of it.
+    """Encode a corpus and build an index of it, with dense vectors if `dense` is given.
 
     An interrupted call leaves ``<path>.building``; the same call again continues there and makes
-    the same index, byte for byte.
+    the same index, byte for byte. Other parameters are those of
+    `lsr_index.build.builder.build_index`.
 
     Parameters
     ----------
     path : path
         Where the index will be. Its folder must exist.
-    dense : DenseEncoder, optional
-        Gives the index dense vectors of the same documents.
     overwrite : bool
         Replace an index that is already there. It serves until the new one is committed. An
         interrupted job that began with another corpus or encoder is started over.
     shard_docs : int
         Documents per shard: the unit of resuming.
-    memory_bytes : int
-        Bound on the working memory of the build.
-    reorder, compact, progress
-        See `lsr_index.build.builder.build_index`.
 
     Raises
     ------
@@ -113,7 +108,7 @@ def index_vectors(
     compact: bool = False,
     progress: Progress | None = None,
 ) -> Index:
-    """Build an index of a file of vectors made elsewhere.
+    """Build an index of a file of vectors made elsewhere; other parameters as in `index_corpus`.
 
     Parameters
     ----------
@@ -122,8 +117,6 @@ def index_vectors(
     vocabulary : Vocabulary, optional
         Names of the terms. Anserini vectors bring their own; ids of Parquet vectors are shown as
         numbers without one.
-    path, overwrite, memory_bytes, reorder, compact, progress
-        As in `index_corpus`.
 
     Raises
     ------

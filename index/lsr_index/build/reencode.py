@@ -63,14 +63,8 @@ def encoded_anew(
 
     An interrupted call leaves ``<path>.building``; the same call again continues there. It is
     removed when the block ends well, or raises IndexStateError because the index has changed: then
-    the next call starts over.
-
-    Raises
-    ------
-    UsageError
-        There is no document to encode.
-    CorruptIndexError
-        The index is damaged; damage must not be copied under fresh checksums.
+    the next call starts over. Raises UsageError for an index without documents, CorruptIndexError
+    for a damaged one.
     """
     workspace = path.with_name(path.name + ".building")
     with open_index(path) as index:
@@ -104,16 +98,10 @@ def reindex(
     compact: bool | None = None,
     progress: Progress | None = None,
 ) -> Index:
-    """Encode the stored documents anew and make that the next generation.
+    """Encode the stored documents anew and make that the next generation; see `index_corpus`.
 
-    Dense vectors stay; `lsr_index.update.dense_vectors` replaces those.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Another one, or a fresh one of the same kind to refresh its statistics.
-    memory_bytes, reorder, compact, progress
-        As in `lsr_index.build.index_corpus.index_corpus`; the layout stays as it is by default.
+    `encoder` is another one, or a fresh one of the same kind to refresh its statistics. The layout
+    stays as it is by default. Dense vectors stay; `lsr_index.update.dense_vectors` replaces those.
 
     Raises
     ------

@@ -35,22 +35,11 @@ def encode_rows(
     doc_ids: Sequence[str],
     blank: NDArray[np.bool_],
 ) -> Codes:
-    """Check the vectors of documents and return them as stored.
+    """Check the vectors of documents, (n, dimension), and return them as stored.
 
-    Parameters
-    ----------
-    vectors : (n, dimension) float32
-    similarity : {"cosine", "dot"}
-        With "cosine" vectors are scaled to length 1.
-    doc_ids : sequence of str, (n,)
-        For messages.
-    blank : (n,) bool
-        Documents without any content. Only they may have a row of zeros: no vector.
-
-    Raises
-    ------
-    VectorError
-        Another shape, a number that is not finite or too large, or zeros; names the document.
+    With "cosine" vectors are scaled to length 1. `blank`, (n,), marks documents without any
+    content: only they may have a row of zeros, no vector. VectorError names the document of a
+    vector with another shape, a number that is not finite or too large, or zeros.
     """
     rows = _matrix(vectors, dimension, len(doc_ids))
 

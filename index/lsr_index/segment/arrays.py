@@ -61,11 +61,6 @@ class SegmentArrays:
         """Terms with rows."""
         return int(self.block_max.size) // (self.n_ranges * self.n_blocks)
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays().values())
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, in the order they are stored."""
         return {name: getattr(self, name) for name in DTYPES}

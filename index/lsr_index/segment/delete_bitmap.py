@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.storage.container import Container, ContainerWriter, FileEntry
+from lsr_index.storage.container import Container
 from lsr_index.storage.manifest import SegmentEntry
 
 Words = NDArray[np.uint64]
@@ -44,14 +42,6 @@ def complement(words: Words, n_docs: int) -> Words:
     if n_docs % 64:
         result[-1] &= np.uint64((1 << n_docs % 64) - 1)
     return result
-
-
-def write_deletes(
-    container: ContainerWriter, deleted: Words, segment: FileEntry, generation: int
-) -> dict[str, Any]:
-    """Write the bitmap of one segment; returns the params of the container."""
-    container.add("deleted", deleted)
-    return {"generation": generation, "segment": segment.uuid}
 
 
 def read_deletes(container: Container, segment: SegmentEntry) -> Words:

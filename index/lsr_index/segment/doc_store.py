@@ -74,9 +74,8 @@ class DocumentWriter:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._pending: list[list[bytes]] = []
         self._pending_bytes = 0
-        self._first_docs, self._starts = [0], [0]
-        self._sizes: list[int] = []
-        self._checksums: list[int] = []
+        self._ends = [(0, 0)]  # of each block: documents and bytes up to it
+        self._blocks: list[tuple[int, int]] = []  # size before compression, checksum
         container.begin("documents/data", np.uint8)
 
     def add(self, parts: list[bytes]) -> None:
@@ -93,20 +92,21 @@ class DocumentWriter:
         if self._pending:
             self._flush()
         self._container.end()
-        self._container.add("documents/first_docs", np.array(self._first_docs, np.int32))
-        self._container.add("documents/starts", np.array(self._starts, np.int64))
-        self._container.add("documents/sizes", np.array(self._sizes, np.uint32))
-        self._container.add("documents/crc32", np.array(self._checksums, np.uint32))
+        ends = np.array(self._ends, np.int64).T
+        blocks = np.array(self._blocks, np.uint32).reshape(-1, 2).T
+        self._container.add("documents/first_docs", ends[0].astype(np.int32))
+        self._container.add("documents/starts", ends[1])
+        self._container.add("documents/sizes", blocks[0])
+        self._container.add("documents/crc32", blocks[1])
 
     def _flush(self) -> None:
         lengths = np.array([[len(part) for part in parts] for parts in self._pending], "<u4")
         raw = lengths.tobytes() + b"".join(part for parts in self._pending for part in parts)
         block = self._compressor.compress(raw)
         self._container.append(block)
-        self._first_docs.append(self._first_docs[-1] + len(self._pending))
-        self._starts.append(self._starts[-1] + len(block))
-        self._sizes.append(len(raw))
-        self._checksums.append(zlib.crc32(block))
+        n_docs, n_bytes = self._ends[-1]
+        self._ends.append((n_docs + len(self._pending), n_bytes + len(block)))
+        self._blocks.append((len(raw), zlib.crc32(block)))
         self._pending, self._pending_bytes = [], 0
 
 

@@ -36,14 +36,8 @@ class Sizes(NamedTuple):
 class ArrayFormat(NamedTuple):
     """One array of the format.
 
-    Attributes
-    ----------
-    length : callable
-        Its number of items, from `Sizes`.
-    rule, meaning : str
-        Length and content as docs/index-format.md writes them.
-    optional : bool
-        It may be empty.
+    `length` computes its number of items from `Sizes`; `rule` and `meaning` are length and content
+    as docs/index-format.md writes them; an `optional` array may be empty.
     """
 
     name: str
@@ -119,19 +113,6 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(f"segment structure: {message}")
 
 
-def sizes_of(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> Sizes:
-    """Return the sizes that `check_sizes` compares all lengths with."""
-    cells = geometry.n_ranges * geometry.n_blocks
-    return Sizes(
-        T=arrays["terms"].size,
-        D=arrays["block_max"].size // cells if cells > 0 else 0,
-        R=geometry.n_ranges,
-        B=geometry.n_blocks,
-        S=geometry.range_size,
-        P=arrays["slots"].size,
-    )
-
-
 def typed_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the arrays in order; ValueError for one missing or of another dtype."""
     found = {}
@@ -151,7 +132,14 @@ def typed_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def check_sizes(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> None:
     """Check geometry and lengths; reads ``range_base`` only. ValueError names the array."""
     _check_geometry(geometry)
-    sizes = sizes_of(arrays, geometry)
+    sizes = Sizes(
+        T=arrays["terms"].size,
+        D=arrays["block_max"].size // (geometry.n_ranges * geometry.n_blocks),
+        R=geometry.n_ranges,
+        B=geometry.n_blocks,
+        S=geometry.range_size,
+        P=arrays["slots"].size,
+    )
     require(
         arrays["block_max"].size == sizes.R * sizes.D * sizes.B and sizes.D <= sizes.T,
         f"block_max has {arrays['block_max'].size} items, not a row of {sizes.R * sizes.B} for "

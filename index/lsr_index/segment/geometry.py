@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 MAX_RANGE_SIZE = 1 << 16
 NO_DOC = 0xFFFFFFFF
 # A block is a whole number of vector registers of accumulators, and ranges begin at a word of a
@@ -49,15 +46,3 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
     n_ranges = max(1, -(-n_docs // capacity))
     share = max(1, -(-n_docs // n_ranges))
     return Geometry(n_docs, n_ranges, -(-share // step) * step // block_size, block_size)
-
-
-def slot_documents(geometry: Geometry, order: NDArray[np.uint32] | None) -> NDArray[np.uint32]:
-    """Return the document of every slot, (n_ranges * range_size,), ``NO_DOC`` for padding.
-
-    Empty without an `order`, (n_docs,), the document at each layout position.
-    """
-    if order is None:
-        return np.zeros(0, np.uint32)
-    out = np.full(geometry.n_ranges * geometry.range_size, NO_DOC, dtype=np.uint32)
-    out[: geometry.n_docs] = order
-    return out

@@ -30,22 +30,11 @@ def reorder_documents(
     terms: NDArray[np.uint32],
     counts: NDArray[np.int64],
 ) -> NDArray[np.uint32]:
-    """Return an order in which neighbours resemble each other.
+    """Return an order in which neighbours resemble each other: the document at each position.
 
-    Parameters
-    ----------
-    leaf_size : int
-        Slices of this many documents are not divided further.
-    indptr : (n_docs + 1,) int64
-    read_terms : callable
-        ``read_terms(begin, end)`` returns that part of the term ids.
-    terms, counts : (n_terms,) uint32, int64
-        Distinct terms, ascending, and their document frequencies.
-
-    Returns
-    -------
-    (n_docs,) uint32
-        Document at each position; independent of ``threads``.
+    Slices of `leaf_size` documents are not divided further. ``read_terms(begin, end)`` returns term
+    ids of the CSR of `indptr`; `terms`, ascending, and `counts` are the dictionary. The result,
+    (n_docs,) uint32, does not depend on `threads`.
     """
     n_docs = indptr.size - 1
     order = np.arange(n_docs, dtype=np.uint32)

@@ -30,15 +30,9 @@ _BYTES_PER_POSTING = 24
 class SegmentBuilder:
     """Builds a segment from chunks of quantised documents.
 
-    Parameters
-    ----------
-    n_terms : int
-        Size of the vocabulary, at most 2**32.
-    scratch : Path, optional
-        Existing folder for the spooled input and the finished arrays (``<name>.bin``); without it
-        everything stays in memory.
-    progress : callable, optional
-        Called with (documents done, documents in all) while ranges are built.
+    The vocabulary has `n_terms`, at most 2**32. `scratch` is an existing folder for the spooled
+    input and the finished arrays (``<name>.bin``); without it everything stays in memory.
+    `progress` is called with (documents done, documents in all) while ranges are built.
     """
 
     def __init__(
@@ -70,20 +64,10 @@ class SegmentBuilder:
         term_ids: NDArray[np.uint32],
         impacts: NDArray[np.uint8],
     ) -> None:
-        """Add documents; they get the next ordinals.
+        """Add documents as CSR; they get the next ordinals.
 
-        Parameters
-        ----------
-        indptr : (n + 1,) int64
-        term_ids : (nnz,) uint32
-            Below ``n_terms``, strictly ascending within a document.
-        impacts : (nnz,) uint8
-            1..255.
-
-        Raises
-        ------
-        ValueError
-            The chunk is not as described.
+        Term ids strictly ascend within a document and are below ``n_terms``, impacts are 1..255;
+        else ValueError.
         """
         indptr = np.asarray(indptr, dtype=np.int64)
         term_ids = np.asarray(term_ids)

@@ -18,17 +18,9 @@ from lsr_index.segment.format import KTH_DEPTHS
 class KernelSegment:
     """A segment ready for the kernels, which index its arrays without checking bounds.
 
-    Parameters
-    ----------
-    arrays : SegmentArrays
-        Built by this process, or checked (`lsr_index.segment.structure.check_indexing`).
-
-    Attributes
-    ----------
-    table : (len(view), 2) int64
-        Addresses and lengths of `view`, which must live as long as the table is used.
-    n_slots : int
-        Accumulators of a range.
+    `arrays` are built by this process, or checked (`lsr_index.segment.structure.check_indexing`).
+    `table`, (len(view), 2) int64, holds the addresses and lengths of `view`, which must live as
+    long as the table is used; `n_slots` counts the accumulators of a range.
     """
 
     def __init__(self, arrays: SegmentArrays) -> None:

@@ -37,9 +37,9 @@ MAX_COLUMNS = 4096
 
 
 class _Storage(NamedTuple):
-    """How a column stores its keys: of which values, as which dtype.
+    """Dtype of the keys of a column, and the type of their values.
 
-    With a `base`, keys are pairs (q, r) and a value is q * base + r, 0 <= r < base.
+    With a `base`, keys are pairs (q, r) of a value q * base + r, 0 <= r < base.
     """
 
     values: ValueType
@@ -71,6 +71,14 @@ def column_names(stored: bytes) -> set[ColumnName]:
         for field, value in json.loads(stored).items()
         for kind, key in typed_keys(value)
     }
+
+
+def field_types(columns: Iterable[ColumnName]) -> dict[str, set[str]]:
+    """Return the fields of columns, and the types of the values of each."""
+    found: dict[str, set[str]] = {}
+    for field, kind in columns:
+        found.setdefault(field, set()).add(_STORAGE[kind].values)
+    return found
 
 
 def require_columns(names: Collection[ColumnName], added: ColumnName) -> None:
@@ -228,10 +236,7 @@ class Column:
 
 
 class Columns:
-    """All columns of one segment, each opened on first use.
-
-    `documents` answers what columns of older rules cannot.
-    """
+    """All columns of one segment; `documents` answers what columns of older rules cannot."""
 
     def __init__(self, container: Container, n_docs: int, documents: DocumentReader) -> None:
         self._container = container
@@ -255,13 +260,8 @@ class Columns:
 
     def fields(self) -> Mapping[str, set[str]]:
         """Return the fields and the types that each has (in older segments: may have)."""
-        found: dict[str, set[str]] = {}
-        for field, kind in self._numbers:
-            kinds = found.setdefault(field, set())
-            kinds.add(_STORAGE[kind].values)
-            if kind == "keyword" and not self._exact:
-                kinds.add("date")
-        return found
+        maybe = [(f, "date") for f, kind in self._numbers if kind == "keyword" and not self._exact]
+        return field_types([*self._numbers, *maybe])
 
     def columns(self, field: str, kind: ValueType | None = None) -> list[Column]:
         """Return the columns that hold the values of a field, of one type or of all."""

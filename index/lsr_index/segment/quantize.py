@@ -27,19 +27,8 @@ def fit_scale(max_weight: float) -> float:
 def quantize_documents(weights: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
     """Return the impacts of document weights, (n,) uint8; 0 where a weight is below half a step.
 
-    Nothing is clipped: weights beyond the scale need an index with a larger one.
-
-    Parameters
-    ----------
-    weights : (n,) float32
-        Non-negative and finite.
-    scale : float
-        Of `fit_scale`; the same for every segment of an index.
-
-    Raises
-    ------
-    ValueError
-        A weight is negative, not finite, or needs an impact above 255.
+    `weights` is (n,) float32. Raises ValueError for a weight that is negative, not finite, or needs
+    an impact above 255: nothing is clipped.
     """
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be positive and finite, got {scale!r}")
@@ -64,12 +53,8 @@ def quantize_query(
 ) -> tuple[NDArray[np.uint32], float]:
     """Return integer weights of a query, and the factor that turns integer scores into scores.
 
-    Parameters
-    ----------
-    weights : (n,) float32
-        Positive and finite.
-    width : Width, optional
-        Accumulator width; by default `width_for` the number of terms.
+    `weights` is (n,) float32; ValueError unless positive and finite. `width` is by default
+    `width_for` the number of terms.
 
     Returns
     -------
@@ -78,11 +63,6 @@ def quantize_query(
         the sum may become 0.
     query_scale : float
         ``score ~ integer_score * scale * query_scale``.
-
-    Raises
-    ------
-    ValueError
-        A weight is not positive and finite.
     """
     values = np.ascontiguousarray(weights, dtype=np.float32)
     chosen = width_for(values.size) if width is None else width

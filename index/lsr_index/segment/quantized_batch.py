@@ -18,16 +18,9 @@ from lsr_index.storage.dense_part import DensePart
 
 
 class Chunk(NamedTuple):
-    """Some documents as they are stored.
+    """Some documents as they are stored; `parts` are title, text and metadata of each, encoded.
 
-    Attributes
-    ----------
-    parts : list, (n,)
-        Title, text and metadata of each document, encoded.
-    vectors : Vectors
-        `n` rows.
-    dense : (n, dimension) uint16 or None
-        Dense vectors as stored, in an index that has them; a row of zeros is no vector.
+    `dense`, (n, dimension) uint16, in an index with dense vectors; a row of zeros is no vector.
     """
 
     doc_ids: list[str]
@@ -45,15 +38,14 @@ def store_batch(
 ) -> Chunk:
     """Encode and quantise a batch; `lost` counts the weights that are clipped or round to 0.
 
-    Raises
-    ------
-    DataError
-        A document cannot be stored, or has a term outside of the vocabulary.
-    ValueError
-        A weight does not fit the scale, and `lost` does not clip.
+    Raises DataError for a document that cannot be stored, or a weight that does not fit the scale
+    where `lost` does not clip.
     """
     parts = encode_batch(batch, n_terms)
-    impacts = quantize(batch.vectors.values, scale, lost)
+    try:
+        impacts = quantize(batch.vectors.values, scale, lost)
+    except ValueError as error:
+        raise DataError(f"the weights do not fit the max_weight given: {error}") from None
     vectors = without_zeros(batch.vectors.indptr, batch.vectors.indices, impacts)
     return Chunk(list(batch.ids), parts, vectors, dense_codes(batch, dense))
 

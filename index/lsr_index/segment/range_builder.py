@@ -26,7 +26,7 @@ from lsr_index.kernels.build.range_layout import (
 from lsr_index.segment.arrays import SegmentArrays
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.format import DTYPES, KTH_DEPTHS
-from lsr_index.segment.geometry import Geometry, slot_documents
+from lsr_index.segment.geometry import NO_DOC, Geometry
 from lsr_index.storage.spool import Sink, Spool
 
 
@@ -34,17 +34,9 @@ from lsr_index.storage.spool import Sink, Spool
 class RangeBuilder:
     """Builds the ranges of a segment, and puts the segment together.
 
-    Attributes
-    ----------
-    indptr : (n_docs + 1,) int64
-    term_ids, impacts : Spool
-        All documents as CSR, in the order of their ordinals; uint32 and uint8.
-    terms, counts : (n_terms,) uint32, int64
-        Distinct term ids, ascending, and the documents that hold them.
-    order : (n_docs,) uint32 or None
-        Document at each layout position; None: identity.
-    table_size : int
-        Term ids below it are looked up in a table of this size; 0: by binary search.
+    The documents are CSR of `indptr`, `term_ids` and `impacts`, in the order of their ordinals;
+    `terms`, ascending, and `counts` the dictionary; `order` the document at each layout position,
+    None: identity. Term ids below `table_size` are looked up in a table; with 0 by binary search.
     """
 
     indptr: NDArray[np.int64]
@@ -150,6 +142,10 @@ class RangeBuilder:
         kth = np.zeros(n_terms * len(KTH_DEPTHS), dtype=np.uint8)
         depths = np.array(KTH_DEPTHS, dtype=np.int64)
         kth_from_histograms(histograms, histogram_of_term, depths, kth)
+        slot_docs = np.zeros(0, np.uint32)
+        if self.order is not None:
+            slot_docs = np.full(geometry.n_ranges * geometry.range_size, NO_DOC, np.uint32)
+            slot_docs[: geometry.n_docs] = self.order
         arrays: dict[str, NDArray[Any]] = {name: sink.finish() for name, sink in sinks.items()}
         arrays |= {
             "terms": self.terms,
@@ -159,7 +155,7 @@ class RangeBuilder:
             "offsets": offsets.reshape(-1),
             "range_max": range_max.reshape(-1),
             "range_base": range_base,
-            "slot_docs": slot_documents(geometry, self.order),
+            "slot_docs": slot_docs,
         }
         return SegmentArrays.from_arrays(arrays, geometry._asdict() | {"compact": options.compact})
 
@@ -194,9 +190,7 @@ class RangeBuilder:
 def choose_dense(counts: NDArray[np.int64], geometry: Geometry, share: float) -> NDArray[np.int32]:
     """Number the terms in at least ``share`` of the slots, stored as rows; others -1."""
     chosen = counts >= max(2.0, share * geometry.n_ranges * geometry.range_size)
-    rows = np.full(counts.size, -1, dtype=np.int32)
-    rows[chosen] = np.arange(int(chosen.sum()), dtype=np.int32)
-    return rows
+    return _numbered(np.flatnonzero(chosen), counts.size)
 
 
 def choose_histograms(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[np.int32]:
@@ -205,6 +199,10 @@ def choose_histograms(counts: NDArray[np.int64], memory_bytes: int) -> NDArray[n
     wanted = np.flatnonzero(counts >= KTH_DEPTHS[0])
     if wanted.size > limit:
         wanted = np.sort(wanted[np.argsort(-counts[wanted], kind="stable")[:limit]])
-    numbers = np.full(counts.size, -1, dtype=np.int32)
-    numbers[wanted] = np.arange(wanted.size, dtype=np.int32)
+    return _numbered(wanted, counts.size)
+
+
+def _numbered(chosen: NDArray[np.int64], n_terms: int) -> NDArray[np.int32]:
+    numbers = np.full(n_terms, -1, dtype=np.int32)
+    numbers[chosen] = np.arange(chosen.size, dtype=np.int32)
     return numbers

@@ -31,14 +31,8 @@ from lsr_index.storage.manifest import SegmentEntry
 class SegmentReader:
     """One segment of one generation, mapped: nothing is read before it is needed.
 
-    Attributes
-    ----------
-    container, deletes : Container
-        The segment's file and, where documents are deleted, the file of their bitmap.
-    live : bitmap or None
-        Documents that are not deleted; None: all.
-    dense : DenseArrays or None
-        The dense vectors, in an index that has them.
+    `deletes` is the file of the bitmap of deleted documents, if there are any, and `live` its
+    complement; None: all documents are live. `dense` is None in an index without dense vectors.
     """
 
     def __init__(

@@ -152,12 +152,8 @@ def _copy_array(
         container.add(name, array)
         return
     step = _COPY_BYTES // array.itemsize
-    container.stream(
-        name,
-        array.dtype,
-        (
-            np.fromfile(file, array.dtype, step, offset=at * array.itemsize)
-            for at in range(0, array.size, step)
-        ),
-    )
+    container.begin(name, array.dtype)
+    for at in range(0, array.size, step):
+        container.append(np.fromfile(file, array.dtype, step, offset=at * array.itemsize))
+    container.end()
     file.unlink()

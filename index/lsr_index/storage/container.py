@@ -20,7 +20,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -58,16 +58,9 @@ class ArrayEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A container as a manifest names it.
+    """A container as a manifest names it: ``segment``, ``deletes`` or ``encoder``.
 
-    Attributes
-    ----------
-    kind : str
-        ``segment``, ``deletes`` or ``encoder``.
-    uuid, sha256 : str
-        Its identity and the SHA-256 of the whole file, 32 and 64 hexadecimal digits.
-    length : int
-        Bytes.
+    `uuid` is its identity, `sha256` that of the whole file: 32 and 64 hexadecimal digits.
     """
 
     kind: str
@@ -115,21 +108,9 @@ class ContainerWriter:
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Append a whole array; a memory map is passed on piece by piece."""
-        flat = np.ascontiguousarray(array).reshape(-1)
-        self.stream(name, array.dtype, [flat], shape=array.shape)
-
-    def stream(
-        self,
-        name: str,
-        dtype: Any,
-        chunks: Iterable[NDArray[Any]],
-        shape: tuple[int, ...] | None = None,
-    ) -> None:
-        """Append an array that arrives in one-dimensional chunks; `shape` defaults to (n,)."""
-        self.begin(name, dtype)
-        for chunk in chunks:
-            self.append(chunk)
-        self.end(shape)
+        self.begin(name, array.dtype)
+        self.append(np.ascontiguousarray(array).reshape(-1))
+        self.end(array.shape)
 
     def begin(self, name: str, dtype: Any) -> None:
         """Begin an array that `append` fills and `end` closes; one at a time."""
@@ -179,14 +160,8 @@ class ContainerWriter:
 class Container:
     """A container opened for reading: its directory is checked, its arrays are mapped.
 
-    Attributes
-    ----------
-    params : mapping
-        JSON values that the writer stored beside the arrays.
-    entries : dict of str to ArrayEntry
-        In file order.
-    data : memoryview
-        The whole file.
+    `params` holds the JSON values stored beside the arrays, `entries` the arrays in file order,
+    `data` the whole file.
     """
 
     def __init__(self, files: Files, folder: Path, entry: FileEntry) -> None:

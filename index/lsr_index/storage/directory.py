@@ -182,19 +182,16 @@ class OutputFile:
 
     def write(self, data: Any) -> None:
         """Append all of `data`: bytes, or any contiguous buffer."""
+        assert self._handle is not None, "written after it was closed"
         view = memoryview(data).cast("B")
         for start in range(0, len(view), WRITE_CHUNK_BYTES):
             piece = view[start : start + WRITE_CHUNK_BYTES]
             self._sha256.update(piece)
-            self._write_all(piece)
-
-    def _write_all(self, piece: memoryview) -> None:
-        assert self._handle is not None, "written after it was closed"
-        with storage_errors(self.path):
-            while len(piece):
-                taken = self._files.write(self._handle, piece)
-                self.position += taken
-                piece = piece[taken:]
+            with storage_errors(self.path):
+                while len(piece):
+                    taken = self._files.write(self._handle, piece)
+                    self.position += taken
+                    piece = piece[taken:]
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the bytes written so far, 32 bytes."""

@@ -33,19 +33,9 @@ def read_artefact_file(
 ) -> Made:
     """Read a file of `write_artefact_file`.
 
-    Parameters
-    ----------
-    made_by : str
-        The command that makes such files, for messages.
-    make : callable
-        Makes the artefact of the values; raises for values it cannot use.
-
-    Raises
-    ------
-    UsageError
-        There is no such file.
-    DataError
-        It is something else, of another version, or damaged; says what was expected.
+    `made_by` is the command that makes such files, for messages; `make` makes the artefact of the
+    values, or raises for values it cannot use. Raises UsageError where there is no such file,
+    DataError for anything else, another version, or damage.
     """
     path = Path(path)
     try:

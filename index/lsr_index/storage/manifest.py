@@ -75,22 +75,18 @@ class Manifest:
 
     Attributes
     ----------
-    generation : int
-        Counted from 1; each commit adds one.
+    generation, parent : int
+        Its number, from 1; the generation it was made from, 0 for the first.
     n_terms : int
         Every term id of every segment is smaller.
     scale : float
         Weight of one impact step, the same in all segments.
     segments : tuple of SegmentEntry
         In the order of their documents' ordinals.
-    encoder : FileEntry or None
-        The stored encoder.
-    fingerprint : Fingerprint or None
-        Identity of the encoder that made the vectors.
+    encoder, fingerprint
+        The stored encoder; identity of the encoder that made the vectors.
     settings : mapping
         Options of the build that later merges keep: JSON values.
-    parent : int
-        Generation this one was made from; 0 for the first.
     dense : DensePart or None
         The dense vectors that every segment has beside its postings.
     loss : Loss

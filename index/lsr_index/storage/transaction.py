@@ -125,28 +125,23 @@ class WritableFolder:
                     out.sync()
             entry = FileEntry(kind, uuid.hex(), out.position, out.digest().hex())
             self._protect(entry.name)
-            with storage_errors(temporary):
-                self._rename(temporary, self.folder / entry.name)
+            target = self.folder / entry.name
+            try:
+                with storage_errors(temporary):
+                    self.files.rename(temporary, target)
+            except (IsADirectoryError, NotADirectoryError):
+                message = f"{target}: a folder has the name of a file; remove it"
+                raise NotOursError(message) from None
         except BaseException:
             self.discard(temporary)
             raise
         return entry
 
-    def _rename(self, temporary: Path, target: Path) -> None:
-        try:
-            self.files.rename(temporary, target)
-        except (IsADirectoryError, NotADirectoryError):
-            raise NotOursError(f"{target}: a folder has the name of a file; remove it") from None
-
     def publish(self, manifest: Manifest) -> None:
         """Make `manifest` the current generation, durably.
 
-        Raises
-        ------
-        StorageFullError
-            Nothing happened; the same commit can be tried again.
-        CommitOutcomeError
-            It may or may not have happened; this folder refuses further work.
+        Raises StorageFullError where nothing happened and the commit can be tried again,
+        CommitOutcomeError where it may or may not have happened: this folder refuses further work.
         """
         self._refuse_when_poisoned()
         if self.files.exists(self.folder / manifest.name):

@@ -37,10 +37,10 @@ def attach_vectors(
 ) -> tuple[Index, int]:
     """Make vectors from a file the dense part of an index.
 
+    Returns the index, and how many vectors belong to none of its documents and were skipped.
+
     Parameters
     ----------
-    path : path
-        The index.
     vectors : path
         ``.npy`` or a faiss index file; see `lsr_index.build.foreign_vectors`.
     ids : path
@@ -49,11 +49,6 @@ def attach_vectors(
         Default: cosine when all vectors have length 1, else dot.
     encoder : DenseEncoder, optional
         The model that made the vectors, to encode queries with.
-
-    Returns
-    -------
-    Index, int
-        The index, and how many vectors belong to none of its documents and were skipped.
 
     Raises
     ------

@@ -67,15 +67,7 @@ def encode_dense(
 ) -> Index:
     """Encode the stored documents of an index and make the vectors its dense part.
 
-    An interrupted call leaves ``<path>.building``; the same call again continues there.
-
-    Raises
-    ------
-    UsageError
-        There is no document to encode.
-    IndexStateError
-        The index was changed while its documents were encoded; nothing was replaced.
-    IndexLockedError, CorruptIndexError, StorageFullError
+    Interruption and errors are those of `lsr_index.build.reencode.reindex`.
     """
     path = Path(path)
     with encoded_anew(path, _NoTerms(), dense=encoder, progress=progress) as (
@@ -111,8 +103,6 @@ def set_dense(
         A row of zeros is allowed for a document without a term only.
     generation : int, optional
         The state of the index that the rows belong to.
-    memory_bytes : int
-        Bound on the working memory.
 
     Raises
     ------

@@ -23,16 +23,9 @@ from lsr_index.storage.manifest import SegmentEntry
 class MergePolicy:
     """When segments are merged.
 
-    Attributes
-    ----------
-    factor : int
-        Neighbours of similar size that are merged into one.
-    floor_docs : int
-        Segments up to this size count as equally small.
-    max_deleted : float
-        A segment with a larger share of deleted documents is rewritten by itself.
-    max_docs : int
-        Largest size of a merged segment.
+    `factor` neighbours of similar size become one segment of at most `max_docs` documents; sizes up
+    to `floor_docs` count as equal. A segment with more than `max_deleted` of its documents deleted
+    is rewritten by itself.
     """
 
     factor: int = 8

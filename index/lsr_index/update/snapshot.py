@@ -21,15 +21,8 @@ def snapshot(
     """Copy a generation of an index to `target`, the newest by default; return its number.
 
     Writers and readers continue. `target` must be nothing, or an empty folder; the copy appears
-    complete, or not at all.
-
-    Raises
-    ------
-    IndexExistsError
-        Something is at `target`.
-    CorruptIndexError
-        A file of the index is damaged; nothing is copied.
-    StorageFullError
+    complete, or not at all. Raises IndexExistsError, StorageFullError, or CorruptIndexError for a
+    damaged file.
     """
     with (
         open_index(path, generation=generation, files=files) as index,
@@ -43,11 +36,8 @@ def restore(
 ) -> int:
     """Restore a snapshot, or any index, to `path`; return the generation there.
 
-    Parameters
-    ----------
-    replace_existing : bool
-        When an index is at `path`, make the snapshot its next generation: readers see the present
-        one until the snapshot is complete.
+    With `replace_existing` the snapshot becomes the next generation of an index at `path`: readers
+    see the present one until it is complete.
 
     Raises
     ------

@@ -75,13 +75,8 @@ class IndexUpdater:
     def load_encoder(self) -> Encoder:
         """Restore the document encoder of the index, once; return it.
 
-        Raises
-        ------
-        UsageError
-            The index was made of vectors and has none; says what to do.
-        EncoderMismatchError
-            The model has changed since the index was made.
-        ModelError, MissingDependencyError, IndexFormatError
+        Raises UsageError for an index of vectors, which has none, EncoderMismatchError where the
+        model has changed since, ModelError, MissingDependencyError, IndexFormatError.
         """
         if self._encoder is not None:
             return self._encoder
@@ -109,13 +104,8 @@ class IndexUpdater:
         """Encode documents and add them, in batches; return how many were read.
 
         A document replaces the one with its id; of several with the same id the last one stays.
-        ``progress("encode", done, None)`` is called after each batch.
-
-        Raises
-        ------
-        DataError
-            A document cannot be stored. The batches before it are still pending: `rollback`
-            discards them.
+        ``progress("encode", done, None)`` is called after each batch. DataError: a document cannot
+        be stored; the batches before it are still pending, and `rollback` discards them.
         """
         n_done, batch, n_chars = 0, list[Document](), 0
         for document in documents:

@@ -36,18 +36,11 @@ _BLOCK_DOCS = 8192
 
 @dataclass
 class Report:
-    """Result of a verification.
+    """Result of a verification of one generation.
 
-    Attributes
-    ----------
-    generation : int or None
-        The generation checked.
-    checked : list of str
-        Checks that passed.
-    problems : list of str
-        Damage, one line each, with file and offset.
-    unreadable : str or None
-        Why nothing could be checked: no index, another version, no permission.
+    `checked` lists the checks that passed, `problems` the damage, one line each, with file and
+    offset. `unreadable` says why nothing could be checked: no index, another version, no
+    permission.
     """
 
     path: Path
@@ -80,14 +73,8 @@ def verify(
 ) -> Report:
     """Check an index. Reads only; problems are reported, not raised.
 
-    Parameters
-    ----------
-    level : int
-        0 to 3; see the module.
-    generation : int, optional
-        Default: the newest.
-    seed : int
-        Of the random queries of level 3.
+    `level` is 0 to 3, see the module; `generation` is by default the newest; `seed` is that of the
+    random queries of level 3.
     """
     if level not in range(MAX_LEVEL + 1):
         raise UsageError(f"the levels of verify are 0 to {MAX_LEVEL}, got {level!r}")

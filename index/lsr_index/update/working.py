@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,14 @@ from lsr.errors import IndexStateError, LsrError
 from lsr.progress import Progress
 from lsr_index.build.builder import options_from_json
 from lsr_index.segment.build_options import BuildOptions
-from lsr_index.segment.delete_bitmap import words_of, write_deletes
+from lsr_index.segment.delete_bitmap import words_of
 from lsr_index.segment.metadata_columns import ColumnName
 from lsr_index.segment.quantize import MAX_IMPACT
 from lsr_index.segment.quantized_batch import Chunk, rescaled
 from lsr_index.segment.reader import SegmentReader, merged_chunks
 from lsr_index.segment.weight_scale import LossCount, WeightSpread
 from lsr_index.segment.writer import write_segment
+from lsr_index.storage.container import ContainerWriter
 from lsr_index.storage.dense_part import DensePart
 from lsr_index.storage.directory import Files
 from lsr_index.storage.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
@@ -106,14 +108,12 @@ class WorkingIndex:
         return max(old, spread.scale(SCALE_HEADROOM, self.manifest.loss.n_dropped))
 
     def _with_deletes(self, entry: SegmentEntry, deleted: NDArray[np.bool_]) -> SegmentEntry:
-        words, n_deleted = words_of(deleted), int(deleted.sum())
-        file = self.folder.write_container(
-            "deletes",
-            lambda container: write_deletes(
-                container, words, entry.file, self.manifest.generation + 1
-            ),
-        )
-        return replace(entry, deletes=file, n_deleted=n_deleted)
+        def fill(container: ContainerWriter) -> dict[str, Any]:
+            container.add("deleted", words_of(deleted))
+            return {"generation": self.manifest.generation + 1, "segment": entry.file.uuid}
+
+        file = self.folder.write_container("deletes", fill)
+        return replace(entry, deletes=file, n_deleted=int(deleted.sum()))
 
     def rewrite(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,12 @@ from lsr.records import DocumentBatch
 from lsr_index.dense.codes import Codes
 from lsr_index.search.filters import Filter
 from lsr_index.segment.doc_ids import encode_id
-from lsr_index.segment.metadata_columns import ColumnName, column_names, require_columns
-from lsr_index.segment.metadata_values import typed_keys
+from lsr_index.segment.metadata_columns import (
+    ColumnName,
+    column_names,
+    field_types,
+    require_columns,
+)
 from lsr_index.segment.quantized_batch import (
     Chunk,
     dense_codes,
@@ -42,13 +46,8 @@ class Pending:
     """Documents to add, in the order of their last writing, and ids to delete from the index.
 
     `gone` holds the ids whose committed document is deleted, or replaced by one of `documents`.
-
-    Parameters
-    ----------
-    dense : DensePart, optional
-        The dense vectors of the index.
-    columns : callable, optional
-        Returns the metadata columns of the index; called with the first document that has metadata.
+    `columns` returns the metadata columns of the index; it is called with the first document that
+    has metadata.
     """
 
     def __init__(
@@ -97,21 +96,16 @@ class Pending:
 
     def matching(self, condition: Filter) -> list[str]:
         """Return the ids of the documents whose metadata passes a filter."""
-        return [doc_id for doc_id, metadata in self._metadata() if condition.matches(metadata)]
+        return [
+            doc_id
+            for doc_id, row in self.documents.items()
+            if condition.matches(json.loads(row.parts[2] or b"{}"))
+        ]
 
     def fields(self) -> dict[str, set[str]]:
         """Return the metadata fields of the pending documents, and the types of their values."""
-        found: dict[str, set[str]] = {}
-        for _, metadata in self._metadata():
-            for name, value in metadata.items():
-                kinds = {kind for kind, _ in typed_keys(value)}
-                if kinds:
-                    found.setdefault(name, set()).update(kinds)
-        return found
-
-    def _metadata(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for doc_id, row in self.documents.items():
-            yield doc_id, json.loads(row.parts[2] or b"{}")
+        stored = (row.parts[2] for row in self.documents.values())
+        return field_types(name for metadata in stored for name in column_names(metadata))
 
     def weights(self) -> Iterator[NDArray[np.float32]]:
         """Yield the weights of each document, (n,) float32."""

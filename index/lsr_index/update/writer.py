@@ -80,11 +80,8 @@ class IndexWriter:
     ----------
     memory_bytes : int
         Bound on the working memory of building and merging segments.
-    policy : MergePolicy, optional
     background : bool
         Merge in a background thread after commits; else only when `merge` is called.
-    files : Files
-        The disk.
 
     Raises
     ------
@@ -124,13 +121,9 @@ class IndexWriter:
     def add(self, batch: DocumentBatch, *, n_terms: int | None = None) -> None:
         """Add documents; one whose id is in the index already replaces it.
 
-        `n_terms` is the size of the vocabulary, where it has grown.
-
-        Raises
-        ------
-        DataError
-            A document cannot be stored, an id appears twice in the batch, or a term is outside of
-            the vocabulary. Nothing of the batch is added.
+        `n_terms` is the size of the vocabulary, where it has grown. DataError: a document cannot be
+        stored, an id appears twice in the batch, or a term is outside of the vocabulary; nothing of
+        the batch is added.
         """
         with self._mutex:
             self._refuse_when_closed()
@@ -149,11 +142,8 @@ class IndexWriter:
     def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
         """Delete the documents that pass a filter; return how many.
 
-        Raises
-        ------
-        UsageError
-            The filter is none, names a field or a type that no document has, or matches every
-            document without `allow_all`; nothing is deleted.
+        UsageError: the filter is none, names a field or a type that no document has, or matches
+        every document without `allow_all`; nothing is deleted.
         """
         condition = parse_filter(filter)
         with self._mutex:
@@ -181,10 +171,7 @@ class IndexWriter:
     def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
         """Make all changes since the last commit visible and durable, or none of them.
 
-        Parameters
-        ----------
-        encoder : EncoderAssets, optional
-            Replaces the stored encoder: a vocabulary that has grown, a refreshed IDF table.
+        `encoder` replaces the stored encoder: a vocabulary that has grown, a refreshed IDF table.
 
         Raises
         ------
