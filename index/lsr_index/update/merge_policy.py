@@ -1,4 +1,4 @@
-"""Choice of segments to merge, and the deletes that reach a merged one.
+"""Choice of segments to merge.
 
 Segments stay in the order of their documents, so only neighbours are merged. The policy is tiered:
 sizes are put on a logarithmic scale, and a run of enough neighbours on one step or below becomes
@@ -9,13 +9,9 @@ about once per step, however many commits there are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lsr_index.segment.reader import SegmentReader
 from lsr_index.storage.manifest import SegmentEntry
 
 
@@ -55,21 +51,3 @@ class MergePolicy:
     def _pays(self, segments: Sequence[SegmentEntry]) -> bool:
         sizes = [max(segment.n_live, self.floor_docs) for segment in segments]
         return 2 * max(sizes) <= sum(sizes) <= self.max_docs
-
-
-def carried_deletes(
-    before: Sequence[SegmentReader], now: Iterable[SegmentReader]
-) -> NDArray[np.bool_]:
-    """Return which documents of a merged segment were deleted while it was written, (n_docs,) bool.
-
-    `before` are the inputs as the merge read them, `now` all segments of the index; an input that
-    is not among them was deleted as a whole.
-    """
-    present = {reader.entry.file.uuid: reader for reader in now}
-    masks = [np.zeros(0, np.bool_)]
-    for reader in before:
-        copied = reader.live_mask()
-        current = present.get(reader.entry.file.uuid)
-        alive = current.live_mask() if current else np.zeros(reader.n_docs, np.bool_)
-        masks.append(~alive[copied])
-    return np.concatenate(masks)

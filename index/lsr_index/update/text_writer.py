@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsr.encoders import restore_document_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
@@ -133,15 +132,21 @@ class IndexUpdater:
         latest = list({document.id: document for document in documents}.values())
         for position, document in enumerate(latest):
             _require_unicode(document, position)
-        parts, counted = list[SparseBatch](), self._counted or CollectionStatistics()
+        parts = list[SparseBatch]()
+        dense = [np.zeros((0, self._dense.dimension), np.float32)] if self._dense else []
+        counted = self._counted or CollectionStatistics()
         for start in range(0, len(latest), BATCH_DOCS):
             texts = [document.contents for document in latest[start : start + BATCH_DOCS]]
             encoded = encoder.encode_documents(texts)
             parts.append(encoded.vectors)
             counted += encoded.statistics
+            if self._dense is not None:
+                dense.append(self._dense.encode_documents(texts))
         vectors = encoder.finish_documents(SparseBatch.concatenate(parts), counted)
         self._refuse_long(latest, vectors)
-        batch = DocumentBatch.of(latest, vectors, self._dense_vectors(latest))
+        batch = DocumentBatch.of(
+            latest, vectors, None if self._dense is None else np.concatenate(dense)
+        )
         self._writer.add(batch, n_terms=encoder.n_terms)
         if self._counted is not None:
             self._counted = counted
@@ -216,27 +221,16 @@ class IndexUpdater:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _dense_vectors(self, documents: Sequence[Document]) -> NDArray[np.float32] | None:
-        if self._dense is None:
-            return None
-        parts = [np.zeros((0, self._dense.dimension), np.float32)]
-        for start in range(0, len(documents), BATCH_DOCS):
-            texts = [document.contents for document in documents[start : start + BATCH_DOCS]]
-            parts.append(self._dense.encode_documents(texts))
-        return np.concatenate(parts)
-
     def _refuse_long(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
-        if self._max_terms is None:
+        n_terms, limit = np.diff(vectors.indptr), self._max_terms
+        if limit is None:
             return
-        for i, document in enumerate(documents):
-            n_terms = int(vectors.indptr[i + 1] - vectors.indptr[i])
-            if n_terms > self._max_terms:
-                raise DocumentError(
-                    f"{n_terms:,} terms; at most {self._max_terms:,} are accepted, split it into "
-                    "passages",
-                    document.id,
-                    i,
-                )
+        for i in np.flatnonzero(n_terms > limit).tolist():
+            raise DocumentError(
+                f"{n_terms[i]:,} terms; at most {limit:,} are accepted, split it into passages",
+                documents[i].id,
+                i,
+            )
 
 
 def _require_unicode(document: Document, position: int) -> None:

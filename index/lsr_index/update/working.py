@@ -32,7 +32,6 @@ from lsr_index.storage.dense_part import DensePart
 from lsr_index.storage.directory import Files
 from lsr_index.storage.manifest import MAX_SEGMENTS, Manifest, SegmentEntry
 from lsr_index.storage.transaction import WritableFolder
-from lsr_index.update.merge_policy import carried_deletes
 
 SCALE_HEADROOM = 1.25
 """By how much weights may grow after a commit that had to enlarge the scale."""
@@ -186,7 +185,7 @@ class WorkingIndex:
             return False
         segments = [reader.entry for reader in self.readers if reader.entry.file.uuid not in inputs]
         if merged is not None:
-            deleted = carried_deletes(before, self.readers)
+            deleted = _carried_deletes(before, self.readers)
             if deleted.any():
                 merged = None if deleted.all() else self._with_deletes(merged, deleted)
         if merged is not None:
@@ -209,3 +208,21 @@ class WorkingIndex:
 
     def _reader(self, entry: SegmentEntry, scale: float, dense: DensePart | None) -> SegmentReader:
         return SegmentReader(self.files, self.path, entry, scale, dense)
+
+
+def _carried_deletes(
+    before: Sequence[SegmentReader], now: Iterable[SegmentReader]
+) -> NDArray[np.bool_]:
+    """Return which documents of a merged segment were deleted while it was written, (n_docs,) bool.
+
+    `before` are the inputs as the merge read them, `now` all segments of the index; an input that
+    is not among them was deleted as a whole.
+    """
+    present = {reader.entry.file.uuid: reader for reader in now}
+    masks = [np.zeros(0, np.bool_)]
+    for reader in before:
+        copied = reader.live_mask()
+        current = present.get(reader.entry.file.uuid)
+        alive = current.live_mask() if current else np.zeros(reader.n_docs, np.bool_)
+        masks.append(~alive[copied])
+    return np.concatenate(masks)

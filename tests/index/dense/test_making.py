@@ -27,8 +27,7 @@ from lsr_index import Index, IndexWriter, build_index, open_index
 from lsr_index.build.index_corpus import index_corpus
 from lsr_index.build.reencode import reindex
 from lsr_index.storage.dense_part import DenseSpec
-from lsr_index.update.attach import attach_vectors
-from lsr_index.update.dense_vectors import encode_dense, set_dense
+from lsr_index.update.dense_vectors import attach_vectors, encode_dense, set_dense
 from lsr_index.update.snapshot import restore, snapshot
 from lsr_index.update.text_writer import IndexUpdater
 from lsr_index.update.verify import verify

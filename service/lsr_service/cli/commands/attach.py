@@ -35,7 +35,7 @@ def attach(
     They are copied into the index. Name the model that made them with --dense, so that the index
     can encode queries; without it, it is searched by vector only.
     """
-    from lsr_index.update.attach import attach_vectors
+    from lsr_index.update.dense_vectors import attach_vectors
 
     started = time.perf_counter()
     with resumable("attaching", resumes=False), progress() as show:
