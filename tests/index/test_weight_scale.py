@@ -10,8 +10,7 @@ import pytest
 from lsr.sparse import SparseBatch
 from lsr_index import IndexWriter, build_index, open_index
 from lsr_index.search.index import Index
-from lsr_index.segment.quantize import fit_scale
-from lsr_index.segment.weight_scale import MAX_LOST, MEDIANS
+from lsr_index.segment.quantize import MAX_LOST, MEDIANS, fit_scale
 from lsr_index.storage.manifest import Loss, read_manifest
 from lsr_index.update.verify import verify
 from tests import oracle

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lsr.errors import UsageError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
-from lsr_index.segment.weight_scale import WeightSpread
+from lsr_index.segment.quantize import WeightSpread
 
 Batches = Callable[[], Iterable[DocumentBatch]] | Iterable[DocumentBatch] | SparseBatch | Any
 """A callable that returns batches, a collection of them, vectors alone, or a SciPy matrix."""

@@ -14,9 +14,8 @@ from lsr_index.search.index import Index, open_index
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
 from lsr_index.segment.geometry import plan_geometry
-from lsr_index.segment.quantize import fit_scale
+from lsr_index.segment.quantize import LossCount, fit_scale
 from lsr_index.segment.quantized_batch import store_batch
-from lsr_index.segment.weight_scale import LossCount
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
@@ -71,7 +70,7 @@ def build_index(
         Size of the vocabulary. Default: the largest term id plus one.
     max_weight : float, optional
         Largest weight of all vectors. Default: found by reading them, and outliers that would
-        push ordinary weights to 0 are clipped; see `lsr_index.segment.weight_scale`.
+        push ordinary weights to 0 are clipped; see `lsr_index.segment.quantize`.
     memory_bytes : int
         Bound on the working memory.
     reorder : bool, optional

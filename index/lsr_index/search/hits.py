@@ -126,7 +126,7 @@ class IndexStats(NamedTuple):
     """Counts of one generation; bytes are those of the files it needs.
 
     `n_clipped` and `n_dropped` count what quantising lost since the index was built; see
-    `lsr_index.segment.weight_scale`.
+    `lsr_index.segment.quantize`.
     """
 
     generation: int

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.segment.format import DTYPES, check_sizes, typed_arrays
+from lsr_index.segment.format import DTYPES, check_sizes
 from lsr_index.segment.geometry import Geometry
 
 
@@ -85,9 +85,16 @@ class SegmentArrays:
 
         Raises ValueError for an array or a parameter that is missing or does not fit.
         """
-        typed: dict[str, Any] = {
-            name: readonly(array) for name, array in typed_arrays(arrays).items()
-        }
+        typed: dict[str, Any] = {}
+        for name, dtype in DTYPES.items():
+            if name not in arrays:
+                raise ValueError(f"segment array {name!r} is missing")
+            array = typed[name] = readonly(np.asarray(arrays[name]))
+            if array.dtype != np.dtype(dtype) or array.ndim != 1:
+                raise ValueError(
+                    f"segment array {name!r} is {array.dtype} with {array.ndim} dimensions, "
+                    f"expected {np.dtype(dtype)} with 1"
+                )
         scalars: dict[str, Any] = {}
         for name in Geometry._fields:
             value = params.get(name)

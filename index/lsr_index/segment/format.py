@@ -113,22 +113,6 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(f"segment structure: {message}")
 
 
-def typed_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays in order; ValueError for one missing or of another dtype."""
-    found = {}
-    for name, dtype in DTYPES.items():
-        if name not in arrays:
-            raise ValueError(f"segment array {name!r} is missing")
-        array = np.asarray(arrays[name])
-        if array.dtype != np.dtype(dtype) or array.ndim != 1:
-            raise ValueError(
-                f"segment array {name!r} is {array.dtype} with {array.ndim} dimensions, "
-                f"expected {np.dtype(dtype)} with 1"
-            )
-        found[name] = array
-    return found
-
-
 def check_sizes(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> None:
     """Check geometry and lengths; reads ``range_base`` only. ValueError names the array."""
     _check_geometry(geometry)

@@ -12,8 +12,7 @@ from lsr.records import DocumentBatch
 from lsr_index.dense.codes import Codes, encode_rows
 from lsr_index.segment.doc_store import encode_record
 from lsr_index.segment.forward_index import Vectors
-from lsr_index.segment.quantize import quantize_documents
-from lsr_index.segment.weight_scale import LossCount
+from lsr_index.segment.quantize import LossCount, quantize_documents
 from lsr_index.storage.dense_part import DensePart
 
 

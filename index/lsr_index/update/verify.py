@@ -91,10 +91,14 @@ def verify(
     with index:
         if generation is None:
             report.problems += _former_problems(index, files)
+        n_former = len(report.problems)
         for description, steps in _checks(index, level, seed):
-            problems = [str(error) for error in _failures(steps)]
-            report.problems += problems
-            if problems:
+            try:
+                for found in steps:
+                    report.problems.append(str(found))
+            except LsrError as error:
+                report.problems.append(str(error))
+            if report.problems[n_former:]:
                 break  # what builds upon damaged bytes proves nothing
             report.checked.append(description)
     return report
@@ -123,13 +127,6 @@ def _former_problems(index: Index, files: Files) -> list[str]:
         if missing and generation in generations(files, index.path):
             problems.append(f"{index.path}: generation {generation} lacks {sorted(missing)[0]}")
     return problems
-
-
-def _failures(steps: Iterator[LsrError]) -> Iterator[LsrError]:
-    try:
-        yield from steps
-    except LsrError as error:
-        yield error
 
 
 def _checks(index: Index, level: int, seed: int) -> Iterator[tuple[str, Iterator[LsrError]]]:

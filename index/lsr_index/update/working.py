@@ -22,10 +22,9 @@ from lsr_index.build.builder import options_from_json
 from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import words_of
 from lsr_index.segment.metadata_columns import ColumnName
-from lsr_index.segment.quantize import MAX_IMPACT
+from lsr_index.segment.quantize import MAX_IMPACT, LossCount, WeightSpread
 from lsr_index.segment.quantized_batch import Chunk, rescaled
 from lsr_index.segment.reader import SegmentReader, merged_chunks
-from lsr_index.segment.weight_scale import LossCount, WeightSpread
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.container import ContainerWriter
 from lsr_index.storage.dense_part import DensePart

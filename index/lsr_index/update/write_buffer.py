@@ -20,6 +20,7 @@ from lsr_index.segment.metadata_columns import (
     field_types,
     require_columns,
 )
+from lsr_index.segment.quantize import LossCount
 from lsr_index.segment.quantized_batch import (
     Chunk,
     dense_codes,
@@ -27,7 +28,6 @@ from lsr_index.segment.quantized_batch import (
     quantize,
     without_zeros,
 )
-from lsr_index.segment.weight_scale import LossCount
 from lsr_index.storage.dense_part import DensePart
 
 _CHUNK_DOCS = 4096
