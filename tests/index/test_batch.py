@@ -13,7 +13,7 @@ from lsr_index.kernels.jit import JIT_ENABLED
 from lsr_index.kernels.score.search import search_batch
 from lsr_index.search.execute import search_segments, search_segments_batch
 from lsr_index.search.thread_pool import side_by_side
-from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from tests import strategies

@@ -15,8 +15,8 @@ from lsr_index.kernels.structs import SegmentView
 from lsr_index.search.execute import search_segments
 from lsr_index.search.options import EXHAUSTIVE
 from lsr_index.segment.arrays import SegmentArrays
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.format import DTYPES, POSTINGS, Sizes
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import SegmentBuilder, build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents, quantize_query

@@ -13,7 +13,7 @@ from lsr_index.kernels.accumulator import NARROW, WIDE
 from lsr_index.kernels.jit import JIT_ENABLED
 from lsr_index.kernels.score.score_docs import score_documents
 from lsr_index.search.segment_set import Segments
-from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import quantize_query

@@ -23,7 +23,7 @@ from lsr_index.search.execute import (
 )
 from lsr_index.search.hits import BatchHits, Hits
 from lsr_index.search.options import EXHAUSTIVE, SearchOptions
-from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents

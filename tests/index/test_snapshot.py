@@ -18,7 +18,7 @@ from lsr.sparse import SparseBatch
 from lsr_index import IndexWriter, build_index, open_index
 from lsr_index.search.execute import search_segments
 from lsr_index.search.segment_set import LiveBitmaps, Segments
-from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from tests import strategies

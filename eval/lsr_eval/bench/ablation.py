@@ -85,7 +85,7 @@ def run_ablation(
     """Measure every change at every k, in interleaved rounds, on a single segment.
 
     `settings` change the search (`lsr_index.search.options.SearchOptions`), `variants` the build
-    (`lsr_index.segment.build_options.BuildOptions`). Raises `LsrError` if the engine fails.
+    (`lsr_index.segment.geometry.BuildOptions`). Raises `LsrError` if the engine fails.
     """
     docs = workload.load_docs()
     queries = workload.load_queries(docs.shape[1])

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from lsr.encoders.base import EncoderAssets, Fingerprint
-from lsr.errors import IndexStateError, UsageError
+from lsr.errors import UsageError
 from lsr.progress import Progress
 from lsr_index.build.batches import Batches, as_batches, spread
 from lsr_index.search.index import Index, open_index
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.encoder_store import write_assets
-from lsr_index.segment.geometry import plan_geometry
+from lsr_index.segment.geometry import BuildOptions, plan_geometry
 from lsr_index.segment.quantize import LossCount, fit_scale
 from lsr_index.segment.quantized_batch import store_batch
 from lsr_index.segment.writer import write_segment
 from lsr_index.storage.dense_part import DensePart, DenseSpec
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest
-from lsr_index.storage.transaction import FirstCommit, WritableFolder
+from lsr_index.storage.transaction import WritableFolder, publish_index
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 MAX_TERMS = 1 << 32
@@ -89,7 +88,7 @@ def build_index(
         The disk.
     **layout
         ``block_size``, ``range_size``, ``dense_fraction``, ``threads``: see
-        `lsr_index.segment.build_options.BuildOptions`.
+        `lsr_index.segment.geometry.BuildOptions`.
 
     Raises
     ------
@@ -116,8 +115,8 @@ def build_index(
     else:
         scale, lost = fit_scale(float(max_weight) or 1.0), LossCount(clips=False)
 
-    def write(writable: WritableFolder, generation: int) -> Manifest:
-        """Write the files of the index; return the manifest that names them."""
+    def write(writable: WritableFolder, current: Manifest | None) -> Manifest:
+        generation = current.generation + 1 if current else 1
         part = None if dense is None else write_dense_part(writable, dense)
         segment = write_segment(
             writable,
@@ -143,19 +142,7 @@ def build_index(
         )
 
     path = Path(path)
-    if replace and files.exists(path):
-        writable, current = WritableFolder.open(path, files)
-        with writable:
-            if replaces not in (None, current.generation):
-                raise IndexStateError(
-                    f"{path}: the index has changed meanwhile (generation {current.generation}, "
-                    f"not {replaces}); nothing was replaced, run it again"
-                )
-            writable.publish(write(writable, current.generation + 1))
-            writable.collect_garbage()
-    else:
-        with FirstCommit(path, files) as first:
-            first.publish(write(first.writable, 1))
+    publish_index(path, files, write, replace=replace, replaces=replaces)
     return open_index(path, files=files)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -77,9 +78,8 @@ class DenseWriter:
         else:
             centroids = train_centroids(self._sample(n_lists), n_lists, self._part.similarity)
         lists, radii = np.zeros(self._n_vectors, np.int32), np.zeros(n_lists, np.float32)
-        for start in range(0, self._n_vectors, _BLOCK_ROWS):
-            block = decode(self._read(start, start + _BLOCK_ROWS))
-            nearest, away = assign(block, centroids)
+        for start, block in self._blocks():
+            nearest, away = assign(decode(block), centroids)
             lists[start : start + len(block)] = nearest
             np.maximum.at(radii, nearest, away * _SLACK)
         return centroids, lists, radii
@@ -90,32 +90,30 @@ class DenseWriter:
         rng = np.random.default_rng(_SEED)
         chosen = np.sort(rng.choice(self._n_vectors, size, replace=False))
         parts = []
-        for start in range(0, self._n_vectors, _BLOCK_ROWS):
-            first, last = np.searchsorted(chosen, [start, start + _BLOCK_ROWS])
-            if first < last:
-                parts.append(
-                    decode(self._read(start, start + _BLOCK_ROWS)[chosen[first:last] - start])
-                )
+        for start, block in self._blocks():
+            first, last = np.searchsorted(chosen, [start, start + len(block)])
+            parts.append(decode(block[chosen[first:last] - start]))
         return np.concatenate(parts)
 
     def _write_vectors(self, container: ContainerWriter, place: NDArray[np.int32]) -> None:
         """Append the vectors in list order, reading all of them once per memory-full of places."""
         dimension = self._part.dimension
         if np.array_equal(place, np.arange(self._n_vectors)):
-            for start in range(0, self._n_vectors, _BLOCK_ROWS):
-                container.append(self._read(start, start + _BLOCK_ROWS).reshape(-1))
+            for _, block in self._blocks():
+                container.append(block.reshape(-1))
             return
         step = max(_BLOCK_ROWS, self._memory_bytes // 2 // (2 * dimension))
         for low in range(0, self._n_vectors, step):
             held = np.empty((min(step, self._n_vectors - low), dimension), np.uint16)
-            for start in range(0, self._n_vectors, _BLOCK_ROWS):
-                places = place[start : start + _BLOCK_ROWS] - low
+            for start, block in self._blocks():
+                places = place[start : start + len(block)] - low
                 wanted = np.flatnonzero((places >= 0) & (places < len(held)))
-                if len(wanted):
-                    held[places[wanted]] = self._read(start, start + _BLOCK_ROWS)[wanted]
+                held[places[wanted]] = block[wanted]
             container.append(held.reshape(-1))
 
-    def _read(self, start: int, stop: int) -> Codes:
+    def _blocks(self) -> Iterator[tuple[int, Codes]]:
         dimension = self._part.dimension
-        stop = min(stop, self._n_vectors)
-        return self._spool.read(start * dimension, stop * dimension).reshape(-1, dimension)
+        for start in range(0, self._n_vectors, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, self._n_vectors)
+            codes = self._spool.read(start * dimension, stop * dimension)
+            yield start, codes.reshape(-1, dimension)

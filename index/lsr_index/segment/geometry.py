@@ -7,6 +7,7 @@ Documents in layout order fill ranges of ``range_size`` slots, and a range is di
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_RANGE_SIZE = 1 << 16
@@ -15,6 +16,10 @@ NO_DOC = 0xFFFFFFFF
 # bitmap of documents.
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 WORD = 64
+# A lower share makes k = 10 faster on large collections, k = 1000 slower and the index larger: see
+# the levers in docs/benchmarks.md.
+DENSE_FRACTION = 1 / 16
+COMPACT_DENSE_FRACTION = 1 / 8
 
 
 class Geometry(NamedTuple):
@@ -46,3 +51,42 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
     n_ranges = max(1, -(-n_docs // capacity))
     share = max(1, -(-n_docs // n_ranges))
     return Geometry(n_docs, n_ranges, -(-share // step) * step // block_size, block_size)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Layout of a segment, and the resources to build it with.
+
+    Parameters
+    ----------
+    block_size : int
+        Documents per block: 16, 32, 64, 128 or 256.
+    range_size : int
+        Accumulators per range, at most 65,536.
+    dense_fraction : float, optional
+        Terms in at least this share of the documents are stored as rows with block bounds, a byte
+        for every document; the others as lists of three bytes a posting.
+    compact : bool
+        Fewer dense terms: smaller, somewhat slower.
+    reorder : {"none", "bisect"}
+        "bisect": recursive graph bisection, neighbours resemble each other.
+    memory_bytes : int
+        Bound on the builder's working memory.
+    threads : int
+        Ranges built at a time.
+    """
+
+    block_size: int = 16
+    range_size: int = MAX_RANGE_SIZE
+    dense_fraction: float | None = None
+    compact: bool = False
+    reorder: str = "none"
+    memory_bytes: int = 2 << 30
+    threads: int = 2
+
+    @property
+    def share(self) -> float:
+        """The dense fraction in force."""
+        if self.dense_fraction is not None:
+            return self.dense_fraction
+        return COMPACT_DENSE_FRACTION if self.compact else DENSE_FRACTION

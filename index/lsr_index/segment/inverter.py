@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from lsr_index.kernels.build.range_layout import count_terms
 from lsr_index.segment.arrays import SegmentArrays
-from lsr_index.segment.build_options import BuildOptions
-from lsr_index.segment.geometry import plan_geometry
+from lsr_index.segment.geometry import BuildOptions, plan_geometry
 from lsr_index.segment.graph_bisection import reorder_documents
 from lsr_index.segment.range_builder import RangeBuilder
 from lsr_index.storage.spool import Spool

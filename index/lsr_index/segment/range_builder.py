@@ -24,9 +24,8 @@ from lsr_index.kernels.build.range_layout import (
     kth_from_histograms,
 )
 from lsr_index.segment.arrays import SegmentArrays
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.format import DTYPES, KTH_DEPTHS
-from lsr_index.segment.geometry import NO_DOC, Geometry
+from lsr_index.segment.geometry import NO_DOC, BuildOptions, Geometry
 from lsr_index.storage.spool import Sink, Spool
 
 

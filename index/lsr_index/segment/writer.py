@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from lsr.errors import DataError
 from lsr.progress import Progress
 from lsr_index.dense.writer import DenseWriter
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.doc_ids import DocIdWriter
 from lsr_index.segment.doc_store import DocumentWriter
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import SegmentBuilder
 from lsr_index.segment.metadata_columns import COLUMN_RULES, ColumnWriter
 from lsr_index.segment.quantized_batch import Chunk

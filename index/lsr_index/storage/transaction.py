@@ -72,15 +72,23 @@ class WritableFolder:
         self._failure: BaseException | None = None
 
     @classmethod
-    def open(cls, folder: Path, files: Files = DISK) -> tuple[WritableFolder, Manifest]:
+    def open(
+        cls, folder: Path, files: Files = DISK, replaces: int | None = None
+    ) -> tuple[WritableFolder, Manifest]:
         """Lock an existing index, read its newest manifest, remove leftovers.
 
-        Raises IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError.
+        Raises IndexNotFoundError, IndexLockedError, CorruptIndexError, FormatVersionError, and
+        IndexStateError unless `replaces`, if given, is the newest generation.
         """
         generations(files, folder)
         writable = cls(folder, files, files.lock(folder / LOCK_NAME))
         try:
             manifest = read_manifest(files, folder, generations(files, folder)[-1])
+            if replaces not in (None, manifest.generation):
+                raise IndexStateError(
+                    f"{folder}: the index has changed meanwhile (generation "
+                    f"{manifest.generation}, not {replaces}); nothing was replaced, run it again"
+                )
             writable.collect_garbage()
         except BaseException:
             writable.close()
@@ -320,6 +328,32 @@ class FirstCommit:
             with suppress(OSError):
                 remove_tree(self._files, self.writable.folder, _OURS_AND_LOCK)
         self.writable.close()
+
+
+def publish_index(
+    path: Path,
+    files: Files,
+    write: Callable[[WritableFolder, Manifest | None], Manifest],
+    *,
+    replace: bool = False,
+    replaces: int | None = None,
+) -> Manifest:
+    """Make a new index at `path`; with `replace` also the next generation of one that is there.
+
+    `write` gets the folder and the manifest that is replaced, if any; it writes the files and
+    returns the manifest. `replaces` is that of `WritableFolder.open`.
+    """
+    if not replace or not files.exists(path):
+        with FirstCommit(path, files) as first:
+            manifest = write(first.writable, None)
+            first.publish(manifest)
+            return manifest
+    writable, current = WritableFolder.open(path, files, replaces)
+    with writable:
+        manifest = write(writable, current)
+        writable.publish(manifest)
+        writable.collect_garbage()
+        return manifest
 
 
 def refuse_existing(files: Files, target: Path) -> None:

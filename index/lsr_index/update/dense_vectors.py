@@ -23,7 +23,7 @@ from lsr.encoders.base import (
     Fingerprint,
 )
 from lsr.encoders.dense.base import DenseEncoder, Similarity
-from lsr.errors import DataError, EncoderMismatchError, IndexStateError
+from lsr.errors import DataError, EncoderMismatchError
 from lsr.progress import Progress
 from lsr.sparse import SparseBatch
 from lsr_index.build.builder import write_dense_part
@@ -119,13 +119,8 @@ def set_dense(
     IndexNotFoundError, IndexLockedError, CorruptIndexError, StorageFullError
     """
     path = Path(path)
-    work = WorkingIndex(path, files, memory_bytes)
+    work = WorkingIndex(path, files, memory_bytes, generation)
     with work.folder:
-        if generation not in (None, work.manifest.generation):
-            raise IndexStateError(
-                f"{path}: the index has changed meanwhile (generation {work.manifest.generation}, "
-                f"not {generation}); nothing was replaced, run it again"
-            )
         for reader in work.readers:
             reader.container.check()  # damage must not be copied under fresh checksums
         with work.folder.transaction(), work.folder.scratch() as scratch:

@@ -8,11 +8,13 @@ snapshot may come from anywhere, so its structure is checked before anything is 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lsr_index.search.index import Index, open_index
 from lsr_index.storage.directory import DISK, Files
-from lsr_index.storage.transaction import FirstCommit, WritableFolder
+from lsr_index.storage.manifest import Manifest
+from lsr_index.storage.transaction import WritableFolder, publish_index
 
 
 def snapshot(
@@ -24,11 +26,8 @@ def snapshot(
     complete, or not at all. Raises IndexExistsError, StorageFullError, or CorruptIndexError for a
     damaged file.
     """
-    with (
-        open_index(path, generation=generation, files=files) as index,
-        FirstCommit(Path(target), files) as first,
-    ):
-        return _copy(index, first)
+    with open_index(path, generation=generation, files=files) as index:
+        return publish_index(Path(target), files, partial(_copy, index)).generation
 
 
 def restore(
@@ -47,28 +46,15 @@ def restore(
         The snapshot is damaged; `path` is untouched.
     IndexLockedError, StorageFullError
     """
-    path = Path(path)
     with open_index(source, verify="structure", files=files) as index:
-        if not replace_existing or not files.exists(path):
-            with FirstCommit(path, files) as first:
-                return _copy(index, first)
-        writable, current = WritableFolder.open(path, files)
-        with writable:
-            _copy_files(index, writable)
-            generation = current.generation + 1
-            writable.publish(
-                replace(index.manifest, generation=generation, parent=current.generation)
-            )
-            writable.collect_garbage()
-            return generation
+        copy = partial(_copy, index)
+        return publish_index(Path(path), files, copy, replace=replace_existing).generation
 
 
-def _copy(index: Index, first: FirstCommit) -> int:
-    _copy_files(index, first.writable)
-    first.publish(index.manifest)
-    return index.generation
-
-
-def _copy_files(index: Index, writable: WritableFolder) -> None:
+def _copy(index: Index, writable: WritableFolder, current: Manifest | None) -> Manifest:
     for container in index.containers():
         writable.copy_file(container.entry, container.data, container.path)
+    if current is None:
+        return index.manifest
+    generation = current.generation + 1
+    return replace(index.manifest, generation=generation, parent=current.generation)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from lsr.errors import IndexStateError, LsrError
 from lsr.progress import Progress
 from lsr_index.build.builder import options_from_json
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import words_of
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.metadata_columns import ColumnName
 from lsr_index.segment.quantize import MAX_IMPACT, LossCount, WeightSpread
 from lsr_index.segment.quantized_batch import Chunk, rescaled
@@ -45,14 +45,16 @@ class WorkingIndex:
     manifest: Manifest
     readers: list[SegmentReader]
 
-    def __init__(self, path: Path, files: Files, memory_bytes: int) -> None:
+    def __init__(
+        self, path: Path, files: Files, memory_bytes: int, replaces: int | None = None
+    ) -> None:
         self.path = path
         self.files = files
         self._memory_bytes = memory_bytes
         self._serials = count(1)
         self.readers = []
         self.n_terms = 0
-        self.folder, manifest = WritableFolder.open(path, files)
+        self.folder, manifest = WritableFolder.open(path, files, replaces)
         try:
             self._take(manifest, self._opened(manifest))
         except BaseException:

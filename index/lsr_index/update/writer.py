@@ -28,9 +28,9 @@ from lsr_index.search.filters import (
     parse_filter,
 )
 from lsr_index.search.index import Index
-from lsr_index.segment.build_options import BuildOptions
 from lsr_index.segment.delete_bitmap import mask_of
 from lsr_index.segment.encoder_store import write_assets
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.quantize import LossCount
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import SegmentEntry

@@ -17,7 +17,7 @@ from lsr_index.search.execute import search_segments
 from lsr_index.search.options import SearchOptions
 from lsr_index.search.segment_set import Segments
 from lsr_index.segment.arrays import SegmentArrays
-from lsr_index.segment.build_options import BuildOptions
+from lsr_index.segment.geometry import BuildOptions
 from lsr_index.segment.inverter import build_segment
 from lsr_index.segment.kernel_segment import KernelSegment
 from lsr_index.segment.quantize import fit_scale, quantize_documents
