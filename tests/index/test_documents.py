@@ -86,7 +86,7 @@ def test_every_id_is_found_where_it_was_put(doc_ids: list[str]) -> None:
 def test_every_record_comes_back(rows: list[tuple[str, str, dict[str, object]]]) -> None:
     records = [Record(*row) for row in rows]
     _, documents = open_stored([f"d{i}" for i in range(len(rows))], records)
-    assert [documents.record(i) for i in range(len(rows))] == records
+    assert [documents.records([i])[0] for i in range(len(rows))] == records
     order = list(reversed(range(len(rows))))
     assert documents.records(order) == [records[i] for i in order]
 
@@ -161,7 +161,7 @@ def test_a_read_checks_its_block_even_when_nothing_else_was_checked() -> None:
     with pytest.raises(
         CorruptIndexError, match=rf"{entry.name} at byte \d+: documents/data: block 0 "
     ):
-        documents.record(0)
+        documents.records([0])
 
 
 def test_no_documents_at_all() -> None:

@@ -78,9 +78,8 @@ def similarity_of(vectors: ForeignVectors) -> Similarity:
 
     Raises VectorError where they are compared by distance and have different lengths.
     """
-    for start in range(0, vectors.n_vectors, _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, vectors.n_vectors)
-        lengths = np.linalg.norm(vectors.rows(np.arange(start, stop)), axis=1)
+    for block in blocks(vectors, np.arange(vectors.n_vectors)):
+        lengths = np.linalg.norm(block, axis=1)
         if (np.abs(lengths - 1) > _UNIT_TOLERANCE).any():
             if vectors.by_distance:
                 raise VectorError(

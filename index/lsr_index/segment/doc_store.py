@@ -157,24 +157,19 @@ class DocumentReader:
         if self._first_docs[0] != 0 or self._first_docs[-1] != n_docs:
             raise self._corrupt("documents/first_docs", _UNCOVERED)
 
-    def parts(self, position: int) -> list[bytes]:
-        """Return title, text and metadata of a document as stored."""
-        block = int(np.searchsorted(self._first_docs, position, side="right")) - 1
-        return self._within(self._block(block), block, position)
-
-    def record(self, position: int) -> Record:
-        """Return a document's title, text and metadata."""
-        return self._decode(position, self.parts(position))
-
     def records(self, positions: Sequence[int]) -> list[Record]:
         """Return several documents, decompressing each block once."""
         wanted = np.asarray(positions, np.int64)
         blocks = np.searchsorted(self._first_docs, wanted, side="right") - 1
         opened = {int(block): self._block(int(block)) for block in np.unique(blocks)}
-        return [
-            self._decode(int(p), self._within(opened[int(b)], int(b), int(p)))
-            for p, b in zip(wanted, blocks, strict=True)
-        ]
+        found = []
+        for position, number in zip(wanted.tolist(), blocks.tolist(), strict=True):
+            block, at = opened[number], position - int(self._first_docs[number])
+            if not 0 <= at < block.n_docs:
+                what = f"document {position} is not in its block"
+                raise self._corrupt("documents/first_docs", what)
+            found.append(self._decode(position, block.parts(at)))
+        return found
 
     def all_parts(self) -> Iterator[list[bytes]]:
         """Yield every document as stored, in order."""
@@ -190,13 +185,6 @@ class DocumentReader:
             raise self._corrupt("documents/first_docs", _UNCOVERED)
         for position, parts in enumerate(self.all_parts()):
             self._decode(position, parts)
-
-    def _within(self, opened: Block, block: int, position: int) -> list[bytes]:
-        at = position - int(self._first_docs[block])
-        if not 0 <= at < opened.n_docs:
-            what = f"document {position} is not in its block"
-            raise self._corrupt("documents/first_docs", what)
-        return opened.parts(at)
 
     def _block(self, block: int) -> Block:
         if not 0 <= block < len(self._sizes):

@@ -80,16 +80,12 @@ class SegmentReader:
         self._check(check_indexing)
         return self.arrays
 
-    def is_live(self, position: int) -> bool:
-        """Return whether a document is not deleted."""
-        if self.live is None:
-            return True
-        return bool(int(self.live[position >> 6]) >> (position & 63) & 1)
-
     def find(self, doc_id: str) -> int | None:
         """Return the position of a live document, or None."""
-        position = self.doc_ids.find(doc_id)
-        return position if position is not None and self.is_live(position) else None
+        at = self.doc_ids.find(doc_id)
+        if at is None or self.live is None:
+            return at
+        return at if int(self.live[at >> 6]) >> (at & 63) & 1 else None
 
     def live_mask(self) -> NDArray[np.bool_]:
         """Return which documents are not deleted, (n_docs,) bool."""

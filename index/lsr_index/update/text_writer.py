@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 
@@ -28,10 +27,10 @@ from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr_index.hybrid import Retriever
 from lsr_index.storage.directory import DISK, Files
-from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, IndexWriter
+from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, WriterBase
 
 
-class IndexUpdater:
+class IndexUpdater(WriterBase):
     """The one writer of an index, for text. A context manager: leaving it releases the lock.
 
     Leaving without `commit` discards changes since the last one. The encoder is restored when the
@@ -42,7 +41,7 @@ class IndexUpdater:
     max_terms : int, optional
         Largest number of terms of a document's vector.
     path, memory_bytes, background, files
-        As in `lsr_index.update.writer.IndexWriter`, errors too.
+        As in `lsr_index.update.writer.WriterBase`, errors too.
     """
 
     def __init__(
@@ -54,22 +53,14 @@ class IndexUpdater:
         background: bool = False,
         files: Files = DISK,
     ) -> None:
-        self.path = Path(path)
+        super().__init__(path, memory_bytes=memory_bytes, background=background, files=files)
         self._max_terms = max_terms
-        self._writer = IndexWriter(
-            self.path, memory_bytes=memory_bytes, background=background, files=files
-        )
         self._encoder: Encoder | None = None
         self._dense: DenseEncoder | None = None
         self._query_encoder: QueryEncoder | None = None
         self._counted: CollectionStatistics | None = None
         self._committed: CollectionStatistics | None = None
         self._committed_state: bytes | None = None
-
-    @property
-    def generation(self) -> int:
-        """The last committed state."""
-        return self._writer.generation
 
     def load_encoder(self) -> Encoder:
         """Restore the document encoder of the index, once; return it.
@@ -79,7 +70,7 @@ class IndexUpdater:
         """
         if self._encoder is not None:
             return self._encoder
-        with self._writer.snapshot() as index:
+        with self.snapshot() as index:
             assets, fingerprint = index.encoder_assets, index.fingerprint
             dense = index.dense.restore_encoder() if index.dense and assets else None
         if assets is None:
@@ -147,7 +138,7 @@ class IndexUpdater:
         batch = DocumentBatch.of(
             latest, vectors, None if self._dense is None else np.concatenate(dense)
         )
-        self._writer.add(batch, n_terms=encoder.n_terms)
+        self._add(batch, encoder.n_terms)
         if self._counted is not None:
             self._counted = counted
         return len(documents)
@@ -158,21 +149,13 @@ class IndexUpdater:
         Raises DataError as `IndexWriter.add` does, also for a term outside of the index's
         vocabulary.
         """
-        with self._writer.snapshot() as index:
+        with self.snapshot() as index:
             stored = index.encoder_assets
         named = stored is not None and (
             stored.config.get("kind") != PRECOMPUTED or "vocabulary_text" in stored.arrays
         )
         n_terms = int(batch.vectors.indices.max(initial=0)) + 1
-        self._writer.add(batch, n_terms=None if named else n_terms)
-
-    def delete(self, doc_ids: Iterable[str]) -> int:
-        """Delete documents by id; return how many there were."""
-        return self._writer.delete(doc_ids)
-
-    def delete_where(self, filter: Any, *, allow_all: bool = True) -> int:
-        """Delete the documents that pass a filter; return how many. See `IndexWriter`."""
-        return self._writer.delete_where(filter, allow_all=allow_all)
+        self._add(batch, None if named else n_terms)
 
     def commit(self) -> Commit:
         """Make all changes since the last commit visible and durable, or none of them.
@@ -182,7 +165,7 @@ class IndexUpdater:
         grown = None
         if self._encoder is not None and self._counted is not self._committed:
             grown = self._encoder.with_statistics(self._counted or CollectionStatistics())
-        done = self._writer.commit(encoder=None if grown is None else grown.assets())
+        done = self._commit_pending(None if grown is None else grown.assets())
         if grown is not None:
             self._committed, self._query_encoder = self._counted, grown
         if self._encoder is not None:
@@ -191,35 +174,17 @@ class IndexUpdater:
 
     def rollback(self) -> None:
         """Discard all changes since the last commit, new terms included."""
-        self._writer.rollback()
+        super().rollback()
         self._counted = self._committed
         if self._encoder is not None and self._committed_state is not None:
             self._encoder.load_state(self._committed_state)
-
-    def merge(self, *, progress: Progress | None = None) -> bool:
-        """Merge segments once if there are too many; see `IndexWriter.merge`."""
-        return self._writer.merge(progress=progress)
-
-    def compact(self, *, reorder: bool | None = None, progress: Progress | None = None) -> bool:
-        """Merge everything into one segment; see `IndexWriter.compact`."""
-        return self._writer.compact(reorder=reorder, progress=progress)
 
     def retriever(self, encoder: QueryEncoder | None = None) -> Retriever:
         """Return a retriever of the last committed state.
 
         `encoder` encodes queries as long as this updater has not restored the index's own.
         """
-        return Retriever.of(self._writer.snapshot(), self._query_encoder or encoder)
-
-    def close(self) -> None:
-        """Release the lock; harmless when closed already."""
-        self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        return Retriever.of(self.snapshot(), self._query_encoder or encoder)
 
     def _refuse_long(self, documents: Sequence[Document], vectors: SparseBatch) -> None:
         n_terms, limit = np.diff(vectors.indptr), self._max_terms

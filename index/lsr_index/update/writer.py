@@ -70,11 +70,8 @@ class Commit(NamedTuple):
     n_dropped: int = 0
 
 
-class IndexWriter:
-    """The one writer of an index. A context manager: leaving it releases the lock.
-
-    Leaving without `commit` discards changes since the last one. Methods may be called from several
-    threads.
+class WriterBase:
+    """What the writers of vectors and of text have in common.
 
     Parameters
     ----------
@@ -118,17 +115,6 @@ class IndexWriter:
         """Documents added and not committed."""
         return len(self._pending.documents)
 
-    def add(self, batch: DocumentBatch, *, n_terms: int | None = None) -> None:
-        """Add documents; one whose id is in the index already replaces it.
-
-        `n_terms` is the size of the vocabulary, where it has grown. DataError: a document cannot be
-        stored, an id appears twice in the batch, or a term is outside of the vocabulary; nothing of
-        the batch is added.
-        """
-        with self._mutex:
-            self._refuse_when_closed()
-            self._pending.add(batch, n_terms)
-
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents by id; return how many there were."""
         with self._mutex:
@@ -167,32 +153,6 @@ class IndexWriter:
             for start in range(0, len(positions), _IDS_AT_ONCE):
                 doc_ids = reader.doc_ids.doc_ids(positions[start : start + _IDS_AT_ONCE])
                 yield from (doc_id for doc_id in doc_ids if doc_id not in self._pending.gone)
-
-    def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
-        """Make all changes since the last commit visible and durable, or none of them.
-
-        `encoder` replaces the stored encoder: a vocabulary that has grown, a refreshed IDF table.
-
-        Raises
-        ------
-        StorageFullError
-            Nothing happened; call again when there is room, or `rollback`.
-        CommitOutcomeError
-            It may or may not have happened; this writer refuses further work.
-        """
-        with self._mutex:
-            self._refuse_when_closed()
-            if not (self._pending or encoder):
-                return Commit(self.generation, self._work.manifest.n_docs, 0, 0, False)
-            try:
-                with self._work.folder.transaction():
-                    done = self._commit(encoder)
-                self._forget()
-            finally:
-                self._work.collect()
-        if self._background:
-            self._start_merging()
-        return done
 
     def rollback(self) -> None:
         """Discard all changes since the last commit."""
@@ -251,6 +211,26 @@ class IndexWriter:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _add(self, batch: DocumentBatch, n_terms: int | None) -> None:
+        with self._mutex:
+            self._refuse_when_closed()
+            self._pending.add(batch, n_terms)
+
+    def _commit_pending(self, encoder: EncoderAssets | None) -> Commit:
+        with self._mutex:
+            self._refuse_when_closed()
+            if not (self._pending or encoder):
+                return Commit(self.generation, self._work.manifest.n_docs, 0, 0, False)
+            try:
+                with self._work.folder.transaction():
+                    done = self._commit(encoder)
+                self._forget()
+            finally:
+                self._work.collect()
+        if self._background:
+            self._start_merging()
+        return done
 
     def _commit(self, encoder: EncoderAssets | None) -> Commit:
         pending, work, old = self._pending, self._work, self._work.manifest
@@ -333,3 +313,34 @@ class IndexWriter:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise IndexStateError(f"{self.path}: this writer is closed")
+
+
+class IndexWriter(WriterBase):
+    """The one writer of an index, for vectors. A context manager: leaving it releases the lock.
+
+    Leaving without `commit` discards changes since the last one. Methods may be called from several
+    threads. For parameters and errors see `WriterBase`.
+    """
+
+    def add(self, batch: DocumentBatch, *, n_terms: int | None = None) -> None:
+        """Add documents; one whose id is in the index already replaces it.
+
+        `n_terms` is the size of the vocabulary, where it has grown. DataError: a document cannot be
+        stored, an id appears twice in the batch, or a term is outside of the vocabulary; nothing of
+        the batch is added.
+        """
+        self._add(batch, n_terms)
+
+    def commit(self, *, encoder: EncoderAssets | None = None) -> Commit:
+        """Make all changes since the last commit visible and durable, or none of them.
+
+        `encoder` replaces the stored encoder: a vocabulary that has grown, a refreshed IDF table.
+
+        Raises
+        ------
+        StorageFullError
+            Nothing happened; call again when there is room, or `rollback`.
+        CommitOutcomeError
+            It may or may not have happened; this writer refuses further work.
+        """
+        return self._commit_pending(encoder)
