@@ -53,11 +53,7 @@ class ForeignVectors:
 
 
 def open_vectors(path: Path | str) -> ForeignVectors:
-    """Open a ``.npy`` file of floats, (n, d), or an index file of faiss.
-
-    Raises VectorError for a file that is neither, is cut short, or is of a kind that is not read;
-    MissingDependencyError where it takes faiss.
-    """
+    """Open a ``.npy`` file of floats, (n, d), or an index file of faiss; else VectorError."""
     path = Path(path)
     with path.open("rb") as file:
         head = file.read(_HEAD.size)
@@ -74,10 +70,7 @@ def open_vectors(path: Path | str) -> ForeignVectors:
 
 
 def similarity_of(vectors: ForeignVectors) -> Similarity:
-    """Return how to compare vectors: by cosine when all have length 1.
-
-    Raises VectorError where they are compared by distance and have different lengths.
-    """
+    """Return "cosine" for vectors of length 1, else "dot", or VectorError for an L2 index."""
     for block in blocks(vectors, np.arange(vectors.n_vectors)):
         lengths = np.linalg.norm(block, axis=1)
         if (np.abs(lengths - 1) > _UNIT_TOLERANCE).any():

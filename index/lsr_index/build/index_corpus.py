@@ -110,20 +110,10 @@ def index_vectors(
 ) -> Index:
     """Build an index of a file of vectors made elsewhere; other parameters as in `index_corpus`.
 
-    Parameters
-    ----------
-    source : path
-        Parquet (``id, indices, values``) or Anserini JSON lines (``id, vector``).
-    vocabulary : Vocabulary, optional
-        Names of the terms. Anserini vectors bring their own; ids of Parquet vectors are shown as
-        numbers without one.
-
-    Raises
-    ------
-    VectorError
-        The file is malformed, with the row or line.
-    CorpusError
-        There is not one vector in it.
+    `source` is Parquet (``id, indices, values``) or Anserini JSON lines (``id, vector``).
+    `vocabulary` names the terms: Anserini vectors bring their own, and ids of Parquet vectors are
+    shown as numbers without one. Raises VectorError for a malformed file, with the row or line,
+    CorpusError for one without vectors.
     """
     source, path = Path(source), Path(path)
     check_target(path, overwrite)
@@ -166,11 +156,7 @@ def index_vectors(
 
 
 def check_target(path: Path, overwrite: bool) -> None:
-    """Raise unless an index may be made at a path.
-
-    UsageError: its folder does not exist. IndexExistsError: something is there, without
-    `overwrite`.
-    """
+    """Raise UsageError or IndexExistsError unless an index may be made at a path."""
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is no folder; make it, or choose another place")
     if not path.exists():

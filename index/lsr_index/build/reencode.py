@@ -102,14 +102,8 @@ def reindex(
 
     `encoder` is another one, or a fresh one of the same kind to refresh its statistics. The layout
     stays as it is by default. Dense vectors stay; `lsr_index.update.dense_vectors` replaces those.
-
-    Raises
-    ------
-    UsageError
-        There is no document to encode.
-    IndexStateError
-        The index was changed while its documents were encoded; nothing was replaced.
-    IndexLockedError, CorruptIndexError, StorageFullError
+    Raises UsageError where there is no document, IndexStateError where the index was changed
+    meanwhile (nothing was replaced), IndexLockedError, CorruptIndexError, StorageFullError.
     """
     path = Path(path)
     with encoded_anew(path, encoder, progress=progress) as (index, collection):

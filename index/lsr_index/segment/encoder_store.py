@@ -20,7 +20,7 @@ def write_assets(writable: WritableFolder, assets: EncoderAssets) -> FileEntry:
 
 
 def read_assets(container: Container) -> EncoderAssets:
-    """Read an encoder; compares all checksums. Raises CorruptIndexError."""
+    """Read an encoder; compares all checksums."""
     container.check()
     config = container.params.get("config")
     if not isinstance(config, dict):

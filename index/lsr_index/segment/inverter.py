@@ -58,10 +58,7 @@ class SegmentBuilder:
         self._sparse_counts = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
 
     def add(
-        self,
-        indptr: NDArray[np.int64],
-        term_ids: NDArray[np.uint32],
-        impacts: NDArray[np.uint8],
+        self, indptr: NDArray[np.int64], term_ids: NDArray[np.uint32], impacts: NDArray[np.uint8]
     ) -> None:
         """Add documents as CSR; they get the next ordinals.
 

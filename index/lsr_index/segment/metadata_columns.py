@@ -84,8 +84,7 @@ def field_types(columns: Iterable[ColumnName]) -> dict[str, set[str]]:
 def require_columns(names: Collection[ColumnName], added: ColumnName) -> None:
     """Raise DataError when an index has too many columns for one more.
 
-    Adding documents checks this against the whole index; merging does not, so that what was
-    accepted can always be merged.
+    Adding documents checks this for the whole index; merging accepts what was accepted before.
     """
     if len(names) >= MAX_COLUMNS:
         raise DataError(

@@ -29,11 +29,7 @@ class Chunk(NamedTuple):
 
 
 def store_batch(
-    batch: DocumentBatch,
-    scale: float,
-    n_terms: int,
-    dense: DensePart | None,
-    lost: LossCount,
+    batch: DocumentBatch, scale: float, n_terms: int, dense: DensePart | None, lost: LossCount
 ) -> Chunk:
     """Encode and quantise a batch; `lost` counts the weights that are clipped or round to 0.
 
@@ -101,10 +97,7 @@ def dense_codes(batch: DocumentBatch, part: DensePart | None) -> Codes | None:
 
 
 def blank_rows(indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which documents have no term, (n,); only they may lack a dense vector.
-
-    A text without terms (nothing, white space, invisible characters) is nothing to a model either.
-    """
+    """Return which documents have no term, (n,); they may lack a dense vector, too."""
     return np.equal(np.diff(indptr), 0)
 
 

@@ -31,8 +31,7 @@ from lsr_index.storage.manifest import SegmentEntry
 class SegmentReader:
     """One segment of one generation, mapped: nothing is read before it is needed.
 
-    `deletes` is the file of the bitmap of deleted documents, if there are any, and `live` its
-    complement; None: all documents are live. `dense` is None in an index without dense vectors.
+    `live` is the bitmap of documents that are not deleted, None: all; `deletes` its file.
     """
 
     def __init__(

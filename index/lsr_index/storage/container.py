@@ -183,9 +183,6 @@ class Container:
         directory_offset, directory = self._read_footer(entry.uuid)
         self.params, self.entries = _parse_directory(directory, directory_offset, path)
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def array(self, name: str) -> NDArray[Any]:
         """Return an array, read-only and mapped; its content is not checked."""
         entry = self.entries.get(name)

@@ -20,7 +20,7 @@ FLAT_BELOW = 100_000
 
 @dataclass(frozen=True)
 class DenseSpec:
-    """Specification of the dense vectors of an index.
+    """Specification of the dense vectors of an index; UsageError for a value out of range.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ class DenseSpec:
         A segment with fewer vectors has no clusters: all its vectors are compared.
     n_lists : int, optional
         Clusters of a larger one. Default: four times the square root of its vectors.
-
-    Raises
-    ------
-    UsageError
-        A number is out of range, or there is no such similarity.
     """
 
     dimension: int

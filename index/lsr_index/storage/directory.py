@@ -98,10 +98,7 @@ class Files:
         return path.is_symlink()
 
     def map(self, path: Path) -> memoryview:
-        """Return the content of a file, read-only and mapped.
-
-        Raises FileNotFoundError, or CorruptIndexError for anything but a regular file.
-        """
+        """Return the content of a file, mapped; CorruptIndexError unless it is a regular file."""
         try:
             handle = open_regular(path)
         except FileNotFoundError:

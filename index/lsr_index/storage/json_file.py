@@ -16,10 +16,7 @@ Made = TypeVar("Made")
 def write_artefact_file(
     path: Path | str, format: str, version: int, values: Mapping[str, Any]
 ) -> None:
-    """Write a file; it appears whole or not at all.
-
-    Raises UsageError for a folder that is missing or not writable, StorageFullError.
-    """
+    """Write a file, whole or not at all; UsageError for a folder that cannot be written to."""
     body = {"format": format, "version": version, **values}
     write_text(Path(path), [json.dumps(body, indent=2, ensure_ascii=False), "\n"])
 

@@ -76,10 +76,7 @@ def encode_dense(
     Interruption and errors are those of `lsr_index.build.reencode.reindex`.
     """
     path = Path(path)
-    with encoded_anew(path, _NoTerms(), dense=encoder, progress=progress) as (
-        index,
-        collection,
-    ):
+    with encoded_anew(path, _NoTerms(), dense=encoder, progress=progress) as (index, collection):
         return set_dense(
             path,
             DenseSpec.of(encoder),
@@ -102,21 +99,11 @@ def set_dense(
 ) -> Index:
     """Make vectors the dense part of an index, replacing the one it may have.
 
-    Parameters
-    ----------
-    vectors : iterable of (n, dimension) float32
-        Together a row for each document that is not deleted, in their order (`Index.select({})`).
-        A row of zeros is allowed for a document without a term only.
-    generation : int, optional
-        The state of the index that the rows belong to.
-
-    Raises
-    ------
-    DataError
-        There are not as many rows as documents; VectorError for a row that cannot be stored.
-    IndexStateError
-        The index has changed since `generation`. Nothing was replaced.
-    IndexNotFoundError, IndexLockedError, CorruptIndexError, StorageFullError
+    `vectors` yields (n, dimension) float32, together a row for each document that is not deleted,
+    in their order (`Index.select({})`); a row of zeros is allowed for a document without a term
+    only. Raises DataError where there are not as many rows as documents, VectorError for a row that
+    cannot be stored, IndexStateError where the index has changed since `generation` (nothing was
+    replaced), IndexNotFoundError, IndexLockedError, CorruptIndexError, StorageFullError.
     """
     path = Path(path)
     work = WorkingIndex(path, files, memory_bytes, generation)

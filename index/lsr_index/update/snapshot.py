@@ -36,15 +36,9 @@ def restore(
     """Restore a snapshot, or any index, to `path`; return the generation there.
 
     With `replace_existing` the snapshot becomes the next generation of an index at `path`: readers
-    see the present one until it is complete.
-
-    Raises
-    ------
-    IndexExistsError
-        Something is at `path` and is not to be replaced, or is no index.
-    CorruptIndexError
-        The snapshot is damaged; `path` is untouched.
-    IndexLockedError, StorageFullError
+    see the present one until it is complete. Raises IndexExistsError for anything else at `path`,
+    CorruptIndexError for a damaged snapshot (`path` is untouched), IndexLockedError,
+    StorageFullError.
     """
     with open_index(source, verify="structure", files=files) as index:
         copy = partial(_copy, index)

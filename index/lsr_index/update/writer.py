@@ -71,7 +71,7 @@ class Commit(NamedTuple):
 
 
 class WriterBase:
-    """What the writers of vectors and of text have in common.
+    """Common part of the writers of vectors and of text.
 
     Parameters
     ----------
