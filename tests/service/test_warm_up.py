@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lsr_index.update.attach import attach_vectors
 
 import lsr
+from lsr_index.update.dense_vectors import attach_vectors
 
 SCRIPT = """
 import json, sys
