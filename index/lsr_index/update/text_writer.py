@@ -124,7 +124,9 @@ class IndexUpdater(WriterBase):
         for position, document in enumerate(latest):
             _require_unicode(document, position)
         parts = list[SparseBatch]()
-        dense = [np.zeros((0, self._dense.dimension), np.float32)] if self._dense else []
+        dense = (
+            [np.zeros((0, self._dense.dimension), np.float32)] if self._dense is not None else []
+        )
         counted = self._counted or CollectionStatistics()
         for start in range(0, len(latest), BATCH_DOCS):
             texts = [document.contents for document in latest[start : start + BATCH_DOCS]]
