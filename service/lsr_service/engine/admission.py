@@ -46,12 +46,8 @@ class WorkPool:
         The deadline is in seconds from now, waiting included; `on_late` is called when it has
         passed, to end the work early.
 
-        Raises
-        ------
-        OverloadedError
-            The queue is full.
-        DeadlineError
-            The deadline has passed. Work that has begun keeps its place until it ends.
+        Raises OverloadedError where the queue is full, and DeadlineError after the deadline; work
+        that has begun keeps its place until it ends.
         """
         with self._lock:
             if self._admitted >= self.capacity:

@@ -61,7 +61,8 @@ async def search(name: str, body: models.SearchRequest, request: Request) -> Res
 
     limit_ms = settings.limits.deadline_ms
     deadline_s = min(body.timeout_ms or limit_ms, limit_ms) / 1e3
-    return await _pool(request).run(work, deadline_s, cancel.set)
+    pool: WorkPool = request.app.state.pool
+    return await pool.run(work, deadline_s, cancel.set)
 
 
 @router.get("/v1/indexes", response_model=models.IndexList, tags=["indexes"])
@@ -148,11 +149,7 @@ def _engine(request: Request) -> Engine:
     return engine
 
 
-def _pool(request: Request) -> WorkPool:
-    pool: WorkPool = request.app.state.pool
-    return pool
-
-
 async def _run(request: Request, work: Callable[[], T]) -> T:
     limit_ms = request.app.state.settings.limits.deadline_ms
-    return await _pool(request).run(work, limit_ms / 1e3)
+    pool: WorkPool = request.app.state.pool
+    return await pool.run(work, limit_ms / 1e3)
