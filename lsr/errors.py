@@ -155,3 +155,15 @@ class CorruptIndexError(IndexFormatError):
         super().__init__(f"{where}: {message}")
         self.path = path
         self.offset = offset
+
+
+def require_text(what: str, text: object) -> None:
+    """Raise UsageError unless `text` is a string that UTF-8 can encode."""
+    if not isinstance(text, str):
+        raise UsageError(f"{what} must be a string, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{what} holds a lone surrogate (character {error.start + 1}); expected valid Unicode"
+        ) from None

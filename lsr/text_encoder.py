@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 from lsr.encoders import CollectionStatistics, Encoder, load_encoder
 from lsr.encoders.base import Fingerprint
-from lsr.errors import UsageError
+from lsr.errors import require_text
 from lsr.sparse import SparseBatch
 
 P = ParamSpec("P")
@@ -109,6 +109,5 @@ encoder = _loading(load_encoder)
 def _listed(texts: str | Sequence[str]) -> list[str]:
     listed = [texts] if isinstance(texts, str) else list(texts)
     for at, text in enumerate(listed):
-        if not isinstance(text, str):
-            raise UsageError(f"text {at} must be a string, got {type(text).__name__}")
+        require_text(f"text {at}", text)
     return listed

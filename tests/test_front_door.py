@@ -469,3 +469,40 @@ def test_examples_of_docstrings(module: str, tmp_path: Path) -> None:
             here = tmp_path
         test.globs |= {"tmp": here, "index": index}
         assert doctest.DocTestRunner().run(test).failed == 0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda index: index.search("tea\ud800"),
+        lambda index: index.search_batch({"a": "tea", "b": "tea\udfff"}),
+        lambda index: asyncio.run(index.asearch("tea\ud800")),
+        lambda index: lsr.encoder("bm25").encode_query(["tea\ud800"]),
+    ],
+)
+def test_a_lone_surrogate_is_named(
+    index: lsr.SearchIndex, ask: Callable[[lsr.SearchIndex], Any]
+) -> None:
+    with pytest.raises(lsr.LsrError, match=r"lone surrogate \(character 4\)"):
+        ask(index)
+    assert index.get("\ud800") is None
+
+
+@pytest.mark.parametrize(
+    "scores", [[1.0], ["a", "b"], [[1.0], [2.0]], [float("nan"), 1.0], None, [None, 1.0]]
+)
+def test_scores_of_reranking_are_one_number_for_each_text(
+    index: lsr.SearchIndex, scores: Any
+) -> None:
+    assert len(index.search("bitter", rerank=lambda query, texts: [1, 2])) == 2
+    with pytest.raises(lsr.LsrError, match="rerank returned"):
+        index.search("bitter", rerank=lambda query, texts: scores)
+
+
+def test_wrong_types_at_the_front_door_are_named(tmp_path: Path, index: lsr.SearchIndex) -> None:
+    with pytest.raises(lsr.LsrError, match="an id is a string, got 7"):
+        index.get(7)  # type: ignore[arg-type]
+    with pytest.raises(lsr.LsrError, match=r"encoder must be what lsr.encoder returns, got 'bm25'"):
+        lsr.open(tmp_path / "notes.index", encoder="bm25")  # type: ignore[arg-type]
+    with index.writer() as writer, pytest.raises(lsr.LsrError, match="not a path"):
+        writer.add("notes/")

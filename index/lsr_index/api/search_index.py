@@ -241,6 +241,8 @@ class SearchIndex:
 
     def get(self, doc_id: str) -> Document | None:
         """Return a document by its id, or None."""
+        if not isinstance(doc_id, str):
+            raise UsageError(f"an id is a string, got {doc_id!r}")
         return self.retriever.index.document(doc_id)
 
     def __contains__(self, doc_id: object) -> bool:
@@ -316,6 +318,8 @@ def open(path: str | Path, *, encoder: QueryEncoder | TextEncoder | None = None)
     if not isinstance(path, str | Path):
         raise UsageError(f"path must be a string or a Path, got {type(path).__name__}")
     query_encoder = encoder.encoder if isinstance(encoder, TextEncoder) else encoder
+    if query_encoder is not None and not hasattr(query_encoder, "fingerprint"):
+        raise UsageError(f"encoder must be what lsr.encoder returns, got {encoder!r}")
     return SearchIndex(Retriever.open(path, encoder=query_encoder), query_encoder)
 
 

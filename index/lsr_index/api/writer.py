@@ -55,6 +55,11 @@ class Writer:
             The writer is closed.
         """
         updater = self._active()
+        if isinstance(documents, str | Path):
+            raise UsageError(
+                f"add takes documents, not a path ({str(documents)!r}); `lsr add` adds files, "
+                "lsr.corpus.open_corpus reads their documents"
+            )
         if not is_vectors(documents):
             if ids is not None or dense is not None:
                 raise UsageError("ids= and dense= belong to vectors; documents bring their ids")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import UsageError
+from lsr.errors import UsageError, require_text
 from lsr.records import Query
 from lsr.sparse import SparseBatch
 
@@ -31,6 +31,10 @@ class QueryParts:
     text: str | None = None
     sparse: Terms | None = None
     dense: NDArray[np.floating] | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is not None:
+            require_text("the text of a query", self.text)
 
 
 QueryInput = str | Query | Terms | QueryParts | NDArray[np.floating] | tuple[Any, Any] | Any

@@ -146,13 +146,23 @@ def search_again(plan: Plan, ran: Sequence[Ran], ranking: Ranking, feedback: Fee
     return [again[at] for at in places]
 
 
+def _scores_of(rerank: Reranking, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
+    given = np.asarray(rerank.score(query, texts))
+    if given.shape != (len(texts),) or given.dtype.kind not in "fiu" or np.isnan(given).any():
+        raise UsageError(
+            f"rerank returned {given.dtype} of shape {given.shape} for {len(texts)} texts; "
+            "expected a number for each, none of them NaN"
+        )
+    return given.astype(np.float64)
+
+
 def reranked(ranking: Ranking, rerank: Reranking, query: QueryParts) -> Ranking:
     """Return the first documents in the order of another score, without the others."""
     if query.text is None:
         raise UsageError("reranking needs the text of the query")
     keys = ranking.keys[: rerank.depth]
     texts = [document.contents for document in ranking.joined.documents(keys)]
-    scores = np.asarray(rerank.score(query.text, texts), np.float64) if texts else np.zeros(0)
+    scores = _scores_of(rerank, query.text, texts) if texts else np.zeros(0)
     order = np.lexsort((keys, -scores))
     return ranking._replace(
         keys=keys[order], scores=scores[order], positions=ranking.positions[: len(keys)][order]
