@@ -68,8 +68,10 @@ def open_corpus(
     UsageError
         An option is out of range.
     """
-    if passage_words is not None and passage_words < 1:
-        raise UsageError(f"passage_words {passage_words}: expected 1 or more")
+    if passage_words is not None and (type(passage_words) is not int or passage_words < 1):
+        raise UsageError(
+            f"words of a passage: expected a whole number from 1 up, got {passage_words!r}"
+        )
     rules = ReadRules(on_error, max_errors, limits)
     names = DOCUMENT_FIELDS.chosen(id_field, text_field, title_field)
     text = str(source)

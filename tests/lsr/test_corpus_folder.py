@@ -313,3 +313,10 @@ def test_a_binary_file_is_skipped_as_a_file(tmp_path):
     (tmp_path / "b.md").write_text("tea")
     assert [document.id for document in corpus] == ["b.md#1"]
     assert (corpus.n_skipped, corpus.part) == (1, "file")
+
+
+@pytest.mark.parametrize("words", [0, -1, 1.5, "x", True])
+def test_words_of_a_passage_are_a_whole_number_from_1(tmp_path, words):
+    (tmp_path / "a.md").write_text("tea")
+    with pytest.raises(LsrError, match="words of a passage"):
+        open_corpus(tmp_path, passage_words=words)
