@@ -28,12 +28,8 @@ _NO_SCORES = np.zeros(0)
 class RankedList(NamedTuple):
     """The hits of one branch, best first.
 
-    Attributes
-    ----------
-    keys : (n,) int64
-        Documents, unique; their order breaks ties.
-    scores : (n,) float64
-        Finite, descending; equal ones by key ascending.
+    `keys`, (n,) int64, are unique documents, `scores`, (n,) float64, finite and descending; equal
+    ones are ordered by key ascending.
     """
 
     keys: NDArray[np.int64]
@@ -64,21 +60,11 @@ class RankedList(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The documents of several lists.
+    """The documents of several lists; ranks and scores are (n_branches, n)."""
 
-    Attributes
-    ----------
-    keys : (n,) int64
-        Ascending.
-    ranks : (n_branches, n) int64
-        From 1; 0 where the branch did not return the document.
-    scores : (n_branches, n) float64
-        NaN where the branch has no score of the document.
-    """
-
-    keys: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-    scores: NDArray[np.float64]
+    keys: NDArray[np.int64]  # (n,), ascending
+    ranks: NDArray[np.int64]  # from 1; 0 where the branch did not return the document
+    scores: NDArray[np.float64]  # NaN where the branch has no score of the document
 
     def without_score(self, branch: int) -> NDArray[np.int64]:
         """Return the positions of documents without a score of a branch."""
@@ -109,26 +95,14 @@ class BranchScore(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """A fused ranking.
-
-    Attributes
-    ----------
-    keys : (n,) int64
-        Score descending, then key ascending.
-    scores : (n,) float64
-    order : (n,) int64
-        Positions in the pool.
-    pool : Pool
-    normalised, contributions : (n_branches, n) float64
-        By position in the pool.
-    """
+    """A fused ranking, (n,): score descending, then key ascending."""
 
     keys: NDArray[np.int64]
     scores: Values
-    order: NDArray[np.int64]
+    order: NDArray[np.int64]  # positions in the pool
     pool: Pool
-    normalised: Values
-    contributions: Values
+    normalised: Values  # (n_branches, n), by position in the pool
+    contributions: Values  # (n_branches, n), by position in the pool
 
     def explain(self, position: int) -> list[BranchScore]:
         """Return rank, score and contribution of each branch for the hit at a position."""
@@ -158,6 +132,8 @@ def fuse(
 ) -> Fused:
     """Rank a pool. The result does not depend on the order of the branches, to the last bit.
 
+    Raises DataError if a registered method returns a value that is not finite.
+
     Parameters
     ----------
     pool : Pool
@@ -166,11 +142,6 @@ def fuse(
         From `Fusion.shares`.
     bounds : sequence of float or None, (n_branches,)
         Least possible score of each branch, for ``theoretical-min``; None: that of the list.
-
-    Raises
-    ------
-    DataError
-        A registered method returned a value that is not finite.
     """
     method = METHODS[fusion.method]
     n_branches = len(shares)
@@ -187,16 +158,10 @@ def fuse(
             raise DataError(f"the fusion method {method.name} gave a value that is not finite")
         add_up(_COMBINATIONS[method.combine], weights, normalised, contributions, fused)
     else:
+        k, lows = fusion.parameters.get("k", 0.0), np.array(lowest, np.float64)
         fuse_scores(
-            method.kernel_code,
-            fusion.parameters.get("k", 0.0),
-            pool.ranks,
-            pool.scores,
-            np.array(lowest, np.float64),
-            weights,
-            normalised,
-            contributions,
-            fused,
-        )
+            method.kernel_code, k, pool.ranks, pool.scores, lows, weights,
+            normalised, contributions, fused,
+        )  # fmt: skip
     order = np.argsort(-fused, kind="stable")  # the keys of a pool rise
     return Fused(pool.keys[order], fused[order], order, pool, normalised, contributions)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.records import Document
 from lsr_index.hybrid.results import BranchAnswer, Hit, Mode, SearchResults, TermContribution
 from lsr_index.hybrid.run_branches import Plan, Ran
 from lsr_index.hybrid.sparse_branch import SparseBranch
@@ -32,9 +31,11 @@ def answer_of(
     start of the search.
     """
     keys = ranking.keys[offset : offset + k]
+    scores = ranking.scores[offset : offset + k].tolist()
+    documents = ranking.joined.documents(keys)
     hits = [
-        _hit(offset + at + 1, document, float(ranking.scores[offset + at]))
-        for at, document in enumerate(ranking.joined.documents(keys))
+        Hit(rank, document.id, score, document.title, document.text, document.metadata)
+        for rank, (document, score) in enumerate(zip(documents, scores, strict=True), offset + 1)
     ]
     if explain:
         hits = _explained(hits, plan, ran, ranking, keys, offset)
@@ -50,10 +51,6 @@ def answer_of(
         branches=_branch_answers(plan, ran),
         pool_size=len(ranking.keys),
     )
-
-
-def _hit(rank: int, document: Document, score: float) -> Hit:
-    return Hit(rank, document.id, score, document.title, document.text, document.metadata)
 
 
 def _branch_answers(plan: Plan, ran: Sequence[Ran]) -> list[BranchAnswer]:

@@ -24,18 +24,8 @@ from lsr_index.search.options import EXACT, SearchOptions
 class BranchOptions:
     """Options that all branches of a search share.
 
-    Attributes
-    ----------
-    filter : mapping or None
-        See `lsr_index.search.filters`; each index applies it to its own metadata.
-    cancel : Cancel or None
-        Ends sparse searches from another thread.
-    sparse : SearchOptions
-        Of sparse branches. Default: exact.
-    probes : int or None
-        Lists of dense vectors to open in a clustered segment; None: one in six.
-    exact : bool
-        Compare every dense vector.
+    Each index applies the filter to its own metadata. `cancel` and `sparse` are for sparse
+    branches, `probes` and `exact` for dense ones, as in `DenseIndex.search`.
     """
 
     filter: Any = None

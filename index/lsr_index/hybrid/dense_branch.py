@@ -25,17 +25,8 @@ from lsr_index.search.index import Index
 class DenseBranch:
     """The dense vectors of an index, and the encoder of their queries.
 
-    Parameters
-    ----------
-    encoder : DenseEncoder, optional
-        Default: the stored one, loaded with the first text.
-
-    Raises
-    ------
-    UsageError
-        The index has no dense vectors.
-    EncoderMismatchError
-        The vectors of the index come from another encoder.
+    Without `encoder`, the stored one is loaded with the first text. UsageError: the index has no
+    dense vectors; EncoderMismatchError: they come from another encoder.
     """
 
     kind: Kind = "dense"
@@ -133,10 +124,9 @@ _loading = freed_after_fork(threading.Lock())
 
 
 def _restored(dense: DenseIndex) -> DenseEncoder:
-    """Load the stored model; once per process, whatever generations and indexes come to use it.
+    """Load the stored encoder once per process, and check that it fits the index.
 
-    Encoders are shared by the digest that restoring them has proved, and each index compares the
-    one it gets with what it says of its own vectors.
+    Generations and indexes share encoders by the fingerprint of the restored encoder.
     """
     stored = dense.encoder_assets
     digest = None if stored is None else str(stored.config.get("digest"))

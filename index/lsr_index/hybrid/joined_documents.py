@@ -22,20 +22,11 @@ _BEYOND = 1 << 40
 
 
 class Joined(NamedTuple):
-    """The documents of several searches.
-
-    Attributes
-    ----------
-    indexes : sequence of Index, (n_branches,)
-    keys : sequence of (n,) int64, (n_branches,)
-        Of the hits of each search.
-    doc_ids : list of str
-        Of the documents that the first index lacks, ascending.
-    """
+    """The documents of several searches, one for each branch."""
 
     indexes: Sequence[Index]
-    keys: Sequence[NDArray[np.int64]]
-    doc_ids: list[str]
+    keys: Sequence[NDArray[np.int64]]  # (n,): those of the hits of each search
+    doc_ids: list[str]  # of the documents that the first index lacks, ascending
 
     @property
     def own(self) -> bool:

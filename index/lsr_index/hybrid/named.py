@@ -43,14 +43,9 @@ def named(
 ) -> Named:
     """Return fusion, feedback, reranking and selection as objects.
 
-    Raises
-    ------
-    UsageError
-        An unknown name; a fusion or selection without mode "hybrid".
-    DataError, EncoderMismatchError
-        A malformed file, or one that was fitted to another index.
-    ModelError, MissingDependencyError
-        The cross-encoder cannot be loaded.
+    UsageError: an unknown name, a fusion or selection without mode "hybrid"; DataError or
+    EncoderMismatchError: a malformed file, or one that was fitted to another index; ModelError or
+    MissingDependencyError: the cross-encoder cannot be loaded.
     """
     if fusion is feedback is rerank is selection is None:
         return {}

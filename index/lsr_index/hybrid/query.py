@@ -45,12 +45,7 @@ QueryInput = str | Query | Terms | QueryParts | NDArray[np.floating] | tuple[Any
 def parts_of(query: QueryInput) -> QueryParts:
     """Return a query as its parts.
 
-    Raises
-    ------
-    UsageError
-        Its form is none of `QueryInput`.
-    VectorError
-        Its arrays are no sparse vector.
+    UsageError: its form is none of `QueryInput`; VectorError: its arrays are no sparse vector.
     """
     if isinstance(query, str):
         return QueryParts(query)

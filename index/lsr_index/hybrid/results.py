@@ -65,24 +65,14 @@ class Hit(NamedTuple):
 
 
 class BranchAnswer(NamedTuple):
-    """Hits and work of one branch of a search.
+    """Hits and work of one branch of a search; other attributes are those of `SearchResults`.
 
     Attributes
     ----------
-    name : str
-    kind : {"sparse", "dense"}
     weight : float
         Its share; all shares sum to 1.
     n_hits : int
         Hits in the pool.
-    rank_safe : bool
-        True: exactly its best documents.
-    bound_gap : float
-        By how much a document that is no hit can beat its last hit.
-    generation : int
-        State of its index.
-    took_ms : float
-        Wall time of encoding and search, in milliseconds.
     n_compared : int or None
         Dense vectors compared with the query.
     """
@@ -100,18 +90,7 @@ class BranchAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedIds:
-    """Ids and scores of a ranking.
-
-    Attributes
-    ----------
-    ids : list of str, (n,)
-    scores : (n,) float64
-        Descending.
-    rank_safe : bool
-        Whether it is exactly what an exhaustive scan returns.
-    bound_gap : float
-        By how much a document that is no hit can beat the last one; 0 when `rank_safe`.
-    """
+    """Ids of a ranking, (n,), and scores, (n,) float64, descending; see `SearchResults`."""
 
     ids: list[str]
     scores: NDArray[np.float64]

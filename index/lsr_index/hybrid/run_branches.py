@@ -25,14 +25,9 @@ T = TypeVar("T")
 
 
 class Reranking(NamedTuple):
-    """Scores of the first hits by another model, such as a cross-encoder.
+    """Scores of the first `depth` hits by another model, such as a cross-encoder.
 
-    Attributes
-    ----------
-    score : callable
-        ``score(query, texts)``: (n,) float64.
-    depth : int
-        Hits to score.
+    ``score(query, texts)`` returns (n,) float64.
     """
 
     score: Callable[[str, Sequence[str]], NDArray[np.float64]]
@@ -40,30 +35,14 @@ class Reranking(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The branches of a search with a weight above 0, and what each step needs.
-
-    Attributes
-    ----------
-    branches : list of Branch
-    shares : list of float
-        Weights with the sum 1.
-    fusion : Fusion or None
-        None for a single branch, which keeps its own scores.
-    depth : int
-        Hits of each branch.
-    options : BranchOptions
-    selection : Selection or None
-        Lets sparse results select the clusters of dense branches.
-    feedback : Feedback or None
-    rerank : Reranking or None
-    """
+    """The branches of a search with a weight above 0, and what each step needs."""
 
     branches: list[Branch]
-    shares: list[float]
-    fusion: Fusion | None
-    depth: int
+    shares: list[float]  # weights with the sum 1
+    fusion: Fusion | None  # None for a single branch, which keeps its own scores
+    depth: int  # hits of each branch
     options: BranchOptions
-    selection: Selection | None = None
+    selection: Selection | None = None  # of clusters of dense branches, by sparse results
     feedback: Feedback | None = None
     rerank: Reranking | None = None
 
@@ -86,25 +65,13 @@ class Plan(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """Result of one branch.
+    """Result of one branch."""
 
-    Attributes
-    ----------
-    vector
-        The encoded query.
-    hits : Hits
-    unknown : list of str
-        Terms of the query that are not in the vocabulary.
-    took_ms : float
-    guides : (n,) int64 or None
-        Sparse hits that selected its clusters.
-    """
-
-    vector: Any
+    vector: Any  # the encoded query
     hits: Hits
-    unknown: list[str]
+    unknown: list[str]  # terms of the query that are not in the vocabulary
     took_ms: float
-    guides: NDArray[np.int64] | None = None
+    guides: NDArray[np.int64] | None = None  # (n,): sparse hits that selected its clusters
 
 
 class Encoded(NamedTuple):

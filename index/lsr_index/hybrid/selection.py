@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lsr.encoders.base import Fingerprint
 from lsr.errors import EncoderMismatchError
 from lsr_index.search.cluster_selection import Selection
 from lsr_index.search.index import Index
@@ -24,13 +23,8 @@ _COMMAND = "lsr fit-selection"
 class SelectionArtefact:
     """A fitted selection.
 
-    Attributes
-    ----------
-    selection : Selection
-    encoders : mapping
-        Fingerprints of the encoders it was fitted to, by ``sparse`` and ``dense``; None if unknown.
-    evidence : mapping
-        JSON values: recall and savings on queries that it was not fitted to.
+    `encoders` are the fingerprints of the encoders it was fitted to, by ``sparse`` and ``dense``,
+    None if unknown; `evidence` holds JSON values: recall and savings on other queries.
     """
 
     selection: Selection
@@ -58,7 +52,7 @@ class SelectionArtefact:
 def encoders_of(index: Index) -> dict[str, str | None]:
     """Return the fingerprints of the encoders of an index, by kind of vector."""
     prints = {"sparse": index.fingerprint, "dense": index.require_dense().fingerprint}
-    return {kind: _digest(fingerprint) for kind, fingerprint in prints.items()}
+    return {kind: None if each is None else each.digest for kind, each in prints.items()}
 
 
 def write_selection(artefact: SelectionArtefact, path: Path | str) -> None:
@@ -85,17 +79,7 @@ def _made(values: dict[str, Any]) -> SelectionArtefact:
 
 
 def selection_for(path: Path | str, index: Index) -> Selection:
-    """Return the selection in a file, once it is known to be fitted to an index.
-
-    Raises
-    ------
-    UsageError, DataError, EncoderMismatchError
-        See `read_selection` and `SelectionArtefact.check`.
-    """
+    """Return the selection in a file; raises as `read_selection` and `SelectionArtefact.check`."""
     artefact = read_selection(path)
     artefact.check(index, path)
     return artefact.selection
-
-
-def _digest(fingerprint: Fingerprint | None) -> str | None:
-    return None if fingerprint is None else fingerprint.digest

@@ -31,23 +31,13 @@ _QUERIES_PER_STEP = 256
 
 
 class Ranking(NamedTuple):
-    """The documents in final order.
-
-    Attributes
-    ----------
-    joined : Joined
-    keys : (n,) int64
-    scores : (n,) float64
-    fused : Fused or None
-    positions : (n,) int64
-        Of the documents in `fused`.
-    """
+    """The documents in final order, (n,)."""
 
     joined: Joined
     keys: NDArray[np.int64]
     scores: NDArray[np.float64]
     fused: Fused | None
-    positions: NDArray[np.int64]
+    positions: NDArray[np.int64]  # of the documents in `fused`
 
 
 def search_plan(plan: Plan, query: QueryParts) -> tuple[list[Ran], Ranking]:

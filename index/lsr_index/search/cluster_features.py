@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr_index.dense.arrays import DenseArrays
 from lsr_index.dense.codes import check_query
 from lsr_index.dense.sortable import descending
 from lsr_index.search.dense_index import DenseIndex, Known
@@ -32,19 +31,11 @@ Features = NDArray[np.float64]
 
 
 class Signs(NamedTuple):
-    """Features of the lists of all clustered segments, one segment after the other.
-
-    Attributes
-    ----------
-    features : (n_lists, `N_SIGNS`) float64
-    sizes : (n_lists,) int64
-    known : Known
-        The sparse results that have a vector.
-    """
+    """Features of the lists of all clustered segments, one segment after the other."""
 
     features: Features
-    sizes: NDArray[np.int64]
-    known: Known
+    sizes: NDArray[np.int64]  # (n_lists,)
+    known: Known  # the sparse results that have a vector
 
 
 def signs_of(
@@ -107,9 +98,6 @@ def lists_of(
         if not arrays.flat:
             rows = arrays.rows[documents]
             places.append(own[rows >= 0])
-            lists.append(_list_of_rows(arrays, rows[rows >= 0]) + first[id(arrays)])
+            at = np.searchsorted(arrays.starts, rows[rows >= 0], side="right").astype(np.int64)
+            lists.append(at - 1 + first[id(arrays)])
     return np.concatenate(places), np.concatenate(lists)
-
-
-def _list_of_rows(arrays: DenseArrays, rows: NDArray[np.int32]) -> NDArray[np.int64]:
-    return np.searchsorted(arrays.starts, rows, side="right").astype(np.int64) - 1

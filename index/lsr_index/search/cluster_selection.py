@@ -115,13 +115,8 @@ def search_selectively(
 ) -> Hits:
     """Return the `k` best documents of the selected clusters and of the sparse results.
 
-    Parameters
-    ----------
-    query : (dimension,) floats
-    guides : (n,) integers
-        Hits of a sparse search with the same filter, best first; the first thousand count.
-    filter : mapping, optional
-        Exact, as in `DenseIndex.search`; errors too.
+    `query` is (dimension,) floats; `guides`, (n,) integers, are the hits of a sparse search with
+    the same filter, best first, of which the first thousand count. Errors as `DenseIndex.search`.
     """
     if dense.exact:
         return dense.search(query, k, filter=filter)
@@ -156,9 +151,10 @@ def fit_selection(
 ) -> Selection:
     """Fit the weights to queries without judgements.
 
+    Raises UsageError for an index without clusters, no query, or not as many results as queries.
+
     Parameters
     ----------
-    dense : DenseIndex
     queries : (n, dimension) floats
         Some hundred, like those of later searches.
     guides : sequence of (m,) integers, (n,)
@@ -167,11 +163,6 @@ def fit_selection(
         Average share of the vectors to compare.
     wanted : int
         Documents of an exact dense search that should be found.
-
-    Raises
-    ------
-    UsageError
-        The index has no clusters, there is no query, or not as many results as queries.
     """
     if dense.exact:
         raise UsageError(

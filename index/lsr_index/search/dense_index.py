@@ -35,17 +35,9 @@ from lsr_index.storage.dense_part import DensePart
 
 
 class Known(NamedTuple):
-    """Documents that pass the filter and were compared with the query before.
+    """Documents, (n,), that pass the filter, and their scores from `DenseIndex.scores`."""
 
-    Attributes
-    ----------
-    ordinals : (n,) int64
-        Unique.
-    scores : (n,) float32
-        From `DenseIndex.scores`.
-    """
-
-    ordinals: NDArray[np.int64]
+    ordinals: NDArray[np.int64]  # unique
     scores: NDArray[np.float32]
 
 
@@ -63,17 +55,8 @@ class DenseIndex:
     """The dense vectors of one generation, `Index.dense`. Safe to use from several threads.
 
     Ordinals are those of the index. Deleted documents are never returned, and filters are exact.
-
-    Parameters
-    ----------
-    segments : sequence of DenseArrays
-        In the order of the index.
-    bases : (n_segments + 1,) int64
-        Ordinal of each segment's first document.
-    encoder : Container or None
-        The stored encoder.
-    bitmaps : callable
-        Filter to the bitmap of each segment, None: all documents.
+    `bases`, (n_segments + 1,) int64, are the ordinals of each segment's first document; `encoder`
+    is the stored one; `bitmaps` maps a filter to the bitmap of each segment, None: all documents.
     """
 
     def __init__(

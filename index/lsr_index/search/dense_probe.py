@@ -20,17 +20,9 @@ _ALL_LIVE = np.zeros(0, np.uint64)
 
 
 class Opening(NamedTuple):
-    """Lists of a segment to open.
+    """Lists of a segment to open: `least` of them, more until there are enough documents."""
 
-    Attributes
-    ----------
-    order : (n_lists,) intp
-        All lists, most promising first.
-    least : int
-        How many to open; more until there are enough documents.
-    """
-
-    order: NDArray[np.intp]
+    order: NDArray[np.intp]  # (n_lists,): all lists, most promising first
     least: int
 
     def fits(self, n_lists: int) -> bool:
@@ -41,21 +33,11 @@ class Opening(NamedTuple):
 
 
 class SegmentHits(NamedTuple):
-    """The best documents of one segment.
-
-    Attributes
-    ----------
-    documents : (n,) int64
-    scores : (n,) float32
-    bound : float
-        Upper bound of the scores of vectors that were not compared; -inf: all were.
-    n_compared, n_opened : int
-        Vectors compared with the query, lists opened.
-    """
+    """The best documents of one segment, (n,), and the vectors compared and lists opened."""
 
     documents: NDArray[np.int64]
     scores: NDArray[np.float32]
-    bound: float
+    bound: float  # of the scores of vectors that were not compared; -inf: all were
     n_compared: int
     n_opened: int
 
@@ -86,12 +68,12 @@ def search_segment(
         From `lsr_index.dense.codes.check_query`.
     live : bitmap or None
         Documents that may be returned; None: all.
+    opening : Opening, optional
+        Default: the `probes` lists with the nearest centres.
     probes : int or None
-        Lists to open; None: see `default_probes`.
+        Lists to open, more until there are `k` documents; None: see `default_probes`.
     exact : bool
         Compare every vector.
-    opening : Opening, optional
-        Default: the lists with the nearest centres.
     """
     arrays = arrays.checked
     n_lists = arrays.n_lists
@@ -103,7 +85,7 @@ def search_segment(
     if every or least >= n_lists:
         rows, _ = _opened(arrays, np.arange(n_lists), n_lists, 0, live)
         return _ranked(arrays, query, k, rows, -math.inf, n_lists)
-    centres = _centre_scores(arrays, query)
+    centres: NDArray[np.float32] = arrays.centroids @ query
     order = opening.order if opening else descending(centres)
     rows, n_opened = _opened(arrays, order, least, k, live)
     bound = _bound(arrays, query, centres, order[:n_opened])
@@ -169,11 +151,6 @@ def _scores(
     out = np.empty(len(rows), np.float32)
     score_rows(query, arrays.vectors, rows, out)
     return out
-
-
-def _centre_scores(arrays: DenseArrays, query: NDArray[np.float32]) -> NDArray[np.float32]:
-    scores: NDArray[np.float32] = arrays.centroids @ query
-    return scores
 
 
 def _bound(

@@ -39,6 +39,9 @@ class Cancel:
         self.flag[0] = 1
 
 
+Live = LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None
+"""Documents of each segment that may be returned; None: all."""
+
 _NEVER = Cancel()
 _TERMS_AT_ONCE = 1024  # terms; finding those that are missing is quadratic
 _COUNT, _UNSEEN = map((STATS.names or ()).index, ("count", "unseen"))
@@ -49,9 +52,7 @@ _COUNTERS = (  # of `STATS`
 
 
 def _prepared(
-    segments: Segments | Sequence[KernelSegment],
-    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None,
-    k: int,
+    segments: Segments | Sequence[KernelSegment], live: Live, k: int
 ) -> tuple[Segments, LiveBitmaps, int]:
     """Return segments, bitmaps, and the largest possible number of hits."""
     if k < 1:
@@ -71,35 +72,26 @@ def search_segments(
     query_weights: NDArray[Any],
     k: int,
     *,
-    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
+    live: Live = None,
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
     index: SearchedIndex | None = None,
 ) -> Hits:
-    """Return the top ``k`` documents of one query over all segments.
+    """Return the top ``k`` documents of one query over all segments, as hits of `index`.
+
+    Raises UsageError or VectorError for an argument that is not as described.
 
     Parameters
     ----------
     segments : Segments, or sequence of KernelSegment
         Ordinals count through them. A `Segments` is prepared once for many searches.
-    query_term_ids : (n,) integer
-        Unique; unknown ids are allowed.
-    query_weights : (n,) float32
-        Positive and finite.
+    query_term_ids, query_weights : (n,) integer, (n,) float32
+        Unique ids, unknown ones allowed; weights positive and finite.
     k : int
         At least 1; may exceed the number of documents.
-    live : LiveBitmaps or sequence of bitmaps, optional
-        Documents that may be returned. Default: all.
     scale : float
         Document scale, for the scores.
-    index : SearchedIndex, optional
-        Owner of the hits.
-
-    Raises
-    ------
-    UsageError, VectorError
-        If an argument is not as described.
     """
     segments, live, k = _prepared(segments, live, k)
     terms, weights = query_arrays(query_term_ids, query_weights)
@@ -150,22 +142,15 @@ def search_segments_batch(
     k: int,
     *,
     threads: int = 1,
-    live: LiveBitmaps | Sequence[NDArray[np.uint64] | None] | None = None,
+    live: Live = None,
     scale: float = 1.0,
     options: SearchOptions = EXACT,
     cancel: Cancel | None = None,
 ) -> BatchHits:
     """Return the top ``k`` documents of many queries, which threads take from a queue.
 
-    Each thread has its own scratch and makes one call, without the GIL, for all its queries.
-
-    Parameters
-    ----------
-    segments, k, live, scale, options, cancel
-        As in `search_segments`; errors too.
-    indptr, term_ids, weights : (n_queries + 1,), (nnz,), (nnz,)
-        Queries as CSR.
-    threads : int
+    Queries are CSR: `indptr` (n_queries + 1,), `term_ids` and `weights` (nnz,). Each thread has its
+    own scratch and makes one call, without the GIL. Other parameters, errors: `search_segments`.
     """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")

@@ -1,4 +1,4 @@
-"""Filter cache: the documents that match a filter, within a bound on memory."""
+"""Filter cache of a generation, within a bound on memory, and the snapshot that searches use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.search.filters import (
     Filter,
@@ -19,7 +22,7 @@ from lsr_index.search.filters import (
     parse_filter,
 )
 from lsr_index.search.segment_set import LiveBitmaps, Segments
-from lsr_index.segment.delete_bitmap import Words
+from lsr_index.segment.delete_bitmap import Words, mask_of
 from lsr_index.segment.reader import SegmentReader
 
 MAX_FILTERS = 32
@@ -28,24 +31,12 @@ MAX_BYTES = 64 << 20
 
 @dataclass(eq=False)
 class FilteredDocuments:
-    """The documents that match a filter.
+    """The documents that match a filter."""
 
-    Attributes
-    ----------
-    words : list of bitmaps
-        One for each segment.
-    bitmaps : LiveBitmaps
-        The same for the kernels.
-    n_bytes : int
-        Memory of the bitmaps and of the filtered posting lists.
-    repeated : bool
-        The filter was used more than once.
-    """
-
-    words: list[Words]
-    bitmaps: LiveBitmaps
-    n_bytes: int
-    repeated: bool = False
+    words: list[Words]  # one bitmap for each segment
+    bitmaps: LiveBitmaps  # the same for the kernels
+    n_bytes: int  # of the bitmaps and of the filtered posting lists
+    repeated: bool = False  # the filter was used more than once
 
 
 class FilterCache:
@@ -53,13 +44,8 @@ class FilterCache:
 
     A filter that is used again and that few documents match gets filtered posting lists (see
     `lsr_index.search.filtered_postings`). The cache holds at most `MAX_FILTERS` filters and
-    `MAX_BYTES` (one filter's bitmaps may be larger); the oldest leave first.
-
-    Parameters
-    ----------
-    segments : sequence of SegmentReader
-    searchers : Segments
-        The same for the kernels.
+    `MAX_BYTES` (one filter's bitmaps may be larger); the oldest are removed first. `searchers` are
+    the same segments for the kernels.
     """
 
     def __init__(self, segments: Sequence[SegmentReader], searchers: Segments) -> None:
@@ -128,6 +114,35 @@ class FilterCache:
                 del self._as_written[text]
         while len(self._as_written) > 2 * MAX_FILTERS:
             del self._as_written[next(iter(self._as_written))]
+
+
+class SearchSnapshot:
+    """Segments, bitmaps and filters of one generation. Immutable.
+
+    A search holds its snapshot until it ends, so closing the index unmaps nothing that a kernel
+    reads, and every bitmap fits its segment. Raises CorruptIndexError for a position in a file
+    outside of its array.
+    """
+
+    def __init__(self, readers: Sequence[SegmentReader]) -> None:
+        self.readers = tuple(readers)
+        self.segments = Segments(reader.kernel_segment for reader in self.readers)
+        self.live = self.segments.bitmaps([reader.live for reader in self.readers])
+        self.filters = FilterCache(self.readers, self.segments)
+
+    def bitmaps(self, filter: Any) -> LiveBitmaps:
+        """Return the documents that may be returned, for the kernels."""
+        return self.live if filter is None else self.filters.find(filter).bitmaps
+
+    def select(self, filter: Any) -> NDArray[np.int64]:
+        """Return the ordinals of all documents that match a filter, ascending."""
+        found = [
+            np.flatnonzero(mask_of(words, reader.n_docs)) + base
+            for words, reader, base in zip(
+                self.filters.find(filter).words, self.readers, self.segments.bases, strict=False
+            )
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def _reserve(cache: ref[FilterCache], owner: ref[FilteredDocuments], n_bytes: int) -> bool:

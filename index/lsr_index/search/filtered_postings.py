@@ -26,16 +26,8 @@ class FilteredPostings:
 
     Safe from any thread: lists are only added, and published when they are complete.
 
-    Parameters
-    ----------
-    table : (n_arrays, 2) int64
-        Address table of the `SegmentView`.
-    words : (n_words,) uint64
-        Bitmap of the matching slots.
-    n_docs : int
-        Number of matching slots.
-    reserve : callable
-        See `Reserve`.
+    `table`, (n_arrays, 2) int64, is the address table of the `SegmentView`; `words`, (n_words,)
+    uint64, the bitmap of the `n_docs` matching slots.
 
     Attributes
     ----------

@@ -189,16 +189,8 @@ def check_fields(filter: Any, index: HasFields | Mapping[str, set[str]]) -> None
     Such a filter selects nothing, or with a negation everything: mostly a typing error. A filter
     with ``"$lenient": true``, and all inside it, is not checked.
 
-    Parameters
-    ----------
-    filter : mapping or Filter
-    index : Index, or mapping of field to types
-        An index without any field (an empty one) accepts everything.
-
-    Raises
-    ------
-    UsageError
-        The filter is malformed or names a missing field or type; lists the fields and their types.
+    An index without any field (an empty one) accepts everything; a malformed filter is an error
+    too. The message lists the fields and their types.
     """
     fields = index if isinstance(index, Mapping) else index.fields()
     if not fields:
@@ -389,14 +381,8 @@ def _range(field: str, bounds: Mapping[str, Any]) -> Range:
         raise UsageError(f"field {field!r}: a range has one lower and one upper bound of one type")
     low = keys.get("$gt") or keys.get("$gte")
     high = keys.get("$lt") or keys.get("$lte")
-    return Range(
-        field,
-        kinds.pop(),
-        None if low is None else low[1],
-        None if high is None else high[1],
-        "$gt" in keys,
-        "$lt" in keys,
-    )
+    lowest, highest = (None if bound is None else bound[1] for bound in (low, high))
+    return Range(field, kinds.pop(), lowest, highest, "$gt" in keys, "$lt" in keys)
 
 
 def _shown(value: Any) -> str:

@@ -16,10 +16,10 @@ from lsr_index.kernels.fork import freed_after_fork
 from lsr_index.kernels.score.score_docs import score_documents
 from lsr_index.search.dense_index import DenseIndex
 from lsr_index.search.execute import Cancel, search_segments, search_segments_batch
+from lsr_index.search.filter_cache import SearchSnapshot
 from lsr_index.search.hits import Hits
 from lsr_index.search.options import EXACT, SearchOptions
 from lsr_index.search.query import ordinals_of, require_k, single_vector, vectors_of
-from lsr_index.search.snapshot import SearchSnapshot
 from lsr_index.search.snapshot_reader import Generation
 from lsr_index.segment.delete_bitmap import Words
 from lsr_index.segment.quantize import quantize_query
@@ -109,12 +109,7 @@ class Index(Generation):
     def snapshot(self) -> SearchSnapshot:
         """Segments, bitmaps and filters of searches, checked on first use.
 
-        Raises
-        ------
-        CorruptIndexError
-            A position in a file is outside of its array.
-        IndexStateError
-            The index is closed.
+        CorruptIndexError: a position in a file is outside of its array; IndexStateError: closed.
         """
         snapshot = self._snapshot
         if snapshot is None:
@@ -240,15 +235,10 @@ class Index(Generation):
         ints, query_scale = quantize_query(weights, width)
         scores = np.zeros(len(numbers), np.int64)
         maps = segments.slot_maps  # its arrays must live until the kernel returns
+        terms, ints = terms.astype(np.int64), ints.astype(np.int64)
+        shift = np.uint32(width.shift)
         score_documents(
-            segments.table,
-            maps.table,
-            segments.bases,
-            terms.astype(np.int64),
-            ints.astype(np.int64),
-            np.uint32(width.shift),
-            numbers,
-            scores,
+            segments.table, maps.table, segments.bases, terms, ints, shift, numbers, scores
         )
         return scores.astype(np.float64) * (self.manifest.scale * query_scale)
 

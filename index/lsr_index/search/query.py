@@ -22,12 +22,7 @@ def query_arrays(
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     """Return term ids and weights, (nnz,) each, as contiguous writeable arrays for the kernels.
 
-    Arrays are copied only where they are something else.
-
-    Raises
-    ------
-    VectorError
-        If the arrays are not of one length, or a term id does not fit 32 bits.
+    Other arrays are copied. VectorError: other lengths, or a term id that does not fit 32 bits.
     """
     if not (terms.dtype is _TERM and terms.flags.carray and terms.ndim == 1):
         terms = _term_ids(terms)

@@ -28,15 +28,11 @@ _PADDING = 64
 
 
 class Sizes(NamedTuple):
-    """Capacity of a frame.
+    """Capacity of a frame."""
 
-    Keys of a query, slots of a group of ranges, terms of a query (or ranges of a segment),
-    segments.
-    """
-
-    n_keys: int
-    n_slots: int
-    n_terms: int
+    n_keys: int  # of a query
+    n_slots: int  # of a group of ranges
+    n_terms: int  # of a query, or ranges of a segment
     n_segments: int
 
 

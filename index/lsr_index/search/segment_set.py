@@ -10,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr_index.kernels.pointers import address_table
-from lsr_index.kernels.structs import (
-    GROUP_SLOTS,
-    LIVE,
-    SegmentView,
-)
+from lsr_index.kernels.structs import GROUP_SLOTS, LIVE, SegmentView
 from lsr_index.search.filtered_postings import FilteredPostings, Reserve
 from lsr_index.segment.arrays import readonly
 from lsr_index.segment.kernel_segment import KernelSegment
@@ -24,34 +20,18 @@ _MAX_DOCS = 0xFFFFFFFF
 
 
 class SlotMaps(NamedTuple):
-    """Slots of the documents of each segment.
+    """Maps from document to slot, (n_docs,) or (0,) for each segment, and their addresses."""
 
-    Attributes
-    ----------
-    table : (n_segments, 2) int64
-        Addresses and lengths of the maps.
-    kept : tuple of (n_docs,) or (0,) uint32
-        The maps; they must live as long as their addresses are used.
-    """
-
-    table: NDArray[np.int64]
-    kept: tuple[NDArray[np.uint32], ...]
+    table: NDArray[np.int64]  # (n_segments, 2): addresses and lengths
+    kept: tuple[NDArray[np.uint32], ...]  # must live as long as their addresses are used
 
 
 class LiveBitmaps:
     """Documents of each segment that may be returned, as `LIVE` records for the kernels.
 
-    Parameters
-    ----------
-    segments : sequence of KernelSegment
-    live : sequence of (ceil(n_docs / 64),) uint64 or None
-        One bitmap per segment, bit ``d % 64`` of word ``d // 64`` set if document ``d`` may be
-        returned; ``None`` or an empty array: all.
-
-    Raises
-    ------
-    ValueError
-        If a bitmap does not fit its segment.
+    `live` holds a bitmap for each segment, (ceil(n_docs / 64),) uint64: bit ``d % 64`` of word
+    ``d // 64`` is set if document ``d`` may be returned; None or an empty array: all. Raises
+    ValueError for a bitmap that does not fit its segment.
     """
 
     def __init__(
@@ -122,13 +102,7 @@ def _checked(segment: KernelSegment, words: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 class Segments:
-    """The segments of a search, as address tables for the kernels.
-
-    Raises
-    ------
-    ValueError
-        If there are 2**32 - 1 documents or more.
-    """
+    """The segments of a search, fewer than 2**32 - 1 documents, as address tables for kernels."""
 
     def __init__(self, segments: Iterable[KernelSegment]) -> None:
         self.segments = tuple(segments)
