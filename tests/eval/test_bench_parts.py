@@ -14,13 +14,13 @@ from lsr.errors import UsageError, VectorError
 from lsr.records import DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import write_parquet
-from lsr_eval.bench.engines import SPECS, Setting, Variant, engine_specs
+from lsr_eval.bench.engines import SPECS, engine_specs
+from lsr_eval.bench.engines.base import Setting, Variant
 from lsr_eval.bench.exact import ExactScores
-from lsr_eval.bench.operating_points import choose_operating_points, ratios_against_peers
+from lsr_eval.bench.machine import CLOCKS_PER_CALL, clock_cost_ns, time_calls
 from lsr_eval.bench.records import Measurement
-from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns, time_calls
-from lsr_eval.bench.vectors import load_vectors, write_npz
-from lsr_eval.bench.workload import Workload
+from lsr_eval.bench.trials import choose_operating_points, ratios_against_peers
+from lsr_eval.bench.workload import Workload, load_vectors, write_npz
 from lsr_eval.measures.latency import Percentiles
 from tests.eval.bench_vectors import random_vectors, save_vectors
 

@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 from lsr.errors import LsrError, UsageError
 from lsr_eval.bench.ablation import run_ablation
 from lsr_eval.bench.client import EngineFailureError, EngineProcess
-from lsr_eval.bench.engines import PEERS, Setting, Variant
+from lsr_eval.bench.engines import PEERS
+from lsr_eval.bench.engines.base import Setting, Variant
 from lsr_eval.bench.growth import plot_growth, run_growth
 from lsr_eval.bench.machine import peak_memory_bytes
-from lsr_eval.bench.peer_cache import claim_folder
 from lsr_eval.bench.plot import plot_latency_against_recall
 from lsr_eval.bench.records import Benchmark, Measurement, Ratio
 from lsr_eval.bench.report import print_report
-from lsr_eval.bench.run import Options, run_benchmark
+from lsr_eval.bench.run import Options, claim_folder, run_benchmark
 from lsr_eval.bench.workload import Workload
 from lsr_eval.measures.latency import Percentiles
 from lsr_service.cli.commands.bench import bench

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
-from lsr_eval.bench.vectors import load_vectors, widened
+from lsr_eval.bench.workload import load_vectors, widened
 from lsr_eval.synthetic import (
     SyntheticCollection,
     SyntheticQueries,

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
-from lsr_eval.bench.vectors import load_vectors
+from lsr_eval.bench.workload import load_vectors
 from lsr_index import Index, build_index
 from tests import oracle
 

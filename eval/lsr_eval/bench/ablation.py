@@ -10,7 +10,8 @@ from rich.table import Table
 
 from lsr.errors import LsrError
 from lsr.progress import Progress
-from lsr_eval.bench.engines import SEGMENT, SPECS, Setting, Variant
+from lsr_eval.bench.engines import SEGMENT, SPECS
+from lsr_eval.bench.engines.base import Setting, Variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.records import BuildRecord, Measurement
 from lsr_eval.bench.report import table_of

@@ -22,8 +22,7 @@ from lsr_eval.bench.engines import OURS, SPECS
 from lsr_eval.bench.plot import STYLE, import_pyplot
 from lsr_eval.bench.report import table_of
 from lsr_eval.bench.trials import Course, Entry, ask_round, open_variant
-from lsr_eval.bench.vectors import load_vectors
-from lsr_eval.bench.workload import Workload
+from lsr_eval.bench.workload import Workload, load_vectors
 from lsr_eval.measures.latency import Percentiles
 
 COLOURS = ("#e08e0b", "#c1272d", "#6a4c93", "#0b6e99", "#2e7d32")

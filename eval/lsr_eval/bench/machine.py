@@ -1,19 +1,27 @@
-"""Machine and process: description, cores, memory and CPU time, from /proc where it exists."""
+"""Machine and process: description, cores, memory (from /proc where it exists), times of calls."""
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsr.machine import cpu_count
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
+CLOCKS_PER_CALL = 200
+"""Least length of a timed region, in readings of the clocks; a shorter call is repeated inside the
+region and the time divided."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -58,15 +66,13 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident memory of this process since `reset_peak_memory`."""
+    """Return the largest resident memory of this process since `reset_peak_memory`.
+
+    Without /proc, since the process began; 0 where the system does not count it.
+    """
     peak = _fields("/proc/self/status").get("VmHWM")
-    if peak is None:
-        return _peak_of_the_system()
-    return int(peak.split()[0]) * 1024
-
-
-def _peak_of_the_system() -> int:
-    """Return the largest resident memory of this process so far; 0 where nobody counts it."""
+    if peak is not None:
+        return int(peak.split()[0]) * 1024
     try:
         import resource
     except ImportError:  # Windows
@@ -94,6 +100,68 @@ def cpu_seconds() -> float:
 def folder_bytes(folder: Path) -> int:
     """Return the size of all files below `folder`."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+class Timings(NamedTuple):
+    """Per-query times of one pass, (n_queries,) each, and what the calls returned.
+
+    `repeats` calls make up a timed region.
+    """
+
+    cpu_ns: NDArray[np.float64]
+    wall_ns: NDArray[np.float64]
+    results: list[Any]
+    repeats: int
+
+
+def clock_cost_ns() -> float:
+    """Return the median time of reading both clocks once."""
+    samples = np.empty(1001)
+    for i in range(len(samples)):
+        start = time.perf_counter_ns()
+        time.process_time_ns()
+        samples[i] = time.perf_counter_ns() - start
+    return float(np.median(samples))
+
+
+def time_calls(call: Callable[[Any], Any], arguments: Sequence[Any], warm_up: int) -> Timings:
+    """Time ``call(argument)`` for each argument, after `warm_up` untimed calls."""
+    repeats = _repeats(call, arguments[: max(warm_up, 1)])
+    cpu_ns = np.empty(len(arguments))
+    wall_ns = np.empty(len(arguments))
+    results: list[Any] = []
+    with _collector_off():
+        for i, argument in enumerate(arguments):
+            cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+            for _ in range(repeats):
+                result = call(argument)
+            wall_ns[i] = (time.perf_counter_ns() - wall) / repeats
+            cpu_ns[i] = (time.process_time_ns() - cpu) / repeats
+            results.append(result)
+    return Timings(cpu_ns, wall_ns, results, repeats)
+
+
+def _repeats(call: Callable[[Any], Any], arguments: Sequence[Any]) -> int:
+    durations = []
+    for argument in arguments:
+        start = time.perf_counter_ns()
+        call(argument)
+        durations.append(time.perf_counter_ns() - start)
+    if not durations:
+        return 1
+    shortest_allowed = CLOCKS_PER_CALL * clock_cost_ns()
+    return max(1, round(shortest_allowed / max(float(np.median(durations)), 1.0)))
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Keep Python's garbage collector from running inside a timed region."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _caches() -> dict[str, str]:

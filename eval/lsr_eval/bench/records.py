@@ -19,19 +19,10 @@ SCHEMA_VERSION = 1
 class BuildRecord:
     """Cost of building and opening one variant of an engine.
 
-    Attributes
-    ----------
-    wall_s, cpu_s : float
-        CPU time includes child processes; the documents were in memory before.
-    peak_rss_bytes, input_rss_bytes : int
-        Largest resident memory while building, and what of it the documents had taken before.
-    bytes : int
-        Files of the index.
-    bytes_per_posting : float
-    open_ms, first_query_ms : float
-        In a fresh process; the first query includes just-in-time compilation where there is any.
-    rss_bytes : int
-        Resident memory of the process that answers, after its first query.
+    CPU time includes child processes; the documents were in memory before, and `input_rss_bytes` of
+    the peak are theirs. `bytes` is the size of the index on disk. `open_ms` and `first_query_ms`,
+    with just-in-time compilation where there is any, are of a fresh process, and `rss_bytes` is its
+    resident memory after the first query.
     """
 
     engine: str
@@ -52,16 +43,9 @@ class BuildRecord:
 class Measurement:
     """One engine, variant, setting and k.
 
-    Attributes
-    ----------
-    recall : float
-        Share of the exact float answers found.
-    cpu, wall : Percentiles
-        Microseconds per query; a query's time is its median over the rounds.
-    repeats : int
-        Calls per timed region.
-    queries_per_s : dict of int to float
-        By number of threads; empty where it was not measured.
+    `recall` is the share of the exact float answers found, `cpu` and `wall` are microseconds per
+    query (of each query, the median over the rounds), `repeats` calls make up a timed region.
+    `queries_per_s` is by number of threads, and empty where it was not measured.
     """
 
     engine: str
@@ -78,14 +62,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Ratio:
-    """This package's time over a peer's, at one k; below 1 it is faster.
+    """This package's CPU time per query over a peer's, at one k; below 1 it is faster.
 
-    Attributes
-    ----------
-    recall_target : float or None
-        For approximate peers: at its fastest setting with at least this recall.
-    p50, p99 : float
-        Of CPU time per query.
+    An approximate peer is compared at its fastest setting with at least `recall_target`.
     """
 
     peer: str
@@ -96,13 +75,6 @@ class Ratio:
     peer_recall: float
     p50: float
     p99: float
-
-    @classmethod
-    def of(cls, mine: Measurement, peer: Measurement, target: float | None) -> Ratio:
-        """Divide the times of two measurements at the same k."""
-        p50, p99 = mine.cpu.p50 / peer.cpu.p50, mine.cpu.p99 / peer.cpu.p99
-        setting = peer.variant, peer.setting, peer.recall
-        return cls(peer.engine, mine.k, target, *setting, p50, p99)
 
 
 @dataclass

@@ -1,49 +1,61 @@
-"""Benchmark run: build all engines, choose their settings, measure in rounds, compare."""
+"""Benchmark run: build all engines, choose their settings, measure in rounds, compare.
+
+Indexes and trials of peers are cached in a folder for later runs: peers do not change when this
+package does. An entry is valid for the same vectors, version of the peer, settings and values of k.
+"""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from lsr.errors import LsrError, UsageError
+from lsr.files import write_bytes
 from lsr.machine import cpu_ids
 from lsr.progress import Progress
 from lsr_eval.bench.client import EngineFailureError
-from lsr_eval.bench.engines import OURS, EngineSpec, Variant, engine_specs
+from lsr_eval.bench.engines import OURS, engine_specs
+from lsr_eval.bench.engines.base import EngineSpec, Variant
 from lsr_eval.bench.exact import TIE_TOLERANCE, ExactScores
-from lsr_eval.bench.machine import machine_facts, package_version
-from lsr_eval.bench.operating_points import (
+from lsr_eval.bench.machine import (
+    CLOCKS_PER_CALL,
+    clock_cost_ns,
+    machine_facts,
+    package_version,
+)
+from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement, as_json
+from lsr_eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
+from lsr_eval.bench.trials import (
     RECALL_TARGETS,
+    WARM_UP,
+    Course,
+    Entry,
+    build_variant,
     choose_operating_points,
     ratios_against_peers,
+    try_settings,
 )
-from lsr_eval.bench.peer_cache import claim_folder, recall_peer, remember_peer
-from lsr_eval.bench.records import Benchmark, BuildRecord, Measurement
-from lsr_eval.bench.rounds import THROUGHPUT_PASS_S, THROUGHPUT_PASSES, add_throughput, run_rounds
-from lsr_eval.bench.timing import CLOCKS_PER_CALL, clock_cost_ns
-from lsr_eval.bench.trials import WARM_UP, Course, Entry, build_variant, try_settings
 from lsr_eval.bench.workload import Workload
+from lsr_eval.measures.latency import Percentiles
+
+MARKER = "lsr-bench.json"
+KNOWN = "known.json"
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of a benchmark run.
 
-    Attributes
-    ----------
-    depths : list of int
-        The values of k.
-    peers : list of str
-        Names of `lsr_eval.bench.engines.PEERS`; this package's own index always takes part.
-    trial_queries : int
-        Settings are tried on about so many queries.
-    folder : Path or None
-        Keeps indexes, the cache of peers and the engines' logs; a temporary folder otherwise.
-    throughput : bool
-        Whether to measure several threads too.
+    `depths` are the values of k, `peers` names of `lsr_eval.bench.engines.PEERS`; this package's
+    own index always takes part. Settings are tried on about `trial_queries` queries. `folder`
+    (default: a temporary one) keeps indexes, the cache of peers and the engines' logs. With
+    `throughput`, several threads are measured too.
     """
 
     depths: list[int]
@@ -142,13 +154,14 @@ def _known_or_new(
         "depths": course.depths,
         "trial_every": course.trial_every,
     }
-    known = recall_peer(folder, key)
+    known = _cached_peer(folder, key)
     if known is not None:
         return known
     record = build_variant(course, spec, variant)
     record, trials = try_settings(course, spec, record, variant, exact)
     if spec.name != OURS:
-        remember_peer(folder, key, record, trials)
+        known_file = as_json({"key": key, "build": record, "trials": trials})
+        write_bytes(folder / KNOWN, known_file)
     return record, trials
 
 
@@ -181,3 +194,40 @@ def _method(options: Options) -> dict[str, Any]:
         "recall_targets": list(RECALL_TARGETS),
         "trial_queries": options.trial_queries,
     }
+
+
+def claim_folder(folder: Path, workload: Workload) -> None:
+    """Create the cache folder of a workload; raise `UsageError` if it holds something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / MARKER
+    stats = [Path(path).stat() for path in (workload.docs, workload.queries)]
+    files = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    if marker.is_file():
+        known = orjson.loads(marker.read_bytes())
+        if known["workload"] != asdict(workload):
+            raise UsageError(f"{folder}: holds the indexes of another workload; name a new folder")
+        if known["files"] != files:
+            raise UsageError(f"{folder}: the vectors have changed since; name a new folder")
+        return
+    if any(folder.iterdir()):
+        raise UsageError(f"{folder}: not empty; name an empty or a new folder for the indexes")
+    write_bytes(marker, as_json({"workload": asdict(workload), "files": files}))
+
+
+def _cached_peer(folder: Path, key: dict[str, Any]) -> tuple[BuildRecord, list[Measurement]] | None:
+    """Return the cached measurements of the index in `folder`; None, and no folder, without them.
+
+    `key` is all that they depend on, as JSON values.
+    """
+    if (folder / KNOWN).is_file():
+        known = orjson.loads((folder / KNOWN).read_bytes())
+        if known["key"] == orjson.loads(orjson.dumps(key)):
+            return BuildRecord(**known["build"]), [_measurement(one) for one in known["trials"]]
+    if folder.exists():
+        shutil.rmtree(folder)
+    return None
+
+
+def _measurement(figures: dict[str, Any]) -> Measurement:
+    times = {name: Percentiles(**figures.pop(name)) for name in ("cpu", "wall")}
+    return Measurement(**{**figures, **times, "queries_per_s": {}})

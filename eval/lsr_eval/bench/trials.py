@@ -1,4 +1,9 @@
-"""Trials: engines are built and opened, and their settings tried on a part of the queries."""
+"""Trials: engines are built, and their settings tried on a part of the queries.
+
+Of all variants and settings tried, the rounds measure at each k the fastest of an exact engine, and
+of an approximate engine the fastest that reaches each recall target. Reserves are measured as well,
+in case recall is lower or time higher on all queries than in the trials.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,11 @@ from numpy.typing import NDArray
 
 from lsr.machine import cpu_count, cpu_ids
 from lsr_eval.bench.client import EngineProcess
-from lsr_eval.bench.engines import EngineSpec, Setting, Variant
+from lsr_eval.bench.engines import OURS
+from lsr_eval.bench.engines.base import EngineSpec, Setting, Variant
 from lsr_eval.bench.exact import ExactScores
 from lsr_eval.bench.machine import free_memory_bytes, package_version
-from lsr_eval.bench.records import BuildRecord, Measurement
+from lsr_eval.bench.records import BuildRecord, Measurement, Ratio
 from lsr_eval.bench.workload import Workload
 from lsr_eval.measures.latency import Percentiles
 
@@ -22,6 +28,9 @@ MEMORY_SHARE = 0.8
 """Share of the free memory that an engine may use before it is stopped."""
 WARM_UP = 20
 """Untimed queries before each pass."""
+RECALL_TARGETS = (0.90, 0.95, 0.99)
+RECALL_RESERVE = 0.01
+NEARLY = 1.25
 
 
 @dataclass(frozen=True)
@@ -57,18 +66,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Course:
-    """Task that all engines are given.
+    """Task of all engines; they answer on `core`.
 
-    Attributes
-    ----------
-    depths : list of int
-        The values of k.
-    folder : Path
-        For the indexes and the engines' logs.
-    trial_every : int
-        Settings are tried on each ``trial_every``-th query.
-    core : int
-        Core on which the engines answer.
+    `depths` are the values of k, `folder` is for the indexes and the engines' logs. Settings are
+    tried on each `trial_every`-th query.
     """
 
     workload: Workload
@@ -150,3 +151,54 @@ def _trial(course: Course, process: EngineProcess, entry: Entry, exact: ExactSco
     found = ask_round(process, entry, every=course.trial_every, want_ordinals=True)
     recall = exact.recall(found["ordinals"], entry.k, course.trial_every)
     return entry.measured(recall, found["cpu_ns"], found["wall_ns"], found["repeats"])
+
+
+def choose_operating_points(
+    spec: EngineSpec, trials: list[Measurement], depths: list[int]
+) -> list[Entry]:
+    """Choose the settings that are measured in the rounds."""
+    chosen: list[Entry] = []
+    for k in depths:
+        ranked = sorted((t for t in trials if t.k == k), key=lambda trial: trial.cpu.p50)
+        for trial in _best(spec, ranked):
+            variant = next(v for v in spec.variants if v.name == trial.variant)
+            setting = next(s for s in spec.settings if s.name == trial.setting)
+            entry = Entry(spec, variant, setting, trial.k)
+            if entry not in chosen:
+                chosen.append(entry)
+    return chosen
+
+
+def _best(spec: EngineSpec, ranked: list[Measurement]) -> list[Measurement]:
+    if not spec.approximate:
+        return _nearly_fastest(ranked)
+    best = []
+    for target in RECALL_TARGETS:
+        for wanted in (target, min(target + RECALL_RESERVE, 1.0)):
+            best += _nearly_fastest([trial for trial in ranked if trial.recall >= wanted])
+    return best
+
+
+def _nearly_fastest(ranked: list[Measurement]) -> list[Measurement]:
+    """Return the fastest trial, and the second fastest if it is within the noise of one trial."""
+    return [t for t in ranked[:2] if t.cpu.p50 <= ranked[0].cpu.p50 * NEARLY]
+
+
+def ratios_against_peers(measurements: list[Measurement], specs: list[EngineSpec]) -> list[Ratio]:
+    """Divide our times, of the first variant and setting, by those of each peer at its best."""
+    ours = next(spec for spec in specs if spec.name == OURS)
+    default = (OURS, ours.variants[0].name, ours.settings[0].name)
+    ratios = []
+    for mine in measurements:
+        if (mine.engine, mine.variant, mine.setting) != default:
+            continue
+        for peer in (spec for spec in specs if spec.name != OURS):
+            own = [m for m in measurements if m.engine == peer.name and m.k == mine.k]
+            for target in RECALL_TARGETS if peer.approximate else (None,):
+                qualified = [m for m in own if m.recall >= (target or 0.0)]
+                if qualified:
+                    best = min(qualified, key=lambda m: m.cpu.p50)
+                    p50, p99 = mine.cpu.p50 / best.cpu.p50, mine.cpu.p99 / best.cpu.p99
+                    setting = best.variant, best.setting, best.recall
+                    ratios.append(Ratio(best.engine, mine.k, target, *setting, p50, p99))
+    return ratios

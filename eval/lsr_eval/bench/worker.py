@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
-from lsr_eval.bench.engines import SPECS, Engine, load_engine
+from lsr_eval.bench.engines import SPECS, load_engine
+from lsr_eval.bench.engines.base import Engine
 from lsr_eval.bench.machine import (
     cpu_seconds,
     folder_bytes,
@@ -26,8 +27,8 @@ from lsr_eval.bench.machine import (
     peak_memory_bytes,
     pin_process,
     reset_peak_memory,
+    time_calls,
 )
-from lsr_eval.bench.timing import time_calls
 from lsr_eval.bench.workload import Workload
 from lsr_eval.synthetic import SyntheticCollection
 

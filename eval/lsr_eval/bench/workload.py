@@ -1,36 +1,36 @@
-"""Workload of a benchmark: documents, queries, and how they are limited and ordered."""
+"""Workload of a benchmark: documents and queries in vector files, SciPy `.npz` and Parquet."""
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from shutil import copyfileobj
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
-from lsr.errors import UsageError
-from lsr_eval.bench.vectors import load_vectors, widened
+from lsr.errors import UsageError, VectorError
+from lsr.sparse import MAX_WEIGHT, SparseBatch
 from lsr_eval.synthetic import SyntheticCollection, fit
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+FLOAT16_SMALLEST = np.float16(6e-8)
+
 
 @dataclass(frozen=True)
 class Workload:
-    """Documents and queries by path, so that every process can load its own.
+    """Documents and queries by path (see `load_vectors`), so that every process loads its own.
 
-    Attributes
-    ----------
-    docs, queries : str
-        Files for `lsr_eval.bench.vectors.load_vectors`.
-    docs_limit, queries_limit : int or None
-        Use the first documents, or queries drawn evenly over the file.
-    shuffle : int or None
-        Seed of a random order of the documents. Without it they stay in the order of the file.
-    synthetic : int or None
-        So many synthetic documents instead, fitted to those of the file.
-    seed : int
-        Of the synthetic documents.
+    The limits keep the first documents, and queries drawn evenly over the file. `shuffle` is the
+    seed of a random order of the documents. With `synthetic`, there are so many synthetic documents
+    instead, made from `seed` and fitted to those of the file.
     """
 
     docs: str
@@ -77,3 +77,106 @@ class Workload:
         if queries.shape[1] > n_terms:
             return queries[:, :n_terms].tocsr()
         return widened(queries, n_terms)
+
+
+def load_vectors(path: Path | str) -> csr_array[Any, tuple[int, int]]:
+    """Read a SciPy `.npz` of any sparse format and float type, or a Parquet file of `lsr.vectors`.
+
+    Returned is a (n_rows, n_terms) CSR array of float32: term ids sorted within a row, no
+    duplicates, no explicit zeros. Raises `VectorError` if the file is missing, is not of these
+    formats, or holds a weight that is not positive and finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VectorError(f"{path}: no such file; expected a SciPy .npz or a Parquet file")
+    if path.suffix == ".parquet":
+        from lsr.vectors import read_parquet
+
+        return SparseBatch.concatenate([batch.vectors for batch in read_parquet(path)]).to_scipy()
+    return _load_npz(path)
+
+
+def widened(
+    matrix: csr_array[Any, tuple[int, int]], n_terms: int
+) -> csr_array[Any, tuple[int, int]]:
+    """Return the same rows with `n_terms` columns, so that documents and queries fit together."""
+    from scipy.sparse import csr_array
+
+    arrays = (matrix.data, matrix.indices, matrix.indptr)
+    return csr_array(arrays, shape=(matrix.shape[0], n_terms))
+
+
+def write_npz(
+    path: Path | str,
+    blocks: Iterable[SparseBatch],
+    n_terms: int,
+    dtype: Literal["float16", "float32"] = "float16",
+) -> int:
+    """Write blocks of vectors as one SciPy CSR `.npz`, without holding them in memory.
+
+    Weights below the smallest float16 become that, never zero. Returns the number of non-zeros.
+    """
+    path = Path(path)
+    lengths: list[NDArray[np.int64]] = []
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as ids,
+        tempfile.TemporaryFile(dir=path.parent) as weights,
+    ):
+        for block in blocks:
+            lengths.append(np.diff(block.indptr))
+            ids.write(block.indices.astype(np.int32).tobytes())
+            weights.write(_narrowed(block.values, dtype).tobytes())
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+        nnz = int(indptr[-1])
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            _add_stream(archive, "indices", ids, np.dtype(np.int32), nnz)
+            _add_stream(archive, "data", weights, np.dtype(dtype), nnz)
+            _add_array(archive, "indptr", indptr if nnz > 2**31 - 1 else indptr.astype(np.int32))
+            _add_array(archive, "shape", np.array([len(indptr) - 1, n_terms]))
+            _add_array(archive, "format", np.array(b"csr"))
+    return nnz
+
+
+def _load_npz(path: Path) -> csr_array[Any, tuple[int, int]]:
+    from scipy.sparse import csr_array, load_npz
+
+    try:
+        loaded = load_npz(path)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise VectorError(
+            f"{path}: not a SciPy sparse matrix ({error}); expected a file of scipy.sparse.save_npz"
+        ) from error
+    # SciPy cannot convert between formats in float16, so widen first.
+    matrix = csr_array(loaded.astype(np.float32))
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    bad = ~np.isfinite(matrix.data) | (matrix.data < 0) | (matrix.data > MAX_WEIGHT)
+    if bad.any():
+        at = int(np.argmax(bad))
+        row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
+        raise VectorError(
+            f"{path}: row {row}, term {matrix.indices[at]}: expected a weight from 0 to "
+            f"{MAX_WEIGHT:g}, got {matrix.data[at]}"
+        )
+    return matrix
+
+
+def _narrowed(weights: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+    if dtype == "float32":
+        return weights
+    return np.maximum(weights.astype(np.float16), FLOAT16_SMALLEST)
+
+
+def _add_stream(
+    archive: zipfile.ZipFile, name: str, stream: IO[bytes], dtype: np.dtype[Any], length: int
+) -> None:
+    header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+    stream.seek(0)
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        npy_format.write_array_header_1_0(member, header)
+        copyfileobj(stream, member, 1 << 20)
+
+
+def _add_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        npy_format.write_array(member, array)

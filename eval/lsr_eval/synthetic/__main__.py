@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from lsr.errors import LsrError
-from lsr_eval.bench.vectors import load_vectors, widened, write_npz
+from lsr_eval.bench.workload import load_vectors, widened, write_npz
 from lsr_eval.synthetic import SyntheticCollection, SyntheticQueries, fit
 from lsr_eval.synthetic.crowding import TOLERANCE, WINDOW, compare_crowding, crowding
 from lsr_eval.synthetic.pruning import (

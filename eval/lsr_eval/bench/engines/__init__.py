@@ -74,17 +74,3 @@ def load_engine(spec: EngineSpec) -> Engine:
     """Import an engine and make one; raise `ImportError` if its package is not installed."""
     engine: Engine = getattr(import_module(spec.module), spec.attribute)()
     return engine
-
-
-__all__ = [
-    "OURS",
-    "PEERS",
-    "SEGMENT",
-    "SPECS",
-    "Engine",
-    "EngineSpec",
-    "Setting",
-    "Variant",
-    "engine_specs",
-    "load_engine",
-]
