@@ -29,19 +29,10 @@ class EngineFailureError(LsrError, RuntimeError):
 
 
 class EngineProcess:
-    """One engine in one process, with its thread pools limited.
+    """One engine in one process, with its thread pools limited to `threads`.
 
-    Parameters
-    ----------
-    memory_limit_bytes : int, optional
-        Address space for data; beyond it the engine fails instead of the machine.
-    log : Path, optional
-        Where its standard output and error go; nowhere by default.
-
-    Raises
-    ------
-    EngineFailureError
-        If the engine cannot be imported.
+    Beyond `memory_limit_bytes` of data the engine fails instead of the machine. Its standard output
+    and error go to `log`, if given. Raises EngineFailureError if the engine cannot be imported.
     """
 
     def __init__(
@@ -82,10 +73,7 @@ class EngineProcess:
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """Call a method of the worker and return its figures.
 
-        Raises
-        ------
-        EngineFailureError
-            If the method raised or the process ended.
+        Raises EngineFailureError if the method raised or the process ended.
         """
         return self._request({"do": do, **request})
 

@@ -37,7 +37,10 @@ Encode = Callable[[Sequence[str]], csr_array]
 
 
 class Timing(NamedTuple):
-    """Documents per second of one engine (median over rounds), and properties of its vectors."""
+    """Documents per second of one engine (median over rounds), and properties of its vectors.
+
+    `largest_difference` is the largest over all entries, to our vectors.
+    """
 
     engine: str
     per_wall_second: float
@@ -56,28 +59,11 @@ def compare(
     threads: int | None,
     backend: Backend | None = None,
 ) -> list[Timing]:
-    """Time both engines on the same texts.
+    """Time both engines on the same texts; ours is the first of the result.
 
-    Parameters
-    ----------
-    model : str
-        A model folder, or the name of a model that comes with the package. Of a composite, the
-        network is measured.
-    max_length : int or None
-        Word pieces kept of a text.
-    peer_batches : sequence of int
-        Batch sizes of sentence-transformers.
-    rounds : int
-        Timed rounds; one more is run before them, untimed and on few texts.
-    threads : int or None
-        Threads of torch; None leaves it to torch.
-    backend : {"torch", "onnx"}, optional
-        Backend of our encoder: torch by default, or the int8 graph in the folder.
-
-    Returns
-    -------
-    list of Timing
-        Ours first. `largest_difference` is the largest over all entries, to our vectors.
+    `model` is a model folder, or the name of a model that comes with the package; of a composite,
+    the network is measured. `max_length` is in word pieces. One more round is run before the timed
+    ones, on few texts. Without `backend`, our encoder runs the int8 graph in the folder, or torch.
     """
     peers = _peers(find_model(model), max_length, peer_batches)
     engines = {OURS: _ours(model, max_length, backend), **peers}

@@ -35,7 +35,8 @@ class ExactScores:
         best = _best_scores(docs, self._queries, min(max(depths), docs.shape[0]))
         positive = np.count_nonzero(best > 0, axis=1)
         self._due = {k: np.minimum(positive, k) for k in depths}
-        self._cuts = {k: _kth(best, due) for k, due in self._due.items()}
+        rows = np.arange(len(best))
+        self._cuts = {k: best[rows, np.maximum(due, 1) - 1] for k, due in self._due.items()}
 
     def recall(self, ordinals: NDArray[np.int64], k: int, every: int = 1) -> float:
         """Return the mean share of the k best documents that were returned.
@@ -44,12 +45,8 @@ class ExactScores:
         of two tied documents is right. For queries that match fewer than k documents, the share is
         of those; queries that match none do not count.
 
-        Parameters
-        ----------
-        ordinals : (n_queries, k) int64
-            Rows of the documents, -1 where an engine returned fewer than k.
-        every : int
-            `ordinals` holds answers to each `every`-th query only.
+        `ordinals`, (n_queries, k) int64, answers each `every`-th query; it holds rows of the
+        documents, -1 where an engine returned fewer than k.
         """
         due, cuts = self._due[k], self._cuts[k]
         asked = np.arange(0, len(due), every)
@@ -82,7 +79,3 @@ def _best_scores(
             best[rows] = np.partition(candidates, -depth, axis=1)[:, -depth:]
     best.sort(axis=1)
     return np.ascontiguousarray(best[:, ::-1])
-
-
-def _kth(best: NDArray[np.float64], due: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(best[np.arange(len(best)), np.maximum(due, 1) - 1], np.float64)

@@ -32,20 +32,9 @@ COLOURS = ("#e08e0b", "#c1272d", "#6a4c93", "#0b6e99", "#2e7d32")
 class Size:
     """Cost of building and searching an index of one size.
 
-    Attributes
-    ----------
-    n_docs, n_postings : int
-    wall_s, cpu_s : float
-        Of the build, without making the documents.
-    peak_rss_bytes : int
-        Of the process that builds, without the model the documents are made from.
-    bytes : int
-        The index on disk.
-    rss_bytes : int
-        Resident memory that opening and answering all queries added to a process.
-    open_ms, first_query_ms : float
-    cpu : dict of int to Percentiles
-        CPU time per query in microseconds, by k.
+    Times of the build are without generating the documents, its peak memory is without the model
+    that generates them. `bytes` is the index on disk, `rss_bytes` the memory that opening it and
+    answering all queries added to a process; `cpu` is microseconds per query, by k.
     """
 
     n_docs: int

@@ -28,12 +28,8 @@ QUERIES_PER_STEP = 64
 def answers_of(retriever: Retriever, indexing: Indexing, tag: str, trial: Trial) -> Answers:
     """Search the sparse vectors of an index for all topics; `tag` is the name of the run.
 
-    Raises
-    ------
-    UsageError
-        The index has no encoder for text.
-    CorpusError
-        None of the relevant documents is in the index.
+    Raises UsageError if the index has no encoder for text, CorpusError if it has none of the
+    relevant documents.
     """
     encoder = retriever.encoder
     if encoder is None:

@@ -18,18 +18,10 @@ from lsr_eval.measures.latency import Latency, measure_latency
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How systems that can search are run.
+    """Search settings: `k` hits are kept per topic.
 
-    Attributes
-    ----------
-    k : int
-        Hits kept per topic.
-    index_dir : Path or None
-        Where indexes of encoders are kept; None: a temporary folder.
-    threads : int
-        For the rankings; latency is always measured one query at a time.
-    latency_k : int
-        Hits per query when latency is measured; 0: it is not measured.
+    Indexes of encoders are kept in `index_dir`, or in a temporary folder. Latency is measured with
+    `latency_k` hits, one query at a time whatever `threads` is; 0: it is not measured.
     """
 
     k: int = 1000

@@ -84,18 +84,9 @@ class Engine(ABC):
 class EngineSpec:
     """Description of an engine, available without importing it.
 
-    Attributes
-    ----------
-    name : str
-        As given to ``--peers``.
-    module, attribute : str
-        Where the `Engine` is.
-    distribution : str
-        The package whose version is reported.
-    variants, settings : tuple
-        All are built and tried; the best at each k enters the comparison.
-    approximate : bool
-        Whether it is compared at its fastest setting of at least a given recall.
+    `name` is that of ``--peers``; the `Engine` is `attribute` of `module`, and `distribution` the
+    package whose version is reported. All variants and settings are tried, and the best at each k
+    is compared; if `approximate`, the fastest of at least a given recall.
     """
 
     name: str
