@@ -1,10 +1,11 @@
-"""`Analyzer`: the terms of a text."""
+"""`Analyzer`: terms of texts."""
 
 from __future__ import annotations
 
 import hashlib
 import string
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from threading import Lock
 from typing import Any, Literal
 
@@ -12,18 +13,17 @@ import regex
 import Stemmer
 
 from lsr.analysis.segmentation import fold_accents, is_abbreviation, normalise, segments, words
-from lsr.analysis.stopwords import stopwords_for
+from lsr.analysis.stopwords import ENGLISH
 from lsr.errors import UsageError
 
 Accents = Literal["fold", "keep"]
 
 ANALYSIS_VERSION = 1
-"""Raised when the same parameters start to give other terms; part of the fingerprint."""
+"""Increased when the same parameters give other terms; part of the fingerprint."""
 
 _CACHED_SEGMENTS = 1 << 18
+# Articles and pronouns joined to the next word; the Italian and Irish stemmers remove them.
 _ELISIONS = {
-    # The article or pronoun written together with the next word; the stemmers of Italian and Irish
-    # remove theirs themselves.
     "french": regex.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)'(?=\p{L})"),
     "catalan": regex.compile(r"^[dlmnst]'(?=\p{L})"),
 }
@@ -41,7 +41,7 @@ _ISO_639 = {
 
 
 def language_of(name: str) -> str:
-    """Return the language of a name or an ISO 639-1 code, as ``de``; raises UsageError."""
+    """Return the language of a name or ISO 639-1 code; raise UsageError if there is none."""
     lowered = name.strip().lower()
     found = _ISO_639.get(lowered, lowered)
     if found not in languages():
@@ -52,7 +52,7 @@ def language_of(name: str) -> str:
 
 
 def languages() -> list[str]:
-    """Return the languages with a Snowball stemmer, and ``none`` for no stemming at all."""
+    """Return the languages with a Snowball stemmer, and ``none`` for no stemming."""
     return [*sorted(Stemmer.algorithms()), "none"]
 
 
@@ -62,18 +62,20 @@ class Analyzer:
     Parameters
     ----------
     language : str
-        One of `languages`, or an ISO 639-1 code. ``none`` neither stems nor drops words: for a
-        language without a stemmer, or for several languages in one collection.
+        One of `languages`, or an ISO 639-1 code. ``none`` neither stems nor removes words.
     stopwords : iterable of str, optional
-        Words to drop. None takes the list of the language (English has one, the others have none).
+        Words to remove. None means the default list, empty but for English.
     accents : {"fold", "keep"}, optional
-        Whether ``café`` equals ``cafe``. None folds for English and keeps for all others, whose
-        stemmers need the accents.
+        Whether ``café`` equals ``cafe``. None folds for English only: other stemmers need accents.
 
     Raises
     ------
     UsageError
-        An unknown language or policy.
+        Unknown language or accents option.
+
+    Notes
+    -----
+    Thread-safe. Results are cached per segment, in bounded memory.
     """
 
     def __init__(
@@ -84,14 +86,16 @@ class Analyzer:
         accents: Accents | None = None,
     ) -> None:
         language = language_of(language)
+        is_english = language in ("english", "porter")
         if accents is None:
-            accents = "fold" if language in ("english", "porter") else "keep"
+            accents = "fold" if is_english else "keep"
         if accents not in ("fold", "keep"):
             raise UsageError(f"accents {accents!r}: expected fold or keep")
         self.language = language
         self.accents: Accents = accents
-        given = stopwords_for(language) if stopwords is None else stopwords
-        self.stopwords = frozenset(self._normalise(word) for word in given)
+        if stopwords is None:
+            stopwords = ENGLISH if is_english else ()
+        self.stopwords = frozenset(map(self._normalise, stopwords))
         self._stemmer = None if language == "none" else Stemmer.Stemmer(language, 0)
         self._elision = _ELISIONS.get(language)
         self._lock = Lock()
@@ -99,14 +103,12 @@ class Analyzer:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Analyzer:
-        """Make the analyser that `parameters` describes."""
-        return cls(
-            parameters["language"], stopwords=parameters["stopwords"], accents=parameters["accents"]
-        )
+        """Return the analyser with these `parameters`."""
+        return cls(**{name: parameters[name] for name in ("language", "stopwords", "accents")})
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """JSON values from which `from_parameters` makes the same analyser."""
+        """Arguments of `from_parameters`, as JSON values."""
         return {
             "language": self.language,
             "stopwords": sorted(self.stopwords),
@@ -115,14 +117,10 @@ class Analyzer:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Identity of the terms: `parameters`, with the list of stop words as a digest."""
+        """Identity of the terms: `parameters` and version, with a digest of the stop words."""
         listed = "\n".join(sorted(self.stopwords))
-        return {
-            "version": ANALYSIS_VERSION,
-            "language": self.language,
-            "stopwords": hashlib.sha256(listed.encode()).hexdigest() if listed else "",
-            "accents": self.accents,
-        }
+        digest = hashlib.sha256(listed.encode()).hexdigest() if listed else ""
+        return {"version": ANALYSIS_VERSION, **self.parameters, "stopwords": digest}
 
     def terms(self, text: str) -> list[str]:
         """Return the terms of a text, in order and with repeats."""
@@ -131,12 +129,10 @@ class Analyzer:
     def chunk_terms(self, chunk: str) -> tuple[str, ...]:
         """Return the terms of a piece of text without white space."""
         core = chunk.strip(string.punctuation)
-        if core.isascii() and core.isalpha():  # most chunks; segmentation can only agree
+        if core.isascii() and core.isalpha():  # most chunks; segmentation gives the same
             return self._segment_terms(self._normalise(core))
-        found: list[str] = []
-        for segment in segments(self._normalise(chunk)):
-            found += self._segment_terms(segment)
-        return tuple(found)
+        found = map(self._segment_terms, segments(self._normalise(chunk)))
+        return tuple(chain.from_iterable(found))
 
     def _normalise(self, text: str) -> str:
         normal = normalise(text, dotless_i=self.language == "turkish")
@@ -153,14 +149,14 @@ class Analyzer:
 
     def _analyse(self, segment: str) -> Iterable[str]:
         if is_abbreviation(segment):
-            yield from words(segment)  # "u.s." is no pronoun, and has no ending to remove
+            yield from words(segment)  # "u.s." is no stop word and has no ending
             return
         for word in words(segment):
             bare = self._elision.sub("", word) if self._elision else word
             if bare in self.stopwords:
                 continue
             if self._stemmer is not None:
-                with self._lock:  # a stemmer works in a buffer of its own
+                with self._lock:  # a stemmer has one buffer
                     bare = self._stemmer.stemWord(bare)
             if bare:
                 yield bare

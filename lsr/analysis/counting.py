@@ -1,8 +1,8 @@
 """`TermCounter`: term frequencies of many texts, fast.
 
-Texts are split at white space; each distinct chunk is analysed once and gets a number, and the rest
-is arithmetic on arrays of numbers. The cache of chunks is bounded and cleared as a whole; as term
-ids follow the order of the text, that changes no result.
+Each distinct chunk of text between white space is analysed once and gets a number; the rest is
+array arithmetic. The cache of chunks is bounded. Clearing it changes no result, as term ids follow
+the order of the text.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _CACHED_CHUNK_CHARS = 40
 
 
 class TermCounter:
-    """Counts the terms of texts, adding new ones to a vocabulary."""
+    """Counts the terms of texts; adds new terms to the vocabulary."""
 
     def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
         self._chunks = _Chunks(analyzer, vocabulary)
 
     def forget(self) -> None:
-        """Forget the ids of terms; to be called when the vocabulary has lost some."""
+        """Clear the cache of term ids, for a vocabulary that lost terms."""
         self._chunks.forget()
 
     def count(self, texts: Sequence[str]) -> SparseBatch:
-        """Return one row of term frequencies per text, each at most `MAX_WEIGHT`."""
+        """Return one row of term frequencies, at most `MAX_WEIGHT`, per text."""
         if self._chunks.is_full:
             self._chunks.forget()
         split = [text.split() for text in texts]
@@ -46,14 +46,13 @@ class TermCounter:
 
 
 class _Chunks(dict[str, int]):
-    """Chunk of text to a number; number `i` has the terms ``ids[ends[i - 1]:ends[i]]``."""
+    """Number of each chunk; the terms of number `i` are ``ids[ends[i]:ends[i + 1]]``."""
 
     def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
         super().__init__()
         self._analyzer = analyzer
         self._vocabulary = vocabulary
-        self._ids = array("I")
-        self._ends = array("q", [0])
+        self.forget()
 
     def __missing__(self, chunk: str) -> int:
         number = len(self._ends) - 1
@@ -75,7 +74,7 @@ class _Chunks(dict[str, int]):
     def expand(
         self, rows: NDArray[np.int64], numbers: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        """Replace each chunk by its terms; a chunk of punctuation has none."""
+        """Replace each chunk by its terms, none for punctuation."""
         bounds = np.array(self._ends, np.int64)
         starts = bounds[numbers]
         counts = bounds[numbers + 1] - starts

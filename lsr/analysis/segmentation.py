@@ -1,10 +1,9 @@
-"""Segmentation: Unicode word boundaries on case-folded text.
+"""Normalised words of a piece of text without white space.
 
-White space always ends a word, so callers analyse a text by white-space-delimited *chunks* and
-cache the result of each. Boundaries are those of UAX #29 with one tailoring: a full stop, colon or
-underscore between letters separates (``os.path.join`` is three words, ``read_file`` two). Numbers
-keep theirs (``3.14``), so do abbreviations of single letters (``u.s.a``). Scripts without spaces
-give single characters (Han, Hiragana, Thai, with their marks) or runs (Katakana).
+Boundaries are those of UAX #29, and full stops, colons and underscores between letters
+(``os.path.join`` is three words, ``read_file`` two). Numbers (``3.14``) and abbreviations of single
+letters (``u.s.a``) stay whole. Han, Hiragana and Thai words are single characters with their marks,
+Katakana words are runs.
 """
 
 from __future__ import annotations
@@ -14,15 +13,13 @@ import unicodedata
 import regex
 
 MAX_WORD_CHARS = 128
-"""Longer words (encoded blobs, sequences) are cut: the vocabulary stays bounded, and equal ones
-still match."""
+"""Longer words are truncated; this bounds the vocabulary."""
 
 _BOUNDARY = regex.compile(r"\b", regex.VERSION1 | regex.WORD)
 _WORD = regex.compile(r"[\p{L}\p{N}]")
 _INNER_BREAK = regex.compile(r"(?<!\p{Nd})[.:]|_")
 _ABBREVIATION = regex.compile(r"\p{L}(?:\.\p{L})+")
-# Invisible characters (soft hyphen, joiners, byte order mark), but not the zero-width space, which
-# separates words.
+# Invisible characters: soft hyphen, joiners, byte order mark; not the zero-width space.
 _IGNORABLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]", regex.VERSION1)
 _APOSTROPHES = str.maketrans("’‘ʼ‛", "''''")
 _UNDECOMPOSED = str.maketrans(
@@ -32,9 +29,9 @@ _LATIN_MARKS = regex.compile(r"[\u0300-\u036f]+")
 
 
 def normalise(text: str, *, dotless_i: bool = False) -> str:
-    """Return text in compatibility form (NFKC), case-folded, without invisible characters.
+    """Return text in NFKC, case-folded, without invisible characters.
 
-    `dotless_i` folds ``I`` to ``ı`` and ``İ`` to ``i``, as Turkish does.
+    `dotless_i` folds ``I`` to ``ı`` and ``İ`` to ``i``, as in Turkish.
     """
     if dotless_i:
         text = text.replace("İ", "i").replace("I", "ı")
@@ -54,17 +51,17 @@ def fold_accents(text: str) -> str:
 
 
 def segments(text: str) -> list[str]:
-    """Cut normalised text at UAX #29 boundaries; keep what holds a letter or a number."""
+    """Split normalised text at UAX #29 boundaries; drop parts without letter and number."""
     return [piece for piece in _BOUNDARY.split(text) if _WORD.search(piece)]
 
 
 def is_abbreviation(segment: str) -> bool:
-    """Tell whether a segment is single letters with full stops between (``u.s.a``)."""
+    """Return whether a segment is single letters separated by full stops (``u.s.a``)."""
     return _ABBREVIATION.fullmatch(segment) is not None
 
 
 def words(segment: str) -> list[str]:
-    """Apply the tailoring to one segment: one word, or several."""
+    """Return the words of a segment, each of at most `MAX_WORD_CHARS`."""
     if segment.isalnum():
         return [segment[:MAX_WORD_CHARS]]
     if is_abbreviation(segment):

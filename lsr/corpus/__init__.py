@@ -1,7 +1,6 @@
 """Documents and queries from files and collections, as streams that can be read again.
 
-`open_corpus` finds the reader for a source; `lsr.corpus.queries` reads topics. Readers hold one
-line or one batch of rows in memory, whatever the size of the source.
+`open_corpus` opens documents, `lsr.corpus.queries` topics. Memory is bounded for any source size.
 """
 
 from lsr.corpus.base import Corpus

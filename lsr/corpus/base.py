@@ -1,7 +1,6 @@
-"""`Corpus`: the base class of sources of documents, and the checks that all of them pass.
+"""`Corpus`, the base class of all readers: limits, duplicate ids, and errors or skipped lines.
 
-A reader for a format only yields rows: documents, or what is wrong with a line. Limits, duplicate
-ids, stopping at the first bad line or skipping it, and the error for an empty corpus are here.
+Readers yield rows; a row is a document or the error message of a line.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from lsr.records import Document
 
 OnError = Literal["fail", "skip"]
 MAX_KEPT_ERRORS = 1000
-"""So many errors of skipped lines are kept; the others are only counted."""
+"""Errors of skipped lines beyond these are only counted."""
 
 
 class Row(NamedTuple):
-    """A document, or the sentence that says what is wrong, with its place."""
+    """Document or error message, with its place."""
 
     path: Path | str
     line: int | None
@@ -37,17 +36,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Strictness of reading.
-
-    Attributes
-    ----------
-    on_error : {"fail", "skip"}
-        Stop at the first bad line, or skip it.
-    max_errors : int or None
-        With "skip", stop when more lines than this are bad.
-    limits : Limits
-        Sizes up to which documents are accepted.
-    """
+    """Treatment of malformed lines and limits of documents; see `lsr.corpus.open_corpus`."""
 
     on_error: OnError = "fail"
     max_errors: int | None = None
@@ -61,16 +50,16 @@ class ReadRules:
 
 
 class Corpus(ABC):
-    """A collection of documents that can be read from the start any number of times.
+    """Collection of documents that can be read any number of times.
 
     Attributes
     ----------
     name : str
-        For people: the file or folder name, the id of the collection.
+        File or folder name, or id of the collection.
     skipped : list of CorpusError
-        Lines skipped by the current or last pass, the first 1,000 of them.
+        Errors of the first 1,000 lines skipped by the current or last pass.
     n_skipped : int
-        Number of lines that this pass has skipped so far.
+        Number of lines skipped by that pass.
     """
 
     kind: str
@@ -84,10 +73,13 @@ class Corpus(ABC):
         self.n_skipped = 0
 
     def __iter__(self) -> Iterator[Document]:
-        """Read the documents one by one.
+        """Read the documents.
 
-        Raises CorpusError, with file and line, at the first bad line, or when too many were
-        skipped; also when nothing could be read at all, and at the end when there was no document.
+        Raises
+        ------
+        CorpusError
+            At the first malformed line, or when too many were skipped; names file and line. Also
+            for an unreadable file, and for a corpus without documents.
         """
         self.skipped, self.n_skipped = [], 0
         seen = SeenIds()
@@ -101,26 +93,25 @@ class Corpus(ABC):
             raise self._empty()
 
     def fingerprint(self) -> str:
-        """Return 64 hexadecimal digits that change when the source or the way to read it does.
+        """Return a SHA-256 digest (64 hexadecimal digits) of the source and its field names.
 
-        Files count with their size and modification time: reading a large corpus only to recognise
-        it would cost too much. Malformed rows do not count, so that a job stopped by one can go on
-        without it.
+        Files enter with size and modification time, not content. The treatment of malformed rows
+        does not enter, so that a job stopped by one can resume without it.
         """
         parts = [self.kind, *self._identity()]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
     def count_hint(self) -> int | None:
-        """Return about how many documents there are, for progress; None when it is unknown."""
+        """Return the approximate number of documents, or None if unknown."""
         return None
 
     @abstractmethod
     def _rows(self) -> Iterator[Row]:
-        """Yield what is there, in a stable order; raise CorpusError when reading cannot go on."""
+        """Yield rows in a stable order; raise CorpusError if the source is unreadable."""
 
     @abstractmethod
     def _identity(self) -> list[Any]:
-        """Return JSON values that differ when the source differs."""
+        """Return JSON values that identify the source."""
 
     def _problem(self, row: Row, seen: SeenIds, position: int) -> str | None:
         assert isinstance(row.item, Document)
@@ -155,7 +146,7 @@ class Corpus(ABC):
 
 
 class FileCorpus(Corpus):
-    """Documents of one file, a record each, whose fields have `names`."""
+    """Documents of one file of records with named fields."""
 
     def __init__(self, path: Path, names: FieldNames, rules: ReadRules) -> None:
         super().__init__(path.name, rules)
@@ -163,11 +154,11 @@ class FileCorpus(Corpus):
         self.names = names
 
     def count_hint(self) -> int | None:
+        """Return an estimate from the first MiB of the file."""
         return estimate_lines(self.path)
 
     def _identity(self) -> list[Any]:
-        names = self.names
-        return [file_identity(self.path), names.id, names.text, names.title]
+        return [file_identity(self.path), self.names.id, self.names.text, self.names.title]
 
 
 def file_identity(path: Path, name: str | None = None) -> list[Any]:

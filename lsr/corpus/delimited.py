@@ -1,10 +1,9 @@
 """Tab- and comma-separated files, with or without a header line.
 
-TSV: every tab separates, quotes are text, a line is a record. CSV follows RFC 4180: quotes may
-enclose commas, doubled quotes and line breaks (which arrive as a plain line feed). A first line
-with a known id name and a known text name (``id``, ``text``, …, in any case) is a header; one with
-only one of them is refused. Without a header, two columns are id and text, three are id, title and
-text; other layouts need column numbers.
+In TSV every tab separates and quotes are text. CSV follows RFC 4180: quotes may enclose commas,
+doubled quotes and line breaks (read as LF). A first line with a known id name and a known text
+name (in any case) is a header; one with only one of them is an error. Without a header, two
+columns are id and text, three are id, title and text; other layouts need column numbers.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lsr.corpus.base import FileCorpus, ReadRules, Row
-from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
-from lsr.corpus.lines import MAX_LINE_BYTES, decode, encoding_problem, read_lines
+from lsr.corpus.fields import FieldError, FieldNames, document_or_problem
+from lsr.corpus.lines import MAX_LINE_BYTES, Line, read_lines
 from lsr.errors import CorpusError
 from lsr.records import Document
 
@@ -24,15 +23,14 @@ _POSITIONAL = {2: ("id", "text"), 3: ("id", "title", "text")}
 
 
 class Record(NamedTuple):
-    """Cells of a record and the line where it starts, or what is wrong with it."""
+    """First line of a record, and its cells or the error message for it."""
 
     line: int
-    cells: list[str]
-    problem: str | None = None
+    cells: list[str] | str
 
 
 class Layout(NamedTuple):
-    """Names of the columns, and whether the first line holds them."""
+    """Names of the columns; `has_header` if the first line gives them."""
 
     columns: tuple[str, ...]
     names: FieldNames
@@ -53,13 +51,13 @@ class DelimitedCorpus(FileCorpus):
                 layout = self._layout(record)
                 if layout.has_header:
                     continue
-            yield Row(self.path, record.line, _document(record, layout))
+            yield Row(self.path, record.line, _item(record.cells, layout))
 
     def _layout(self, first: Record) -> Layout:
         # The first line decides what the columns mean: nothing can be read when it is broken.
         try:
-            if first.problem is not None:
-                raise FieldError(first.problem)
+            if isinstance(first.cells, str):
+                raise FieldError(first.cells)
             self._require_separator(first.cells)
             return find_layout(first.cells, self.names)
         except FieldError as error:
@@ -75,8 +73,17 @@ class DelimitedCorpus(FileCorpus):
             )
 
 
+def _item(cells: list[str] | str, layout: Layout) -> Document | str:
+    columns = layout.columns
+    if isinstance(cells, str):
+        return cells
+    if len(cells) != len(columns):
+        return f"expected {len(columns)} columns ({', '.join(columns)}), got {len(cells)}"
+    return document_or_problem(dict(zip(columns, cells, strict=True)), layout.names)
+
+
 def find_layout(cells: list[str], names: FieldNames) -> Layout:
-    """Return the columns by the first line, or raise FieldError that lists them."""
+    """Return the layout of a file with this first line; raise FieldError if it is unknown."""
     if names.id[0].isdigit() or names.text[0].isdigit():
         return Layout(tuple(str(number + 1) for number in range(len(cells))), names, False)
     wanted = {name.lower(): name for name in (*names.id, *names.text, *names.title)}
@@ -98,75 +105,36 @@ def find_layout(cells: list[str], names: FieldNames) -> Layout:
 
 def read_tsv(path: Path) -> Iterator[Record]:
     for line in read_lines(path):
-        if line.problem is not None:
-            yield Record(line.number, [], line.problem)
-            continue
         try:
-            yield Record(line.number, decode(line.data).split("\t"))
-        except UnicodeDecodeError as error:
-            yield Record(line.number, [], encoding_problem(error))
+            yield Record(line.number, line.text().split("\t"))
+        except CorpusError as error:
+            yield Record(line.number, str(error))
 
 
 def read_csv(path: Path) -> Iterator[Record]:
     """Yield the records of a CSV file; a record may span lines."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    lines = _CsvLines(path)
-    reader = csv.reader(lines, strict=True)
+    number = 0
+
+    def text_of(line: Line) -> str:
+        nonlocal number
+        number = line.number
+        return line.text() + "\n"
+
+    reader = csv.reader(map(text_of, read_lines(path, blank=True)), strict=True)
     while True:
-        start = lines.number + 1
+        start = number + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except CorpusError as error:
-            if lines.broken:
+            if error.path is not None:  # of the file, not of one line
                 raise
-            yield Record(lines.number, [], str(error))
+            yield Record(number, str(error))
         except csv.Error as error:
-            where = f" (the record starts on line {start})" if lines.number > start else ""
-            yield Record(lines.number, [], f"no valid CSV: {error}{where}")
+            where = f" (the record starts on line {start})" if number > start else ""
+            yield Record(number, f"no valid CSV: {error}{where}")
         else:
             if len(cells) > 1 or (cells and cells[0].strip()):
                 yield Record(start, cells)
-
-
-class _CsvLines:
-    """Decoded lines with their endings; after an error for one line the next can be read."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = read_lines(path, blank=True)
-        self.number = 0
-        self.broken = False
-
-    def __iter__(self) -> _CsvLines:
-        return self
-
-    def __next__(self) -> str:
-        try:
-            line = next(self._lines)
-        except CorpusError:
-            self.broken = True
-            raise
-        self.number = line.number
-        if line.problem is not None:
-            raise CorpusError(line.problem)
-        try:
-            return decode(line.data) + "\n"
-        except UnicodeDecodeError as error:
-            raise CorpusError(encoding_problem(error)) from error
-
-
-def _document(record: Record, layout: Layout) -> Document | str:
-    if record.problem is not None:
-        return record.problem
-    if len(record.cells) != len(layout.columns):
-        return (
-            f"expected {len(layout.columns)} columns ({', '.join(layout.columns)}), "
-            f"got {len(record.cells)}"
-        )
-    try:
-        return document_from_fields(
-            dict(zip(layout.columns, record.cells, strict=True)), layout.names
-        )
-    except FieldError as error:
-        return str(error)

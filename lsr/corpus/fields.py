@@ -1,4 +1,4 @@
-"""Documents from records with named fields: which is the id, the text, the title."""
+"""Field names of id, text and title; documents from records with named fields."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _JSON_NAMES = {
 
 
 class FieldError(ValueError):
-    """A record has not the fields that it should have."""
+    """A field of a record is missing or of the wrong type."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Known names of the fields; the first that is there counts. See `chosen`."""
+    """Accepted names of each field; the first that a record has counts."""
 
     id: tuple[str, ...] = ("_id", "id", "docid", "docno", "doc_id", "pid", "passage_id")
     text: tuple[str, ...] = ("text", "contents", "content", "body", "passage")
     title: tuple[str, ...] = ("title",)
 
     def chosen(self, id_: str | None, text: str | None, title: str | None) -> FieldNames:
-        """Return these names with those that the user has set in their place."""
+        """Return the names with those given by the user in place of the known ones."""
         return FieldNames(
             (id_,) if id_ else self.id,
             (text,) if text else self.text,
@@ -42,7 +42,10 @@ class FieldNames:
         )
 
     def find(self, names: Iterable[str]) -> tuple[str, str, str | None]:
-        """Return the names of the id, text and title fields; raises FieldError."""
+        """Return the names of the id, text and title fields among `names`.
+
+        Raises FieldError, which lists the present fields, without an id or text field.
+        """
         present = list(names)
         found: list[str] = []
         for what, wanted in (("id", self.id), ("text", self.text)):
@@ -66,35 +69,38 @@ QUERY_FIELDS = FieldNames(
 
 
 def document_from_fields(fields: Mapping[str, Any], names: FieldNames) -> Document:
-    """Make a document of a record; raises FieldError for a missing field or a wrong type.
+    """Return a record as a document.
 
-    An integer id becomes its decimal string, a null or absent title an empty one. Every other
-    field becomes metadata; an object in a field ``metadata`` is spread among them.
+    Integer ids become decimal strings; a null or absent title becomes empty. All other fields, and
+    the members of an object in a field ``metadata``, become metadata.
+
+    Raises
+    ------
+    FieldError
+        A field is missing or of the wrong type.
     """
     id_name, text_name, title_name = names.find(fields)
     doc_id, text = fields[id_name], fields[text_name]
-    title = fields[title_name] if title_name is not None else ""
+    title = fields[title_name] if title_name is not None else None
     if isinstance(doc_id, int) and not isinstance(doc_id, bool):
         doc_id = str(doc_id)
     _require_string(id_name, doc_id)
     _require_string(text_name, text)
-    if title is None:
-        title = ""
-    elif title_name is not None:
+    if title_name is not None and title is not None:
         _require_string(title_name, title)
-    if len(fields) == 2 + (title_name is not None):
-        return Document(doc_id, text, title, NO_METADATA)
-    return Document(
-        doc_id, text, title, _metadata_of(fields, {id_name, text_name, title_name or text_name})
-    )
-
-
-def _metadata_of(fields: Mapping[str, Any], used: set[str]) -> Metadata:
+    used = (id_name, text_name, title_name)
     metadata = {name: value for name, value in fields.items() if name not in used}
     if isinstance(metadata.get("metadata"), dict):
-        nested = metadata.pop("metadata")
-        metadata = {**nested, **metadata}
-    return metadata or NO_METADATA
+        metadata = {**metadata.pop("metadata"), **metadata}
+    return Document(doc_id, text, title or "", metadata or NO_METADATA)
+
+
+def document_or_problem(fields: Mapping[str, Any], names: FieldNames) -> Document | str:
+    """Return a record as a document, or the error message of `document_from_fields`."""
+    try:
+        return document_from_fields(fields, names)
+    except FieldError as error:
+        return str(error)
 
 
 def _require_string(name: str, value: object) -> None:

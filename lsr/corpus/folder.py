@@ -12,18 +12,17 @@ from typing import Any
 
 from lsr.corpus.base import Corpus, ReadRules, Row, file_identity
 from lsr.corpus.hypertext import html_sections, markdown_sections
-from lsr.corpus.lines import decode, encoding_problem, unreadable
+from lsr.corpus.lines import decode, unreadable
 from lsr.corpus.passages import TRAIL_SEPARATOR, Passage, Section, passage_id, split_sections
 from lsr.corpus.restructured import restructured_sections
 from lsr.errors import CorpusError
 from lsr.records import Document
 
 MAX_FILE_BYTES = 64 * 2**20
-"""A larger file is refused: it is read as a whole, and is hardly a document."""
+"""Maximum file size; files are read as a whole."""
 
 
-def plain_sections(text: str) -> tuple[str, list[Section]]:
-    """Cut plain text into the paragraphs between its blank lines."""
+def _plain(text: str) -> tuple[str, list[Section]]:
     return "", [Section((), re.split(r"\n[ \t\r]*\n", text))]
 
 
@@ -32,8 +31,8 @@ def _restructured(text: str) -> tuple[str, list[Section]]:
 
 
 PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
-    ".txt": plain_sections,
-    ".text": plain_sections,
+    ".txt": _plain,
+    ".text": _plain,
     ".md": markdown_sections,
     ".markdown": markdown_sections,
     ".rst": _restructured,
@@ -43,14 +42,12 @@ PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
 
 
 class FolderCorpus(Corpus):
-    """Passages of the documents in a folder and the folders below, or of one such file.
+    """Passages of the files in a folder and its subfolders, in path order, or of one file.
 
-    The id is ``relative/path.md#3``, counted from 1 in each file; the title is that of the file and
-    the headings above the passage, ``Guide > Install > From source``, or the name of a file that
-    has neither; metadata are ``path`` and ``heading`` (all headings above). A heading with nothing
-    below it is a passage without text, so that it is found, too. Files come in the order of their
-    paths, without other kinds, names that begin with a dot, and links to folders. A file without
-    text gives one empty document.
+    Ids are ``relative/path.md#3``, from 1 in each file; titles are the title of the file and the
+    headings above, ``Guide > Install > From source``, else the file name; metadata are ``path`` and
+    ``heading``. A heading without text is a passage without text, an empty file one empty document.
+    Hidden files and folders, other suffixes and links to folders are skipped.
     """
 
     kind = "folder"
@@ -88,15 +85,13 @@ class FolderCorpus(Corpus):
                 text = _read_text(path)
             except CorpusError as error:
                 yield Row(path, None, str(error))
-                continue
-            for document in self._documents(name, path, text):
-                yield Row(path, None, document)
+            else:
+                for document in self._documents(name, path, text):
+                    yield Row(path, None, document)
 
     def _documents(self, name: str, path: Path, text: str) -> Iterator[Document]:
         file_title, sections = PARSERS[path.suffix.lower()](text)
-        passages = list(split_sections(sections, self.passage_words))
-        if not passages:
-            passages = [Passage((), "")]
+        passages = list(split_sections(sections, self.passage_words)) or [Passage((), "")]
         for number, passage in enumerate(passages, 1):
             title = passage.title(file_title) or path.stem
             metadata = {"path": name}
@@ -119,22 +114,18 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _read_text(path: Path) -> str:
-    """Read a whole file; a CorpusError without a place says what is wrong with it."""
+    """Return the text of a file; raise CorpusError, without a place, if it has none."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CorpusError(f"larger than {MAX_FILE_BYTES:,} bytes, the most a document file may")
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(str(unreadable(path, error)).removeprefix(f"{path}: ")) from error
+        raise unreadable(error) from error
     if b"\0" in data:
         raise CorpusError(
             "holds a NUL byte: the file is binary or not UTF-8; convert it, or move it elsewhere"
         )
-    try:
-        text = decode(data.removeprefix(codecs.BOM_UTF8))
-    except UnicodeDecodeError as error:
-        raise CorpusError(encoding_problem(error)) from error
-    return text.replace("\r\n", "\n")
+    return decode(data.removeprefix(codecs.BOM_UTF8)).replace("\r\n", "\n")
 
 
 def _printable(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Sections of HTML and, rendered to HTML first, of Markdown.
+"""Sections of HTML, and of Markdown by way of HTML.
 
-Headings open sections, block elements separate paragraphs, rows of tables are paragraphs. Scripts,
-styles, navigation and form controls are dropped.
+Headings start sections; block elements and table rows are paragraphs. Scripts, styles, navigation
+and form controls are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FRONT_TITLE = re.compile(r"^title:\s*(.+?)\s*$", re.MULTILINE)
 
 
 def html_sections(text: str) -> tuple[str, list[Section]]:
-    """Cut HTML into sections; also returns its ``<title>``, empty where there is none."""
+    """Return the ``<title>`` of HTML, empty without one, and the sections."""
     tree = LexborHTMLParser(text)
     title = tree.css_first("title")
     walk = _Walk()
@@ -43,7 +43,7 @@ def html_sections(text: str) -> tuple[str, list[Section]]:
 
 
 def markdown_sections(text: str) -> tuple[str, list[Section]]:
-    """Cut Markdown (CommonMark with tables) into sections; also return its front matter's title."""
+    """Return the ``title:`` of YAML front matter, and the sections of CommonMark with tables."""
     title = ""
     front = _FRONT_MATTER.match(text)
     if front:
@@ -55,7 +55,7 @@ def markdown_sections(text: str) -> tuple[str, list[Section]]:
 
 
 def _events(root: Any) -> Iterator[tuple[str, str, str]]:
-    """Walk a tree without recursion: hostile HTML nests deeper than Python's stack."""
+    """Yield (event, tag, text) without recursion: nesting may exceed Python's stack."""
     stack = [(root.tag, root.iter(include_text=True))]
     while stack:
         tag, children = stack[-1]
@@ -71,7 +71,7 @@ def _events(root: Any) -> Iterator[tuple[str, str, str]]:
 
 
 class _Walk:
-    """Turns the events of a walk into sections."""
+    """Builds sections from the events of a tree."""
 
     def __init__(self) -> None:
         self.sections = [Section((), [])]

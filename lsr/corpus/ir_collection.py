@@ -1,4 +1,4 @@
-"""Collections of the `ir-datasets` catalogue, fetched by that library when they are first read."""
+"""Collections of the `ir-datasets` catalogue, downloaded when they are first read."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lsr.records import Document
 class IrDatasetsCorpus(Corpus):
     """Documents of a collection by its id, such as ``beir/scifact`` or ``msmarco-passage``.
 
-    The text is the field ``text``, ``body`` or ``contents``, or else the library's default text;
-    other fields of plain text become metadata.
+    The text is a text field of `names`, else the default text of the library; other string fields
+    become metadata.
     """
 
     kind = "ir-datasets"
@@ -31,6 +31,7 @@ class IrDatasetsCorpus(Corpus):
             raise CorpusError("this collection has no documents of its own", self.name)
 
     def count_hint(self) -> int | None:
+        """Return the count in the catalogue."""
         count = (self._dataset.docs_metadata() or {}).get("count")
         return int(count) if count is not None else None
 
@@ -41,19 +42,19 @@ class IrDatasetsCorpus(Corpus):
     def _item(self, doc: Any) -> Document | str:
         fields = doc._asdict()
         doc_id = str(fields.pop("doc_id"))
-        text_name = next((n for n in self.names.text if isinstance(fields.get(n), str)), None)
+        fields = {name: value for name, value in fields.items() if isinstance(value, str)}
+        text_name = next(filter(fields.__contains__, self.names.text), None)
+        title_name = next(filter(fields.__contains__, self.names.title), None)
         text = fields.pop(text_name) if text_name else doc.default_text()
-        title_name = next((n for n in self.names.title if isinstance(fields.get(n), str)), None)
-        title = fields.pop(title_name) if text_name and title_name else ""
-        metadata = {name: value for name, value in fields.items() if isinstance(value, str)}
-        return Document(doc_id, text, title, metadata or NO_METADATA)
+        title = fields.pop(title_name, "") if text_name and title_name else ""
+        return Document(doc_id, text, title, fields or NO_METADATA)
 
     def _identity(self) -> list[Any]:
         return [self.dataset_id, ir_datasets.__version__, self.names.text, self.names.title]
 
 
 class IrDatasetsQueries(Corpus):
-    """Queries of a collection by its id, as documents: the default text of each."""
+    """Queries of a collection by its id, as documents of their default texts."""
 
     kind = "ir-datasets-queries"
 
@@ -66,15 +67,14 @@ class IrDatasetsQueries(Corpus):
 
     def _rows(self) -> Iterator[Row]:
         for number, query in enumerate(fetched(self.name, self._dataset.queries_iter), 1):
-            document = Document(str(query.query_id), query.default_text())
-            yield Row(self.name, number, document)
+            yield Row(self.name, number, Document(str(query.query_id), query.default_text()))
 
     def _identity(self) -> list[Any]:
         return [self.dataset_id, ir_datasets.__version__]
 
 
 def load_dataset(dataset_id: str) -> Any:
-    """Return a dataset of the catalogue; raises CorpusError for an unknown id."""
+    """Return a dataset of the catalogue; raise CorpusError for an unknown id."""
     try:
         return ir_datasets.load(dataset_id)
     except KeyError as error:
@@ -95,7 +95,7 @@ def read_judgments(name: str, dataset: Any) -> dict[str, dict[str, int]]:
 
 
 def fetched(name: str, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yield records of a dataset, fetching missing files first; raises CorpusError on failure."""
+    """Yield records of a dataset; raise CorpusError if they cannot be downloaded or read."""
     try:
         yield from start()
     except CorpusError:

@@ -1,4 +1,4 @@
-"""JSON lines, one object a line; a BEIR folder is a folder with a file ``corpus.jsonl``."""
+"""JSON lines, one object a line; a BEIR folder holds a ``corpus.jsonl``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 import orjson
 
 from lsr.corpus.base import FileCorpus, Row
-from lsr.corpus.fields import FieldError, document_from_fields
-from lsr.corpus.lines import Line, decode, encoding_problem, read_lines
+from lsr.corpus.fields import document_or_problem
+from lsr.corpus.lines import Line, decode, read_lines
+from lsr.errors import CorpusError
 from lsr.records import Document
 
 _NOT_A_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
 
 
 class JsonlCorpus(FileCorpus):
-    r"""Documents of a JSON lines file, plain or gzip.
+    """Documents of a JSON lines file, plain or gzip.
 
-    NaN, infinities, lone surrogates and anything after the object are refused. An escaped NUL
-    character (``\u0000``) in a text is kept, a raw one refused. Of a repeated field the last
-    counts.
+    NaN, infinities, lone surrogates, raw NUL characters (not escaped ones, ``\\u0000``) and text
+    after the object are errors. Of a field given twice in one object, the last counts.
     """
 
     kind = "jsonl"
@@ -41,14 +41,11 @@ class JsonlCorpus(FileCorpus):
             return _json_problem(line.data, error)
         if not isinstance(record, dict):
             return 'expected a JSON object such as {"id": "1", "text": "…"}'
-        try:
-            return document_from_fields(record, self.names)
-        except FieldError as error:
-            return str(error)
+        return document_or_problem(record, self.names)
 
 
 def loads(data: bytes | str) -> Any:
-    """Parse JSON with exact integers, also beyond 64 bits; raises orjson.JSONDecodeError."""
+    """Parse JSON with exact integers beyond 64 bits too; raise orjson.JSONDecodeError."""
     value = orjson.loads(data)
     return json.loads(data) if _may_be_rounded(value) else value
 
@@ -70,8 +67,8 @@ def beir_file(folder: Path, stem: str = "corpus") -> Path | None:
 def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         decode(data)
-    except UnicodeDecodeError as unicode_error:
-        return encoding_problem(unicode_error)
+    except CorpusError as unicode_error:
+        return str(unicode_error)
     if "surrogate" in error.msg:
         return f"a string holds a lone surrogate (column {error.colno}); expected valid Unicode"
     if _NOT_A_NUMBER.search(data):

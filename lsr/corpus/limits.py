@@ -1,30 +1,27 @@
-"""Limits of documents: rules for ids, sizes and metadata, the same for every source.
-
-The checks return what is wrong as a sentence, or None; the caller adds the place.
-"""
+"""Limits of ids, texts and metadata. Checks return an error message, or None."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from lsr.records import Document
+import orjson
+
+from lsr.records import Document, Metadata
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes up to which documents are accepted, in bytes of UTF-8.
+    """Maximum sizes of documents, in bytes of UTF-8.
 
     Attributes
     ----------
     text_bytes : int
         Title and text together.
     text_chars : int or None
-        Characters of the text alone; for queries.
+        Characters of the text alone, for queries.
     metadata_bytes : int
         Metadata as compact JSON.
     metadata_depth : int
@@ -42,12 +39,12 @@ DEFAULT_LIMITS = Limits()
 
 
 def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """Return what is wrong with a document, or None.
+    """Return the error message for an invalid document, or None.
 
-    An empty text is fine. Ids are 1 to 512 bytes of UTF-8 without control characters; no string
-    may hold a lone surrogate; metadata are JSON values, numbers finite.
+    Ids have 1 to 512 bytes of UTF-8 without control characters; texts may be empty, no string has a
+    lone surrogate; metadata are JSON values with finite numbers.
     """
-    problem = id_problem(document.id, limits)
+    problem = _id_problem(document.id, limits)
     if problem:
         return problem
     size = 0
@@ -66,10 +63,10 @@ def document_problem(document: Document, limits: Limits = DEFAULT_LIMITS) -> str
             f"the text has {len(document.text):,} characters; "
             f"at most {limits.text_chars:,} are accepted"
         )
-    return metadata_problem(document.metadata, limits) if document.metadata else None
+    return _metadata_problem(document.metadata, limits) if document.metadata else None
 
 
-def id_problem(doc_id: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
+def _id_problem(doc_id: str, limits: Limits) -> str | None:
     length = _utf8_length(doc_id)
     if length < 0:
         return "the id holds a lone surrogate; expected valid Unicode"
@@ -80,9 +77,7 @@ def id_problem(doc_id: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
     return None
 
 
-def metadata_problem(metadata: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> str | None:
-    import orjson
-
+def _metadata_problem(metadata: Metadata, limits: Limits) -> str | None:
     problem = _value_problem(dict(metadata), limits.metadata_depth)
     if problem:
         return f"metadata: {problem}"

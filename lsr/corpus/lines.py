@@ -1,13 +1,9 @@
-"""Lines of text files, with defined behaviour for everything odd that a file can hold.
+"""Lines of text files, of gzip files (recognised by their first bytes) and of standard input.
 
-A line ends at a line feed or CRLF; any other carriage return is text. A UTF-8 byte order mark at
-the start is dropped; UTF-16 and UTF-32 are refused. A NUL byte, bytes that are no UTF-8 and a line
-above the cap are problems *of that line*: the caller may go on with the next. A line above the cap
-is never in memory as a whole. gzip is recognised by its first bytes. The path ``-`` is standard
-input.
-
-Blanks are the ASCII ones: space, tab, vertical tab, form feed and carriage return. A no-break
-space, U+2028 and all others are text like any letter.
+Lines end with LF or CRLF; the ending of the last is optional, any other carriage return is text.
+A UTF-8 byte order mark is dropped; UTF-16 and UTF-32 are errors. A NUL byte, invalid UTF-8 and a
+line above the maximum length are errors of that line only; a long line is never held in memory.
+Blanks are space, tab, vertical tab, form feed and carriage return; U+00A0 or U+2028 are text.
 """
 
 from __future__ import annotations
@@ -38,11 +34,17 @@ _OTHER_ENCODINGS = (
 
 
 class Line(NamedTuple):
-    """One line of a file, without its ending: its bytes, or the problem with them."""
+    """Bytes of a line without its ending, or the error message for it."""
 
     number: int
     data: bytes
     problem: str | None = None
+
+    def text(self) -> str:
+        """Return the decoded line; raise CorpusError, without a place, if it is malformed."""
+        if self.problem is not None:
+            raise CorpusError(self.problem)
+        return decode(self.data)
 
 
 def read_lines(
@@ -50,8 +52,19 @@ def read_lines(
 ) -> Iterator[Line]:
     """Yield the lines of a file, without blank ones unless `blank`; numbers count all, from 1.
 
-    Raises CorpusError when the file cannot be read at all: missing, no permission, another
-    encoding, damaged gzip.
+    Parameters
+    ----------
+    path : Path
+        ``-`` for standard input.
+    max_bytes : int
+        Maximum length of a line without its ending.
+    blank : bool
+        Whether to yield blank lines too.
+
+    Raises
+    ------
+    CorpusError
+        The file is missing, not permitted, in UTF-16 or UTF-32, or damaged gzip.
     """
     number = 0
     try:
@@ -60,9 +73,10 @@ def read_lines(
                 number += 1
                 if number == 1:
                     data = _without_mark(data, path)
-                line = _ended(data)
+                line = data[:-2] if data.endswith(b"\r\n") else data.removesuffix(b"\n")
                 if len(line) > max_bytes:
-                    _pass_over_rest(file, data)
+                    while data and not data.endswith(b"\n"):
+                        data = file.readline(2**20)
                     yield Line(number, b"", f"longer than {max_bytes:,} bytes, the most a line may")
                 elif b"\0" in line:
                     yield Line(number, b"", "holds a NUL byte: the file is binary or damaged")
@@ -75,46 +89,42 @@ def read_lines(
             path,
         ) from error
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(error, path) from error
 
 
 def read_text_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield numbers, from 1, and texts of lines; the first problem raises CorpusError."""
+    """Yield numbers and texts of lines, as `read_lines`; raise CorpusError for a malformed one."""
     for line in read_lines(path, blank=blank):
-        if line.problem is not None:
-            raise CorpusError(line.problem, path, line.number)
         try:
-            yield line.number, decode(line.data)
-        except UnicodeDecodeError as error:
-            raise CorpusError(encoding_problem(error), path, line.number) from None
+            yield line.number, line.text()
+        except CorpusError as error:
+            raise CorpusError(str(error), path, line.number) from None
 
 
 def split_blanks(text: str) -> list[str]:
-    """Split text at blanks, as trec_eval does; `str.split` takes many other characters for one."""
+    """Split text at blanks, as trec_eval does; `str.split` splits at more characters."""
     data = text.encode("utf-8", "surrogatepass")
     return [part.decode("utf-8", "surrogatepass") for part in data.split()]
 
 
 def decode(data: bytes) -> str:
-    """Decode strict UTF-8; a UnicodeDecodeError is for the caller to locate."""
-    return data.decode("utf-8")
+    """Decode strict UTF-8; raise CorpusError, without a place, for invalid bytes."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"not valid UTF-8 (byte 0x{data[error.start]:02x} at byte {error.start + 1}); "
+            "convert the file to UTF-8"
+        ) from None
 
 
-def encoding_problem(error: UnicodeDecodeError) -> str:
-    """Return the message for bytes that are no UTF-8."""
-    return (
-        f"not valid UTF-8 (byte 0x{error.object[error.start]:02x} at byte {error.start + 1}); "
-        "convert the file to UTF-8"
-    )
-
-
-def unreadable(path: Path, error: OSError) -> CorpusError:
-    """Return the error for a file that the system does not let us read."""
+def unreadable(error: OSError, path: Path | None = None) -> CorpusError:
+    """Return the error for a file that the system cannot read."""
     return CorpusError(f"cannot be read ({error.strerror or error})", path)
 
 
 def estimate_lines(path: Path) -> int | None:
-    """Estimate the number of non-blank lines from the first MiB; exact for files below that."""
+    """Estimate the number of non-blank lines from the first MiB; exact for smaller files."""
     try:
         with path.open("rb", buffering=0) as raw, _unpacked(cast(BinaryIO, raw)) as file:
             sample = file.read(_SAMPLE_BYTES)
@@ -129,7 +139,7 @@ def estimate_lines(path: Path) -> int | None:
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for ``-``, for reading bytes, unpacking gzip."""
+    """Open a file or standard input (``-``) for reading bytes; decompress gzip."""
     opened = nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb")
     with opened as raw, _unpacked(raw) as file:
         yield file
@@ -156,14 +166,3 @@ def _without_mark(data: bytes, path: Path) -> bytes:
                 f"encoded in {name}; expected UTF-8, convert it: iconv -f {name} -t UTF-8", path
             )
     return data.removeprefix(codecs.BOM_UTF8)
-
-
-def _ended(data: bytes) -> bytes:
-    if data.endswith(b"\r\n"):
-        return data[:-2]
-    return data.removesuffix(b"\n")
-
-
-def _pass_over_rest(file: BinaryIO, data: bytes) -> None:
-    while data and not data.endswith(b"\n"):
-        data = file.readline(2**20)

@@ -1,4 +1,4 @@
-"""`open_corpus`: the reader for a source."""
+"""`open_corpus`: the reader for a source, by its format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_corpus(
     passage_words: int | None = DEFAULT_PASSAGE_WORDS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Corpus:
-    """Open a collection of documents; reads nothing yet but what tells its format.
+    """Open a collection of documents; reads only what is needed to detect its format.
 
     Parameters
     ----------
@@ -48,25 +48,24 @@ def open_corpus(
         folder of text, Markdown, reStructuredText and HTML files or one such file,
         ``ir-datasets:ID``, or ``python-docs`` (a folder of that name is ``./python-docs``).
     format : str, optional
-        One of `FORMATS`, where name and suffix do not tell.
+        One of `FORMATS`, if name and suffix do not show it.
     on_error : {"fail", "skip"}
-        Stop at the first bad line, or skip bad lines (`Corpus.skipped`).
+        Stop at the first malformed line, or skip such lines (`Corpus.skipped`).
     max_errors : int, optional
-        With "skip": stop when more lines than this are bad.
+        Maximum number of skipped lines.
     id_field, text_field, title_field : str, optional
-        Names to use in place of the usual ones; for a TSV or CSV file without a header, numbers of
-        columns from 1.
+        Field names instead of the usual ones; column numbers, from 1, for a file without header.
     passage_words : int or None
-        Folders and ``python-docs``: words of a passage; None keeps sections whole.
+        Words of a passage of folders and ``python-docs``; None keeps sections whole.
     limits : Limits
-        Sizes up to which documents are accepted.
+        Maximum sizes of documents.
 
     Raises
     ------
     CorpusError
-        There is nothing at `source`, or nothing that can be a corpus.
+        `source` does not exist or is not a corpus.
     UsageError
-        An option is out of range.
+        An option is invalid.
     """
     if passage_words is not None and (type(passage_words) is not int or passage_words < 1):
         raise UsageError(
@@ -75,7 +74,7 @@ def open_corpus(
     rules = ReadRules(on_error, max_errors, limits)
     names = DOCUMENT_FIELDS.chosen(id_field, text_field, title_field)
     text = str(source)
-    kind = format if format is not None else detect_format(text)
+    kind = format if format is not None else _detected_format(text)
     if kind == "python-docs":
         from lsr.corpus.python_docs import PythonDocsCorpus
 
@@ -99,8 +98,7 @@ def open_corpus(
     return _open_file(path, kind, names, rules)
 
 
-def detect_format(source: str) -> Format:
-    """Return the format of a source by its name, suffix or content; raises CorpusError."""
+def _detected_format(source: str) -> Format:
     if source == "python-docs":
         return "python-docs"
     if source.startswith(IR_DATASETS_PREFIX):
@@ -120,13 +118,12 @@ def detect_format(source: str) -> Format:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix in lower case, that below a final ``.gz``."""
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
+    """Return the suffix in lower case, without a final ``.gz``."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def require_file(path: Path) -> None:
-    """Raise CorpusError for a path without a file, and for an empty file."""
+    """Raise CorpusError if a path does not exist or is an empty file."""
     if not path.exists():
         raise CorpusError(
             "no such file or folder; expected a corpus: a BEIR folder, a .jsonl, .tsv, .csv or "
@@ -137,13 +134,18 @@ def require_file(path: Path) -> None:
         raise CorpusError("the file is empty; expected documents", path)
 
 
+def require_beir_file(folder: Path, stem: str) -> Path:
+    """Return a file of a BEIR folder; raise CorpusError if it does not exist or is empty."""
+    file = beir_file(folder, stem)
+    if file is None:
+        raise CorpusError(f"no {stem}.jsonl in this folder; expected a BEIR folder", folder)
+    require_file(file)
+    return file
+
+
 def _open_file(path: Path, kind: Format, names: FieldNames, rules: ReadRules) -> Corpus:
     if kind == "beir":
-        file = beir_file(path)
-        if file is None:
-            raise CorpusError("no corpus.jsonl in this folder; expected a BEIR folder", path)
-        require_file(file)
-        corpus = JsonlCorpus(file, names, rules)
+        corpus = JsonlCorpus(require_beir_file(path, "corpus"), names, rules)
         corpus.name = path.resolve().name
         return corpus
     if path.is_dir():

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsr.corpus.base import FileCorpus, ReadRules, Row
-from lsr.corpus.fields import FieldError, FieldNames, document_from_fields
+from lsr.corpus.fields import FieldError, FieldNames, document_or_problem
 from lsr.corpus.jsonl import loads
 from lsr.corpus.lines import unreadable
 from lsr.errors import CorpusError, first_line
@@ -23,11 +23,11 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class ParquetCorpus(FileCorpus):
-    """Documents of a Parquet file, read a row group at a time; lines in errors are rows, from 1.
+    """Documents of a Parquet file, one a row; lines in errors are rows, from 1.
 
-    Columns that are neither id, text nor title become metadata: nulls and NaN (which pandas writes
-    for "missing") become null, dates and times ISO 8601 strings. A string column ``metadata`` that
-    holds a JSON object is spread. Of a file of vectors, the vectors are passed over.
+    Columns other than id, text and title become metadata: null and NaN as null, dates and times as
+    ISO 8601 strings, members of a JSON object in a string column ``metadata`` by their names. The
+    columns of sparse vectors (``indices``, ``values``) are ignored.
     """
 
     kind = "parquet"
@@ -41,8 +41,9 @@ class ParquetCorpus(FileCorpus):
             names.find(columns)
         except FieldError as error:
             raise CorpusError(str(error), path) from error
-        vectors = {"indices", "values"} if {"indices", "values"} <= set(columns) else set()
-        self._columns = [name for name in columns if name not in vectors]
+        if {"indices", "values"} <= set(columns):
+            columns = [name for name in columns if name not in ("indices", "values")]
+        self._columns = columns
 
     def count_hint(self) -> int | None:
         return self._n_rows
@@ -54,7 +55,7 @@ class ParquetCorpus(FileCorpus):
             problem = f"no readable Parquet file ({first_line(error)})"
             raise CorpusError(problem, self.path) from error
         except OSError as error:
-            raise unreadable(self.path, error) from error
+            raise unreadable(error, self.path) from error
 
     def _rows(self) -> Iterator[Row]:
         number = 0
@@ -77,35 +78,28 @@ class ParquetCorpus(FileCorpus):
         try:
             for name in record.keys() - {*self.names.id, *self.names.text, *self.names.title}:
                 record[name] = _json_value(name, record[name])
-            return document_from_fields(record, self.names)
         except FieldError as error:
             return str(error)
+        return document_or_problem(record, self.names)
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
     exact = pa.schema([(field.name, _exact_type(field.type)) for field in batch.schema])
-    types = [(name, batch.schema.field(name).type) for name in _unlike(batch.schema, exact)]
+    types = {old.name: old.type for old in batch.schema if old.type != exact.field(old.name).type}
     try:
-        batch = batch.cast(exact)
-        records = batch.to_pylist()
-    except UnicodeDecodeError:
-        for at in range(batch.num_rows):
-            try:
-                records = batch.slice(at, 1).to_pylist()
-            except UnicodeDecodeError as error:
-                yield f"a string is not valid UTF-8 ({error.reason})"
-            else:
-                yield _written(records[0], types)
+        records = batch.cast(exact).to_pylist()
+    except UnicodeDecodeError as error:
+        if batch.num_rows == 1:
+            yield f"a string is not valid UTF-8 ({error.reason})"
+        else:
+            for at in range(batch.num_rows):
+                yield from _records(batch.slice(at, 1))
     else:
-        yield from (_written(record, types) for record in records)
-
-
-def _unlike(schema: pa.Schema, other: pa.Schema) -> list[str]:
-    return [field.name for field in schema if field.type != other.field(field.name).type]
+        yield from (_with_iso_times(record, types) for record in records)
 
 
 def _exact_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type with times in nanoseconds as integers: Python's own end at microseconds."""
+    """Return the type with nanosecond times as integers: Python's times have microseconds."""
     if (pa.types.is_timestamp(type_) or pa.types.is_time64(type_)) and type_.unit == "ns":
         return pa.int64()
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
@@ -115,20 +109,18 @@ def _exact_type(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
-def _written(record: dict[str, Any], types: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
-    for name, type_ in types:
-        record[name] = _nanoseconds(record[name], type_)
-    return record
+def _with_iso_times(record: dict[str, Any], types: dict[str, pa.DataType]) -> dict[str, Any]:
+    return record | {name: _iso_times(record[name], type_) for name, type_ in types.items()}
 
 
-def _nanoseconds(value: Any, type_: pa.DataType) -> Any:
-    """Write integers that stand for times in nanoseconds in ISO 8601, wherever they are."""
+def _iso_times(value: Any, type_: pa.DataType) -> Any:
+    """Return a value with integer nanosecond times, at any depth, in ISO 8601."""
     if value is None:
         return None
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return [_nanoseconds(item, type_.value_type) for item in value]
+        return [_iso_times(item, type_.value_type) for item in value]
     if pa.types.is_struct(type_):
-        return {f.name: _nanoseconds(value[f.name], f.type) for f in type_.fields}
+        return {f.name: _iso_times(value[f.name], f.type) for f in type_.fields}
     if not (pa.types.is_timestamp(type_) or pa.types.is_time64(type_)):
         return value
     microseconds, rest = divmod(value, 1000)
@@ -145,16 +137,16 @@ def _json_value(name: str, value: Any) -> Any:
             return loads(value)
         except orjson.JSONDecodeError:
             return value
-    if isinstance(value, float):
-        return None if value != value else value
+    if value is None or value != value:
+        return None
+    if isinstance(value, str | bool | int | float):
+        return value
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, list):
         return [_json_value("", item) for item in value]
     if isinstance(value, dict):
         return {key: _json_value("", item) for key, item in value.items()}
-    if value is None or isinstance(value, str | bool | int):
-        return value
     raise FieldError(
         f'column "{name}": {type(value).__name__} has no JSON form; leave it out of the file'
     )

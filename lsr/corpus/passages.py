@@ -1,7 +1,7 @@
-"""Passages of long texts: cut between paragraphs, else between sentences, else between words.
+"""Passages of long texts, split between paragraphs, else sentences, else words.
 
-A passage never crosses a heading. Paragraphs are packed as long as they fit; a last piece of less
-than a quarter of the size joins the one before it, so passages hold at most five quarters of it.
+A passage never crosses a heading. A last passage below a quarter of the size joins the previous
+one: passages have at most 1.25 times the size.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from lsr.records import Document
 DEFAULT_PASSAGE_WORDS = 200
 TRAIL_SEPARATOR = " > "
 
-# Scripts written without spaces count by character, all others by runs of letters and digits.
+# Words are characters in scripts without spaces, else runs of letters and digits.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-# A class that is repeated takes constant memory, a group that is repeated a frame per character.
+# A repeated class takes constant memory; a repeated group takes a frame per character.
 _WORD = regex.compile(rf"[{_UNSPACED}]|[[\w'’]--[{_UNSPACED}]]+", regex.V1)
 _SENTENCE_END = regex.compile(
     r"(?:(?<=[.!?…][\"'’”)\]]?)\s+(?=[\p{Lu}\p{N}\"'“‘(\[])|(?<=[。！？।]))"
@@ -27,36 +27,36 @@ _SENTENCE_END = regex.compile(
 
 
 class Section(NamedTuple):
-    """Paragraphs under one heading; `trail` holds it and those above, outermost first."""
+    """Paragraphs under the headings `trail`, outermost first; empty before the first heading."""
 
     trail: tuple[str, ...]
     paragraphs: list[str]
 
 
 class Passage(NamedTuple):
-    """A piece of a text and the headings it stands under."""
+    """Text of a passage and the headings above it, outermost first."""
 
     trail: tuple[str, ...]
     text: str
 
     def title(self, of_file: str) -> str:
-        """Return all headings above, after the title of the file where no heading repeats it."""
+        """Return the title of the file, unless a heading repeats it, and the headings above."""
         outer = () if not of_file or of_file in self.trail else (of_file,)
         return TRAIL_SEPARATOR.join((*outer, *self.trail))
 
 
 def passage_id(source: str, number: int) -> str:
-    """Return the id of a passage, from 1, of a file or another source."""
+    """Return the id of a passage of a source; numbers count from 1."""
     return f"{source}#{number}"
 
 
 def with_shrunk_sources(
     documents: Iterable[Document], delete: Callable[[str], bool]
 ) -> Iterator[Document]:
-    """Yield the passages of sources; delete those that a source had once and has no more.
+    """Yield passages, deleting former passages with higher numbers than a source has now.
 
-    All passages of a source stand together, with ids of `passage_id`. `delete` deletes a document
-    by its id and returns whether there was one.
+    Ids are those of `passage_id`, the passages of a source consecutive. `delete` deletes a document
+    by its id and returns whether it existed.
     """
     source, last = "", 0
     for document in chain(documents, [None]):
@@ -71,10 +71,9 @@ def with_shrunk_sources(
 
 
 def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterator[Passage]:
-    """Yield the passages of a text, of about `max_words`; None keeps every section whole.
+    """Yield passages of about `max_words` words, or whole sections if None.
 
-    A section without text gives a passage without text, unless a section below it has the heading
-    in its trail, so that no heading is lost.
+    A section without text yields an empty passage, unless a section below it has its heading.
     """
     for section, after in zip_longest(sections, sections[1:]):
         paragraphs = [text for text in map(str.strip, section.paragraphs) if text]
@@ -90,15 +89,10 @@ def split_sections(sections: Sequence[Section], max_words: int | None) -> Iterat
 
 
 def pack(paragraphs: Sequence[str], max_words: int) -> list[str]:
-    """Join paragraphs to pieces of at most `max_words` words, splitting those that are longer."""
-    pieces = [
-        (part, separator)
-        for paragraph in paragraphs
-        for part, separator in _parts(paragraph, max_words)
-    ]
+    """Join paragraphs, or parts of long ones, to passages of about `max_words` words."""
     packed: list[str] = []
     sizes: list[int] = []
-    for text, separator in pieces:
+    for text, separator in chain.from_iterable(_parts(each, max_words) for each in paragraphs):
         size = count_words(text)
         if packed and sizes[-1] + size <= max_words:
             packed[-1] += separator + text
@@ -113,12 +107,12 @@ def pack(paragraphs: Sequence[str], max_words: int) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """Count words; in scripts without spaces, characters."""
+    """Return the number of words; in scripts without spaces, of characters."""
     return len(_WORD.findall(text))
 
 
 def _parts(paragraph: str, max_words: int) -> Iterator[tuple[str, str]]:
-    """Yield pieces that fit, each with what separates it from the piece before."""
+    """Yield parts of at most `max_words` words, with the separator before each."""
     if count_words(paragraph) <= max_words:
         yield paragraph, "\n\n"
         return
@@ -134,8 +128,7 @@ def _parts(paragraph: str, max_words: int) -> Iterator[tuple[str, str]]:
 
 def _words_apart(sentence: str, max_words: int) -> Iterator[str]:
     starts = [match.start() for match in _WORD.finditer(sentence)][::max_words]
-    bounds = [0, *starts[1:], len(sentence)]
-    for start, end in pairwise(bounds):
+    for start, end in pairwise([0, *starts[1:], len(sentence)]):
         piece = sentence[start:end].strip()
         if piece:
             yield piece

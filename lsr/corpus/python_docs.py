@@ -1,9 +1,7 @@
-"""``python-docs``: the documentation in every Python installation.
+"""``python-docs``: the documentation that a Python installation contains.
 
-Docstrings of the standard library are read from its source files with `ast`, without importing it,
-except a few modules in C, whose docstrings exist nowhere else and whose import has no side effects.
-Topics of the interactive help follow. The order is the same on every pass; the content depends on
-the version of the interpreter.
+Docstrings of the standard library, parsed from its source, and the topics of the interactive help.
+Only modules written in C are imported, those without side effects.
 """
 
 from __future__ import annotations
@@ -26,33 +24,14 @@ from lsr.records import Document
 
 _LEFT_OUT = {"antigravity", "encodings", "ensurepip", "idlelib", "lib2to3", "test", "this"}
 _LEFT_OUT |= {"pydoc_data", "turtledemo", "msilib"}
-# Module in C → the name under which its contents are documented.
-_IN_C = {
-    "builtins": "",
-    "_collections": "collections",
-    "_functools": "functools",
-    "_io": "io",
-    "_operator": "operator",
-    "_random": "random",
-    "_socket": "socket",
-    "_sqlite3": "sqlite3",
-    "_struct": "struct",
-    "_thread": "threading",
-    "array": "array",
-    "atexit": "atexit",
-    "binascii": "binascii",
-    "cmath": "cmath",
-    "gc": "gc",
-    "itertools": "itertools",
-    "math": "math",
-    "nt": "os",
-    "posix": "os",
-    "select": "select",
-    "sys": "sys",
-    "time": "time",
-    "unicodedata": "unicodedata",
-    "zlib": "zlib",
-}
+_IN_C = (
+    *("builtins", "_collections", "_functools", "_io", "_operator", "_random", "_socket"),
+    *("_sqlite3", "_struct", "_thread", "array", "atexit", "binascii", "cmath", "gc"),
+    *("itertools", "math", "nt", "posix", "select", "sys", "time", "unicodedata", "zlib"),
+)
+# Others are documented under their own names, without an underscore.
+_DOCUMENTED_AS = {"builtins": "", "_thread": "threading", "nt": "os", "posix": "os"}
+_DEFINITIONS = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _MIN_WORDS = 4
 
 
@@ -64,7 +43,7 @@ class _Entry(NamedTuple):
 
 
 class PythonDocsCorpus(Corpus):
-    """Documentation of the running interpreter: one document for each passage of it."""
+    """Passages of the documentation of the running interpreter."""
 
     kind = "python-docs"
 
@@ -75,12 +54,12 @@ class PythonDocsCorpus(Corpus):
     def _rows(self) -> Iterator[Row]:
         taken: set[str] = set()
         for entry in _entries():
-            # Platform variants define a name several times; the first definition speaks for all.
+            # Platform variants define a name several times; the first definition counts.
             if entry.name in taken or len(entry.text.split()) < _MIN_WORDS:
                 continue
             taken.add(entry.name)
-            sections = [Section((entry.name,), entry.text.split("\n\n"))]
-            yield from self._documents(entry, sections)
+            section = Section((entry.name,), entry.text.split("\n\n"))
+            yield from self._documents(entry, [section])
         for entry in _topics():
             yield from self._documents(entry, restructured_sections(entry.text))
 
@@ -97,21 +76,23 @@ class PythonDocsCorpus(Corpus):
 
 
 def _entries() -> Iterator[_Entry]:
-    root = Path(sysconfig.get_path("stdlib"))
-    for module, path in _sources(root):
+    for module, path in _sources(Path(sysconfig.get_path("stdlib"))):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError):
-            continue  # a damaged installation: the rest of it is still worth reading
-        yield from _module_entries(module, tree)
-    for name, documented_as in _IN_C.items():
+            continue  # a damaged installation: read the rest
+        text = ast.get_docstring(tree)
+        if text:
+            yield _Entry(module, "module", module, text)
+        yield from _definitions(module, module, tree)
+    for name in _IN_C:
         try:
             module_object = importlib.import_module(name)
         except ImportError:
             continue  # not built on this platform
-        yield from _c_entries(module_object, documented_as)
+        yield from _c_entries(module_object, _DOCUMENTED_AS.get(name, name.removeprefix("_")))
 
 
 def _sources(root: Path) -> Iterator[tuple[str, Path]]:
@@ -128,20 +109,11 @@ def _sources(root: Path) -> Iterator[tuple[str, Path]]:
                 yield ".".join(parts), path
 
 
-def _module_entries(module: str, tree: ast.Module) -> Iterator[_Entry]:
-    text = ast.get_docstring(tree)
-    if text:
-        yield _Entry(module, "module", module, text)
-    yield from _definitions(module, module, tree)
-
-
 def _definitions(module: str, prefix: str, parent: ast.AST) -> Iterator[_Entry]:
     for node in ast.iter_child_nodes(parent):
         if isinstance(node, ast.If | ast.Try | ast.ExceptHandler):
             yield from _definitions(module, prefix, node)
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if node.name.startswith("_"):
+        if not isinstance(node, _DEFINITIONS) or node.name.startswith("_"):
             continue
         name = f"{prefix}.{node.name}"
         text = ast.get_docstring(node)
@@ -158,6 +130,7 @@ def _definitions(module: str, prefix: str, parent: ast.AST) -> Iterator[_Entry]:
 def _c_entries(module: types.ModuleType, documented_as: str) -> Iterator[_Entry]:
     prefix = f"{documented_as}." if documented_as else ""
     owner = documented_as or "builtins"
+    foreign = sys.stdlib_module_names - {owner, module.__name__}
     if module.__name__ == owner and module.__doc__:
         yield _Entry(owner, "module", owner, inspect.cleandoc(module.__doc__))
     for name, value in sorted(vars(module).items()):
@@ -167,10 +140,7 @@ def _c_entries(module: types.ModuleType, documented_as: str) -> Iterator[_Entry]
         value = vars(module).get(f"__{name}__", value)
         if isinstance(value, types.BuiltinFunctionType):
             yield from _c_entry(f"{prefix}{name}", "function", owner, value)
-        elif isinstance(value, type) and value.__module__ not in sys.stdlib_module_names - {
-            owner,
-            module.__name__,
-        }:
+        elif isinstance(value, type) and value.__module__ not in foreign:
             yield from _c_entry(f"{prefix}{name}", "class", owner, value)
             for method, definition in sorted(vars(value).items()):
                 if not method.startswith("_"):

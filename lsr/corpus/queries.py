@@ -1,4 +1,4 @@
-"""Queries (topics) from files and collections: the readers of documents, with other names."""
+"""Queries (topics) from files and collections, with the readers of documents."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from lsr.corpus.base import Corpus, OnError, ReadRules
 from lsr.corpus.delimited import DelimitedCorpus
 from lsr.corpus.fields import QUERY_FIELDS
-from lsr.corpus.jsonl import JsonlCorpus, beir_file
+from lsr.corpus.jsonl import JsonlCorpus
 from lsr.corpus.limits import Limits
-from lsr.corpus.opening import IR_DATASETS_PREFIX, require_file, suffix_of
+from lsr.corpus.opening import IR_DATASETS_PREFIX, require_beir_file, require_file, suffix_of
 from lsr.errors import CorpusError
 from lsr.records import Query
 
@@ -18,7 +18,7 @@ MAX_QUERY_CHARS = 8192
 
 
 class Queries:
-    """Queries of a source, which can be read from the start any number of times."""
+    """Queries that can be read any number of times; `name` is that of the file or collection."""
 
     def __init__(self, corpus: Corpus) -> None:
         corpus.unit = "query"
@@ -27,11 +27,11 @@ class Queries:
 
     @property
     def skipped(self) -> list[CorpusError]:
-        """Lines skipped by the current or last pass."""
+        """Errors of lines skipped by the current or last pass."""
         return self._corpus.skipped
 
     def __iter__(self) -> Iterator[Query]:
-        """Read the queries; raises like `lsr.corpus.Corpus`."""
+        """Read the queries; errors as for `lsr.corpus.Corpus`."""
         for document in self._corpus:
             yield Query(document.id, document.text)
 
@@ -49,12 +49,17 @@ def open_queries(
     ----------
     source : str or Path
         A BEIR folder or a ``queries.jsonl`` (``_id``, ``text``); a TSV or CSV file, ``qid`` and
-        text in this order or named by a header; all also as gzip; or ``ir-datasets:ID``. A file
-        of another suffix is read as TSV, the way topics are usually passed around.
+        text in this order or named by a header; all also as gzip; or ``ir-datasets:ID``. Other
+        suffixes are read as TSV.
     on_error, max_errors
         As for `lsr.corpus.open_corpus`.
     max_chars : int
-        Longest query accepted. Empty queries are kept: they have no results.
+        Maximum length of a query. Empty queries are kept.
+
+    Raises
+    ------
+    CorpusError
+        `source` has no queries.
     """
     rules = ReadRules(on_error, max_errors, Limits(text_bytes=4 * max_chars, text_chars=max_chars))
     text = str(source)
@@ -65,11 +70,7 @@ def open_queries(
     path = Path(text)
     require_file(path)
     if path.is_dir():
-        file = beir_file(path, "queries")
-        if file is None:
-            raise CorpusError("no queries.jsonl in this folder; expected a BEIR folder", path)
-        path = file
-        require_file(path)
+        path = require_beir_file(path, "queries")
     suffix = suffix_of(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return Queries(JsonlCorpus(path, QUERY_FIELDS, rules))

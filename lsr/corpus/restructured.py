@@ -1,8 +1,7 @@
-"""Sections of reStructuredText, enough of it to search: headings, paragraphs, directive bodies.
+"""Sections of reStructuredText: headings, paragraphs and directive bodies, not rendered.
 
-Markup without words (targets, comments, directive names, options but captions and the like, roles)
-is dropped, everything else stays as it is written. Heading levels follow the order in which
-adornments appear, as in Docutils.
+Targets, comments, directive names, roles and most options are removed. Heading levels follow the
+order in which adornments appear, as in Docutils.
 """
 
 from __future__ import annotations
@@ -24,32 +23,28 @@ _STRONG = re.compile(r"(?<![\w*])\*\*?([^\s*](?:[^*]*[^\s*])?)\*\*?(?![\w*])")
 
 
 def restructured_sections(text: str) -> list[Section]:
+    """Split reStructuredText into sections."""
     lines = text.split("\n")
     levels: list[tuple[str, bool]] = []
-    trail: list[str] = []
-    sections = [Section((), [])]
-    block: list[str] = []
+    blocks: list[tuple[tuple[str, ...], list[str]]] = [((), [])]
     at = 0
     while at < len(lines):
         heading = _heading(lines, at)
         if heading is None:
-            block.append(lines[at])
+            blocks[-1][1].append(lines[at])
             at += 1
             continue
-        title, style, taken = heading
-        sections[-1].paragraphs.extend(_paragraphs(block))
-        block = []
+        title, style, n_lines = heading
         if style not in levels:
             levels.append(style)
-        trail = [*trail[: levels.index(style)], _inline(title)]
-        sections.append(Section(tuple(trail), []))
-        at += taken
-    sections[-1].paragraphs.extend(_paragraphs(block))
-    return sections
+        trail = (*blocks[-1][0][: levels.index(style)], _inline(title))
+        blocks.append((trail, []))
+        at += n_lines
+    return [Section(trail, _paragraphs(block)) for trail, block in blocks]
 
 
 def _heading(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:
-    """Return title, (adornment, overlined) and lines taken when a heading starts here."""
+    """Return title, (adornment, overlined) and number of lines of a heading at a line, if any."""
     if at + 2 < len(lines) and _ADORNMENT.match(lines[at]):
         title = lines[at + 1].strip()
         if title and lines[at + 2].rstrip() == lines[at].rstrip() and not _ADORNMENT.match(title):

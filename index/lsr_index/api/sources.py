@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.base import Corpus, ReadRules, Row
-from lsr.corpus.fields import DOCUMENT_FIELDS, FieldError, FieldNames, document_from_fields
+from lsr.corpus.fields import DOCUMENT_FIELDS, FieldNames, document_or_problem
 from lsr.errors import DataError, UsageError
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
@@ -168,10 +168,7 @@ def _document(record: Any, names: FieldNames) -> Document | str:
                 f"no {what}: expected a field {' or '.join(wanted)}, found {found}; "
                 f"say which it is with {what}_field="
             )
-    try:
-        return document_from_fields(fields, names)
-    except FieldError as error:
-        return str(error)
+    return document_or_problem(fields, names)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from lsr.corpus.lines import decode, encoding_problem, read_lines
+from lsr.corpus.lines import decode, read_lines
 from lsr.errors import CorpusError
 
 _COLUMNS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
@@ -58,8 +58,8 @@ def _json(data: bytes) -> dict[str, Any] | str:
 def _cells(data: bytes) -> dict[str, Any] | str:
     try:
         cells = decode(data).split("\t")
-    except UnicodeDecodeError as error:
-        return encoding_problem(error)
+    except CorpusError as error:
+        return str(error)
     if len(cells) not in _COLUMNS:
         return f"{len(cells)} columns; expected query, positive and perhaps negative"
     return dict(zip(_COLUMNS[len(cells)], cells, strict=True))
