@@ -72,10 +72,6 @@ class Analyzer:
     ------
     UsageError
         Unknown language or accents option.
-
-    Notes
-    -----
-    Thread-safe. Results are cached per segment, in bounded memory.
     """
 
     def __init__(
