@@ -69,7 +69,8 @@ def open_corpus(
     """
     if passage_words is not None and (type(passage_words) is not int or passage_words < 1):
         raise UsageError(
-            f"words of a passage: expected a whole number from 1 up, got {passage_words!r}"
+            f"passage_words {passage_words!r}: the words of a passage; "
+            "expected a whole number from 1 up"
         )
     rules = ReadRules(on_error, max_errors, limits)
     names = DOCUMENT_FIELDS.chosen(id_field, text_field, title_field)
