@@ -12,7 +12,7 @@ from lsr.progress import Progress
 from lsr_index.build.batches import Batches, as_batches, spread
 from lsr_index.search.index import Index, open_index
 from lsr_index.segment.encoder_store import write_assets
-from lsr_index.segment.geometry import BuildOptions, plan_geometry
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES, BuildOptions, plan_geometry
 from lsr_index.segment.quantize import LossCount, fit_scale
 from lsr_index.segment.quantized_batch import store_batch
 from lsr_index.segment.writer import write_segment
@@ -21,7 +21,6 @@ from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import Manifest
 from lsr_index.storage.transaction import WritableFolder, publish_index
 
-DEFAULT_MEMORY_BYTES = 2 << 30
 MAX_TERMS = 1 << 32
 
 # The choices of a build that later merges keep; memory and threads are the machine's.

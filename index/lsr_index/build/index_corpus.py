@@ -20,9 +20,9 @@ from lsr.vectors import AnseriniVectors, ParquetVectors, read_anserini, read_par
 from lsr.vocabulary import Vocabulary
 from lsr_index.build.builder import build_index
 from lsr_index.search.index import Index, open_index
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES
 from lsr_index.storage.dense_part import DenseSpec
 
-DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_SHARD_DOCS = 1024
 """What an interruption can cost: seconds of a neural encoder on a CPU."""
 

@@ -19,8 +19,9 @@ from lsr.errors import IndexStateError, UsageError
 from lsr.progress import Progress
 from lsr.records import DocumentBatch
 from lsr_index.build.builder import build_index
-from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES, DEFAULT_SHARD_DOCS
+from lsr_index.build.index_corpus import DEFAULT_SHARD_DOCS
 from lsr_index.search.index import Index, open_index
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES
 from lsr_index.storage.dense_part import DenseSpec
 
 _READ_DOCS = 1024

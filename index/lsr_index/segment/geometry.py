@@ -53,6 +53,10 @@ def plan_geometry(n_docs: int, range_size: int, block_size: int) -> Geometry:
     return Geometry(n_docs, n_ranges, -(-share // step) * step // block_size, block_size)
 
 
+DEFAULT_MEMORY_BYTES = 1 << 30
+"""Working memory of a build; a writer, which works beside searches, takes a quarter of it."""
+
+
 @dataclass(frozen=True)
 class BuildOptions:
     """Layout of a segment, and the resources to build it with.
@@ -81,7 +85,7 @@ class BuildOptions:
     dense_fraction: float | None = None
     compact: bool = False
     reorder: str = "none"
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
     threads: int = 2
 
     @property

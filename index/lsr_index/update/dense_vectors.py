@@ -28,10 +28,10 @@ from lsr.progress import Progress
 from lsr.sparse import SparseBatch
 from lsr_index.build.builder import write_dense_part
 from lsr_index.build.foreign_vectors import blocks, open_vectors, similarity_of
-from lsr_index.build.index_corpus import DEFAULT_MEMORY_BYTES
 from lsr_index.build.reencode import encoded_anew
 from lsr_index.dense.codes import encode_rows
 from lsr_index.search.index import Index, open_index
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES
 from lsr_index.segment.quantized_batch import Chunk, blank_rows
 from lsr_index.segment.reader import merged_chunks
 from lsr_index.segment.writer import write_segment

@@ -26,8 +26,9 @@ from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr_index.hybrid import Retriever
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES
 from lsr_index.storage.directory import DISK, Files
-from lsr_index.update.writer import DEFAULT_MEMORY_BYTES, Commit, WriterBase
+from lsr_index.update.writer import Commit, WriterBase
 
 
 class IndexUpdater(WriterBase):
@@ -49,7 +50,7 @@ class IndexUpdater(WriterBase):
         path: Path | str,
         *,
         max_terms: int | None = None,
-        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES // 4,
         background: bool = False,
         files: Files = DISK,
     ) -> None:

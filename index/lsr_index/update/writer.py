@@ -30,7 +30,7 @@ from lsr_index.search.filters import (
 from lsr_index.search.index import Index
 from lsr_index.segment.delete_bitmap import mask_of
 from lsr_index.segment.encoder_store import write_assets
-from lsr_index.segment.geometry import BuildOptions
+from lsr_index.segment.geometry import DEFAULT_MEMORY_BYTES, BuildOptions
 from lsr_index.segment.quantize import LossCount
 from lsr_index.storage.directory import DISK, Files
 from lsr_index.storage.manifest import SegmentEntry
@@ -38,7 +38,6 @@ from lsr_index.update.merge_policy import MergePolicy
 from lsr_index.update.working import WorkingIndex
 from lsr_index.update.write_buffer import Pending
 
-DEFAULT_MEMORY_BYTES = 256 << 20
 _IDS_AT_ONCE = 1 << 16
 
 
@@ -89,7 +88,7 @@ class WriterBase:
         self,
         path: Path | str,
         *,
-        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES // 4,
         policy: MergePolicy | None = None,
         background: bool = False,
         files: Files = DISK,
