@@ -15,20 +15,10 @@ from lsr.records import DocumentBatch
 
 
 class EncodedCollection:
-    """Documents of a corpus with their vectors, on disk.
+    """Documents of a corpus with their vectors, in the shards of `folder`.
 
-    Attributes
-    ----------
-    folder : Path
-        Where the shards are.
-    n_docs : int
-        Number of documents.
-    statistics : CollectionStatistics
-        Counts over all of them.
-    encoder : Encoder
-        The one that made the vectors, with the statistics: it encodes queries.
-    dense : DenseEncoder or None
-        The one that made the dense vectors.
+    `statistics` are counts over all `n_docs` documents. `encoder` made the vectors and has these
+    statistics, so that it can encode queries; `dense` made the dense vectors, if there are any.
     """
 
     def __init__(
@@ -67,9 +57,7 @@ class EncodedCollection:
         if self.dense is None:
             return None
         n_docs = shards.read_record(shards.record_path(self.folder, number)).statistics.n_docs
-        return shards.read_dense(
-            shards.dense_path(self.folder, number), n_docs, self.dense.dimension
-        )
+        return shards.read_dense(self.folder, number, n_docs, self.dense.dimension)
 
     def __iter__(self) -> Iterator[DocumentBatch]:
         return self.batches()

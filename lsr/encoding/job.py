@@ -48,32 +48,16 @@ def encode_corpus(
     on. The same call again continues there; the result is the same, byte for byte. A finished job
     is opened without reading the corpus.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        Read once, as a stream.
-    encoder : Encoder
-        One whose vocabulary grows must be in the state that it had at the first call, or new.
-    folder : path
-        Made when it is not there. Nothing else should be in it.
-    dense : DenseEncoder, optional
-        Makes dense vectors of the same documents.
-    shard_docs : int
-        Documents per shard, the unit of resuming.
-    restart : bool
-        Drop a job of another corpus, encoder or shard size. Without it, only one that has not
-        completed a shard is dropped.
-    progress : callable, optional
-        ``progress("encode", done, total)``, at least once per batch.
+    The corpus is read once, as a stream. An encoder whose vocabulary grows must be in the state
+    that it had at the first call, or new; `dense` makes dense vectors of the same documents. The
+    folder is made when it is not there; nothing else should be in it. A shard, the unit of
+    resuming, has `shard_docs` documents. A job of another corpus, encoder or shard size is dropped
+    with `restart`, or if it has completed no shard. ``progress("encode", done, total)`` is called
+    at least once per batch.
 
-    Raises
-    ------
-    UsageError
-        The folder holds another job (says which) and `restart` is off.
-    CorpusError
-        The corpus is malformed, or changed while it was read.
-    StorageFullError, IndexLockedError
-        No room is left; another process works in this folder.
+    Raises UsageError for another job in the folder, without `restart`; CorpusError for a corpus
+    that is malformed or changes while it is read; StorageFullError; IndexLockedError while another
+    process works in this folder.
     """
     if shard_docs < 1:
         raise UsageError(f"shard_docs {shard_docs}: expected at least 1")
@@ -140,9 +124,7 @@ class _Job:
             self.statistics += record.statistics
             if self.dense is not None:
                 n_docs = record.statistics.n_docs
-                shards.read_dense(
-                    shards.dense_path(self.folder, number), n_docs, self.dense.dimension
-                )
+                shards.read_dense(self.folder, number, n_docs, self.dense.dimension)
             del state[record.state_kept :]
             state += record.state_added
         if self.encoder.state() is not None:

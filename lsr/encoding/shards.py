@@ -24,18 +24,10 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What a shard adds to the job.
+    """Counts over the documents of a shard, and its change of the encoder's state.
 
-    Attributes
-    ----------
-    statistics : CollectionStatistics
-        Counts over the documents of this shard.
-    state_kept : int
-        How many bytes of the encoder's previous state are still its beginning.
-    state_added : bytes
-        What follows them; small, since a vocabulary only grows.
-    n_bytes : int
-        Size of the file of vectors.
+    The first `state_kept` bytes of the previous state are kept, and `state_added` follows them: few
+    bytes, since a vocabulary only grows. `n_bytes` is the size of the file of vectors.
     """
 
     statistics: CollectionStatistics
@@ -79,8 +71,9 @@ def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
     write_bytes(path, content.getbuffer(), OWNER_FILE)
 
 
-def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
-    """Map the dense vectors of a shard; raises DataError."""
+def read_dense(folder: Path, number: int, n_docs: int, dimension: int) -> NDArray[np.float32]:
+    """Map the dense vectors of a shard, (n_docs, dimension); raises DataError."""
+    path = dense_path(folder, number)
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -93,17 +86,11 @@ def read_dense(path: Path, n_docs: int, dimension: int) -> NDArray[np.float32]:
 def write_record(path: Path, record: ShardRecord) -> None:
     frequency = record.statistics.document_frequency
     term_ids = np.flatnonzero(frequency)
-    counts = [
-        record.statistics.n_docs,
-        record.statistics.total_length,
-        record.state_kept,
-        record.n_bytes,
-    ]
-
+    n_docs, total_length = record.statistics.n_docs, record.statistics.total_length
     content = io.BytesIO()
     np.savez(
         content,
-        counts=np.array(counts, np.int64),
+        counts=np.array([n_docs, total_length, record.state_kept, record.n_bytes], np.int64),
         term_ids=term_ids.astype(np.uint32),
         document_frequency=frequency[term_ids],
         state=np.frombuffer(record.state_added, np.uint8),

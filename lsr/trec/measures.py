@@ -28,15 +28,10 @@ MAX_GRADE = 1_000_000
 
 @dataclass(frozen=True)
 class Measured:
-    """Values of one run.
+    """Values of one run, by measure name.
 
-    Attributes
-    ----------
-    topics : sequence of str, (n,)
-    per_topic : mapping of measure name to (n,) float64
-        In the order of `topics`.
-    overall : mapping of measure name to float
-        The mean over the topics; the sum for measures that count (``NumRet``, ``NumQ``).
+    `per_topic` values are (n,) float64 in the order of the n `topics`, `overall` is their mean; for
+    measures that count (``NumRet``, ``NumQ``), their sum.
     """
 
     topics: Sequence[str]

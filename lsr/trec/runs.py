@@ -26,14 +26,7 @@ _MAX_SCORE = float(np.finfo(np.float32).max)
 
 
 class Ranking(NamedTuple):
-    """Hits of one topic, best first.
-
-    Attributes
-    ----------
-    doc_ids : list of str, (n,)
-    scores : (n,) float32
-        Never rising.
-    """
+    """Hits of one topic, best first: n doc_ids, and their scores as (n,) float32, never rising."""
 
     doc_ids: list[str]
     scores: NDArray[np.float32]
@@ -73,14 +66,9 @@ class Ranking(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Rankings by topic.
+    """Rankings by qid; `name` is the tag of the run, the last column of its file.
 
-    Attributes
-    ----------
-    name : str
-        The tag of the run: the last column of its file.
-    rankings : mapping of qid to Ranking
-        A topic without hits may be absent or have an empty ranking.
+    A topic without hits may be absent or have an empty ranking.
     """
 
     name: str
@@ -156,8 +144,7 @@ def write_run(run: Run, path: Path | str) -> None:
     Ranks count from 1. Raises UsageError when an id or the tag is empty or holds a blank, which the
     format cannot express, or the folder cannot be written; StorageFullError.
     """
-    path = Path(path)
-    write_text(path, run_lines(run))
+    write_text(Path(path), run_lines(run))
 
 
 def run_lines(run: Run) -> Iterator[str]:

@@ -34,8 +34,7 @@ _FIELDS = FieldNames(text=("contents", "text", "content", "body"))
 
 
 class _Record(NamedTuple):
-    path: Path
-    line: int
+    place: str
     document: Document
     term_ids: list[int]
     weights: list[float]
@@ -44,10 +43,7 @@ class _Record(NamedTuple):
 class AnseriniVectors:
     """A file or folder of vectors; each iteration reads it from the start, batch by batch.
 
-    Attributes
-    ----------
-    vocabulary : Vocabulary or None
-        Complete after the first pass; None when terms are ids.
+    `vocabulary` is complete after the first pass; it is None when terms are ids.
     """
 
     def __init__(
@@ -66,7 +62,7 @@ class AnseriniVectors:
         for n_docs, (record, size) in enumerate(self._records(), 1):
             problem = document_error(record.document, seen, n_docs)
             if problem is not None:
-                raise VectorError(f"{_place(record)}: {problem}")
+                raise VectorError(f"{record.place}: {problem}")
             held.append(record)
             held_bytes += size
             if len(held) == self._batch_docs or held_bytes > _BATCH_BYTES:
@@ -80,11 +76,11 @@ class AnseriniVectors:
         for path in self.paths:
             try:
                 for line in read_lines(path):
-                    yield self._record(path, line), len(line.data)
+                    yield self._record(f"{path}:{line.number}", line), len(line.data)
             except CorpusError as error:
                 raise VectorError(str(error)) from error
 
-    def _record(self, path: Path, line: Line) -> _Record:
+    def _record(self, place: str, line: Line) -> _Record:
         try:
             if line.problem is not None:
                 raise VectorError(line.problem)
@@ -104,8 +100,8 @@ class AnseriniVectors:
                         f"got {str(weight)[:40]}"
                     )
         except (DataError, FieldError) as error:
-            raise VectorError(f"{path}:{line.number}: {error}") from error
-        return _Record(path, line.number, document, term_ids, weights)
+            raise VectorError(f"{place}: {error}") from error
+        return _Record(place, document, term_ids, weights)
 
     def _term_id(self, term: str) -> int:
         if self.vocabulary is None:
@@ -133,23 +129,11 @@ def read_anserini(
 ) -> AnseriniVectors:
     """Open Anserini JSON lines of sparse vectors; an iteration yields `DocumentBatch`.
 
-    Parameters
-    ----------
-    path : str or Path
-        A file, or a folder of ``.jsonl`` and ``.json`` files (also ``.gz``).
-    vocabulary : Vocabulary, optional
-        Gives terms their ids, and grows by new ones; without it, a new one is made.
-    fixed : bool
-        A term that is not in `vocabulary` is an error.
-    integer_terms : bool
-        Terms are ids in decimal; there is no vocabulary.
-    batch_docs : int
-        Most documents of a batch; a batch is smaller when its lines exceed 32 MiB.
-
-    Raises
-    ------
-    VectorError
-        Nothing is there; while reading, at the first bad line, naming it.
+    `path` is a file, or a folder of ``.jsonl`` and ``.json`` files (also ``.gz``). `vocabulary`
+    (default: a new one) gives terms their ids and grows by new terms; with `fixed`, a new term is
+    an error; with `integer_terms`, terms are ids in decimal, without a vocabulary. A batch has at
+    most `batch_docs` documents, and fewer when its lines exceed 32 MiB. Raises VectorError when
+    nothing is there, and, while reading, at the first bad line, naming it.
     """
     source = Path(path)
     paths = [source]
@@ -213,13 +197,9 @@ def _batch(records: list[_Record]) -> DocumentBatch:
         np.array([len(record.term_ids) for record in records], np.int64),
         np.array([term_id for record in records for term_id in record.term_ids], np.int64),
         np.array([weight for record in records for weight in record.weights], np.float64),
-        lambda row: _place(records[row]),
+        lambda row: records[row].place,
     )
     return DocumentBatch.of([record.document for record in records], vectors)
-
-
-def _place(record: _Record) -> str:
-    return f"{record.path}:{record.line}"
 
 
 def _serialised(batch: DocumentBatch, row: int, vocabulary: Vocabulary | None) -> bytes:

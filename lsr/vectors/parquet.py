@@ -22,20 +22,20 @@ from lsr.corpus.fields import NO_METADATA
 from lsr.errors import VectorError, first_line
 from lsr.files import atomic_path
 from lsr.records import Document, DocumentBatch, Metadata
+from lsr.sparse import SparseBatch
 from lsr.vectors.placed import Place, document_error, placed_batch
-from lsr.vectors.writing import Rechunked
 
-SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("indices", pa.list_(pa.uint32()), nullable=False),
-        pa.field("values", pa.list_(pa.float32()), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("metadata", pa.string(), nullable=False),
-    ]
-)
+_TYPES = {
+    "id": pa.string(),
+    "indices": pa.list_(pa.uint32()),
+    "values": pa.list_(pa.float32()),
+    "title": pa.string(),
+    "text": pa.string(),
+    "metadata": pa.string(),
+}
+SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _TYPES.items()])
 _ROW_GROUP_ROWS = 4096
+_MAX_HELD_CHARS = 1 << 24
 
 
 class ParquetVectors:
@@ -118,10 +118,48 @@ def write_parquet(path: str | Path, batches: Iterable[DocumentBatch]) -> int:
         atomic_path(Path(path)) as temporary,
         pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
     ):
-        for batch in Rechunked(batches, _ROW_GROUP_ROWS):
+        for batch in rechunked(batches, _ROW_GROUP_ROWS):
             writer.write_table(to_table(batch), row_group_size=_ROW_GROUP_ROWS)
             n_docs += batch.n_docs
     return n_docs
+
+
+def rechunked(batches: Iterable[DocumentBatch], n_docs: int) -> Iterator[DocumentBatch]:
+    """Return the same documents in batches of `n_docs`, however they were cut; the last is smaller.
+
+    Long documents make a batch smaller too, so that it stays in bounded memory.
+    """
+    held: list[DocumentBatch] = []
+    n_held = n_chars = 0
+    for batch in batches:
+        start = 0
+        for end, text in enumerate(batch.texts, 1):
+            n_held += 1
+            n_chars += len(text)
+            if n_held == n_docs or n_chars >= _MAX_HELD_CHARS:
+                yield _joined([*held, _part(batch, start, end)])
+                held, n_held, n_chars, start = [], 0, 0, end
+        if start < batch.n_docs:
+            held.append(_part(batch, start, batch.n_docs))
+    if held:
+        yield _joined(held)
+
+
+def _part(batch: DocumentBatch, start: int, end: int) -> DocumentBatch:
+    return DocumentBatch(
+        batch.ids[start:end],
+        batch.vectors.rows(start, end),
+        batch.texts[start:end],
+        batch.titles[start:end],
+        batch.metadata[start:end],
+    )
+
+
+def _joined(parts: list[DocumentBatch]) -> DocumentBatch:
+    if len(parts) == 1:
+        return parts[0]
+    documents = [document for part in parts for document in part.documents()]
+    return DocumentBatch.of(documents, SparseBatch.concatenate([part.vectors for part in parts]))
 
 
 def to_table(batch: DocumentBatch) -> pa.Table:

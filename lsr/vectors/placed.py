@@ -25,12 +25,8 @@ def placed_batch(
 ) -> SparseBatch:
     """Validate the vectors of a batch; raises VectorError.
 
-    Parameters
-    ----------
-    lengths : (n_rows,) int64
-        Entries of each row.
-    term_ids : (nnz,) any integer
-    weights : (nnz,) any number
+    `lengths`, (n_rows,), are the entries of each row; `term_ids`, (nnz,) of any integer type, and
+    `weights`, (nnz,) of any numeric type, are those of all rows.
     """
     indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     try:

@@ -12,7 +12,7 @@ from lsr.errors import VectorError
 from lsr.records import Document, DocumentBatch
 from lsr.sparse import SparseBatch
 from lsr.vectors import read_parquet, write_parquet
-from lsr.vectors.writing import Rechunked
+from lsr.vectors.parquet import rechunked
 from tests.shared import run_python
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
@@ -81,7 +81,7 @@ def test_rechunking_keeps_documents_and_fills_batches(sizes, n_docs):
     rows = [(Document(str(i), ""), {i: 1.0}) for i in range(sum(sizes))]
     starts = np.cumsum([0, *sizes])
     batches = [batch_of(rows[low : low + n]) for low, n in zip(starts, sizes, strict=False)]
-    chunks = list(Rechunked(batches, n_docs))
+    chunks = list(rechunked(batches, n_docs))
     assert rows_of(chunks) == rows
     assert [chunk.n_docs for chunk in chunks[:-1]] == [n_docs] * max(0, len(chunks) - 1)
 
