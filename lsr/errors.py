@@ -51,7 +51,7 @@ class MissingDependencyError(UsageError, ImportError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the extra [{extra}], which is not installed; "
-            f"run: pip install 'lsr-engine[{extra}]'"
+            f"run in a copy of the repository: pip install '.[{extra}]'"
         )
 
 
