@@ -72,12 +72,8 @@ def document_from_fields(fields: Mapping[str, Any], names: FieldNames) -> Docume
     """Return a record as a document.
 
     Integer ids become decimal strings; a null or absent title becomes empty. All other fields, and
-    the members of an object in a field ``metadata``, become metadata.
-
-    Raises
-    ------
-    FieldError
-        A field is missing or of the wrong type.
+    the members of an object in a field ``metadata``, become metadata. Raises FieldError if a field
+    is missing or of the wrong type.
     """
     id_name, text_name, title_name = names.find(fields)
     doc_id, text = fields[id_name], fields[text_name]

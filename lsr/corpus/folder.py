@@ -26,16 +26,12 @@ def _plain(text: str) -> tuple[str, list[Section]]:
     return "", [Section((), re.split(r"\n[ \t\r]*\n", text))]
 
 
-def _restructured(text: str) -> tuple[str, list[Section]]:
-    return "", restructured_sections(text)
-
-
 PARSERS: dict[str, Callable[[str], tuple[str, list[Section]]]] = {
     ".txt": _plain,
     ".text": _plain,
     ".md": markdown_sections,
     ".markdown": markdown_sections,
-    ".rst": _restructured,
+    ".rst": restructured_sections,
     ".html": html_sections,
     ".htm": html_sections,
 }

@@ -52,19 +52,8 @@ def read_lines(
 ) -> Iterator[Line]:
     """Yield the lines of a file, without blank ones unless `blank`; numbers count all, from 1.
 
-    Parameters
-    ----------
-    path : Path
-        ``-`` for standard input.
-    max_bytes : int
-        Maximum length of a line without its ending.
-    blank : bool
-        Whether to yield blank lines too.
-
-    Raises
-    ------
-    CorpusError
-        The file is missing, not permitted, in UTF-16 or UTF-32, or damaged gzip.
+    `max_bytes` is the maximum length of a line without its ending. Raises CorpusError for a file
+    that is missing, not permitted, in UTF-16 or UTF-32, or damaged gzip.
     """
     number = 0
     try:

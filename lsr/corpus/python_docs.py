@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import sys
 import sysconfig
 import types
@@ -61,7 +62,7 @@ class PythonDocsCorpus(Corpus):
             section = Section((entry.name,), entry.text.split("\n\n"))
             yield from self._documents(entry, [section])
         for entry in _topics():
-            yield from self._documents(entry, restructured_sections(entry.text))
+            yield from self._documents(entry, restructured_sections(entry.text)[1])
 
     def _documents(self, entry: _Entry, sections: list[Section]) -> Iterator[Row]:
         passages = list(split_sections(sections, self.passage_words))
@@ -153,8 +154,8 @@ def _c_entry(name: str, kind: str, module: str, value: Any) -> Iterator[_Entry]:
         return
     signature = getattr(value, "__text_signature__", None)
     if signature:
-        shown = signature.replace("$self, ", "").replace("$self", "").replace("$module, ", "")
-        text = f"{name.rpartition('.')[2]}{shown.replace('$module', '')}\n\n{text}"
+        shown = re.sub(r"\$(self|module)(, )?", "", signature)
+        text = f"{name.rpartition('.')[2]}{shown}\n\n{text}"
     yield _Entry(name, kind, module, inspect.cleandoc(text))
 
 

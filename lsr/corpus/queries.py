@@ -55,11 +55,6 @@ def open_queries(
         As for `lsr.corpus.open_corpus`.
     max_chars : int
         Maximum length of a query. Empty queries are kept.
-
-    Raises
-    ------
-    CorpusError
-        `source` has no queries.
     """
     rules = ReadRules(on_error, max_errors, Limits(text_bytes=4 * max_chars, text_chars=max_chars))
     text = str(source)

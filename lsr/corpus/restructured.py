@@ -22,8 +22,8 @@ _LITERAL = re.compile(r"``(.+?)``")
 _STRONG = re.compile(r"(?<![\w*])\*\*?([^\s*](?:[^*]*[^\s*])?)\*\*?(?![\w*])")
 
 
-def restructured_sections(text: str) -> list[Section]:
-    """Split reStructuredText into sections."""
+def restructured_sections(text: str) -> tuple[str, list[Section]]:
+    """Return an empty title, as the title is a heading, and the sections."""
     lines = text.split("\n")
     levels: list[tuple[str, bool]] = []
     blocks: list[tuple[tuple[str, ...], list[str]]] = [((), [])]
@@ -40,7 +40,7 @@ def restructured_sections(text: str) -> list[Section]:
         trail = (*blocks[-1][0][: levels.index(style)], _inline(title))
         blocks.append((trail, []))
         at += n_lines
-    return [Section(trail, _paragraphs(block)) for trail, block in blocks]
+    return "", [Section(trail, _paragraphs(block)) for trail, block in blocks]
 
 
 def _heading(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:
