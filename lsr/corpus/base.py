@@ -75,11 +75,8 @@ class Corpus(ABC):
     def __iter__(self) -> Iterator[Document]:
         """Read the documents.
 
-        Raises
-        ------
-        CorpusError
-            At the first malformed line, or when too many were skipped; names file and line. Also
-            for an unreadable file, and for a corpus without documents.
+        Raises CorpusError, with file and line, at the first malformed line or when too many were
+        skipped; also for an unreadable file and for a corpus without documents.
         """
         self.skipped, self.n_skipped = [], 0
         seen = SeenIds()

@@ -9,7 +9,7 @@ import ir_datasets
 
 from lsr.corpus.base import Corpus, ReadRules, Row
 from lsr.corpus.fields import NO_METADATA, FieldNames
-from lsr.errors import CorpusError
+from lsr.errors import CorpusError, first_line
 from lsr.records import Document
 
 
@@ -101,10 +101,9 @@ def fetched(name: str, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     except CorpusError:
         raise
     except Exception as error:  # whatever the network, an archive or a parser raises
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise CorpusError(
             f"the files of this collection are not on this machine and could not be fetched or "
-            f"read ({reason}); check the network, or put them into the folder that "
-            "IR_DATASETS_HOME names",
+            f"read ({first_line(error)[:200]}); check the network, or put them into the folder "
+            "that IR_DATASETS_HOME names",
             name,
         ) from error
