@@ -15,8 +15,8 @@ only then does ``job.json`` count it. Whatever moment a process dies at, the nex
 after the last counted shard and writes the same bytes as one that was never interrupted.
 """
 
-from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.job import encode_corpus
 from lsr.encoding.plan import remove_job
+from lsr.encoding.shards import EncodedCollection
 
 __all__ = ["EncodedCollection", "encode_corpus", "remove_job"]

@@ -14,11 +14,9 @@ from lsr.corpus import Corpus
 from lsr.encoders.base import CollectionStatistics, Encoder
 from lsr.encoders.dense.base import DenseEncoder
 from lsr.encoding import shards
-from lsr.encoding.collection import EncodedCollection
 from lsr.encoding.plan import (
-    BATCH_CHARS,
-    BATCH_DOCS,
     JOB_FILES,
+    document_batches,
     drop_job,
     is_job,
     load_progress,
@@ -26,6 +24,7 @@ from lsr.encoding.plan import (
     require_plan,
     save_progress,
 )
+from lsr.encoding.shards import EncodedCollection
 from lsr.errors import CorpusError, UsageError
 from lsr.files import locked
 from lsr.progress import Progress
@@ -159,7 +158,7 @@ class _Job:
 
         def encoded() -> Iterator[DocumentBatch]:
             nonlocal counted
-            for batch in _batches(documents):
+            for batch in document_batches(documents):
                 texts = [d.contents for d in batch]
                 vectors, statistics = self.encoder.encode_documents(texts)
                 if self.dense is not None:
@@ -188,16 +187,3 @@ class _Job:
     def _report(self, in_shard: int, total: int | None) -> None:
         if self.progress is not None:
             self.progress("encode", self.statistics.n_docs + in_shard, total)
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    n_chars = 0
-    for document in documents:
-        batch.append(document)
-        n_chars += len(document.text) + len(document.title)
-        if len(batch) == BATCH_DOCS or n_chars >= BATCH_CHARS:
-            yield batch
-            batch, n_chars = [], 0
-    if batch:
-        yield batch

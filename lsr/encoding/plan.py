@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lsr.encoders.dense.base import DenseEncoder
 from lsr.errors import DataError, UsageError
 from lsr.files import remove_work, write_bytes
 from lsr.own_files import OWNER_FILE
+from lsr.records import Document
 
 JOB_FILES = re.compile(r"job\.json|start\.npz|shard-\d{5,}\.(parquet|npy|npz)")
 BATCH_DOCS = 512
@@ -40,6 +41,20 @@ def make_plan(
     if dense is not None:
         plan["dense"] = dict(dense.fingerprint.document)
     return dict(orjson.loads(orjson.dumps(plan)))
+
+
+def document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Cut a stream of documents into the batches that an encoder gets."""
+    batch: list[Document] = []
+    n_chars = 0
+    for document in documents:
+        batch.append(document)
+        n_chars += len(document.text) + len(document.title)
+        if len(batch) == BATCH_DOCS or n_chars >= BATCH_CHARS:
+            yield batch
+            batch, n_chars = [], 0
+    if batch:
+        yield batch
 
 
 def is_job(folder: Path) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from lsr.corpus import open_corpus
 from lsr.encoders import load_encoder
 from lsr.encoders.lexical.bm25 import BM25Encoder
-from lsr.encoding import encode_corpus, job
+from lsr.encoding import encode_corpus, plan
 from lsr.encoding.plan import JOB_FILES
 from lsr.errors import CorpusError, DataError, IndexLockedError, UsageError
 from lsr.files import locked
@@ -36,7 +36,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(job, "BATCH_DOCS", 2)
+    monkeypatch.setattr(plan, "BATCH_DOCS", 2)
 
 
 def corpus_of(path, lines):
@@ -256,7 +256,7 @@ def test_long_documents_make_small_batches(tmp_path, monkeypatch):
             sizes.append(len(texts))
             return super().encode_documents(texts)
 
-    monkeypatch.setattr(job, "BATCH_CHARS", 1000)
+    monkeypatch.setattr(plan, "BATCH_CHARS", 1000)
     lines = [
         orjson.dumps({"_id": str(i), "text": "wing " * (100 if i < 10 else 1)}).decode() + "\n"
         for i in range(20)

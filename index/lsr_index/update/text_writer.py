@@ -20,7 +20,7 @@ from lsr.encoders import restore_document_encoder, statistics_of
 from lsr.encoders.base import CollectionStatistics, Encoder, QueryEncoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.precomputed import KIND as PRECOMPUTED
-from lsr.encoding.plan import BATCH_CHARS, BATCH_DOCS
+from lsr.encoding.plan import BATCH_DOCS, document_batches
 from lsr.errors import DocumentError, EncoderMismatchError, UsageError
 from lsr.progress import Progress
 from lsr.records import Document, DocumentBatch
@@ -98,16 +98,12 @@ class IndexUpdater(WriterBase):
         ``progress("encode", done, None)`` is called after each batch. DataError: a document cannot
         be stored; the batches before it are still pending, and `rollback` discards them.
         """
-        n_done, batch, n_chars = 0, list[Document](), 0
-        for document in documents:
-            batch.append(document)
-            n_chars += len(document.text) + len(document.title)
-            if len(batch) == BATCH_DOCS or n_chars >= BATCH_CHARS:
-                n_done += self.add_batch(batch)
-                batch, n_chars = [], 0
-                if progress is not None:
-                    progress("encode", n_done, None)
-        return n_done + (self.add_batch(batch) if batch else 0)
+        n_done = 0
+        for batch in document_batches(documents):
+            n_done += self.add_batch(batch)
+            if progress is not None:
+                progress("encode", n_done, None)
+        return n_done
 
     def add_batch(self, documents: Sequence[Document]) -> int:
         """Add a bounded number of documents, all or none of them; see `add`."""
