@@ -18,33 +18,18 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class BranchIdentity:
-    """A branch that a fusion was fitted to.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        ``sparse``, ``dense``, or ``run`` for a run file.
-    encoder : str or None
-        Fingerprint of its encoder, if known.
-    """
+    """A branch that a fusion was fitted to."""
 
     name: str
-    kind: str
-    encoder: str | None = None
+    kind: str  # "sparse", "dense", or "run" for a run file
+    encoder: str | None = None  # fingerprint of its encoder, if known
 
 
 @dataclass(frozen=True, slots=True)
 class FusionArtefact:
-    """A fitted fusion.
+    """A fitted fusion, with a weight for each branch.
 
-    Attributes
-    ----------
-    fusion : Fusion
-        With a weight for each branch.
-    branches : sequence of BranchIdentity
-    evidence : mapping
-        JSON values: measure, collection, gain on held-out topics.
+    `evidence` holds JSON values: measure, collection, gain on held-out topics.
     """
 
     fusion: Fusion

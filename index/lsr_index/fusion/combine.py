@@ -132,16 +132,10 @@ def fuse(
 ) -> Fused:
     """Rank a pool. The result does not depend on the order of the branches, to the last bit.
 
-    Raises DataError if a registered method returns a value that is not finite.
-
-    Parameters
-    ----------
-    pool : Pool
-        From `gather`; scores of documents that a branch did not return may be added.
-    shares : sequence of float, (n_branches,)
-        From `Fusion.shares`.
-    bounds : sequence of float or None, (n_branches,)
-        Least possible score of each branch, for ``theoretical-min``; None: that of the list.
+    Scores of documents that a branch did not return may be added to the pool of `gather`. `shares`
+    and `bounds` are (n_branches,): the weights of `Fusion.shares`, and the least possible scores
+    for ``theoretical-min``, None: that of the list. Raises DataError if a registered method returns
+    a value that is not finite.
     """
     method = METHODS[fusion.method]
     n_branches = len(shares)

@@ -82,7 +82,10 @@ class Fusion:
     def shares(self, branches: Sequence[str]) -> list[float]:
         """Return the weights of branches, in their order, with the sum 1.
 
-        Raises UsageError for weights that name a missing branch, or lack one.
+        Raises
+        ------
+        UsageError
+            Weights name a missing branch, or lack one.
         """
         weights = dict.fromkeys(branches, 1.0) if self.weights is None else self.weights
         unknown = sorted(weights.keys() - set(branches))

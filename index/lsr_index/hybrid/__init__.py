@@ -1,6 +1,6 @@
 """Search of an index by text or vector: branches, fusion, feedback, reranking."""
 
-from lsr_index.hybrid.branch import Branch, BranchOptions, identities
+from lsr_index.hybrid.branch import BranchOptions, identities
 from lsr_index.hybrid.dense_branch import DenseBranch
 from lsr_index.hybrid.feedback import Feedback, parse_feedback
 from lsr_index.hybrid.query import QueryParts
@@ -16,7 +16,6 @@ from lsr_index.hybrid.selection import (
 from lsr_index.hybrid.sparse_branch import SparseBranch
 
 __all__ = [
-    "Branch",
     "BranchOptions",
     "DenseBranch",
     "Feedback",

@@ -113,15 +113,10 @@ def expand_sparse(
 
     The heaviest `feedback.terms` of the documents' terms that the query lacks are added.
     """
-    terms, weights = query.row(0)
-    start = _unit(dict(zip(terms.tolist(), weights.astype(np.float64).tolist(), strict=True)))
+    start = _unit(*query.row(0))
     mean: dict[int, float] = {}
     for ordinal in ordinals.tolist():
-        found, impacts = index.vector(ordinal)
-        document = _unit(
-            dict(zip(found.tolist(), impacts.astype(np.float64).tolist(), strict=True))
-        )
-        for term, weight in document.items():
+        for term, weight in _unit(*index.vector(ordinal)).items():
             mean[term] = mean.get(term, 0.0) + weight / len(ordinals)
     if not mean:
         return query
@@ -136,6 +131,8 @@ def expand_sparse(
     return SparseBatch.from_rows([{term: moved[term] for term in sorted(moved)}])
 
 
-def _unit(weights: dict[int, float]) -> dict[int, float]:
+def _unit(terms: NDArray[np.uint32], values: NDArray[Any]) -> dict[int, float]:
+    """Return the weights of terms, (nnz,) each, scaled to length 1; empty if all are 0."""
+    weights = dict(zip(terms.tolist(), values.astype(np.float64).tolist(), strict=True))
     length = float(np.sqrt(sum(weight * weight for weight in weights.values())))
     return {term: weight / length for term, weight in weights.items()} if length else {}

@@ -65,14 +65,18 @@ class Hit(NamedTuple):
 
 
 class BranchAnswer(NamedTuple):
-    """Hits and work of one branch of a search; other attributes are those of `SearchResults`.
+    """Hits and work of one branch of a search.
 
     Attributes
     ----------
+    name : str
+    kind : {"sparse", "dense"}
     weight : float
         Its share; all shares sum to 1.
     n_hits : int
         Hits in the pool.
+    rank_safe, bound_gap, generation, took_ms
+        As in `SearchResults`, for the hits and index of this branch.
     n_compared : int or None
         Dense vectors compared with the query.
     """
@@ -90,7 +94,16 @@ class BranchAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedIds:
-    """Ids of a ranking, (n,), and scores, (n,) float64, descending; see `SearchResults`."""
+    """Ids and scores of a ranking.
+
+    Attributes
+    ----------
+    ids : list of str, (n,)
+    scores : (n,) float64
+        Descending.
+    rank_safe, bound_gap
+        As in `SearchResults`.
+    """
 
     ids: list[str]
     scores: NDArray[np.float64]

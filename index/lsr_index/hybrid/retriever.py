@@ -41,8 +41,13 @@ class Retriever:
     Parameters
     ----------
     branches : sequence of Branch
-        With unique names, else UsageError. Documents of several indexes are joined by their ids;
-        title, text and metadata of a hit come from the first index that has it.
+        With unique names. Documents of several indexes are joined by their ids; title, text and
+        metadata of a hit come from the first index that has it.
+
+    Raises
+    ------
+    UsageError
+        No branch, or two of one name.
     """
 
     def __init__(self, branches: Sequence[Branch]) -> None:
@@ -113,7 +118,13 @@ class Retriever:
         return next((b.encoder for b in self.branches if isinstance(b, SparseBranch)), None)
 
     def chosen(self, mode: Mode) -> list[Branch]:
-        """Return the branches of a mode; UsageError for none, or only one for ``hybrid``."""
+        """Return the branches of a mode.
+
+        Raises
+        ------
+        UsageError
+            There is none; for ``hybrid``: there is only one.
+        """
         if mode not in get_args(Mode):
             raise UsageError(f"mode is {', '.join(get_args(Mode))}, got {mode!r}")
         found = [branch for branch in self.branches if mode in ("hybrid", branch.kind)]
@@ -178,9 +189,14 @@ class Retriever:
         probes: int | None = None,
         exact: bool = False,
     ) -> list[RankedIds]:
-        """Return ids and scores of the `k` best documents for each query; otherwise as `search`.
+        """Return ids and scores of the `k` best documents for each query.
 
-        The rows of a batch or matrix are queries; `threads` of them are searched at the same time.
+        Parameters
+        ----------
+        queries : sequence of queries, SparseBatch or SciPy matrix
+            As in `search`; the rows of a batch or matrix are queries.
+        threads : int
+            Queries searched at the same time. Further parameters and errors as in `search`.
         """
         if type(threads) is not int or threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads!r}")

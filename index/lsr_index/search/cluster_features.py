@@ -54,7 +54,9 @@ def signs_of(
     ranks = np.empty(len(centres))
     ranks[descending(centres)] = np.arange(len(centres))
     below = (centres - centres.max()) / deviation
-    near = _nearness(known.scores, float(centres.max()))
+    near = float(centres.max())
+    if len(known.scores):  # the score of the `_NEAR`-th known document
+        near = float(np.sort(known.scores)[-min(_NEAR, len(known.scores))])
     places, lists = lists_of(dense, numbers)
     best = np.full(len(centres), -np.inf)
     np.maximum.at(best, lists, scores[places])
@@ -70,13 +72,6 @@ def signs_of(
         own = lists[(places >= begin) & (places < end)]
         features[:, COUNTS + i] = np.log1p(np.bincount(own, minlength=len(centres)))
     return Signs(features, sizes, known)
-
-
-def _nearness(scores: NDArray[np.float32], otherwise: float) -> float:
-    """Return the score of the `_NEAR`-th known document; `otherwise` without any."""
-    if not len(scores):
-        return otherwise
-    return float(np.sort(scores)[-min(_NEAR, len(scores))])
 
 
 def lists_of(

@@ -151,18 +151,10 @@ def fit_selection(
 ) -> Selection:
     """Fit the weights to queries without judgements.
 
-    Raises UsageError for an index without clusters, no query, or not as many results as queries.
-
-    Parameters
-    ----------
-    queries : (n, dimension) floats
-        Some hundred, like those of later searches.
-    guides : sequence of (m,) integers, (n,)
-        Sparse hits of each query, best first.
-    share : float
-        Average share of the vectors to compare.
-    wanted : int
-        Documents of an exact dense search that should be found.
+    `queries`, (n, dimension) floats, are some hundred like those of later searches; `guides` the
+    sparse hits of each, (m,) integers, best first; `share` the average share of the vectors to
+    compare; `wanted` the number of documents of an exact dense search to find. Raises UsageError
+    for an index without clusters, no query, or not as many results as queries.
     """
     if dense.exact:
         raise UsageError(

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +44,6 @@ Openings = Sequence[Opening | None]
 """Lists to open in each segment; None: the nearest ones."""
 
 
-class Owner(SearchedIndex, Protocol):
-    """The index that dense vectors belong to."""
-
-    path: Path
-
-
 class DenseIndex:
     """The dense vectors of one generation, `Index.dense`. Safe to use from several threads.
 
@@ -61,7 +54,7 @@ class DenseIndex:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: SearchedIndex,
         part: DensePart,
         segments: Sequence[DenseArrays],
         bases: NDArray[np.int64],

@@ -29,16 +29,8 @@ class FilteredPostings:
     `table`, (n_arrays, 2) int64, is the address table of the `SegmentView`; `words`, (n_words,)
     uint64, the bitmap of the `n_docs` matching slots.
 
-    Attributes
-    ----------
-    docs : (n_docs,) uint32
-        Position in the segment, by slot.
-    range_starts, range_slots : (n_ranges + 1,) int64, (n_docs,) uint16
-        Slots by range, see `lsr_index.kernels.score.filtered_postings.list_slots`.
-    addresses : (n_terms,) int64
-        Address of the list of each term; 0: there is none yet.
-    full : bool
-        `reserve` refused memory; no more lists are made.
+    `range_starts` and `range_slots` are the slots by range, see
+    `lsr_index.kernels.score.filtered_postings.list_slots`.
     """
 
     @staticmethod
@@ -60,9 +52,10 @@ class FilteredPostings:
         self.range_slots = np.empty(n_docs, np.uint16)
         slots = np.empty(n_docs, np.uint32)
         list_slots(words, arrays.geometry.range_size, self.range_starts, self.range_slots, slots)
+        # Positions in the segment, by slot.
         self.docs = arrays.slot_docs[slots] if arrays.reordered else slots
-        self.addresses = np.zeros(arrays.terms.size, np.int64)
-        self.full = False
+        self.addresses = np.zeros(arrays.terms.size, np.int64)  # of lists by term; 0: none yet
+        self.full = False  # `reserve` refused memory; no more lists are made
         self._buffers: list[NDArray[np.uint8]] = []
         self._mutex = freed_after_fork(Lock())
 

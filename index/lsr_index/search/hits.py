@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from lsr_index.storage.manifest import Manifest
 
 class SearchedIndex(Protocol):
     """The index that hits belong to."""
+
+    path: Path
 
     @property
     def generation(self) -> int:

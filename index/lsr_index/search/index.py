@@ -109,7 +109,12 @@ class Index(Generation):
     def snapshot(self) -> SearchSnapshot:
         """Segments, bitmaps and filters of searches, checked on first use.
 
-        CorruptIndexError: a position in a file is outside of its array; IndexStateError: closed.
+        Raises
+        ------
+        CorruptIndexError
+            A position in a file is outside of its array.
+        IndexStateError
+            The index is closed.
         """
         snapshot = self._snapshot
         if snapshot is None:

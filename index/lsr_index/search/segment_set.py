@@ -110,7 +110,9 @@ class Segments:
         self.n_docs = sum(segment.n_docs for segment in self.segments)
         if self.n_docs >= _MAX_DOCS:
             raise ValueError("the segments of one search must hold fewer than 2**32 - 1 documents")
-        self.n_slots = self._group_slots()
+        # Slots that a search evaluates together: a range, or a group of small ones.
+        whole = sum(segment.n_slots * segment.n_ranges for segment in self.segments)
+        self.n_slots = max([min(GROUP_SLOTS, whole), *(s.n_slots for s in self.segments)])
         self.n_ranges = max((s.n_ranges for s in self.segments), default=0)
         tables = [segment.table for segment in self.segments]
         self.table = np.array(tables, np.int64).reshape(len(tables), len(SegmentView._fields), 2)
@@ -122,12 +124,6 @@ class Segments:
         """Slot of each document; 4 bytes a document of reordered segments, made on first use."""
         kept = tuple(segment.slots_of_documents() for segment in self.segments)
         return SlotMaps(address_table(kept).reshape(self.n, 2), kept)
-
-    def _group_slots(self) -> int:
-        """Return the slots that a search evaluates together: a range, or a group of small ones."""
-        sizes = [s.n_slots for s in self.segments]
-        whole = sum(size * s.n_ranges for size, s in zip(sizes, self.segments, strict=True))
-        return max([min(GROUP_SLOTS, whole), *sizes])
 
     def bitmaps(self, live: Sequence[NDArray[np.uint64] | None] | None) -> LiveBitmaps:
         """Return the bitmaps of a search; see `LiveBitmaps`."""
