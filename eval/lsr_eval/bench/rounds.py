@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from math import ceil
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsr.machine import cpu_ids
 from lsr.progress import Progress
@@ -31,29 +31,6 @@ _ENOUGH_S = 10.0
 """Time that the passes of an engine may take together: slow engines make fewer than fast ones."""
 
 
-class _Times:
-    """Times of one entry: a row per round."""
-
-    def __init__(self) -> None:
-        self.cpu_ns: list[NDArray[np.float64]] = []
-        self.wall_ns: list[NDArray[np.float64]] = []
-        self.repeats = 1
-        self.recall = 0.0
-
-    def add_pass(self, process: EngineProcess, entry: Entry, exact: ExactScores) -> None:
-        first = not self.cpu_ns
-        found = ask_round(process, entry, want_ordinals=first)
-        self.cpu_ns.append(found["cpu_ns"])
-        self.wall_ns.append(found["wall_ns"])
-        self.repeats = found["repeats"]
-        if first:
-            self.recall = exact.recall(found["ordinals"], entry.k)
-
-    def summary(self, entry: Entry) -> Measurement:
-        cpu_ns, wall_ns = np.median(self.cpu_ns, axis=0), np.median(self.wall_ns, axis=0)
-        return entry.measured(self.recall, cpu_ns, wall_ns, self.repeats)
-
-
 def run_rounds(
     course: Course,
     entries: list[Entry],
@@ -67,7 +44,7 @@ def run_rounds(
     Recall is computed from the answers of the first round. The reason of every engine that fails is
     put into `skipped`; returned are the entries and measurements of the others.
     """
-    times = {id(entry): _Times() for entry in entries}
+    passes: dict[int, list[dict[str, Any]]] = {id(entry): [] for entry in entries}
     with ExitStack() as stack:
         processes: dict[str, EngineProcess] = {}
         for number in range(n_rounds):
@@ -79,12 +56,22 @@ def run_rounds(
                     if entry.owner not in processes:
                         processes[entry.owner] = stack.enter_context(course.process(entry.spec))
                         open_variant(course, processes[entry.owner], entry.spec, entry.variant)
-                    times[id(entry)].add_pass(processes[entry.owner], entry, exact)
+                    found = ask_round(processes[entry.owner], entry, want_ordinals=number == 0)
+                    ordinals = found.pop("ordinals")
+                    if ordinals is not None:
+                        found["recall"] = exact.recall(ordinals, entry.k)
+                    passes[id(entry)].append(found)
                 except EngineFailureError as error:
                     skipped[entry.owner] = str(error)
                 progress("rounds", number * len(entries) + step + 1, n_rounds * len(entries))
     left = [entry for entry in entries if entry.owner not in skipped]
-    return left, [times[id(entry)].summary(entry) for entry in left]
+    return left, [_median(entry, passes[id(entry)]) for entry in left]
+
+
+def _median(entry: Entry, passes: list[dict[str, Any]]) -> Measurement:
+    cpu_ns = np.median([found["cpu_ns"] for found in passes], axis=0)
+    wall_ns = np.median([found["wall_ns"] for found in passes], axis=0)
+    return entry.measured(passes[0]["recall"], cpu_ns, wall_ns, passes[-1]["repeats"])
 
 
 def add_throughput(
