@@ -249,7 +249,7 @@ def test_clusters_are_made_in_a_bounded_memory(tmp_path: Path) -> None:
 def test_without_faiss_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     batch = dense_batch(numbered(30), clustered(np.random.default_rng(0), 30))
-    with pytest.raises(MissingDependencyError, match=r"clustering.*lsr-engine\[dense\]"):
+    with pytest.raises(MissingDependencyError, match=r"clustering.*'\.\[dense\]'"):
         build_index(tmp_path / "x", [batch], dense=DenseSpec(DIMENSION, flat_below=10))
     assert not (tmp_path / "x").exists()
 
