@@ -104,6 +104,7 @@ def find_layout(cells: list[str], names: FieldNames) -> Layout:
 
 
 def read_tsv(path: Path) -> Iterator[Record]:
+    """Yield a record for each line: its cells, or what is wrong with it."""
     for line in read_lines(path):
         try:
             yield Record(line.number, line.text().split("\t"))

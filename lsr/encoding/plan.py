@@ -58,6 +58,7 @@ def document_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 def is_job(folder: Path) -> bool:
+    """Whether a folder holds an encode job."""
     return _path(folder).exists()
 
 

@@ -38,14 +38,17 @@ class ShardRecord:
 
 
 def vectors_path(folder: Path, number: int) -> Path:
+    """Return the file of a shard's sparse vectors and documents."""
     return folder / f"shard-{number:05}.parquet"
 
 
 def dense_path(folder: Path, number: int) -> Path:
+    """Return the file of a shard's dense vectors."""
     return folder / f"shard-{number:05}.npy"
 
 
 def record_path(folder: Path, number: int) -> Path:
+    """Return the file of a shard's `ShardRecord`; it is written last."""
     return folder / f"shard-{number:05}.npz"
 
 
@@ -67,6 +70,7 @@ def read_vectors(path: Path) -> Iterator[DocumentBatch]:
 
 
 def write_dense(path: Path, vectors: NDArray[np.float32]) -> None:
+    """Write the dense vectors of a shard, (n_docs, dimension), whole or not at all."""
     content = io.BytesIO()
     np.save(content, np.ascontiguousarray(vectors, np.float32), allow_pickle=False)
     write_bytes(path, content.getbuffer(), OWNER_FILE)
@@ -85,6 +89,7 @@ def read_dense(folder: Path, number: int, n_docs: int, dimension: int) -> NDArra
 
 
 def write_record(path: Path, record: ShardRecord) -> None:
+    """Write the record of a shard, whole or not at all."""
     frequency = record.statistics.document_frequency
     term_ids = np.flatnonzero(frequency)
     n_docs, total_length = record.statistics.n_docs, record.statistics.total_length

@@ -44,6 +44,7 @@ def parts_of(
 
 
 def assets_of_part(assets: EncoderAssets, number: int) -> EncoderAssets:
+    """Return the assets of the part at a position of a composite."""
     prefix = f"{number}."
     config: Mapping[str, Any] = assets.config["parts"][number]["config"]
     own = {
@@ -55,6 +56,7 @@ def assets_of_part(assets: EncoderAssets, number: int) -> EncoderAssets:
 
 
 def ranges_of(assets: EncoderAssets) -> TermRanges:
+    """Return the ranges of term ids that the parts of a composite own."""
     starts = assets.config["starts"]
     return TermRanges([after - before for before, after in pairwise(starts)])
 

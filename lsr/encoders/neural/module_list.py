@@ -57,6 +57,7 @@ def read_limits(transformer: Path) -> tuple[int | None, bool]:
 
 
 def class_name(qualified: Any) -> str:
+    """Return a class name without its module path."""
     return str(qualified).rpartition(".")[2]
 
 
